@@ -1,0 +1,35 @@
+"""auscult: from labelled body-sound recordings to cross-validation tables that can be believed.
+
+snakemake --cores 16 --resources gpu=1                                 the studies of config/config.yaml
+snakemake --cores 16 --resources gpu=1 --config studies=circor_cpu     others; root=DIR points to a copy of the data
+"""
+
+
+configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/folds.smk"
+include: "rules/features.smk"
+include: "rules/networks.smk"
+include: "rules/fusion.smk"
+include: "rules/evaluation.smk"
+include: "rules/tracking.smk"
+
+
+rule all:
+    """Tables, figures, report and tracking of every study."""
+    default_target: True
+    input:
+        expand(P.page, study=STUDIES),
+        expand(P.tracked, study=STUDIES),
+
+
+onstart:
+    lock_studies()
+    estimate()
+
+
+onsuccess:
+    summary()

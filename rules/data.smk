@@ -1,0 +1,83 @@
+# Raw releases to manifests: results/datasets/<dataset>/.
+
+
+def download_params(wildcards):
+    return {key: dataset.model_dump() for key, dataset in DATASETS.items()}
+
+
+rule download:
+    """Fetch the raw releases of the chosen studies into resources/ (resumable, checked)."""
+    params:
+        datasets=download_params,
+    log:
+        f"{P.log}/download.log",
+    resources:
+        mem_mb=1000,
+        runtime=1440,
+    conda:
+        "../envs/auscult.yaml"
+    script:
+        "../workflow/scripts/download.py"
+
+
+rule generate:
+    """Make the raw files of a simulated data set."""
+    output:
+        P.generated,
+    input:
+        code=lambda wildcards: code("generate", f"auscult.datasets.{DATASETS[wildcards.dataset].adapter}"),
+    params:
+        dataset=dataset_slice,
+    log:
+        f"{P.log}/generate-{{dataset}}.log",
+    benchmark:
+        f"{P.benchmark}/generate-{{dataset}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    conda:
+        "../envs/auscult.yaml"
+    script:
+        "../workflow/scripts/generate.py"
+
+
+def raw_input(wildcards):
+    """The generated marker, or nothing when the release is there; a clear word when it is not."""
+    key = wildcards.dataset
+    if generated(key):
+        return P.generated.format(dataset=key)
+    if not RAW[key]:
+        raise WorkflowError(
+            f"data set {key}: no recordings below {DATASETS[key].root}: run `snakemake download --config "
+            f"studies=…`, or point to a copy with `--config studies=… root=DIR`"
+        )
+    return []
+
+
+rule ingest:
+    """Read a release: cases, recordings, and what was wrong with them."""
+    input:
+        raw=raw_input,
+        code=lambda wildcards: code("ingest", f"auscult.datasets.{DATASETS[wildcards.dataset].adapter}"),
+    output:
+        cases=P.cases,
+        recordings=P.recordings,
+        quality=P.quality,
+        states=P.states,
+        facts=P.facts,
+    params:
+        dataset=dataset_slice,
+        raw=lambda wildcards: raw_state(wildcards.dataset),
+    log:
+        f"{P.log}/ingest-{{dataset}}.log",
+    benchmark:
+        f"{P.benchmark}/ingest-{{dataset}}.tsv"
+    threads: 4
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    conda:
+        "../envs/auscult.yaml"
+    script:
+        "../workflow/scripts/ingest.py"

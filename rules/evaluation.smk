@@ -1,0 +1,164 @@
+# Decisions on the judged cases, tables with intervals, figures, report.
+
+
+def evaluated(wildcards):
+    """(system, fold) pairs of a study, those with a second stage apart."""
+    study = STUDIES[wildcards.study]
+    return [(system, fold) for system in study.systems for fold in FOLDS[wildcards.study]]
+
+
+def fused(wildcards):
+    fusion = STUDIES[wildcards.study].fusion
+    return [pair for pair in evaluated(wildcards) if fusion and pair[0] in fusion.systems]
+
+
+def each(pattern, pairs):
+    """A path for every (system, fold) of `pairs`."""
+    return lambda wildcards: [
+        pattern.format(study=wildcards.study, system=system, fold=fold) for system, fold in pairs(wildcards)
+    ]
+
+
+def study_slice(*without):
+    """A study without the parts that a job does not read."""
+
+    def part(wildcards):
+        study = STUDIES[wildcards.study].model_dump(exclude={"dataset": {"root"}})
+        for system in study["systems"].values():
+            for key in ("front_end", "network"):
+                system[key] = {"name": system[key]["name"]}
+            for key in ("training", "inference", "segment"):
+                del system[key]
+        for key in without:
+            study.pop(key)
+        study["dataset"]["root"] = ""
+        return study
+
+    return part
+
+
+rule evaluate:
+    """Decide every judged case by every variant, and score the variants on validation cases."""
+    input:
+        cases=each(f"{P.outputs}/cases.csv", evaluated),
+        recordings=each(f"{P.outputs}/recordings.csv", evaluated),
+        fused=each(f"{P.fusion}/probabilities.csv", fused),
+        manifest=manifest,
+        folds=P.folds,
+        code=code("evaluate"),
+    output:
+        predictions=P.predictions,
+        scores=P.scores,
+    params:
+        study=study_slice(),
+        pairs=evaluated,
+    log:
+        f"{P.log}/{{study}}/evaluate.log",
+    benchmark:
+        f"{P.benchmark}/{{study}}/evaluate.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    conda:
+        "../envs/auscult.yaml"
+    script:
+        "../workflow/scripts/evaluate.py"
+
+
+TABLES = ["leaderboard", "cross_validation", "floors"]
+
+
+rule compare:
+    """Leaderboard with intervals, cross-validation table, floors, winner, Challenge files."""
+    input:
+        predictions=P.predictions,
+        scores=P.scores,
+        audit=P.audit,
+        manifest=manifest,
+        code=code("compare"),
+    output:
+        tables=[f"{P.tables}/{name}.{end}" for name in TABLES for end in ("csv", "md", "html", "tex")],
+        winner=P.winner,
+        challenge=directory(P.challenge),
+    params:
+        study=study_slice(),
+        folder=P.tables,
+    log:
+        f"{P.log}/{{study}}/compare.log",
+    benchmark:
+        f"{P.benchmark}/{{study}}/compare.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    conda:
+        "../envs/auscult.yaml"
+    script:
+        "../workflow/scripts/compare.py"
+
+
+def histories(wildcards):
+    """history.csv of every network of a study."""
+    return [
+        f"results/{wildcards.study}/networks/{folder}/history.csv"
+        for system in STUDIES[wildcards.study].systems
+        for folders in networks(wildcards.study, system).values()
+        for folder in folders
+    ]
+
+
+rule plot:
+    """ROC, precision–recall, confusion, reliability, intervals and learning curves."""
+    input:
+        predictions=P.predictions,
+        tables=f"{P.tables}/leaderboard.csv",
+        histories=histories,
+        code=code("plot"),
+    output:
+        figures=directory(P.figures),
+    params:
+        study=study_slice(),
+    log:
+        f"{P.log}/{{study}}/plot.log",
+    benchmark:
+        f"{P.benchmark}/{{study}}/plot.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    conda:
+        "../envs/auscult.yaml"
+    script:
+        "../workflow/scripts/plot.py"
+
+
+rule report:
+    """One page that a reader understands without the code."""
+    input:
+        tables=[f"{P.tables}/{name}.csv" for name in TABLES],
+        winner=P.winner,
+        figures=P.figures,
+        audit=P.audit,
+        folds=P.folds,
+        histories=histories,
+        manifest=manifest,
+        quality=of_dataset(P.quality),
+        code=code("report"),
+        template="workflow/auscult/report/templates/report.html.j2",
+    output:
+        report=report(P.page, category="report", labels={"study": "{study}"}),
+    params:
+        study=study_slice(),
+    log:
+        f"{P.log}/{{study}}/report.log",
+    benchmark:
+        f"{P.benchmark}/{{study}}/report.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    conda:
+        "../envs/auscult.yaml"
+    script:
+        "../workflow/scripts/report.py"

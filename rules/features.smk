@@ -1,0 +1,97 @@
+# HDF5 caches shared by all studies of a data set: audio, one folder per front end, statistics.
+
+FRONT_ENDS = {
+    (key, folder_name(system.front_end)): system.front_end
+    for name, key in KEY.items()
+    for system in STUDIES[name].systems.values()
+}
+
+
+def cached(kind):
+    """Shards as outputs that a job updates: a shard that is already right is kept."""
+    return update([f"results/cache/{{dataset}}/{kind}/{name}" for name in shard_names(SHARDS)])
+
+
+# Snakemake wants the same number of output files for every data set of a rule.
+SHARDS = max(dataset.shards for dataset in DATASETS.values())
+if len({dataset.shards for dataset in DATASETS.values()}) > 1:
+    raise WorkflowError("dataset.shards: the chosen studies name different numbers; run them one at a time")
+
+
+rule cache_audio:
+    """Every recording at the data set's rate, ready to be read at any place."""
+    input:
+        manifest=lambda wildcards: manifest_files(wildcards.dataset),
+        code=code("cache_audio"),
+    output:
+        shards=cached("audio"),
+    params:
+        dataset=dataset_slice,
+    log:
+        f"{P.log}/cache_audio-{{dataset}}.log",
+    benchmark:
+        f"{P.benchmark}/cache_audio-{{dataset}}.tsv"
+    threads: 4
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    conda:
+        "../envs/auscult.yaml"
+    script:
+        "../workflow/scripts/cache_audio.py"
+
+
+def front_end_code(wildcards):
+    maker, _ = features.front_end(FRONT_ENDS[wildcards.dataset, wildcards.front_end].name)
+    return code("extract_features", maker.__name__)
+
+
+rule extract_features:
+    """One front end of every recording."""
+    input:
+        manifest=lambda wildcards: manifest_files(wildcards.dataset),
+        audio=lambda wildcards: shards(wildcards.dataset, "audio"),
+        code=front_end_code,
+    output:
+        shards=cached("{front_end}"),
+    wildcard_constraints:
+        front_end="(?!audio/|statistics/)[^/]+",
+    params:
+        dataset=dataset_slice,
+        front_end=lambda wildcards: FRONT_ENDS[wildcards.dataset, wildcards.front_end].model_dump(),
+    log:
+        f"{P.log}/extract_features-{{dataset}}-{{front_end}}.log",
+    benchmark:
+        f"{P.benchmark}/extract_features-{{dataset}}-{{front_end}}.tsv"
+    threads: 4
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    conda:
+        "../envs/auscult.yaml"
+    script:
+        "../workflow/scripts/extract_features.py"
+
+
+rule describe:
+    """The 44 statistics of every recording."""
+    input:
+        manifest=lambda wildcards: manifest_files(wildcards.dataset),
+        audio=lambda wildcards: shards(wildcards.dataset, "audio"),
+        code=code("describe"),
+    output:
+        shards=cached("statistics"),
+    params:
+        dataset=dataset_slice,
+    log:
+        f"{P.log}/describe-{{dataset}}.log",
+    benchmark:
+        f"{P.benchmark}/describe-{{dataset}}.tsv"
+    threads: 4
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    conda:
+        "../envs/auscult.yaml"
+    script:
+        "../workflow/scripts/describe.py"

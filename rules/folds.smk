@@ -1,0 +1,66 @@
+# Who is trained on, chosen on and judged on; and the audit that must pass before anything is trained.
+
+
+def folds_slice(wildcards):
+    study = STUDIES[wildcards.study].model_dump(include={"targets", "protocol", "tasks", "leak"})
+    for target in study["targets"].values():
+        for key in ("weights", "decisions", "referral"):
+            del target[key]
+    return study
+
+
+def fold_files(wildcards):
+    """Files that the protocol reads."""
+    protocol = STUDIES[wildcards.study].protocol
+    if protocol.name == "m2d3":
+        return [os.path.relpath(LISTS / f"m2d_{number}.csv") for number in protocol.lists]
+    return [protocol.file] if protocol.name == "fixed" else []
+
+
+rule assign_folds:
+    """Give every case a role in every fold."""
+    input:
+        manifest=manifest,
+        lists=fold_files,
+        code=code("assign_folds"),
+    output:
+        folds=P.folds,
+    params:
+        study=folds_slice,
+        lists=os.path.relpath(LISTS),
+    log:
+        f"{P.log}/{{study}}/assign_folds.log",
+    benchmark:
+        f"{P.benchmark}/{{study}}/assign_folds.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/auscult.yaml"
+    script:
+        "../workflow/scripts/assign_folds.py"
+
+
+rule audit_folds:
+    """Count what the roles share; stop a study that leaks without saying why."""
+    input:
+        manifest=manifest,
+        folds=P.folds,
+        code=code("audit_folds"),
+    output:
+        audit=P.audit,
+    params:
+        study=folds_slice,
+    log:
+        f"{P.log}/{{study}}/audit_folds.log",
+    benchmark:
+        f"{P.benchmark}/{{study}}/audit_folds.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/auscult.yaml"
+    script:
+        "../workflow/scripts/audit_folds.py"

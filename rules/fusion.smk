@@ -1,0 +1,31 @@
+# One booster per system, target and fold on the networks' outputs, covariates and statistics.
+
+
+rule fuse:
+    """Fit and apply the second stage of one fold."""
+    input:
+        cases=f"{P.outputs}/cases.csv",
+        recordings=f"{P.outputs}/recordings.csv",
+        outputs=model_files("outputs.h5"),
+        manifest=manifest,
+        statistics=lambda wildcards: shards(KEY[wildcards.study], "statistics"),
+        code=code("fuse"),
+    output:
+        probabilities=f"{P.fusion}/probabilities.csv",
+        importances=f"{P.fusion}/importances.csv",
+        boosters=directory(f"{P.fusion}/boosters"),
+    params:
+        study=lambda wildcards: system_slice(wildcards, "fusion"),
+        folders=model_folders,
+    log:
+        f"{P.log}/{{study}}/fuse/{{system}}-{{fold}}.log",
+    benchmark:
+        f"{P.benchmark}/{{study}}/fuse/{{system}}-{{fold}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    conda:
+        "../envs/auscult.yaml"
+    script:
+        "../workflow/scripts/fuse.py"

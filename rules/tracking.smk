@@ -1,0 +1,63 @@
+# MLflow: the store made before the trainings, completed after the report.
+
+
+rule init_tracking:
+    """Make MLflow's store and the study's experiment before anything writes to it."""
+    input:
+        code=ancient(code("init_tracking")),
+    output:
+        tracking=P.tracking,
+    params:
+        uri=SETTINGS.tracking.uri,
+        systems=lambda wildcards: list(STUDIES[wildcards.study].systems),
+        artifacts=P.artifacts,
+    log:
+        f"{P.log}/{{study}}/init_tracking.log",
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/auscult.yaml"
+    script:
+        "../workflow/scripts/init_tracking.py"
+
+
+def tracked_models(wildcards):
+    """(system, job) → model folder, as a list that parameters can hold."""
+    return [
+        [system, f"{task} {Path(folder).name}", f"results/{wildcards.study}/networks/{folder}"]
+        for system in STUDIES[wildcards.study].systems
+        for task, folders in networks(wildcards.study, system).items()
+        for folder in folders
+    ]
+
+
+rule track:
+    """Complete MLflow: trainings, leaderboard rows, tables, figures and report of a study."""
+    input:
+        histories=histories,
+        tables=f"{P.tables}/leaderboard.csv",
+        figures=P.figures,
+        report=P.page,
+        tracking=ancient(P.tracking),
+        code=code("track"),
+    output:
+        tracked=P.tracked,
+    params:
+        uri=SETTINGS.tracking.uri,
+        artifacts=P.artifacts,
+        models=tracked_models,
+        systems=lambda wildcards: {
+            name: system.model_dump() for name, system in STUDIES[wildcards.study].systems.items()
+        },
+    log:
+        f"{P.log}/{{study}}/track.log",
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    conda:
+        "../envs/auscult.yaml"
+    script:
+        "../workflow/scripts/track.py"

@@ -1,0 +1,201 @@
+"""Figures: valid, deterministic SVG with texts, whatever is missing from the tables."""
+
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from auscult.config import Study
+from auscult.evaluation import figures, tables
+
+CLASSES = {"murmur": ["Present", "Unknown", "Absent"], "rhythm": ["af", "$sinus^$", "_block"]}
+
+
+def study() -> Study:
+    """Two targets, one of them multi-label, and two systems."""
+    heads = {
+        "present": {"heads": {"present": {"label": "murmur", "positive": ["Present"]}}},
+        "unknown": {"heads": {"unknown": {"label": "murmur", "positive": ["Unknown"]}}},
+        "rhythm": {"heads": {"rhythm": {"label": "rhythm", "kind": "multilabel", "classes": CLASSES["rhythm"]}}},
+    }
+    system = {"tasks": list(heads), "front_end": {"name": "band1k"}, "network": {"name": "resnet"}}
+    return Study.model_validate(
+        {
+            "description": "Made up.",
+            "dataset": {"name": "made", "adapter": "folder", "root": "resources/made"},
+            "targets": {
+                "murmur": {
+                    "label": "murmur",
+                    "classes": CLASSES["murmur"],
+                    "weights": [5, 3, 1],
+                    "heads": ["present", "unknown"],
+                },
+                "rhythm": {
+                    "label": "rhythm",
+                    "kind": "multilabel",
+                    "classes": CLASSES["rhythm"],
+                    "heads": ["rhythm"],
+                    "decisions": ["reference"],
+                },
+            },
+            "protocol": {"name": "group_cv", "folds": 3},
+            "tasks": heads,
+            "systems": {"small": system, "large": system},
+            "fusion": {"systems": ["small"], "fit_on": ["validation", "train"]},
+            "evaluation": {"draws": 100},
+        }
+    )
+
+
+def predictions(cases: int = 90, folds: int = 3) -> pd.DataFrame:
+    """Both targets; every tenth case has no label, and fold 0 has no case of the class Unknown."""
+    rng = np.random.default_rng(0)
+    parts = []
+    variants = [
+        ("small", "network", "none", "reference"),
+        ("small", "network", "none", "cost"),
+        ("large", "network", "none", "reference"),
+        ("small", "fusion", "validation", "cost"),
+        ("small", "fusion", "train", "cost"),
+        ("chosen", "chosen", "none", "chosen"),
+    ]
+    fold = np.arange(cases) % folds
+    truth = rng.choice(3, cases, p=[0.3, 0.2, 0.5])
+    truth[(fold == 0) & (truth == 1)] = 2
+    flags = rng.random((cases, 3)) < [0.5, 0.3, 0.2]
+    labelled = np.arange(cases) % 10 != 9
+    for number, variant in enumerate(variants):
+        key = dict(zip(["system", "stage", "fit_on", "decision"], variant, strict=True))
+        frame = pd.DataFrame({**key, "repeat": 0, "fold": fold, "case": [f"{k:03d}" for k in range(cases)]})
+        frame["subject"] = frame["case"]
+        frame["chosen_on"] = "stopping" if number in (1, 3, 5) else "none"
+        frame["should_refer"] = ""
+        frame["uncertainty"] = 0.5
+        p = rng.dirichlet(np.ones(3), cases) + (0.15 + 0.05 * number) * np.eye(3)[truth]
+        p /= p.sum(axis=1, keepdims=True)
+        one = frame.assign(target="murmur", prediction=np.array(CLASSES["murmur"])[p.argmax(axis=1)])
+        one["label"] = np.where(labelled, np.array(CLASSES["murmur"])[truth], "")
+        one[[f"p_{c}" for c in CLASSES["murmur"]]] = p
+        parts.append(one)
+        if variant[1] != "fusion":
+            q = 0.8 * rng.random((cases, 3)) + 0.2 * flags
+            many = frame.assign(target="rhythm", label=_join(flags), prediction=_join(q > 0.5))
+            many[[f"p_{c}" for c in CLASSES["rhythm"]]] = q
+            parts.append(many)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _join(flags: np.ndarray) -> list[str]:
+    return ["|".join(np.array(CLASSES["rhythm"])[row]) for row in flags]
+
+
+def histories(folds: int = 3, epochs: int = 12) -> pd.DataFrame:
+    rng = np.random.default_rng(1)
+    rows = [
+        (system, task, 0, fold, epoch, 0.7 * 0.9**epoch, 0.9 - 0.3 * 0.8**epoch + 0.02 * rng.random())
+        for system in ("small", "large")
+        for task in ("present", "unknown")
+        for fold in range(folds)
+        for epoch in range(epochs - fold)
+    ]
+    return pd.DataFrame(rows, columns=["system", "task", "repeat", "fold", "epoch", "train_loss", "val_score"])
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("figures")
+    made = predictions()
+    board = tables.leaderboard(study(), made, "")
+    return made, board, folder, figures.draw_all(study(), made, board, histories(), folder)
+
+
+def test_every_figure_is_drawn_with_its_texts(drawn):
+    *_, folder, table = drawn
+    assert list(table.columns) == ["file", "title", "alt", "caption"]
+    assert set(table["file"]) == {path.name for path in folder.iterdir()}
+    assert set(table["file"]) == {
+        *(f"{kind}-murmur.svg" for kind in ("roc", "roc-variants", "pr", "confusion", "reliability", "forest")),
+        *(f"{kind}-rhythm.svg" for kind in ("roc", "roc-variants", "pr", "reliability", "forest")),
+        *(f"learning-{system}-{task}.svg" for system in ("small", "large") for task in ("present", "unknown")),
+    }
+    assert (table[["title", "alt", "caption"]].map(len) > 10).all(axis=None)
+
+
+def test_files_are_svg_without_a_date_on_a_white_ground(drawn):
+    *_, folder, table = drawn
+    for name in table["file"]:
+        text = (folder / name).read_text(encoding="utf-8")
+        assert ET.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"
+        assert "dc:date" not in text
+        assert "fill: #ffffff" in text
+
+
+def test_texts_hold_the_numbers_of_the_tables(drawn):
+    _, board, _, table = drawn
+    texts = table.set_index("file")
+    chosen = board[(board["target"] == "murmur") & (board["system"] == "chosen")].iloc[0]
+    for column in ("alt", "caption"):
+        assert f"Present {chosen['auroc_Present']:.3f}" in texts.loc["roc-murmur.svg", column]
+        assert f"chosen {chosen['ece']:.3f}" in texts.loc["reliability-murmur.svg", column]
+        low_high = f"({chosen['w_acc_low']:.2f}–{chosen['w_acc_high']:.2f})"
+        assert f"weighted accuracy {chosen['w_acc']:.3f} {low_high}" in texts.loc["forest-murmur.svg", column]
+    assert "81 judged cases" in texts.loc["confusion-murmur.svg", "caption"]
+
+
+def test_the_same_tables_give_the_same_bytes_in_any_order_of_cases_and_epochs(drawn, tmp_path):
+    made, board, folder, table = drawn
+    variants = made.groupby(["target", "system", "stage", "fit_on", "decision"], sort=False)
+    shuffled = pd.concat([rows.sample(frac=1, random_state=0) for _, rows in variants])
+    figures.draw_all(study(), shuffled, board, histories().sample(frac=1, random_state=0), tmp_path)
+    for name in table["file"]:
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_a_class_without_cases_is_named_and_not_drawn():
+    made, target = predictions(), study().targets["murmur"]
+    chosen = made[(made["system"] == "chosen") & (made["target"] == "murmur") & (made["label"] != "Unknown")]
+    for draw in (figures.roc, figures.precision_recall):
+        drawn = draw("murmur", target, chosen)
+        assert "Not drawn" in drawn.caption
+        assert drawn.caption.endswith(": Unknown.")
+        assert len(drawn.figure.legends[0].get_texts()) == 2
+    assert "Unknown, no cases" in figures.confusion("murmur", target, chosen).caption
+
+
+def test_nothing_to_draw_is_said(tmp_path):
+    made = predictions().assign(label=np.nan)
+    board = pd.DataFrame(columns=["target", "system", "stage", "fit_on", "decision", "w_acc", "uar"])
+    table = figures.draw_all(study(), made, board, histories().head(0), tmp_path)
+    assert table["caption"].str.contains("not defined|nothing to show|0 judged cases").all()
+    for name in table["file"]:
+        ET.parse(tmp_path / name)
+
+
+def test_many_classes_and_variants_keep_a_short_legend():
+    classes = [f"class {k}" for k in range(14)]
+    rng = np.random.default_rng(2)
+    truth = rng.choice(14, 300)
+    p = rng.dirichlet(np.ones(14), 300) + 0.2 * np.eye(14)[truth]
+    part = pd.DataFrame(p, columns=[f"p_{c}" for c in classes])
+    part["label"] = part["prediction"] = np.array(classes)[truth]
+    part[["system", "stage", "fit_on", "decision"]] = ["chosen", "chosen", "none", "chosen"]
+    part[["repeat", "fold"]] = 0
+    part["case"] = [str(k) for k in range(300)]
+    target = study().targets["murmur"].model_copy(update={"classes": classes, "weights": None})
+    drawn = figures.roc("breath", target, part)
+    assert len(drawn.figure.legends[0].get_texts()) == 9
+    assert "The first 9 classes are in colour" in drawn.caption
+    many = pd.concat([part.assign(system=f"system_{k}", stage="network") for k in range(11)])
+    drawn = figures.roc_variants("breath", target, many)
+    assert len(drawn.figure.legends[0].get_texts()) == 9
+    assert "The first 9 of 11 variants" in drawn.caption
+
+
+def test_points_of_the_curves_by_hand():
+    positive, score = np.array([True, False, True, False]), np.array([0.9, 0.9, 0.4, 0.1])
+    x, y = figures._roc_points(positive, score)
+    assert list(zip(x, y, strict=True)) == [(0, 0), (0.5, 0.5), (0.5, 1), (1, 1)]
+    recall, precision = figures._pr_points(positive, score)
+    assert recall.tolist() == [0, 0.5, 1, 1]
+    assert precision == pytest.approx([0.5, 0.5, 2 / 3, 0.5])

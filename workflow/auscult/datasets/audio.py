@@ -1,0 +1,102 @@
+"""Read one signal file or an interval of it, and say what is wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+CLIPPED_SHARE = 0.01
+FULL_SCALE = 0.999
+END_TOLERANCE_S = 0.01  # annotation times are rounded: a last offset may pass the end by this much
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a readable interval is: `frames` samples per channel at `rate_hz`; `problems` as (problem, detail)."""
+
+    rate_hz: int
+    channels: int
+    frames: int
+    sha256: str
+    problems: tuple[tuple[str, str], ...]
+
+
+class Unusable(Exception):
+    """A recording that must be dropped: `problem` is a word for quality.csv, the message its detail."""
+
+    def __init__(self, problem: str, detail: str) -> None:
+        super().__init__(detail)
+        self.problem = problem
+
+
+def read(path: Path, onset_s: float | None = None, offset_s: float | None = None) -> tuple[np.ndarray, int, str]:
+    """Samples (frames, channels), rate in Hz, and the file's sample format.
+
+    16-bit files give int16, all others float64 in ±1. Raises Unusable for a file that is missing, empty,
+    truncated or not audio, and for an interval that is not inside it.
+    """
+    if not path.is_file():
+        raise Unusable("missing", "the file is not there")
+    _refuse_truncated(path)
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate, total, subtype = file.samplerate, file.frames, file.subtype
+            start = 0 if onset_s is None else round(onset_s * rate)
+            stop = total if offset_s is None else round(offset_s * rate)
+            if stop > total and stop <= total + math.ceil(END_TOLERANCE_S * rate):
+                stop = total
+            if total and not 0 <= start < stop <= total:
+                raise Unusable("interval", f"{onset_s} to {offset_s} s is not inside the file's {total / rate:.3f} s")
+            file.seek(start)
+            dtype = "int16" if subtype == "PCM_16" else "float64"
+            samples = file.read(stop - start, dtype=dtype, always_2d=True)
+    except (soundfile.SoundFileError, RuntimeError, ValueError) as error:
+        raise Unusable("corrupt", f"not readable as audio: {error}") from error
+    if len(samples) == 0:
+        raise Unusable("empty", "no samples")
+    return samples, rate, subtype
+
+
+def inspect(path: Path, onset_s: float | None, offset_s: float | None, short_s: float, mono: bool) -> Facts:
+    """Read an interval and check it; `mono` says that several channels will be averaged. Raises Unusable."""
+    samples, rate, subtype = read(path, onset_s, offset_s)
+    problems = []
+    if not np.isfinite(samples).all():
+        raise Unusable("not_finite", "NaN or infinite samples")
+    if (samples == samples[0]).all():
+        raise Unusable("constant", f"every sample is {samples[0].tolist()}")
+    if samples.shape[1] > 1 and mono:
+        problems.append(("channels", f"{samples.shape[1]} channels, averaged to one"))
+    if subtype != "PCM_16":
+        problems.append(("sample_format", f"{subtype}, not 16-bit"))
+    limit = FULL_SCALE * (32768 if samples.dtype == np.int16 else 1)
+    clipped = float((np.abs(samples.astype(np.float64)) >= limit).mean())
+    if clipped >= CLIPPED_SHARE:
+        problems.append(("clipped", f"{100 * clipped:.1f} % of the samples at full scale"))
+    seconds = len(samples) / rate
+    if seconds < short_s:
+        problems.append(("short", f"{seconds:.3f} s, less than {short_s:g} s: padded at the end"))
+    sha256 = hashlib.sha256(np.ascontiguousarray(samples).tobytes()).hexdigest()
+    return Facts(rate, samples.shape[1], len(samples), sha256, tuple(problems))
+
+
+def _refuse_truncated(path: Path) -> None:
+    """A RIFF file whose data chunk promises more bytes than the file has. libsndfile would read what is there."""
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
+            return
+        size = path.stat().st_size
+        while len(chunk := file.read(8)) == 8:
+            length = int.from_bytes(chunk[4:], "little")
+            if chunk[:4] == b"data":
+                left = size - file.tell()
+                if length > left and length != 0xFFFFFFFF:
+                    raise Unusable("truncated", f"the header promises {length} bytes of samples, {left} are there")
+                return
+            file.seek(length + length % 2, 1)

@@ -1,0 +1,254 @@
+"""The manifest: the tables that every later stage reads, whatever the raw release looked like.
+
+An adapter parses a release into a `Listing`; `build` opens every recording, drops the bad ones with a row in
+quality.csv, and checks the structure. `Manifest.write` and `load` are the only ways to and from disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from auscult.datasets import audio
+from auscult.provenance import write_json, write_text
+
+FACTS = ["rate_hz", "channels", "frames", "sha256"]
+RECORDING_COLUMNS = ["recording", "case", "subject", "site", "path", "onset_s", "offset_s", *FACTS]
+QUALITY_COLUMNS = ["recording", "problem", "action", "detail"]
+NUMBERS = ["onset_s", "offset_s", "rate_hz", "channels", "frames"]
+
+
+class DatasetError(Exception):
+    """A structural fault of a release: its files, labels or subjects do not fit together."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of the manifest are what. `labels` are never features; `covariates` are numbers."""
+
+    groups: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    covariates: list[str] = field(default_factory=list)
+    recording_labels: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What an adapter found. `cases`: case, subject and the columns; `recordings`: recording, case, site, path
+    (from the root), onset_s, offset_s (empty: whole file), the recording labels, and, where a header says so,
+    `header_rate_hz` and `header_frames`; `quality`: rows already known; `states`: recording, onset_s, offset_s, state.
+    """
+
+    cases: pd.DataFrame
+    recordings: pd.DataFrame
+    columns: Columns
+    quality: list[tuple[str, str, str, str]] = field(default_factory=list)
+    states: pd.DataFrame | None = None
+    subjects_known: bool = True
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Tables of one data set: `cases`, `recordings`, `quality`, and which column is what."""
+
+    cases: pd.DataFrame
+    recordings: pd.DataFrame
+    quality: pd.DataFrame
+    columns: Columns
+    states: pd.DataFrame | None = None
+    subjects_known: bool = True
+
+    def write(self, folder: Path) -> None:
+        """Write the tables and dataset.json, each to a temporary name first."""
+        for name, table in self._tables().items():
+            write_text(folder / f"{name}.csv", table.to_csv(index=False))
+        facts = {
+            "columns": vars(self.columns),
+            "subjects_known": self.subjects_known,
+            "digest": self.digest(),
+            "counts": {name: len(table) for name, table in self._tables().items()},
+        }
+        write_json(folder / "dataset.json", facts)
+
+    def digest(self) -> str:
+        """SHA-256 of cases and recordings: their ids, labels, covariates and samples."""
+        text = self.cases.to_csv(index=False) + self.recordings.to_csv(index=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _tables(self) -> dict[str, pd.DataFrame]:
+        tables = {"cases": self.cases, "recordings": self.recordings, "quality": self.quality}
+        states = (
+            pd.DataFrame(columns=["recording", "onset_s", "offset_s", "state"]) if self.states is None else self.states
+        )
+        return {**tables, "states": states}
+
+
+def load(folder: Path) -> Manifest:
+    """Read a manifest. Ids, labels and sites are strings ('' when missing), covariates floats (NaN when missing)."""
+    facts = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+    columns = Columns(**facts["columns"])
+    cases = read_table(folder / "cases.csv", columns.covariates)
+    recordings = read_table(folder / "recordings.csv", NUMBERS)
+    quality = read_table(folder / "quality.csv", [])
+    return Manifest(cases, recordings, quality, columns, subjects_known=facts["subjects_known"])
+
+
+def read_table(path: Path, numbers: Iterable[str]) -> pd.DataFrame:
+    """A CSV as strings, '' for an empty cell; the columns `numbers` as numbers, NaN for an empty cell.
+
+    Raises DatasetError naming the file, and the row and column of a cell that should be a number.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise DatasetError(f"{path}: not readable as a UTF-8 CSV with a header line: {error}") from error
+    for column in numbers:
+        if column in table:
+            values = pd.to_numeric(table[column].replace("", None), errors="coerce")
+            wrong = values.isna() & (table[column] != "")
+            if wrong.any():
+                row = int(wrong.to_numpy().argmax())
+                raise DatasetError(
+                    f"{path}: row {row + 2}, column {column!r}: {table[column].iloc[row]!r} is no number"
+                )
+            table[column] = values
+    return table
+
+
+def read_text(path: Path) -> str:
+    """A text file of a release; any line ends. Raises DatasetError when it is not UTF-8."""
+    raw = path.read_bytes()
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise DatasetError(
+            f"{path}: line {line}: not UTF-8 (byte {raw[error.start]:#04x}); save it as UTF-8"
+        ) from error
+
+
+def build(listing: Listing, root: Path, channels: str, short_s: float, workers: int) -> Manifest:
+    """Open every listed recording and make the manifest.
+
+    Parameters
+    ----------
+    listing : what the adapter found.
+    root : folder that the paths of the listing start from.
+    channels : `mean` or `all` (see `config.Dataset`).
+    short_s : recordings shorter than this get a row `short`.
+    workers : threads that read.
+
+    Raises DatasetError, naming rows, for a structural fault; a bad recording is dropped with a row in `quality`.
+    """
+    _check_structure(listing, root)
+
+    def open_one(row: dict) -> audio.Facts | audio.Unusable:
+        interval = [None if pd.isna(row[key]) else float(row[key]) for key in ("onset_s", "offset_s")]
+        try:
+            return audio.inspect(root / row["path"], *interval, short_s, channels == "mean")
+        except audio.Unusable as problem:
+            return problem
+
+    rows = listing.recordings.sort_values("recording").to_dict("records")
+    with ThreadPoolExecutor(workers) as pool:
+        found = list(pool.map(open_one, rows))
+    quality = [tuple(row) for row in listing.quality]
+    subjects = listing.cases.set_index("case")["subject"]
+    kept, first = [], {}
+    for row, facts in zip(rows, found, strict=True):
+        name = row["recording"]
+        if isinstance(facts, audio.Unusable):
+            quality.append((name, facts.problem, "dropped", str(facts)))
+            continue
+        quality += [(name, problem, "kept", detail) for problem, detail in facts.problems]
+        quality += [(name, problem, "kept", detail) for problem, detail in _against_header(row, facts)]
+        if facts.sha256 in first:
+            quality.append((name, "duplicate", "kept", f"the same samples as {first[facts.sha256]}"))
+        first.setdefault(facts.sha256, name)
+        measured = {key: getattr(facts, key) for key in FACTS}
+        kept.append({**row, **measured, "subject": subjects[row["case"]]})
+    columns = listing.columns
+    cases = listing.cases[["case", "subject", *columns.groups, *columns.labels, *columns.covariates]]
+    recordings = pd.DataFrame(kept, columns=[*RECORDING_COLUMNS, *columns.recording_labels])
+    states = listing.states
+    if states is not None:
+        states = states[states["recording"].isin(recordings["recording"])].sort_values(["recording", "onset_s"])
+    return Manifest(
+        cases.sort_values("case").reset_index(drop=True),
+        recordings,
+        pd.DataFrame(sorted(quality), columns=QUALITY_COLUMNS),
+        columns,
+        states,
+        listing.subjects_known,
+    )
+
+
+def _against_header(row: dict, facts: audio.Facts) -> list[tuple[str, str]]:
+    problems = []
+    if pd.notna(row.get("header_rate_hz")) and int(row["header_rate_hz"]) != facts.rate_hz:
+        problems.append(
+            (
+                "rate",
+                f"the header says {int(row['header_rate_hz'])} Hz, the file {facts.rate_hz}: the file's holds",
+            )
+        )
+    if pd.notna(row.get("header_frames")) and int(row["header_frames"]) != facts.frames:
+        problems.append(("header", f"the header says {int(row['header_frames'])} samples, the file has {facts.frames}"))
+    return problems
+
+
+def _check_structure(listing: Listing, root: Path) -> None:
+    cases, recordings = listing.cases, listing.recordings
+    if cases.empty:
+        raise DatasetError(f"{root}: no cases found")
+    for table, key in ((cases, "case"), (recordings, "recording")):
+        if (table[key].astype(str).str.strip() == "").any():
+            raise DatasetError(f"{root}: a row without {key} id")
+        twice = table[key][table[key].duplicated()]
+        if len(twice):
+            raise DatasetError(f"{root}: {key} {twice.iloc[0]!r} is listed twice")
+    unknown = set(recordings["case"]) - set(cases["case"])
+    if unknown:
+        name = min(unknown)
+        recording = recordings.loc[recordings["case"] == name, "recording"].iloc[0]
+        raise DatasetError(f"{root}: recording {recording!r} belongs to case {name!r}, which is not among the cases")
+    top = os.path.realpath(root)
+    for path in recordings["path"]:
+        if not os.path.realpath(os.path.join(top, path)).startswith(top + os.sep):
+            raise DatasetError(f"{root}: the path {path!r} leaves this folder; recordings must lie inside it")
+
+
+def raw_digest(files: Iterable[Path], root: Path, memory: Path) -> str:
+    """SHA-256 over names and contents of a release's files.
+
+    A file is read again only when its size or time stamp differs from what `memory` (a JSON file) holds, so that
+    touching a file changes nothing and a look at an unchanged release takes milliseconds.
+    """
+    try:
+        known = json.loads(memory.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    now = {}
+    for file in sorted(files):
+        stat = file.stat()
+        name = str(file.relative_to(root))
+        seen = known.get(name)
+        if seen and seen[:2] == [stat.st_size, stat.st_mtime_ns]:
+            now[name] = seen
+        else:
+            with file.open("rb") as stream:
+                now[name] = [
+                    stat.st_size,
+                    stat.st_mtime_ns,
+                    hashlib.file_digest(stream, "sha256").hexdigest(),
+                ]
+    if now != known:
+        write_json(memory, now)
+    return hashlib.sha256(json.dumps([[name, seen[2]] for name, seen in now.items()]).encode()).hexdigest()

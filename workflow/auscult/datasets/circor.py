@@ -1,0 +1,222 @@
+"""The CirCor DigiScope phonocardiogram release (PhysioNet, version 1.0.3), as its folder stands on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from auscult.datasets import download
+from auscult.datasets.base import Columns, DatasetError, Listing, read_text
+
+SITES = ("AV", "MV", "PV", "TV", "Phc")
+AGE_MONTHS = {"Neonate": 0.5, "Infant": 6.0, "Child": 72.0, "Adolescent": 180.0, "Young Adult": 240.0}
+CLASSES = {"murmur": ("Present", "Unknown", "Absent"), "outcome": ("Abnormal", "Normal")}
+DETAILS = ("timing", "shape", "grading", "pitch", "quality")
+STATES = {"0": "unannotated", "1": "S1", "2": "systole", "3": "S2", "4": "diastole"}
+LABELS = [
+    *CLASSES,
+    "campaign",
+    "age_group",
+    "murmur_locations",
+    "most_audible_location",
+    *(f"{phase}_murmur_{detail}" for phase in ("systolic", "diastolic") for detail in DETAILS),
+]
+COVARIATES = ["age_months", "female", "male", "height_cm", "weight_kg", "pregnant"]
+URL = "https://physionet.org/files/circor-heart-sound/1.0.3/"
+
+
+class Options(BaseModel):
+    """Options of the adapter."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    url: str = Field(default=URL, description="Where `snakemake download` fetches the release from.")
+
+
+def fetch(root: Path, options: Options, log: Callable[[str], None] = print) -> None:
+    """Download the release into `root`; raises download.DownloadError."""
+    download.fetch_release(options.url, root, log)
+
+
+def files(root: Path, options: Options) -> list[Path]:
+    """The files that `ingest` reads."""
+    folder = root / "training_data"
+    return [
+        path for path in folder.iterdir() if path.suffix in {".txt", ".hea", ".wav", ".tsv"} and path.name[0] != "."
+    ]
+
+
+def ingest(root: Path, options: Options) -> Listing:
+    """Read patients, recordings, labels and heart-sound states below `root/training_data`."""
+    folder = root / "training_data"
+    patients = [_patient(path) for path in sorted(folder.glob("[!.]*.txt"))]
+    cases = pd.DataFrame([case for case, _ in patients], columns=["case", "additional_id", *LABELS, *COVARIATES])
+    cases["subject"] = _subjects(cases, folder)
+    recordings, quality, states = [], [], []
+    for _, listed in patients:
+        for row in listed:
+            row |= _header(folder / row.pop("hea"), row["recording"], quality)
+            states += _states(folder / row.pop("tsv"), row["recording"], quality)
+            recordings.append(row)
+    listed_files = {row["path"] for row in recordings}
+    for path in sorted(folder.glob("[!.]*.wav")):
+        if f"training_data/{path.name}" not in listed_files:
+            quality.append((path.stem, "unlisted", "dropped", f"no patient file lists {path.name}"))
+    columns = ["recording", "case", "site", "path", "onset_s", "offset_s", "murmur_audible"]
+    return Listing(
+        cases=cases.drop(columns="additional_id"),
+        recordings=pd.DataFrame(recordings, columns=[*columns, "header_rate_hz", "header_frames"]),
+        columns=Columns(labels=LABELS, covariates=COVARIATES, recording_labels=["murmur_audible"]),
+        quality=quality,
+        states=pd.DataFrame(states, columns=["recording", "onset_s", "offset_s", "state"]),
+    )
+
+
+def _patient(path: Path) -> tuple[dict, list[dict]]:
+    """One patient file: its row of cases, and its recordings with the names of their header and state files."""
+    lines = read_text(path).splitlines()
+    first = lines[0].split() if lines else []
+    if len(first) != 3 or not first[1].isdigit() or not first[2].isdigit():
+        raise DatasetError(f"{path}: line 1 should be `id recordings rate`, it is {(lines or [''])[0]!r}")
+    case, count = first[0], int(first[1])
+    if case != path.stem:
+        raise DatasetError(f"{path}: line 1 names patient {case!r}; the file name says {path.stem!r}")
+    body = [line for line in lines[1:] if line.strip()]
+    listing = [line.split() for line in body if not line.startswith("#")]
+    if len(listing) != count:
+        raise DatasetError(f"{path}: line 1 announces {count} recordings, {len(listing)} are listed")
+    values = {}
+    for line in body:
+        if line.startswith("#"):
+            key, _, value = line[1:].partition(":")
+            values[key.strip()] = "" if value.strip() == "nan" else value.strip()
+    row = _case(case, values, path)
+    audible = row["murmur_locations"].split("+") if row["murmur_locations"] else []
+    recordings = []
+    for number, parts in enumerate(listing, start=2):
+        if len(parts) != 4 or parts[0] not in SITES:
+            raise DatasetError(
+                f"{path}: line {number} should be `site .hea .wav .tsv` with a site of {'/'.join(SITES)}, "
+                f"it is {' '.join(parts)!r}"
+            )
+        site, hea, wav, tsv = parts
+        if row["murmur"] == "Present" and audible:
+            heard = "audible" if site in audible else "inaudible"
+        else:
+            heard = {"Absent": "inaudible", "Unknown": "unclear"}.get(row["murmur"], "")
+        recordings.append(
+            {
+                "recording": Path(wav).stem,
+                "case": case,
+                "site": site,
+                "path": f"training_data/{wav}",
+                "onset_s": None,
+                "offset_s": None,
+                "murmur_audible": heard,
+                "hea": hea,
+                "tsv": tsv,
+            }
+        )
+    return row, recordings
+
+
+def _case(case: str, values: dict[str, str], path: Path) -> dict:
+    def label(key: str, allowed: tuple[str, ...]) -> str:
+        value = values.get(key, "")
+        if value and value not in allowed:
+            raise DatasetError(f"{path}: #{key}: {value!r} is not one of {', '.join(allowed)}")
+        return value
+
+    def number(key: str) -> float:
+        try:
+            return float(values.get(key) or "nan")
+        except ValueError:
+            raise DatasetError(f"{path}: #{key}: {values[key]!r} is no number") from None
+
+    age = label("Age", tuple(AGE_MONTHS))
+    sex = label("Sex", ("Female", "Male"))
+    pregnant = label("Pregnancy status", ("True", "False"))
+    phases = {
+        f"{phase}_murmur_{detail}": values.get(f"{phase.capitalize()} murmur {detail}", "")
+        for phase in ("systolic", "diastolic")
+        for detail in DETAILS
+    }
+    nan = float("nan")
+    return {
+        "case": case,
+        "additional_id": values.get("Additional ID", ""),
+        "murmur": label("Murmur", CLASSES["murmur"]),
+        "outcome": label("Outcome", CLASSES["outcome"]),
+        "campaign": values.get("Campaign", ""),
+        "age_group": age,
+        "murmur_locations": values.get("Murmur locations", ""),
+        "most_audible_location": values.get("Most audible location", ""),
+        **phases,
+        "age_months": AGE_MONTHS.get(age, nan),
+        "female": float(sex == "Female") if sex else nan,
+        "male": float(sex == "Male") if sex else nan,
+        "height_cm": number("Height"),
+        "weight_kg": number("Weight"),
+        "pregnant": float(pregnant == "True") if pregnant else nan,
+    }
+
+
+def _subjects(cases: pd.DataFrame, folder: Path) -> list[str]:
+    """One subject for every patient id, and for the two ids of a person recorded in both campaigns.
+
+    An additional id that is not in the release stands for nobody here. Raises DatasetError when three ids chain:
+    a patient would be in two pairs.
+    """
+    other = {}
+    for row in cases.itertuples():
+        # ids are written as numbers with decimals in some copies of the table
+        twin = row.additional_id.removesuffix(".0")
+        if twin == row.case:
+            raise DatasetError(f"{folder / row.case}.txt: #Additional ID is the patient's own id")
+        if twin:
+            other[row.case] = twin
+    ids = set(cases["case"])
+    pairs: dict[str, set[str]] = {case: {case} for case in ids}
+    for case, twin in other.items():
+        if twin in ids:
+            pairs[case].add(twin)
+            pairs[twin].add(case)
+    for case, members in pairs.items():
+        if len(members) > 2:
+            raise DatasetError(f"{folder / case}.txt: #Additional ID: {case} is in two pairs: {sorted(members)}")
+    return ["+".join(sorted(pairs[case], key=lambda i: (len(i), i))) for case in cases["case"]]
+
+
+def _header(path: Path, recording: str, quality: list) -> dict:
+    """Rate and length that the .hea file of a recording says."""
+    if not path.is_file():
+        quality.append((recording, "header", "kept", f"{path.name} is not there"))
+        return {}
+    first = read_text(path).splitlines()[:1]
+    parts = first[0].split() if first else []
+    if len(parts) < 4 or not parts[2].isdigit() or not parts[3].isdigit():
+        quality.append((recording, "header", "kept", f"{path.name}: line 1 is not `record signals rate samples`"))
+        return {}
+    return {"header_rate_hz": int(parts[2]), "header_frames": int(parts[3])}
+
+
+def _states(path: Path, recording: str, quality: list) -> list[tuple[str, float, float, str]]:
+    """Heart-sound states of a recording; a row that is no interval with a known state is left out and reported."""
+    if not path.is_file():
+        quality.append((recording, "states", "kept", f"{path.name} is not there"))
+        return []
+    rows = []
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        parts = line.split()
+        try:
+            onset, offset, state = float(parts[0]), float(parts[1]), STATES[parts[2]]
+            if not 0 <= onset < offset:
+                raise ValueError
+        except (ValueError, KeyError, IndexError):
+            if line.strip():
+                quality.append((recording, "states", "kept", f"{path.name}: line {number} left out: {line[:60]!r}"))
+            continue
+        rows.append((recording, onset, offset, state))
+    return rows

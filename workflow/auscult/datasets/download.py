@@ -1,0 +1,254 @@
+"""Fetch a published release over HTTP: resumable, in parallel, every file checked by its SHA-256 sum.
+
+A release is a base URL with a `SHA256SUMS.txt` (lines `<sha256> <relative path>`) and the files it lists, as
+on PhysioNet. An unfinished file is called `<name>.part`; only a right sum gives it its final name.
+"""
+
+import errno
+import hashlib
+import re
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from urllib.parse import quote, urlsplit
+
+import requests
+import urllib3
+
+SUMS = "SHA256SUMS.txt"
+BACKOFF_S = 0.5  # before the first retry; doubles with each further one, up to 30 s
+PROGRESS_S = 10.0
+
+
+class DownloadError(Exception):
+    """The release could not be fetched; the message says why and what to do."""
+
+
+class _NoAnswerError(DownloadError):
+    """The server could not be reached, or kept failing."""
+
+
+class _RetryError(Exception):
+    """One attempt failed in a way that another may not."""
+
+
+_PASSING = (_RetryError, requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError)
+
+
+@dataclass
+class _Job:
+    base_url: str
+    root: Path
+    log: Callable[[str], None]
+    retries: int
+    timeout_s: float
+    session: requests.Session
+    received: int = 0  # bytes, this run
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+def fetch_release(
+    base_url: str,
+    root: Path,
+    log: Callable[[str], None] = print,
+    workers: int = 8,
+    retries: int = 5,
+    timeout_s: float = 30,
+) -> None:
+    """Bring the release at `base_url` into the folder `root`; run again, it continues where it stopped.
+
+    Files that are there with the right sum are left alone. Without an answer from the server, a folder that
+    was filled by hand (the files and `SHA256SUMS.txt`) is checked by its own sums and accepted.
+
+    Parameters
+    ----------
+    base_url : address of the folder that holds `SHA256SUMS.txt`
+    root : where the files go; made if missing; one run at a time may write to it
+    log : called with each line of progress, from several threads
+    workers : files fetched at the same time
+    retries : attempts after a failed one, per file, counted anew whenever new bytes have come
+    timeout_s : seconds without a byte after which an attempt counts as failed
+
+    Raises
+    ------
+    DownloadError : no network (the message says how to place the files by hand), a file missing on the
+        server or with a wrong sum, a listed path that would leave `root`, a full disk
+    """
+    root = Path(root)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with requests.Session() as session:
+            session.headers["Accept-Encoding"] = "identity"  # ranges and sums count the bytes as published
+            job = _Job(base_url.rstrip("/") + "/", root, log, retries, timeout_s, session)
+            new_sums = _part(root / SUMS)
+            new_sums.unlink(missing_ok=True)
+            try:
+                _receive(job, SUMS, new_sums)
+            except _NoAnswerError as error:
+                _check_placed_by_hand(job, error)
+                return
+            sums = _read_sums(new_sums, root)
+            new_sums.replace(root / SUMS)
+            _fetch_files(job, sums, workers)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        reason = "the disk is full; make room and run again, what has come is kept" if full else error
+        raise DownloadError(f"cannot write to {root}: {reason}") from error
+
+
+def _read_sums(file: Path, root: Path) -> dict[str, str]:
+    """Relative path → expected sum, every path checked to stay inside `root`."""
+    sums = {}
+    for number, line in enumerate(file.read_bytes().decode(errors="replace").split("\n"), start=1):
+        match = re.fullmatch(r"([0-9a-fA-F]{64}) [ *]?(.+?)\r?", line)
+        if match:
+            _refuse_escape(match[2], root)
+            sums[str(PurePosixPath(match[2]))] = match[1].lower()
+        elif line.strip():
+            raise DownloadError(f"{SUMS}, line {number}: not '<sha256> <path>': {line[:80]!r}")
+    sums.pop(SUMS, None)
+    if not sums:
+        raise DownloadError(f"{SUMS} lists no file")
+    return sums
+
+
+def _refuse_escape(path: str, root: Path) -> None:
+    parts = PurePosixPath(path).parts
+    steps = [root.joinpath(*parts[: n + 1]) for n in range(len(parts))]
+    if path.startswith("/") or ".." in parts or not parts:
+        reason = "it leaves the folder"
+    elif "\\" in path or re.match("[A-Za-z]:", path) or not path.isprintable() or "\ufffd" in path:
+        reason = "backslashes, drive letters and unprintable characters are not allowed"
+    elif path.endswith(".part"):
+        reason = "names in .part are kept for unfinished files"
+    elif links := [step for step in (*steps, _part(steps[-1])) if step.is_symlink()]:
+        reason = f"{links[0]} is a symbolic link"
+    else:
+        return
+    raise DownloadError(f"{SUMS}: the path {path!r} is refused: {reason}")
+
+
+def _fetch_files(job: _Job, sums: dict[str, str], workers: int) -> None:
+    pool = ThreadPoolExecutor(workers)
+    try:
+        pending = {pool.submit(_fetch_file, job, path, expected) for path, expected in sums.items()}
+        while pending:
+            since, before = time.monotonic(), job.received
+            done, pending = wait(pending, timeout=PROGRESS_S, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+            rate = (job.received - before) / 1e6 / max(time.monotonic() - since, 1e-3)
+            count = f"{len(sums) - len(pending)}/{len(sums)} files"
+            job.log(f"download: {count}, {job.received / 1e6:.1f} MB fetched, {rate:.1f} MB/s")
+    finally:
+        job.stop.set()
+        pool.shutdown(cancel_futures=True)
+
+
+def _fetch_file(job: _Job, path: str, expected: str) -> None:
+    target = job.root / path
+    part = _part(target)
+    if target.exists():
+        if _sha256(target) == expected:
+            return
+        target.replace(part)  # perhaps only cut short: then the rest is enough
+    target.parent.mkdir(parents=True, exist_ok=True)
+    found = _sha256(part) if part.exists() else ""
+    for _ in range(2):  # the first may have continued a stale part
+        if found != expected:
+            _receive(job, path, part)
+            found = _sha256(part)
+        if found == expected:
+            part.replace(target)
+            return
+        part.unlink()
+    raise DownloadError(f"{path}: wrong SHA-256 sum: expected {expected}, found {found}; the file is not kept")
+
+
+def _receive(job: _Job, path: str, part: Path) -> None:
+    """Fetch `path` into `part`, continuing what is there, until all its bytes have come."""
+    url = job.base_url + quote(path)
+    failures, furthest = 0, _size(part)
+    while not job.stop.is_set():
+        try:
+            _attempt(job, url, part)
+            return
+        except _PASSING as error:
+            failures = 1 if _size(part) > furthest else failures + 1
+            furthest = max(furthest, _size(part))
+            if failures > job.retries:
+                raise _NoAnswerError(f"cannot fetch {url}: {error}\n{_by_hand(job)}") from error
+            delay_s = min(BACKOFF_S * 2 ** (failures - 1), 30)
+            job.log(f"download: {path}: {error}; again in {delay_s:.1f} s")
+            job.stop.wait(delay_s)
+        except requests.RequestException as error:
+            raise DownloadError(f"cannot fetch {url}: {error}") from error
+    raise DownloadError("stopped")
+
+
+def _attempt(job: _Job, url: str, part: Path) -> None:
+    offset = _size(part)
+    headers = {"Range": f"bytes={offset}-"} if offset else {}
+    with job.session.get(url, headers=headers, stream=True, timeout=job.timeout_s) as response:
+        status, begins = response.status_code, response.headers.get("Content-Range", "")
+        if status == 416 or (status == 206 and not begins.startswith(f"bytes {offset}-")):
+            part.unlink(missing_ok=True)
+            raise _RetryError("cannot be continued, starts again")
+        if status in (408, 429) or status >= 500:
+            raise _RetryError(f"HTTP {status} {response.reason}")
+        if status not in (200, 206):
+            raise DownloadError(f"{url}: HTTP {status} {response.reason}; is the address right?")
+        length, free = response.headers.get("Content-Length"), shutil.disk_usage(part.parent).free
+        if length and int(length) > free:
+            raise DownloadError(f"{url}: {length} bytes to come, only {free} free on the disk of {part.parent}")
+        came = 0
+        with part.open("ab" if status == 206 else "wb") as file:
+            for chunk in response.raw.stream(1 << 16, decode_content=False):
+                file.write(chunk)
+                came += len(chunk)
+                with job.lock:
+                    job.received += len(chunk)
+                if job.stop.is_set():
+                    raise DownloadError("stopped")
+    if length and came != int(length):
+        raise _RetryError(f"{came} of {length} bytes came")
+
+
+def _check_placed_by_hand(job: _Job, error: DownloadError) -> None:
+    if not (job.root / SUMS).is_file():
+        raise error
+    sums = _read_sums(job.root / SUMS, job.root)
+    bad = [p for p, s in sums.items() if not (job.root / p).is_file() or _sha256(job.root / p) != s]
+    if bad:
+        raise DownloadError(f"{error}\n{len(bad)} of {len(sums)} files are missing or wrong, first {bad[0]}")
+    job.log(f"download: no answer from {job.base_url}; all {len(sums)} files are in {job.root}, sums right")
+
+
+def _by_hand(job: _Job) -> str:
+    depth, folder = len(PurePosixPath(urlsplit(job.base_url).path).parts) - 1, job.root.resolve()
+    return (
+        "Run again when the network is back: what has come is kept. Or place the files by hand:\n"
+        f"  from    {job.base_url}\n"
+        f"  into    {folder}\n"
+        f"  such as wget -r -c -np -nH --cut-dirs={depth} -P '{folder}' {job.base_url}\n"
+        f"The folder must then hold {SUMS} and every file that it lists, under the paths listed there; "
+        "run again to have them checked (needs no network)."
+    )
+
+
+def _part(target: Path) -> Path:
+    return target.with_name(f"{target.name}.part")
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

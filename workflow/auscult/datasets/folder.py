@@ -1,0 +1,73 @@
+"""Your own data: audio files in a folder with two tables, cases.csv and recordings.csv.
+
+cases.csv has a row per case: `case`, the label columns, and, where known, `subject`, group and covariate columns.
+recordings.csv has a row per recording: `recording`, `case`, `path` (from the folder), and, where needed, `site`,
+`onset_s` and `offset_s` (an interval of the file) and label columns of the recording.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from auscult.datasets.base import Columns, DatasetError, Listing, read_table
+
+
+class Options(BaseModel):
+    """Which columns of the two tables are what."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    labels: dict[str, list[str]] = Field(
+        description="Label columns of cases.csv with their allowed values; `[]` allows any. Several labels of one "
+        "case are joined by `|`; an empty cell is an unlabelled case."
+    )
+    groups: list[str] = Field(default=[], description="Columns of cases.csv that name units such as a day or a source.")
+    covariates: list[str] = Field(default=[], description="Columns of cases.csv with numbers.")
+    recording_labels: list[str] = Field(default=[], description="Label columns of recordings.csv.")
+
+
+def files(root: Path, options: Options) -> list[Path]:
+    """The files that `ingest` reads."""
+    return [path for path in root.rglob("[!.]*") if path.is_file()]
+
+
+def ingest(root: Path, options: Options) -> Listing:
+    """Read the two tables. Raises DatasetError naming file, row and column."""
+    cases = read_table(root / "cases.csv", options.covariates)
+    recordings = read_table(root / "recordings.csv", ["onset_s", "offset_s"])
+    wanted = ["case", *options.labels, *options.groups, *options.covariates]
+    _need(root / "cases.csv", cases, wanted)
+    _need(root / "recordings.csv", recordings, ["recording", "case", "path", *options.recording_labels])
+    for column, allowed in options.labels.items():
+        for number, cell in enumerate(cases[column], start=2):
+            for value in cell.split("|") if cell and allowed else []:
+                if value not in allowed:
+                    raise DatasetError(
+                        f"{root / 'cases.csv'}: row {number}, column {column!r}: {value!r} is not one of "
+                        f"{', '.join(allowed)} (dataset.options.labels)"
+                    )
+    known = "subject" in cases
+    if not known:
+        cases["subject"] = cases["case"]
+    elif (cases["subject"] == "").any():
+        number = int((cases["subject"] == "").to_numpy().argmax()) + 2
+        raise DatasetError(f"{root / 'cases.csv'}: row {number}, column 'subject': empty; name every subject, or none")
+    if (subjects := cases.groupby("case")["subject"].nunique()).gt(1).any():
+        raise DatasetError(f"{root / 'cases.csv'}: case {subjects.idxmax()!r} is listed under two subjects")
+    for column, default in (("site", ""), ("onset_s", None), ("offset_s", None)):
+        if column not in recordings:
+            recordings[column] = default
+    columns = Columns(
+        groups=options.groups,
+        labels=list(options.labels),
+        covariates=options.covariates,
+        recording_labels=options.recording_labels,
+    )
+    return Listing(cases, recordings, columns, subjects_known=known)
+
+
+def _need(path: Path, table, columns: list[str]) -> None:
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise DatasetError(f"{path}: no column {missing[0]!r}; it has {', '.join(map(str, table.columns))}")

@@ -1,0 +1,471 @@
+"""Simulated phonocardiograms in exact CirCor form on disk: a data set for demonstrations and tests.
+
+First a plan is drawn (who has which murmur, heard where, through how much noise), then each recording is
+rendered from its plan: S1 and S2, murmur, breathing, ambient and handling noise. Labels follow from the
+plan, so they are true by construction. Levels are in dB of full scale, times in seconds.
+"""
+
+import contextlib
+import csv
+import os
+import shutil
+import time
+import wave
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
+
+from auscult.datasets import circor
+from auscult.datasets.base import Listing
+
+Array, Rng = np.ndarray, np.random.Generator
+Rows = list[tuple[float, float, int]]  # start s, end s, state 0-4
+
+RATE = 4000  # Hz
+BLOCK = 64  # recordings last a whole number of blocks of samples, as in the release
+SHARES = {"Present": 0.19, "Unknown": 0.072}  # the rest is Absent
+ABNORMAL = {"Present": 0.84, "Unknown": 0.63, "Absent": 0.38}  # P(outcome is Abnormal | murmur)
+HEART = -23.0  # dB, usual peak of S1
+NOISE = -43.0  # dB, usual ambient noise
+BAND = 6.0  # dB by which the noise in a murmur's band is below all of it
+AUDIBLE = 1.5  # dB over the noise in its band from which a murmur is heard
+STALE = 3600.0  # seconds after which an abandoned half-written folder is removed
+
+# By site: position on the chest (arbitrary units), and loudness of S1 and S2 there (dB).
+PLACES = {"AV": (-1.0, 2.0), "PV": (1.0, 2.0), "TV": (0.5, 0.0), "MV": (2.2, -0.6), "Phc": (3.2, 1.0)}
+SOUNDS = {"AV": (-2.0, 1.0), "PV": (-2.0, 2.0), "TV": (1.0, -1.0), "MV": (2.0, -2.0), "Phc": (-4.0, -4.0)}
+# By timing, part of systole or diastole that a murmur fills.
+WINDOWS = {
+    "Holosystolic": (0, 1),
+    "Early-systolic": (0, 0.6),
+    "Mid-systolic": (0.2, 0.8),
+    "Late-systolic": (0.5, 1),
+}
+WINDOWS |= {"Early-diastolic": (0, 0.5), "Mid-diastolic": (0.3, 0.7), "Holodiastolic": (0, 0.9)}
+PITCHES = {"Low": (100.0, 170.0), "Medium": (170.0, 270.0), "High": (270.0, 420.0)}  # centre, Hz
+WIDTHS = {"Harsh": 0.8, "Blowing": 0.5, "Musical": 0.1}  # standard deviation, octaves
+GRADES = {"I": (4.0, 9.0), "II": (9.0, 14.0), "III": (14.0, 21.0)}  # dB over usual noise in its band
+FACTS = ("timing", "shape", "grading", "pitch", "quality")
+FIELDS = ["Age", "Sex", "Height", "Weight", "Pregnancy status", "Murmur"]  # of the text files, in order
+FIELDS += ["Murmur locations", "Most audible location"]
+FIELDS += [f"{phase} murmur {fact}" for phase in ("Systolic", "Diastolic") for fact in FACTS]
+FIELDS += ["Outcome", "Campaign", "Additional ID"]
+
+
+class Options(BaseModel):
+    """What to simulate; the same options give the same bytes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    subjects: int = Field(80, ge=1, le=20_000, description="How many people.")
+    seed: int = Field(0, ge=0, description="Seed of everything drawn.")
+    seconds: tuple[float, float] = Field((8.0, 16.0), description="Shortest and longest recording, 2 to 120 s.")
+    twins: float = Field(0.08, ge=0.0, le=1.0, description="Share of subjects recorded twice, as two patients.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Options":
+        if not 2.0 <= self.seconds[0] <= self.seconds[1] <= 120.0:
+            raise ValueError(f"must be the shortest and the longest, within 2 and 120, not {self.seconds}")
+        return self
+
+
+@dataclass(frozen=True)
+class Murmur:
+    """One murmur in systole or diastole."""
+
+    facts: dict[str, str]  # by name in FACTS
+    centre: float  # Hz
+    level: float  # dB over usual noise in its band, where loudest
+
+
+@dataclass(frozen=True)
+class Person:
+    """What stays the same in a person from one visit to the next."""
+
+    years: float
+    female: bool
+    pregnant: bool
+    size: tuple[float, float]  # height and weight, relative to what is usual
+    bpm: float
+    breaths: float  # Hz
+    loudness: float  # dB
+    tones: Array  # (S1 and S2, components, 4): Hz, decay s, delay s, amplitude
+    source: str  # the site at which a murmur is loudest
+    slope: float  # dB lost per unit of distance from there
+    innocent: Murmur  # faint flow sound in systole, never labelled
+    murmurs: dict[str, Murmur]  # by phase, heard only at a visit labelled Present
+
+
+@dataclass(frozen=True)
+class Take:
+    """One recording, before it is rendered."""
+
+    name: str  # of the files, less the patient id
+    site: str
+    frames: int
+    bpm: float
+    heart: float  # dB, peak of S1
+    noise: float  # dB, RMS of the ambient noise
+    bad: bool  # badly taken: knocks, friction, voices, few states annotated
+    innocent: float  # dB, RMS
+    murmurs: dict[str, float]  # dB, RMS by phase, also where too faint to be heard
+    heard: bool  # a murmur stands out of the noise
+
+
+@dataclass(frozen=True)
+class Patient:
+    """One patient id: one visit of one person."""
+
+    id: str
+    key: tuple[int, int]  # subject, visit
+    person: Person
+    takes: list[Take]
+    fields: dict[str, str]
+
+
+def fetch(root: Path, options: Options, log: Callable[[str], object] = print) -> None:
+    """Write `root/training_data/*.wav|.hea|.tsv|.txt` and `root/training_data.csv`.
+
+    Nothing is at `root` before all is written. A complete `root` made from the same options is left as it
+    is, also with recordings edited since. Raises FileExistsError where `root` is anything else but an
+    empty folder.
+    """
+    root = Path(root)
+    patients = plan(options)
+    if _complete(root, patients):
+        log(f"{root}: already there")
+        return
+    part = root.with_name(f".{root.name}.partial-{os.getpid()}")
+    with contextlib.suppress(FileNotFoundError):  # another process may tidy up too
+        for old in root.parent.glob(f".{root.name}.partial-*"):
+            if old == part or time.time() - max(p.stat().st_mtime for p in (old, *old.glob("*"))) > STALE:
+                shutil.rmtree(old)
+    (part / "training_data").mkdir(parents=True)
+    try:
+        spoken = time.monotonic()
+        for done, patient in enumerate(patients):
+            _write_patient(part / "training_data", patient, options.seed)
+            if time.monotonic() - spoken > 10:
+                spoken = time.monotonic()
+                log(f"simulated {done + 1} of {len(patients)} patients")
+        with (part / "training_data.csv").open("w", encoding="utf-8", newline="") as file:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(["Patient ID", "Recording locations:", *FIELDS])
+            for patient in patients:
+                sites = "+".join(take.site for take in patient.takes)
+                table.writerow([patient.id, sites, *patient.fields.values()])
+        part.rename(root)  # fails where another process was faster
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    log(f"{root}: {len(patients)} patients, {sum(len(p.takes) for p in patients)} recordings simulated")
+
+
+def plan(options: Options) -> list[Patient]:
+    """All patients in order of id, without signals.
+
+    A person, and the label, depend on the seed and the person's index, not on the number of subjects; who
+    is recorded twice does.
+    """
+    common = np.random.default_rng(options.seed)
+    # No id begins another; in text order the short ones come last, in number order first.
+    long = common.permutation(np.arange(20_000, 90_000))
+    short = common.permutation(np.arange(9_000, 10_000))
+    labels = _labels(options.subjects, common)
+    lots = common.random(options.subjects)
+    twins = set(np.argsort(lots, kind="stable")[: round(options.twins * options.subjects)].tolist())
+    patients = []
+    for k, label in enumerate(labels):
+        person = _person(_rng(options.seed, k))
+        ids = (str(short[k // 20] if k % 20 == 3 else long[2 * k]), str(long[2 * k + 1]))
+        for visit in range(2 if k in twins else 1):
+            patient = _patient(options, ids[visit], (k, visit), person, label)
+            if k in twins:
+                patient.fields.update({"Campaign": f"CC{2014 + visit}", "Additional ID": ids[1 - visit]})
+            patients.append(patient)
+    return sorted(patients, key=lambda patient: int(patient.id))
+
+
+def render(person: Person, take: Take, rng: Rng) -> tuple[Array, Rows]:
+    """Samples (frames,) int16 at 4 kHz, and rows (start s, end s, state 0-4) that cover the recording."""
+    n, t = take.frames, np.arange(take.frames) / RATE
+    beats = _beats(rng, n / RATE, take.bpm, person.breaths)
+    s1, s1_end, s2, s2_end = beats.T
+    signal = np.zeros(n)
+    for i, tones in enumerate(person.tones):
+        peak = 10 ** ((take.heart + SOUNDS[take.site][i]) / 20)
+        _add_sounds(signal, rng, beats[:, 2 * i], tones, peak)
+    spans = {"Systolic": (s1 + 0.4 * (s1_end - s1), s2 + 0.01)}
+    spans["Diastolic"] = (s2_end - 0.02, np.r_[s1[1:], s2_end[-1] + 0.3])
+    sounds = [(phase, person.murmurs[phase], level) for phase, level in take.murmurs.items()]
+    for phase, murmur, level in [*sounds, ("Systolic", person.innocent, take.innocent)]:
+        swell = 10 ** (level / 20) * rng.lognormal(0, 0.12, len(beats))
+        sound = _noise(rng, n, lambda f, m=murmur: _bump(f, m.centre, WIDTHS[m.facts["quality"]]))
+        signal += sound * _envelope(t, *spans[phase], swell, murmur)
+    signal += _surroundings(rng, t, person, take)
+    samples = np.clip(np.round(signal * 32768), -32768, 32767).astype("<i2")
+    return samples, _states(rng, beats, n / RATE, rng.uniform(0.2, 0.6) if take.bad else rng.uniform(0.4, 1.0))
+
+
+def _surroundings(rng: Rng, t: Array, person: Person, take: Take) -> Array:
+    """Ambient noise, breathing, voice, friction and knocks: (frames,)."""
+    n, floor = len(t), 10 ** (take.noise / 20)
+    slope, edge = rng.uniform(0.2, 0.6), rng.uniform(700, 1000)
+    drift = 10 ** (_noise(rng, n, lambda f: (f < 0.3) * 1.0) * 1.5 / 20)
+    out = _noise(rng, n, lambda f: np.maximum(f, 20) ** -slope / (1 + (f / edge) ** 2)) * drift
+    cycle = 2 * np.pi * (person.breaths * t + rng.random())
+    flow = np.maximum(np.sin(cycle), 0) ** 1.5 + 0.6 * np.maximum(-np.sin(cycle + 0.4), 0) ** 2
+    hoarse = rng.uniform(180, 350)
+    out += _noise(rng, n, lambda f: _bump(f, hoarse, 0.6)) * flow * 10 ** (rng.normal(-5, 4) / 20)
+    if rng.random() < (0.3 if take.bad else 0.1):  # voice
+        tune = rng.uniform(220, 420) * (1 + 0.08 * np.sin(2 * np.pi * rng.uniform(0.3, 1.0) * t))
+        angle = 2 * np.pi * np.cumsum(tune) / RATE
+        words = np.clip(_noise(rng, n, lambda f: np.exp(-f / 1.5)) - 0.8, 0, 1.5)
+        out += sum(np.sin(h * angle) / h for h in (1, 2, 3)) * words * 10 ** (rng.uniform(-3, 6) / 20)
+    if rng.random() < (0.6 if take.bad else 0.15):  # friction
+        rub = _noise(rng, n, lambda f: np.exp(-f / 3.0))
+        rare = np.quantile(rub, 1 - rng.uniform(0.05, 0.4 if take.bad else 0.2))
+        gate = np.clip(2 * (rub - rare), 0, 1.5) * 10 ** (rng.uniform(4, 10) / 20)
+        out += _noise(rng, n, lambda f: _bump(f, 220, 1.4)) * gate
+    out *= floor
+    knocks = rng.poisson((rng.uniform(0.1, 0.8) if take.bad else rng.uniform(0, 0.12)) * n / RATE)
+    for first in rng.integers(0, n, knocks):
+        tau = t[: min(n - first, RATE // 2)]
+        knock = np.sin(2 * np.pi * rng.uniform(8, 90) * tau) * np.exp(-tau / rng.uniform(0.01, 0.08))
+        knock += 0.3 * rng.standard_normal(len(tau)) * np.exp(-tau / 0.006)
+        out[first : first + len(tau)] += rng.uniform(0.03, 0.3) * knock
+    return out
+
+
+def _rng(seed: int, *key: int) -> Rng:
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+
+
+def _pick(rng: Rng, names: str, *shares: float) -> str:
+    """One of the names (between blanks), drawn by their shares, which need not sum to 1."""
+    ends = np.cumsum(shares)
+    return names.split()[int(np.searchsorted(ends, rng.random() * ends[-1], side="right"))]
+
+
+def _noise(rng: Rng, n: int, gain: Callable[[Array], Array]) -> Array:
+    """Gaussian noise (n,) of RMS 1 with the amplitude spectrum `gain` of the frequency in Hz."""
+    size = next_fast_len(n, real=True)
+    sound = irfft(rfft(rng.standard_normal(size)) * gain(rfftfreq(size, 1 / RATE)), size)[:n]
+    return sound / (np.sqrt(np.mean(sound**2)) + 1e-12)
+
+
+def _bump(f: Array, centre: float, octaves: float) -> Array:
+    return np.exp(-0.5 * (np.log2(np.maximum(f, 1.0) / centre) / octaves) ** 2)
+
+
+def _beats(rng: Rng, seconds: float, bpm: float, breaths: float) -> Array:
+    """Start and end of S1, start and end of S2: (beats, 4) in seconds, some before 0 or past the end."""
+    n = int(seconds * bpm / 60 * 1.3) + 6
+    wander = irfft(rfft(rng.standard_normal(64 * 8)) / np.sqrt(np.arange(1, 258)), 512)
+    wander = np.resize(wander / wander.std(), n)
+    phase = 2 * np.pi * (breaths * np.arange(n) * 60 / bpm + rng.random())
+    rr = 60 / bpm * (1 + rng.uniform(0.01, 0.06) * np.sin(phase) + 0.02 * wander).clip(0.7, 1.4)
+    s1 = np.r_[0, np.cumsum(rr[:-1])] - rr[0] * (1 + rng.random())
+    root = np.sqrt(rr)
+    s2 = s1 + 0.32 * root * (1 + 0.01 * rng.standard_normal(n))
+    beats = np.stack([s1, s1 + 0.15 * root, s2, s2 + 0.132 * root], 1)
+    return beats[s1 < seconds + 0.2]
+
+
+def _add_sounds(signal: Array, rng: Rng, onsets: Array, tones: Array, peak: float) -> None:
+    """Add to the signal a sum of damped tones at each of `onsets` (beats,) in seconds; see `Person.tones`."""
+    first = np.floor(onsets * RATE).astype(int)
+    index = first[:, None] + np.arange(int(0.18 * RATE))
+    since = index / RATE - onsets[:, None] - 0.012
+    late = rng.uniform(0, 0.01, (len(onsets), 1))  # the split varies
+    loud, high = rng.lognormal(0, [[[0.08]], [[0.012]]], (2, len(onsets), len(tones)))
+    sound = np.zeros(index.shape)
+    for c, (hz, decay, delay, amplitude) in enumerate(tones):
+        tau = np.maximum(since - delay - late * (delay > 0.015), 0)
+        body = np.exp(-tau / decay) * (1 - np.exp(-tau / 0.004))
+        sound += amplitude * loud[:, c, None] * body * np.sin(2 * np.pi * hz * high[:, c, None] * tau)
+    inside = (index >= 0) & (index < len(signal))
+    np.add.at(signal, index[inside], peak * sound[inside])
+
+
+def _envelope(t: Array, starts: Array, ends: Array, swell: Array, murmur: Murmur) -> Array:
+    """Amplitude (frames,) of a murmur: RMS about `swell` (beats,) within its part of each span."""
+    beat = np.maximum(np.searchsorted(starts, t, side="right") - 1, 0)
+    low, high = WINDOWS[murmur.facts["timing"]]
+    v = (((t - starts[beat]) / (ends[beat] - starts[beat]) - low) / (high - low)).clip(0, 1)
+    ramp = {"Crescendo": v, "Decrescendo": 1 - v, "Diamond": 1 - np.abs(2 * v - 1)}
+    body = 1.73 * ramp.get(murmur.facts["shape"], 1 / 1.73)
+    return swell[beat] * body * np.clip(8 * v, 0, 1) * np.clip(8 - 8 * v, 0, 1)
+
+
+def _states(rng: Rng, beats: Array, seconds: float, share: float) -> Rows:
+    """Rows (start, end, state) that cover the recording; only a run of whole beats is annotated."""
+    whole = beats[(beats[:, 0] > 0.02) & (beats[:, 3] < seconds - 0.02)]
+    count = max(1, round(share * len(whole)))
+    first = int(rng.integers(0, len(whole) - count + 1)) if len(whole) else 0
+    cuts = np.round(np.r_[0, whole[first : first + count].ravel(), seconds], 6).tolist()
+    states = [0] + [1, 2, 3, 4] * (len(cuts) // 4)
+    states[len(cuts) - 2] = 0
+    return list(zip(cuts[:-1], cuts[1:], states[: len(cuts) - 1], strict=True))
+
+
+def _labels(count: int, rng: Rng) -> list[str]:
+    """Murmur label per subject; every beginning of the list from 30 on holds its share of each class."""
+    groups = [["Present"] * 2 + ["Unknown"] * u + ["Absent"] * (8 - u) for u in (1, 2, 1)]
+    labels = [label for group in groups for label in rng.permutation(group).tolist()]
+    seen = {name: labels.count(name) for name in SHARES}
+    while len(labels) < count:
+        due = [name for name, share in SHARES.items() if seen[name] < share * (len(labels) + 1)]
+        labels.append(due[0] if due else "Absent")
+        seen |= {name: seen[name] + 1 for name in due[:1]}
+    return labels[:count]
+
+
+def _person(rng: Rng) -> Person:
+    group = _pick(rng, "Neonate Infant Child Adolescent Adult", 0.02, 0.14, 0.69, 0.1, 0.06)
+    ages = {"Neonate": (0, 0.07), "Infant": (0.1, 0.98), "Child": (1, 11.9), "Adolescent": (12, 17)}
+    years, pregnant = rng.uniform(*ages.get(group, (19, 38))), group == "Adult"
+    female = bool(rng.random() < 0.5) or pregnant
+    size = (rng.normal(1, 0.05), rng.lognormal(0, 0.15))
+    bpm = np.interp(years, [0, 0.5, 2, 6, 12, 18], [140, 128, 112, 95, 82, 75]) * rng.lognormal(0, 0.1)
+    breaths = np.interp(years, [0, 1, 12], [0.7, 0.5, 0.32]) * rng.lognormal(0, 0.1)
+    pitch = np.interp(years, [0, 2, 12], [1.3, 1.15, 1.0]) * rng.lognormal(0, 0.1)
+    s1 = [[48, 0.030, 0, 1.0], [82, 0.024, 0.006, 0.8], [140, 0.014, 0.012, 0.5], [270, 0.006, 0.009, 0.35]]
+    s2 = [[62, 0.022, 0, 1.0], [115, 0.017, 0.003, 0.8], [95, 0.015, 0.025, 0.5], [230, 0.007, 0.002, 0.6]]
+    tones = rng.lognormal(0, 0.12, (2, 4, 4)) * [pitch, 1, 1, 1] * [s1, s2]
+    source, slope = _pick(rng, "PV TV MV AV", 0.38, 0.32, 0.22, 0.08), rng.uniform(0.5, 4.5)
+    phases = _pick(rng, "Systolic Diastolic Systolic+Diastolic", 0.94, 0.015, 0.045).split("+")
+    murmurs = {phase: _murmur(rng, phase) for phase in phases}
+    innocent = replace(_murmur(rng, "Systolic"), level=rng.normal(-3, 3.5))
+    loudness = rng.normal(0, 3)
+    body = (years, female, pregnant, size, bpm, breaths, loudness, tones)
+    return Person(*body, source, slope, innocent, murmurs)
+
+
+def _murmur(rng: Rng, phase: str) -> Murmur:
+    if phase == "Systolic":
+        timing = _pick(rng, "Holosystolic Early-systolic Mid-systolic Late-systolic", 0.58, 0.3, 0.09, 0.03)
+    else:
+        timing = _pick(rng, "Early-diastolic Mid-diastolic Holodiastolic", 0.7, 0.2, 0.1)
+    shape = _pick(rng, "Plateau Decrescendo Diamond Crescendo", 0.65, 0.2, 0.13, 0.02)
+    typical = {"Mid-systolic": "Diamond", "Late-systolic": "Crescendo", "Early-diastolic": "Decrescendo"}
+    grade = _pick(rng, "I II III", 0.45, 0.22, 0.33)
+    pitch = _pick(rng, "Low Medium High", 0.5, 0.24, 0.26)
+    quality = _pick(rng, "Harsh Blowing Musical", 0.52, 0.46, 0.02)
+    grading = f"{grade}/{'VI' if phase == 'Systolic' else 'IV'}"
+    facts = (timing, typical.get(timing, shape), grading, pitch, quality)
+    centre, level = rng.uniform(*PITCHES[pitch]), rng.uniform(*GRADES[grade])
+    return Murmur(dict(zip(FACTS, facts, strict=True)), centre, level)
+
+
+def _patient(options: Options, name: str, key: tuple[int, int], person: Person, label: str) -> Patient:
+    """One visit of a person whose finding at the first visit is `label`."""
+    rng = _rng(options.seed, *key, 0)
+    if rng.random() < 0.2 and key[1]:  # another finding at the second
+        label = _pick(rng, "Present Unknown", 0.6, 0.4) if label == "Absent" else "Absent"
+    years = person.years + 0.9 * key[1]
+    group = np.searchsorted([28 / 365, 1, 12, 18], years, side="right")
+    height = np.interp(years, [0, 1, 12, 17], [50, 74, 143, 166]) * person.size[0]
+    weight = np.interp(years, [0, 0.5, 6, 17], [13.5, 16.5, 16, 21]) * person.size[1] * (height / 100) ** 2
+    missing = rng.random(3) < (0.01, 0.06, 0.04)
+    takes = _takes(rng, options, person, label)
+    fields = dict.fromkeys(FIELDS, "nan") | {
+        "Age": "nan" if missing[0] else ("Neonate", "Infant", "Child", "Adolescent", "nan")[group],
+        "Sex": "Female" if person.female else "Male",
+        "Height": "nan" if missing[1] or person.pregnant else f"{height:.0f}.0",
+        "Weight": "nan" if missing[2] or person.pregnant else f"{weight:.1f}",
+        "Pregnancy status": str(person.pregnant),
+        "Murmur": label,
+        "Outcome": "Abnormal" if rng.random() < ABNORMAL[label] else "Normal",
+        "Campaign": f"CC{rng.integers(2014, 2016)}",
+    }
+    if label == "Present":
+        fields["Murmur locations"] = "+".join(sorted({take.site for take in takes if take.heard}))
+        fields["Most audible location"] = max(takes, key=lambda take: (take.heard, *take.murmurs.values())).site
+        for phase, murmur in person.murmurs.items():
+            fields |= {f"{phase} murmur {fact}": value for fact, value in murmur.facts.items()}
+    return Patient(name, key, person, takes, fields)
+
+
+def _takes(rng: Rng, options: Options, person: Person, label: str) -> list[Take]:
+    """The recordings of one visit, named by site."""
+    plans = "AV+PV+TV+MV AV+MV PV+TV+MV AV+PV+TV MV PV"
+    sites = _pick(rng, plans, 0.64, 0.14, 0.08, 0.06, 0.05, 0.03).split("+") + ["Phc"] * (rng.random() < 0.02)
+    if rng.random() < 0.05:
+        again = sites[rng.integers(len(sites))]
+        sites.insert(sites.index(again), again)
+    n, unknown = len(sites), label == "Unknown"
+    bad = unknown & ((np.arange(n) == 0) | (rng.random(n) < 0.7))  # at least one recording
+    contact = rng.normal(0, 2, n)
+    heart = HEART + person.loudness + contact - bad * rng.uniform(1, 7, n)
+    noise = rng.normal(NOISE, 2.5, n) + np.where(bad, rng.uniform(1, 7, n), 5 * (rng.random(n) < 0.12))
+    away = np.array([np.hypot(*np.subtract(PLACES[site], PLACES[person.source])) for site in sites])
+    reach = NOISE - BAND + contact - person.slope * away  # dB of a murmur of level 0
+    loudest = max(murmur.level for murmur in person.murmurs.values())
+    clear = reach + loudest - noise + BAND  # dB over the noise in its band
+    lift = max(0.0, AUDIBLE + 1 - clear.max())
+    bpm = person.bpm * rng.lognormal(0, 0.06) * rng.lognormal(0, 0.02, n)
+    blocks = np.round(rng.uniform(*options.seconds, n) * RATE / BLOCK)
+    murmurs = person.murmurs if label == "Present" else {}
+    return [
+        Take(
+            name=site if sites.count(site) == 1 else f"{site}_{sites[: i + 1].count(site)}",
+            site=site,
+            frames=int(blocks[i]) * BLOCK,
+            bpm=bpm[i],
+            heart=heart[i],
+            noise=noise[i],
+            bad=bool(bad[i]),
+            innocent=NOISE - BAND + contact[i] + person.innocent.level,
+            murmurs={phase: reach[i] + lift + murmur.level for phase, murmur in murmurs.items()},
+            heard=bool(murmurs and clear[i] + lift > AUDIBLE),
+        )
+        for i, site in enumerate(sites)
+    ]
+
+
+def _write_patient(folder: Path, patient: Patient, seed: int) -> None:
+    lines = [f"{patient.id} {len(patient.takes)} {RATE}"]
+    for i, take in enumerate(patient.takes):
+        name = f"{patient.id}_{take.name}"
+        samples, rows = render(patient.person, take, _rng(seed, *patient.key, 1 + i))
+        with wave.open(str(folder / f"{name}.wav"), "wb") as file:
+            file.setparams((1, 2, RATE, len(samples), "NONE", ""))
+            file.writeframes(samples.tobytes())
+        header = f"{name} 1 {RATE} {len(samples)}\r\n{name}.wav 16+44 1 16 0 0 0 0 {take.site}\r\n"
+        states = "".join(f"{start:.8g}\t{end:.8g}\t{state}\n" for start, end, state in rows)
+        (folder / f"{name}.hea").write_bytes(header.encode())
+        (folder / f"{name}.tsv").write_bytes(states.encode())
+        lines.append(f"{take.site} {name}.hea {name}.wav {name}.tsv")
+    lines += [f"#{key}: {value}" for key, value in patient.fields.items()]
+    (folder / f"{patient.id}.txt").write_bytes(("\n".join(lines) + "\n").encode())
+
+
+def _complete(root: Path, patients: list[Patient]) -> bool:
+    """Whether `root` holds these patients; FileExistsError where it holds anything else."""
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        return False
+    folder, table = root / "training_data", root / "training_data.csv"
+    rows = table.read_text("utf-8").splitlines()[1:] if table.is_file() else []
+    wavs = {folder / f"{p.id}_{take.name}.wav": 44 + 2 * take.frames for p in patients for take in p.takes}
+    kept = sum(wav.is_file() and wav.stat().st_size == size for wav, size in wavs.items())
+    # recordings may have been edited or removed since, but not most of them
+    if [row.split(",")[0] for row in rows] == [p.id for p in patients] and 2 * kept > len(wavs):
+        return True
+    raise FileExistsError(f"{root} is not what these options simulate: remove it or choose another folder")
+
+
+GENERATED = True
+
+
+def files(root: Path, options: Options) -> list[Path]:
+    """The files that `ingest` reads."""
+    return circor.files(root, circor.Options())
+
+
+def ingest(root: Path, options: Options) -> Listing:
+    """Read the simulated release as the real one is read."""
+    return circor.ingest(root, circor.Options())

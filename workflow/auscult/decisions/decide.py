@@ -1,0 +1,95 @@
+"""Decide the test cases of one fold by every rule of a target, and score each rule on the validation cases.
+
+Labels of validation cases are read, labels of test cases never.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from auscult.config import Target
+from auscult.decisions import calibration, rules
+from auscult.evaluation import metrics
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Probabilities of one variant and fold: `val` and `test` hold `case` and a column per class.
+
+    `val_recordings`, `test_recordings`: the same per recording, with its case; None where there are none (fusion).
+    """
+
+    val: pd.DataFrame
+    test: pd.DataFrame
+    val_recordings: pd.DataFrame | None = None
+    test_recordings: pd.DataFrame | None = None
+
+
+@dataclass(frozen=True)
+class Decided:
+    """Probabilities and decisions of the test cases, as class numbers or 0/1 per class, and the validation score."""
+
+    p: np.ndarray
+    decision: np.ndarray
+    inner_score: float
+    chosen: bool
+
+
+def decide(
+    target: Target, outputs: Outputs, labels: pd.Series, subjects: pd.Series, choose_by: str
+) -> dict[str, Decided]:
+    """Every decision of `target` for one variant and fold.
+
+    `labels`: label by case of the validation cases ('' when unlabelled); `subjects`: subject by case. `chosen` says
+    that the rule itself was fitted, on validation cases; its validation score is then cross-fitted.
+    """
+    p_val, p_test = (part[target.classes].to_numpy(dtype=float) for part in (outputs.val, outputs.test))
+    cells = labels.reindex(outputs.val["case"]).fillna("")
+    known = (cells != "").to_numpy()
+    if target.kind == "multilabel":
+        truth = np.array([[c in cell.split("|") for c in target.classes] for cell in cells[known]], dtype=int)
+        score = inner_score(target, truth, rules.reference_multilabel(p_val[known]), p_val[known], choose_by)
+        return {"reference": Decided(p_test, rules.reference_multilabel(p_test), score, False)}
+    numbers = cells.map({name: number for number, name in enumerate(target.classes)})
+    truth, groups = numbers[known].to_numpy(dtype=int), subjects[outputs.val["case"]][known].to_numpy()
+    done = {}
+    for rule in target.decisions:
+        q_val, q_test, chosen = p_val, p_test, False
+        if rule == "reference":
+            on_val, on_test = rules.reference(p_val), rules.reference(p_test)
+        elif rule == "any_recording":
+            if outputs.test_recordings is None:
+                continue
+            on_val = _any_recording(target, outputs.val, outputs.val_recordings)
+            on_test = _any_recording(target, outputs.test, outputs.test_recordings)
+        else:
+            weights, chosen = target.class_weights(), True
+            q_val = p_val.copy()
+            q_val[known] = calibration.cross_fit(p_val[known], truth, groups)
+            q_test = calibration.apply(calibration.fit(p_val[known], truth), p_test)
+            on_val, on_test = rules.cost(q_val, weights), rules.cost(q_test, weights)
+        score = inner_score(target, truth, on_val[known], q_val[known], choose_by)
+        done[rule] = Decided(q_test, on_test, score, chosen)
+    return done
+
+
+def inner_score(target: Target, truth: np.ndarray, decision: np.ndarray, p: np.ndarray, by: str) -> float:
+    """Validation score by which variants are compared: `w_acc`, `uar` or `auroc`; NaN without labelled cases."""
+    if not len(truth):
+        return float("nan")
+    if by == "auroc":
+        return float(metrics.macro_auroc(truth, p))
+    if target.kind == "multilabel":
+        return float(np.nanmean(metrics.uar(metrics.multilabel_counts(truth, decision))))
+    matrix = metrics.confusion(truth, decision, len(target.classes))
+    return float(metrics.uar(matrix) if by == "uar" else metrics.weighted_accuracy(matrix, target.class_weights()))
+
+
+def _any_recording(target: Target, cases: pd.DataFrame, recordings: pd.DataFrame) -> np.ndarray:
+    place = pd.Series(range(len(cases)), index=cases["case"])
+    owner = place[recordings["case"]].to_numpy(dtype=int)
+    p = recordings[target.classes].to_numpy(dtype=float)
+    return rules.any_recording(p, owner, cases[target.classes].to_numpy(dtype=float))

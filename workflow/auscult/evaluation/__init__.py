@@ -1,0 +1,1 @@
+"""Evaluation: predictions, metrics, intervals, tables and figures."""

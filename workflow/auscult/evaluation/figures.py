@@ -1,0 +1,399 @@
+"""Figures of a study, drawn from its tables alone: ROC, precision–recall, confusion, reliability, forest, learning.
+
+Every figure is an SVG whose bytes depend on the tables only, on a white ground, in colours that colour-blind
+readers tell apart, with an alternative text and a caption that say its key numbers in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from auscult.config import Study, Target
+from auscult.evaluation import metrics, tables
+
+PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]  # Okabe–Ito without yellow
+MARKERS = "osD^vP*X<"
+NAMED = 9  # curves that get a colour and a line in the legend
+BINS = 15  # of the reliability diagram, as in the tables' `ece`
+WIDTH = 5.2  # inches: text stays legible when the figure is shown 400 pixels wide
+STYLE = {
+    "svg.hashsalt": "auscult",
+    "svg.fonttype": "path",
+    "text.parse_math": False,
+    "font.family": "DejaVu Sans",
+    "font.size": 10.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e4e4",
+    "legend.frameon": False,
+}
+WORDS = {"w_acc": "weighted accuracy", "uar": "UAR", "auroc": "AUROC"}
+SELECT = {"auroc": "AUROC", "loss": "minus log loss", "balanced_accuracy": "balanced accuracy"}
+
+
+class Drawn(NamedTuple):
+    """One figure, with the name of its file and its texts."""
+
+    file: str
+    figure: Figure
+    title: str
+    alt: str
+    caption: str
+
+
+class Curve(NamedTuple):
+    """One line of a figure: name, points, the number shown beside its name, and the weight of each point."""
+
+    name: str
+    x: NDArray
+    y: NDArray
+    value: float
+    weight: NDArray | None = None
+
+
+def draw_all(
+    study: Study, predictions: pd.DataFrame, board: pd.DataFrame, histories: pd.DataFrame, folder: Path
+) -> pd.DataFrame:
+    """Draw every figure of a study into `folder` as SVG; returns a table `file, title, alt, caption`.
+
+    `predictions`, `board`: predictions.csv and leaderboard of the study. `histories`: `system, task, repeat, fold,
+    epoch, train_loss, val_score` of all trainings (and `seed`, if there).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    predictions = predictions.assign(label=predictions["label"].astype(object).fillna(""))
+    rows = []
+    with matplotlib.rc_context(STYLE):
+        for drawn in _figures(study, predictions, board, histories):
+            facts = {"Date": None, "Title": drawn.title}
+            drawn.figure.savefig(folder / drawn.file, format="svg", metadata=facts, facecolor="white")
+            rows.append([drawn.file, drawn.title, drawn.alt, drawn.caption])
+    return pd.DataFrame(rows, columns=["file", "title", "alt", "caption"])
+
+
+def _figures(study: Study, predictions: pd.DataFrame, board: pd.DataFrame, histories: pd.DataFrame) -> Iterator[Drawn]:
+    for name, target in study.targets.items():
+        part = predictions[predictions["target"] == name]
+        chosen = part[part["system"] == "chosen"]
+        yield forest(name, board[board["target"] == name])
+        if target.kind == "multiclass":
+            yield confusion(name, target, chosen)
+        yield roc(name, target, chosen)
+        yield roc_variants(name, target, part)
+        yield precision_recall(name, target, chosen)
+        yield reliability(name, target, part)
+    for (system, task), part in histories.groupby(["system", "task"], sort=False):
+        yield learning(system, task, part, study.systems[system].training.select)
+
+
+def roc(name: str, target: Target, chosen: pd.DataFrame) -> Drawn:
+    """ROC of every class against the rest, of the row `chosen`, judged cases of all folds pooled."""
+    truth, p = _truth_and_scores(target, chosen)
+    values = metrics.auroc(truth.astype(int), p)
+    shown = np.flatnonzero(~np.isnan(values))
+    curves = [Curve(target.classes[k], *_roc_points(truth[:, k], p[:, k]), values[k]) for k in shown]
+    caption = (
+        f"How well the probabilities of the row chosen rank {len(truth)} judged cases: sensitivity against false "
+        f"alarms as the threshold moves, each class against the rest; the grey diagonal is guessing."
+    )
+    notes = _notes(target, curves, values, "without cases, or without others to compare with")
+    return _roc(f"roc-{name}.svg", f"{name}: ROC of each class", curves, caption, notes)
+
+
+def roc_variants(name: str, target: Target, part: pd.DataFrame) -> Drawn:
+    """ROC of the target's first class, one curve for each network and fusion and one for `chosen`."""
+    curves, every, first = [], _variants(part), target.classes[0]
+    for label, rows in every[:NAMED]:
+        truth, p = _truth_and_scores(target, rows)
+        value = metrics.auroc(truth[:, :1].astype(int), p[:, :1])[0]
+        if not np.isnan(value):
+            curves.append(Curve(label, *_roc_points(truth[:, 0], p[:, 0]), value))
+    caption = f"The class {first} against the rest, ranked by each network, by each fusion and by the row chosen."
+    notes = f" The first {NAMED} of {len(every)} variants are drawn." if len(every) > NAMED else ""
+    notes += "" if curves else f" Not drawn: {first} has no judged cases, or no others to compare with."
+    return _roc(f"roc-variants-{name}.svg", f"{name}: ROC of {_short(first)}, by variant", curves, caption, notes)
+
+
+def _roc(file: str, title: str, curves: list[Curve], caption: str, notes: str) -> Drawn:
+    figure, axes = _square(title, "False alarms (1 − specificity)", "Sensitivity", diagonal=True)
+    for curve, style in zip(curves, _styles(curves), strict=True):
+        axes.plot(curve.x, curve.y, **style)
+    _legend(figure, axes, curves, [f"{c.value:.3f}" for c in curves])
+    alt = f"ROC curves of {title.replace(': ROC of', ',')}. Area under the curve: {_said(curves)}."
+    return Drawn(file, figure, title, alt, f"{caption} Area under the curve (AUROC): {_said(curves)}.{notes}")
+
+
+def precision_recall(name: str, target: Target, chosen: pd.DataFrame) -> Drawn:
+    """Precision against recall of every class, of the row `chosen`, judged cases of all folds pooled."""
+    truth, p = _truth_and_scores(target, chosen)
+    values = metrics.auprc(truth.astype(int), p)
+    shown = np.flatnonzero(~np.isnan(values))
+    curves = [Curve(target.classes[k], *_pr_points(truth[:, k], p[:, k]), values[k]) for k in shown]
+    rates = [truth[:, k].mean() for k in shown]
+    title = f"{name}: precision and recall of each class"
+    figure, axes = _square(title, "Recall (share of the class that is found)", "Precision (share that is right)")
+    for curve, style, rate in zip(curves, _styles(curves), rates, strict=True):
+        axes.plot(curve.x, curve.y, drawstyle="steps-pre", **style)
+        if len(curves) <= 4:
+            axes.axhline(rate, color=style["color"], lw=1, ls=":")
+    _legend(figure, axes, curves, [f"{c.value:.3f} (chance {r:.2f})" for c, r in zip(curves, rates, strict=True)])
+    each = [f"{c.name} {c.value:.3f}, by chance {r:.3f}" for c, r in zip(curves, rates, strict=True)]
+    said = "; ".join(each) or "not defined"
+    alt = f"Precision–recall curves of {name}, one for each class. Average precision: {said}."
+    caption = (
+        f"What share of a class is found (recall), and what share of the cases named so is right (precision), as the "
+        f"threshold moves; row chosen, {len(truth)} judged cases. Average precision (AUPRC): {said}"
+        f"{' (dotted)' if 0 < len(curves) <= 4 else ''}.{_notes(target, curves, values, 'without cases')}"
+    )
+    return Drawn(f"pr-{name}.svg", figure, title, alt, caption)
+
+
+def _roc_points(positive: NDArray, score: NDArray) -> tuple[NDArray, NDArray]:
+    """Share of false alarms and sensitivity at each distinct score, corners only."""
+    hits, named = _ranked(positive, score)
+    x, y = np.append(0, named - hits), np.append(0, hits)
+    dx, dy = np.diff(x), np.diff(y)
+    corner = np.concatenate([[True], dx[1:] * dy[:-1] != dx[:-1] * dy[1:], [True]])
+    return x[corner] / x[-1], y[corner] / y[-1]
+
+
+def _pr_points(positive: NDArray, score: NDArray) -> tuple[NDArray, NDArray]:
+    """Recall and precision at each distinct score; each precision holds back to the recall before it."""
+    hits, named = _ranked(positive, score)
+    precision = hits / named
+    return np.append(0, hits / hits[-1]), np.append(precision[0], precision)
+
+
+def _ranked(positive: NDArray, score: NDArray) -> tuple[NDArray, NDArray]:
+    """Positives, and all cases, at or above each distinct score, from the highest down."""
+    order = np.argsort(-score, kind="stable")
+    last = np.flatnonzero(np.append(np.diff(score[order]) != 0, True))
+    return np.cumsum(positive[order])[last], last + 1
+
+
+def confusion(name: str, target: Target, chosen: pd.DataFrame) -> Drawn:
+    """Confusion matrix of the row `chosen`: counts, and per cent of each true class."""
+    part, classes = tables.scored(chosen), target.classes
+    number = {c: k for k, c in enumerate(classes)}
+    truth, said = (part[column].map(number).to_numpy(dtype=int) for column in ("label", "prediction"))
+    counts = metrics.confusion(truth, said, len(classes))
+    totals = counts.sum(axis=1)
+    shares = [np.full(len(classes), np.nan) if not n else 100 * row / n for row, n in zip(counts, totals, strict=True)]
+    title = f"{name}: what was said of each class"
+    figure = _figure(WIDTH * 0.9, title)
+    axes = figure.add_subplot(xlabel="Decision", ylabel="True class")
+    axes.imshow(np.nan_to_num(shares), cmap="Blues", vmin=0, vmax=115)
+    for (i, j), count in np.ndenumerate(counts):
+        share = "–" if np.isnan(shares[i][j]) else f"{shares[i][j]:.0f} %"
+        style = {"fontsize": max(6.0, 14.5 - len(classes)), "color": "white" if shares[i][j] > 72 else "#111111"}
+        axes.text(j, i, f"{count}\n{share}", ha="center", va="center", **style)
+    ticks = [_short(c, 14) for c in classes]
+    turn = 90 if len(classes) > 7 else 45 if len(classes) > 4 else 0
+    axes.set_xticks(range(len(classes)), ticks, rotation=turn, ha="right" if turn == 45 else "center")
+    axes.set_yticks(range(len(classes)), [f"{tick}\n{n} cases" for tick, n in zip(ticks, totals, strict=True)])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    right = zip(classes, counts.diagonal(), totals, strict=True)
+    found = "; ".join(f"{c}, {k} of {n} right ({100 * k / n:.0f} %)" if n else f"{c}, no cases" for c, k, n in right)
+    alt = f"Confusion matrix of {name}, true classes in rows, decisions in columns. {found}."
+    caption = (
+        f"Decisions of the row chosen on {len(part)} judged cases: number, and per cent of the true class (each row "
+        f"adds to 100 %). Right are those on the diagonal: {found}."
+    )
+    return Drawn(f"confusion-{name}.svg", figure, title, alt, caption)
+
+
+def reliability(name: str, target: Target, part: pd.DataFrame) -> Drawn:
+    """Reliability diagram of `chosen` and of each network's decision `reference`.
+
+    Multi-label: every class of every case is one event, and its probability is the confidence.
+    """
+    rows = part[(part["system"] == "chosen") | ((part["stage"] == "network") & (part["decision"] == "reference"))]
+    curves, cases = [], 0
+    for label, one in _variants(rows)[:NAMED]:
+        truth, p = _truth_and_scores(target, one)
+        if target.kind == "multiclass":
+            truth, p = (np.take_along_axis(values, p.argmax(axis=1)[:, None], axis=1) for values in (truth, p))
+        if len(truth):
+            curves.append(Curve(label, *_binned(p.ravel(), truth.ravel())))
+            cases = max(cases, len(truth))
+    title = f"{name}: do the probabilities mean what they say?"
+    figure, axes = _square(title, "Probability given", "Share that came true", diagonal=True)
+    for curve, style, marker in zip(curves, _styles(curves), MARKERS, strict=False):
+        axes.plot(curve.x, curve.y, **style | {"lw": 1.2})
+        axes.scatter(curve.x, curve.y, 12 + 160 * curve.weight, color=style["color"], marker=marker, lw=0)
+    _legend(figure, axes, curves, [f"error {c.value:.3f}" for c in curves], MARKERS)
+    what = "every class of every case" if target.kind == "multilabel" else "the most probable class of every case"
+    alt = f"Reliability diagram of {name}: share that came true against probability. Error: {_said(curves)}."
+    caption = (
+        f"For {what} ({cases} cases), in {BINS} bins of equal width: the mean probability given and the share that "
+        f"came true. Points on the diagonal mean what they say; below it, the probabilities are too high. Larger marks "
+        f"hold more cases. Calibration error (mean distance from the diagonal): {_said(curves)}."
+    )
+    return Drawn(f"reliability-{name}.svg", figure, title, alt, caption)
+
+
+def _binned(sure: NDArray, right: NDArray) -> tuple[NDArray, NDArray, float, NDArray]:
+    """Mean confidence and observed share of the bins in use, calibration error, share of cases per bin."""
+    place = np.digitize(sure, np.linspace(0, 1, BINS + 1)[1:-1], right=True)
+    n = np.bincount(place, minlength=BINS)
+    used = n > 0
+    x, y = (np.bincount(place, values, BINS)[used] / n[used] for values in (sure, right))
+    share = n[used] / n.sum()
+    return x, y, float((share * np.abs(y - x)).sum()), share
+
+
+def forest(name: str, board: pd.DataFrame) -> Drawn:
+    """Two metrics of the leaderboard with their intervals, a line for each variant, `chosen` first."""
+    shown = [m for m in WORDS if m in board and board[m].notna().any()][:2]
+    systems = sorted(board["system"].unique(), key=lambda system: system != "chosen")
+    title = f"{name}: all variants, with 95 % intervals"
+    figure = _figure(1.5 + 0.34 * len(board) + 0.4 * len(systems), title)
+    axes = figure.add_subplot()
+    y, ticks = 0.0, {}
+    for system in systems:
+        if system != "chosen":
+            ticks[y] = _short(system)
+            y += 0.9
+        for row in board[board["system"] == system].to_dict("records"):
+            ticks[y] = "chosen" if system == "chosen" else f"{row['stage']}{_fitted(row['fit_on'])} · {row['decision']}"
+            for metric, colour, marker, at in zip(shown, PALETTE, "os", (y - 0.15, y + 0.15), strict=False):
+                low_high = [row.get(f"{metric}_{end}", np.nan) for end in ("low", "high")]
+                axes.plot(low_high, [at, at], color=colour, lw=2.4 if system == "chosen" else 1.4)
+                axes.plot(row[metric], at, marker, color=colour, ms=7 if system == "chosen" else 5.5)
+            y += 1
+        y += 0.4
+    axes.set_yticks(list(ticks), list(ticks.values()))
+    for text in axes.get_yticklabels():
+        text.set_fontweight("normal" if " · " in text.get_text() else "bold")
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(max(y - 0.6, 1), -0.7)
+    axes.grid(axis="x")
+    axes.spines["left"].set_visible(False)
+    best = "nothing to show"
+    if shown:
+        handles = [axes.plot([], [], f"{'os'[k]}-", color=PALETTE[k])[0] for k in range(len(shown))]
+        figure.legend(handles, [WORDS[m] for m in shown], loc="outside lower center", ncols=2)
+        first = board[board["system"] == systems[0]].iloc[0]
+        best = f"the row {systems[0]} has {' and '.join(f'{WORDS[m]} {_interval(first, m)}' for m in shown)}"
+    alt = f"Dots with interval bars for {len(board)} variants of {name}; {best}."
+    caption = f"All judged cases pooled, intervals from a bootstrap over subjects: {best}. The claim is the row chosen."
+    return Drawn(f"forest-{name}.svg", figure, title, alt, caption)
+
+
+def learning(system: str, task: str, history: pd.DataFrame, select: str) -> Drawn:
+    """Training loss and validation score by epoch, a thin line for each fold; a dot marks the epoch that was kept."""
+    title = f"{system}, task {task}: learning"
+    figure = _figure(WIDTH, title)
+    loss, score = figure.subplots(2, 1, sharex=True)
+    loss.set_ylabel("Training loss")
+    score.set(xlabel="Epoch", ylabel=f"Validation\n{SELECT[select]}")
+    best, lengths = [], []
+    for _, fold in history.sort_values("epoch").groupby([c for c in ("repeat", "fold", "seed") if c in history]):
+        lengths.append(len(fold))
+        for axes, column in ((loss, "train_loss"), (score, "val_score")):
+            axes.plot(fold["epoch"], fold[column], color=PALETTE[0], lw=1, alpha=0.75, marker="." * (len(fold) == 1))
+        if fold["val_score"].notna().any():
+            top = fold.loc[fold["val_score"].idxmax()]
+            best.append(float(top["val_score"]))
+            score.plot(top["epoch"], top["val_score"], "o", color=PALETTE[1], ms=5)
+    for axes in (loss, score):
+        axes.grid()
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    kept = f"{np.mean(best):.3f} on average, {min(best):.3f} to {max(best):.3f}" if best else "not defined"
+    runs = f"{len(lengths)} trainings, {min(lengths)} to {max(lengths)} epochs long"
+    alt = f"Learning curves of {system}, task {task}: {runs}. Best validation {SELECT[select]}: {kept}."
+    caption = f"A thin line for each fold ({runs}). Dots: the epochs kept; validation {SELECT[select]} there: {kept}."
+    return Drawn(f"learning-{system}-{task}.svg", figure, title, alt, caption)
+
+
+def _truth_and_scores(target: Target, part: pd.DataFrame) -> tuple[NDArray, NDArray]:
+    """Truth (cases, classes) as booleans and probabilities of the rows that have a label and probabilities."""
+    part = tables.scored(part)
+    p = part.reindex(columns=[f"p_{c}" for c in target.classes]).to_numpy(dtype=float)
+    known = ~np.isnan(p).any(axis=1)
+    cells = [set(cell.split("|")) if target.kind == "multilabel" else {cell} for cell in part["label"]]
+    truth = np.array([[c in cell for c in target.classes] for cell in cells], dtype=bool)
+    return truth.reshape(-1, len(target.classes))[known], p[known]
+
+
+def _variants(part: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Name and rows of `chosen`, then of each network and fusion with its first decision (`reference` if there)."""
+    found = {}
+    for (system, stage, fit_on), rows in part.groupby(["system", "stage", "fit_on"], sort=False):
+        rule = "reference" if (rows["decision"] == "reference").any() else rows["decision"].iloc[0]
+        label = "chosen" if stage == "chosen" else f"{system}, {stage}{_fitted(fit_on)}"
+        found[label] = rows[rows["decision"] == rule]
+    return sorted(found.items(), key=lambda item: (item[0] != "chosen", ", fusion" in item[0]))
+
+
+def _fitted(fit_on: str) -> str:
+    return "" if fit_on == "none" else f" on {fit_on}"
+
+
+def _figure(height: float, title: str) -> Figure:
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
+    figure.suptitle(title, x=0.02, ha="left", fontsize=11.5, fontweight="bold")
+    return figure
+
+
+def _square(title: str, x: str, y: str, diagonal: bool = False) -> tuple[Figure, Axes]:
+    figure = _figure(WIDTH, title)
+    axes = figure.add_subplot(xlabel=x, ylabel=y, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    axes.grid()
+    if diagonal:
+        axes.plot([0, 1], [0, 1], color="#999999", lw=1, zorder=0)
+    return figure, axes
+
+
+def _styles(curves: list[Curve]) -> list[dict]:
+    """Line styles: the first `NAMED` curves are told apart by colour and then by dashes, more are grey."""
+    colours, dashes = PALETTE * 2, ["-"] * len(PALETTE) + ["--"] * len(PALETTE)
+    named = [{"color": colours[k], "lw": 1.8, "ls": dashes[k], "zorder": 3 - k / 10} for k in range(NAMED)]
+    return (named + [{"color": "#bbbbbb", "lw": 0.8, "zorder": 1}] * len(curves))[: len(curves)]
+
+
+def _legend(figure: Figure, axes: Axes, curves: list[Curve], values: list[str], markers: str = "") -> None:
+    """Names with their values below the axes; the figure grows by the lines they need."""
+    if not curves:
+        axes.set_title("nothing to draw", color="#555555")
+        return
+    styles = [style | {"marker": markers[k : k + 1]} for k, style in enumerate(_styles(curves)[:NAMED])]
+    names = [f"{_short(c.name, 40)}  {value}" for c, value in zip(curves, values, strict=True)][:NAMED]
+    columns = 1 if max(map(len, names)) > 26 or len(names) < 4 else 2
+    figure.set_figheight(WIDTH + 0.25 + 0.24 * -(-len(names) // columns))
+    handles = [axes.plot([], [], **style)[0] for style in styles]
+    figure.legend(handles, names, loc="outside lower center", ncols=columns)
+
+
+def _short(name: str, width: int = 24) -> str:
+    """A name as one line of at most `width` characters that a legend does not take for a hidden one."""
+    name = " ".join(str(name).split())
+    name = name if len(name) <= width else f"{name[: width - 1]}…"
+    return f" {name}" if name.startswith("_") else name
+
+
+def _said(curves: list[Curve]) -> str:
+    return "; ".join(f"{curve.name} {curve.value:.3f}" for curve in curves) or "not defined"
+
+
+def _notes(target: Target, curves: list[Curve], values: NDArray, why: str) -> str:
+    notes = f" The first {NAMED} classes are in colour, the others in grey." if len(curves) > NAMED else ""
+    names = [c for c, value in zip(target.classes, values, strict=True) if np.isnan(value)]
+    return notes + (f" Not drawn, {why}: {', '.join(names)}." if names else "")
+
+
+def _interval(row: pd.Series, metric: str) -> str:
+    low, high = row.get(f"{metric}_low", np.nan), row.get(f"{metric}_high", np.nan)
+    return f"{row[metric]:.3f}" + (f" ({low:.2f}–{high:.2f})" if pd.notna(low) and pd.notna(high) else "")

@@ -1,0 +1,119 @@
+"""predictions.csv: every variant's decision on every judged case, and the row `chosen`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from auscult.config import Study
+from auscult.datasets.base import Manifest
+from auscult.decisions.decide import Decided, Outputs, decide
+from auscult.inference.uncertainty import entropy
+
+VARIANT = ["system", "stage", "fit_on", "decision"]
+KEYS = ["target", *VARIANT, "repeat", "fold"]
+
+
+@dataclass(frozen=True)
+class FoldOutputs:
+    """Tables of one system and fold: `cases` and `recordings` of `aggregate`, `fused` of `fuse` (or None)."""
+
+    system: str
+    repeat: int
+    fold: int
+    cases: pd.DataFrame
+    recordings: pd.DataFrame
+    fused: pd.DataFrame | None
+
+
+def predict(
+    study: Study, manifest: Manifest, folds: pd.DataFrame, outputs: list[FoldOutputs]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Decide every fold; returns predictions and the scores of the variants on validation cases.
+
+    Predictions: see design of predictions.csv; besides, `chosen_on` says which cases chose the rule (`none`: nothing
+    was chosen; `stopping`: validation cases, which also stopped the network) and `should_refer` is the truth of the
+    Challenge cost. Scores: `target, system, stage, fit_on, decision, repeat, fold, score`, and `chosen`.
+    """
+    cases = manifest.cases.set_index("case")
+    rows, scores = [], []
+    for part in outputs:
+        system = study.systems[part.system]
+        in_fold = folds[(folds["repeat"] == part.repeat) & (folds["fold"] == part.fold)]
+        val_ids = in_fold.loc[in_fold["role"] == "val", "case"]
+        for name, target in study.targets_of(system).items():
+            labels = cases.loc[val_ids, target.label]
+            for stage, fit_on, one in _variants(name, target.classes, part):
+                for rule, decided in decide(target, one, labels, cases["subject"], study.evaluation.choose_by).items():
+                    key = dict(
+                        zip(
+                            KEYS,
+                            [name, part.system, stage, fit_on, rule, part.repeat, part.fold],
+                            strict=True,
+                        )
+                    )
+                    scores.append({**key, "score": decided.inner_score})
+                    on = "stopping" if decided.chosen or fit_on == "validation" else "none"
+                    rows.append(_rows(key, target, one.test["case"], decided, cases, on))
+    predictions, scores = pd.concat(rows, ignore_index=True), pd.DataFrame(scores)
+    chosen, scores = choose(predictions, scores)
+    return pd.concat([predictions, chosen], ignore_index=True), scores
+
+
+def choose(predictions: pd.DataFrame, scores: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows `chosen`: each fold takes the variant that is best on its own validation score.
+
+    Ties go to the variant that stands first. A booster fitted on the network's own training cases is never chosen.
+    """
+    candidates = scores[scores["fit_on"] != "train"]
+    best = candidates.groupby(["target", "repeat", "fold"], sort=False)["score"].transform("max") == candidates["score"]
+    first = candidates[best].drop_duplicates(["target", "repeat", "fold"])
+    picked = predictions.merge(first[KEYS], on=KEYS)
+    mark = {
+        "system": "chosen",
+        "stage": "chosen",
+        "fit_on": "none",
+        "decision": "chosen",
+        "chosen_on": "stopping",
+    }
+    return picked.assign(**mark), scores.assign(chosen=scores.index.isin(first.index))
+
+
+def _variants(target: str, classes: list[str], part: FoldOutputs):
+    """(stage, fit_on, outputs) of the network, and of each fusion."""
+    rename = {f"{target}:{c}": c for c in classes}
+
+    def of(table: pd.DataFrame, role: str) -> pd.DataFrame:
+        return table[table["role"] == role].rename(columns=rename)
+
+    cases = part.cases.assign(uncertainty=part.cases[f"{target}:uncertainty"])
+    yield (
+        "network",
+        "none",
+        Outputs(of(cases, "val"), of(cases, "test"), of(part.recordings, "val"), of(part.recordings, "test")),
+    )
+    if part.fused is not None:
+        fused = part.fused[part.fused["target"] == target].rename(columns={f"p_{c}": c for c in classes})
+        for fit_on, table in fused.groupby("fit_on", sort=False):
+            yield "fusion", fit_on, Outputs(of(table, "val"), of(table, "test"))
+
+
+def _rows(key: dict, target, ids: pd.Series, decided: Decided, cases: pd.DataFrame, chosen_on: str) -> pd.DataFrame:
+    table = pd.DataFrame({**key, "case": ids.to_numpy()})
+    table["subject"] = cases.loc[ids, "subject"].to_numpy()
+    table["label"] = cases.loc[ids, target.label].to_numpy()
+    if target.kind == "multilabel":
+        picks = [[c for c, yes in zip(target.classes, row, strict=True) if yes] for row in decided.decision]
+        table["prediction"] = ["|".join(pick) for pick in picks]
+    else:
+        table["prediction"] = [target.classes[number] for number in decided.decision]
+    table[[f"p_{c}" for c in target.classes]] = decided.p
+    table["uncertainty"] = entropy(decided.p, target.kind)
+    table["chosen_on"] = chosen_on
+    table["should_refer"] = ""
+    if target.referral:
+        truth = cases.loc[ids, target.referral.label]
+        refer = truth.isin(target.referral.positive).astype(int).astype(str)
+        table["should_refer"] = refer.where(truth != "", "").to_numpy()
+    return table

@@ -1,0 +1,233 @@
+"""Tables from predictions: leaderboard, cross-validation, floors, the winner; written as CSV, Markdown, HTML, LaTeX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from auscult.config import Study, Target
+from auscult.evaluation import intervals, metrics
+from auscult.evaluation.predictions import KEYS, VARIANT
+from auscult.provenance import write_text
+
+INTERVALS = ("w_acc", "uar", "auroc")
+
+
+def leaderboard(study: Study, predictions: pd.DataFrame, leak: str) -> pd.DataFrame:
+    """One row per target and variant: pooled out-of-fold metrics with 95 % intervals (bootstrap over subjects)."""
+    rows = []
+    for key, part in predictions.groupby(["target", *VARIANT], sort=False):
+        target = study.targets[key[0]]
+        part = scored(part)
+        low_high = _intervals(study, target, part)
+        values = score(target, part)
+        row: dict[str, Any] = dict(zip(["target", *VARIANT], key, strict=True))
+        row["n"] = len(part)
+        for name, value in values.items():
+            row[name] = value
+            if name in INTERVALS:
+                row[f"{name}_low"], row[f"{name}_high"] = low_high[name]
+        row["chosen_on"] = part["chosen_on"].iloc[0] if len(part) else ""
+        row["leak"] = variant_mark(leak, row["fit_on"])
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def cross_validation(study: Study, predictions: pd.DataFrame, leak: str) -> pd.DataFrame:
+    """One row per variant, repeat and fold, and for each variant a row with mean and one with standard deviation."""
+    rows = []
+    for key, part in predictions.groupby(KEYS, sort=False):
+        target = study.targets[key[0]]
+        values = score(target, scored(part))
+        rows.append({**dict(zip(KEYS, key, strict=True)), "n": len(scored(part)), **values})
+    table = pd.DataFrame(rows)
+    metrics_ = [c for c in table if c not in [*KEYS, "n"]]
+    parts = []
+    for key, part in table.groupby(["target", *VARIANT], sort=False):
+        head = dict(zip(["target", *VARIANT], key, strict=True))
+        means = {**head, "repeat": "all", "fold": "mean", "n": part["n"].sum(), **part[metrics_].mean()}
+        spread = {**head, "repeat": "all", "fold": "sd", "n": part["n"].sum(), **part[metrics_].std(ddof=1)}
+        parts += [part.astype(object), pd.DataFrame([means, spread]).astype(object)]
+    table = pd.concat(parts, ignore_index=True)
+    on = predictions.drop_duplicates(["target", *VARIANT])[["target", *VARIANT, "chosen_on"]]
+    table = table.merge(on, on=["target", *VARIANT], how="left")
+    table["leak"] = [variant_mark(leak, fit_on) for fit_on in table["fit_on"]]
+    return table
+
+
+def floors(study: Study, predictions: pd.DataFrame) -> pd.DataFrame:
+    """What always saying one class scores on the same cases: the metrics that need no probability."""
+    rows = []
+    for name, target in study.targets.items():
+        if target.kind == "multilabel":
+            continue
+        part = scored(predictions[predictions["target"] == name])
+        part = part.drop_duplicates(["repeat", "fold", "case"])
+        for said in target.classes:
+            values = score(target, part.assign(prediction=said))
+            keep = {k: v for k, v in values.items() if k in ("w_acc", "uar", "accuracy", "cost")}
+            rows.append({"target": name, "always": said, "n": len(part), **keep})
+    return pd.DataFrame(rows)
+
+
+def scored(part: pd.DataFrame) -> pd.DataFrame:
+    """Rows with a label, sorted so that no result depends on the order of a table."""
+    return part[part["label"] != ""].sort_values(["repeat", "fold", "case"])
+
+
+def variant_mark(leak: str, fit_on: str) -> str:
+    """The column `leak` of a variant."""
+    own = "fitted on the network's training cases" if fit_on == "train" else ""
+    return "; ".join(part for part in (leak, own) if part)
+
+
+def score(target: Target, part: pd.DataFrame) -> dict[str, float]:
+    """All metrics of some predictions; undefined ones are NaN."""
+    p = part[[f"p_{c}" for c in target.classes]].to_numpy(dtype=float)
+    if target.kind == "multilabel":
+        return _score_multilabel(target, part, p)
+    truth, said = _numbers(target, part["label"]), _numbers(target, part["prediction"])
+    matrix = metrics.confusion(truth, said, len(target.classes))
+    values = {
+        "w_acc": metrics.weighted_accuracy(matrix, target.class_weights()),
+        "uar": metrics.uar(matrix),
+        "accuracy": metrics.accuracy(matrix),
+        "f": metrics.f_measure(matrix),
+        "auroc": metrics.macro_auroc(truth, p),
+        "auprc": metrics.macro(metrics.auprc(truth, p)),
+        "cost": _cost(target, part),
+        "ece": metrics.ece(truth, p),
+        "brier": metrics.brier(truth, p),
+        "nll": metrics.nll(truth, p),
+    }
+    recalls = metrics.recalls(matrix)
+    values |= {f"recall_{name}": recalls[number] for number, name in enumerate(target.classes)}
+    per_class = metrics.auroc(truth, p)
+    values |= {f"auroc_{name}": per_class[number] for number, name in enumerate(target.classes)}
+    return {name: float(value) for name, value in values.items()}
+
+
+def _score_multilabel(target: Target, part: pd.DataFrame, p: np.ndarray) -> dict[str, float]:
+    truth, said = _sets(target, part["label"]), _sets(target, part["prediction"])
+    counts = metrics.multilabel_counts(truth, said)
+    recalls = metrics.multilabel_recalls(counts)
+    values = {
+        "uar": metrics.macro(recalls),
+        "accuracy": metrics.exact_match(truth, said),
+        "f": metrics.macro_f1(counts),
+        "auroc": metrics.macro_auroc(truth, p),
+        "auprc": metrics.macro(metrics.auprc(truth, p)),
+        "brier": metrics.brier(truth, p),
+        "nll": metrics.nll(truth, p),
+        "classes_without_auroc": int(np.isnan(metrics.auroc(truth, p)).sum()),
+    }
+    values |= {f"recall_{name}": recalls[number] for number, name in enumerate(target.classes)}
+    return {name: float(value) for name, value in values.items()}
+
+
+def _intervals(study: Study, target: Target, part: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    empty = dict.fromkeys(INTERVALS, (float("nan"), float("nan")))
+    if part.empty:
+        return empty
+    draws = intervals.subject_draws(part["subject"].to_numpy(dtype=str), study.evaluation.draws, study.evaluation.seed)
+    p = part[[f"p_{c}" for c in target.classes]].to_numpy(dtype=float)
+    if target.kind == "multilabel":
+        truth, said = _sets(target, part["label"]), _sets(target, part["prediction"])
+        uar = metrics.macro(metrics.multilabel_recalls(metrics.multilabel_counts(truth, said, draws)))
+        found = {"uar": uar, "auroc": metrics.macro(metrics.auroc(truth, p, draws))}
+    else:
+        truth, said = _numbers(target, part["label"]), _numbers(target, part["prediction"])
+        matrices = metrics.confusion(truth, said, len(target.classes), draws)
+        found = {
+            "w_acc": metrics.weighted_accuracy(matrices, target.class_weights()),
+            "uar": metrics.uar(matrices),
+            "auroc": metrics.macro(metrics.auroc(truth, p, draws)),
+        }
+    return empty | {name: tuple(float(x) for x in intervals.interval(values)) for name, values in found.items()}
+
+
+def _cost(target: Target, part: pd.DataFrame) -> float:
+    known = part[part["should_refer"].astype(str) != ""]
+    if target.referral is None or known.empty:
+        return float("nan")
+    referred = known["prediction"].isin(target.referral.classes).to_numpy()
+    return float(metrics.challenge_cost(referred, known["should_refer"].astype(int).to_numpy(dtype=bool)))
+
+
+def _numbers(target: Target, names: pd.Series) -> np.ndarray:
+    return names.map({name: number for number, name in enumerate(target.classes)}).to_numpy(dtype=int)
+
+
+def _sets(target: Target, cells: pd.Series) -> np.ndarray:
+    return np.array([[c in cell.split("|") for c in target.classes] for cell in cells], dtype=int)
+
+
+def winner(board: pd.DataFrame, scores: pd.DataFrame) -> dict[str, Any]:
+    """For every target the variant with the best mean validation score, never the best judged one."""
+    found = {}
+    for name, part in scores[scores["fit_on"] != "train"].groupby("target", sort=False):
+        means = part.groupby(VARIANT, sort=False)["score"].mean()
+        best = dict(zip(VARIANT, means.idxmax(), strict=True))
+        row = board[board["target"] == name].set_index(VARIANT).loc[means.idxmax()]
+        judged = {k: round(float(row[k]), 4) for k in ("w_acc", "uar", "auroc") if k in row and pd.notna(row[k])}
+        found[name] = {**best, "validation_score": round(float(means.max()), 4), "judged": judged}
+    return found
+
+
+def write_table(table: pd.DataFrame, path: Path, caption: str) -> None:
+    """`path` with the endings .csv (full precision), .md, .html and .tex (three decimals), with a caption."""
+    shown = table.map(_short)
+    write_text(path.with_suffix(".csv"), table.to_csv(index=False))
+    lines = [" | ".join(map(str, row)) for row in [shown.columns, ["---"] * shown.shape[1], *shown.to_numpy()]]
+    write_text(path.with_suffix(".md"), f"{caption}\n\n" + "\n".join(f"| {line} |" for line in lines) + "\n")
+    html = shown.to_html(index=False, escape=True, border=0)
+    write_text(path.with_suffix(".html"), html.replace("<thead>", f"<caption>{caption}</caption><thead>"))
+    columns = [str(c).replace("_", r"\_") for c in shown.columns]
+    body = [" & ".join(_latex(cell) for cell in row) + r" \\" for row in shown.to_numpy()]
+    begin = [
+        r"\begin{tabular}{" + "l" * len(columns) + "}",
+        r"\hline",
+        " & ".join(columns) + r" \\",
+        r"\hline",
+    ]
+    write_text(
+        path.with_suffix(".tex"),
+        "\n".join([f"% {caption}", *begin, *body, r"\hline", r"\end{tabular}"]) + "\n",
+    )
+
+
+def _short(cell: Any) -> str:
+    if isinstance(cell, float):
+        if np.isnan(cell):
+            return ""
+        return f"{cell:.0f}" if abs(cell) >= 100 or (cell == round(cell) and abs(cell) > 1) else f"{cell:.3f}"
+    return str(cell).replace("|", "/")
+
+
+def _latex(cell: str) -> str:
+    for sign in ("&", "%", "_", "#", "$"):
+        cell = cell.replace(sign, "\\" + sign)
+    return cell
+
+
+def write_challenge(study: Study, predictions: pd.DataFrame, folder: Path) -> None:
+    """Official Challenge output files: one CSV per case of the first repeat, from the rows `chosen`."""
+    rows = predictions[(predictions["system"] == "chosen") & (predictions["repeat"] == predictions["repeat"].min())]
+    targets = {name: t for name, t in study.targets.items() if t.kind == "multiclass"}
+    folder.mkdir(parents=True, exist_ok=True)
+    for case, part in rows.groupby("case"):
+        by_target = part.set_index("target")
+        names, said, p = [], [], []
+        for name, target in targets.items():
+            if name in by_target.index:
+                row = by_target.loc[name]
+                names += target.classes
+                said += [str(int(c == row["prediction"])) for c in target.classes]
+                p += [f"{row[f'p_{c}']:.6g}" for c in target.classes]
+        write_text(
+            folder / f"{case}.csv",
+            "\n".join([f"#{case}", ",".join(names), ",".join(said), ",".join(p)]) + "\n",
+        )

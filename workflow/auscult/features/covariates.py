@@ -1,0 +1,54 @@
+"""Covariates of a case: what was known of the person, and how much was recorded."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from auscult.datasets.base import Manifest
+
+# name: unit, source
+DOCUMENTED = {
+    "bmi": ("kg/m²", "weight / height²"),
+    "body_surface_area": ("m²", "Mosteller: sqrt(height in cm × weight in kg / 3600)"),
+    "seconds": ("s", "recorded seconds, all recordings"),
+    "recordings": ("count", "recordings"),
+    "sites": ("count", "different sites"),
+    "seconds_per_recording": ("s", "mean"),
+    "repeats": ("count", "recordings beyond the first of a site"),
+}
+
+
+def covariates(manifest: Manifest) -> pd.DataFrame:
+    """Cases × covariates (float64, NaN where missing), indexed by case.
+
+    The numeric covariates of the manifest; body mass index and surface area where it has `height_cm` and `weight_kg`;
+    and from the recordings: seconds, counts of recordings and sites, whether each site was recorded, mean seconds and
+    repeats. On CirCor these are 18. Labels, groups and ids are never among them.
+    """
+    cases = manifest.cases.set_index("case")
+    table = cases[manifest.columns.covariates].astype(np.float64).copy()
+    if {"height_cm", "weight_kg"} <= set(table):
+        table["bmi"] = table["weight_kg"] / (table["height_cm"] / 100) ** 2
+        table["body_surface_area"] = np.sqrt(table["height_cm"] * table["weight_kg"] / 3600)
+    recordings = manifest.recordings.assign(seconds=manifest.recordings["frames"] / manifest.recordings["rate_hz"])
+    by_case = recordings.groupby("case")
+    counted = pd.DataFrame(
+        {
+            "seconds": by_case["seconds"].sum(),
+            "recordings": by_case.size(),
+            "sites": by_case["site"].nunique(),
+        }
+    ).reindex(table.index, fill_value=0)
+    table = table.join(counted.astype(np.float64))
+    for site in site_names(manifest):
+        here = recordings.loc[recordings["site"] == site, "case"].unique()
+        table[f"site_{site}"] = table.index.isin(here).astype(np.float64)
+    table["seconds_per_recording"] = table["seconds"] / table["recordings"].replace(0, np.nan)
+    table["repeats"] = table["recordings"] - table["sites"]
+    return table.sort_index()
+
+
+def site_names(manifest: Manifest) -> list[str]:
+    """Sites of the data set, sorted; none when recordings name no site."""
+    return sorted(set(manifest.recordings["site"]) - {""})

@@ -1,0 +1,234 @@
+"""Log-mel front ends: samples of one recording to feature frames.
+
+A front end is a `Settings`; `PRESETS` holds the two that studies name: `reference`, the published one of
+DBRes, and `band1k`, finer in time and frequency below 1 kHz and indifferent to the recording's gain.
+"""
+
+import math
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+import numpy as np
+import scipy.fft
+from numpy.lib.stride_tricks import sliding_window_view
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+# Spectrum points computed at a time: small enough for the processor's cache, whatever the recording's length.
+_BLOCK_POINTS = 2**14
+# Standard deviation of log features under which a recording counts as constant (rounding is far below it).
+_CONSTANT_SD = 1e-4
+
+
+class Settings(BaseModel):
+    """What a log-mel front end computes; times in seconds, frequencies in Hz."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    window_s: float = Field(gt=0, description="Length of the periodic Hann window, in seconds.")
+    hop_s: float = Field(gt=0, description="Step from one frame to the next, in seconds.")
+    fft: int | None = Field(
+        default=None,
+        ge=2,
+        description="Points of the Fourier transform, at least the window's samples; null takes the next "
+        "power of two of the window.",
+    )
+    bands: int = Field(ge=1, description="Number of mel bands.")
+    low_hz: float = Field(ge=0, description="Lower edge of the lowest band, in Hz.")
+    high_hz: float = Field(gt=0, description="Upper edge of the highest band, in Hz; at most half the rate.")
+    spectrum: Literal["magnitude", "power"] = Field(
+        description="What the bands sum: the magnitude of the spectrum or its square."
+    )
+    offset: float = Field(
+        gt=0, description="Added to each band before the natural logarithm, so that silence stays finite."
+    )
+    normalise: Literal["none", "recording"] = Field(
+        default="none",
+        description="recording: subtract the mean and divide by the standard deviation of all frames and "
+        "bands of the recording (each channel on its own); a constant recording gives zeros. none: leave.",
+    )
+
+    @model_validator(mode="after")
+    def _low_below_high(self) -> "Settings":
+        if self.low_hz >= self.high_hz:
+            raise ValueError(f"low_hz ({self.low_hz:g}) must be below high_hz ({self.high_hz:g})")
+        return self
+
+
+PRESETS: dict[str, Settings] = {
+    # The published front end of DBRes (Walker et al. 2022): at 4 kHz 100 samples, step 40, 128 points.
+    "reference": Settings(
+        window_s=0.025,
+        hop_s=0.010,
+        fft=None,
+        bands=64,
+        low_hz=10.0,
+        high_hz=2000.0,
+        spectrum="magnitude",
+        offset=0.01,
+        normalise="none",
+    ),
+    # The offset is the power that 16-bit rounding alone leaves in one bin (256 x 3/8 x 2**-30 / 12 = 7e-9 at
+    # 4 kHz). It does not depend on the recording: what is above the rounding is hardly touched by it, so the
+    # normalised features do not depend on gain, and digital silence is as low as a 16-bit file can
+    # be, not an outlier that would rule the standard deviation.
+    "band1k": Settings(
+        window_s=0.064,
+        hop_s=0.016,
+        fft=None,
+        bands=40,
+        low_hz=20.0,
+        high_hz=1000.0,
+        spectrum="power",
+        offset=1e-8,
+        normalise="recording",
+    ),
+}
+
+
+def frames_per_second(settings: Settings) -> float:
+    """Feature frames per second of recording (Hz): the inverse of the hop."""
+    return 1.0 / settings.hop_s
+
+
+def pad_value(settings: Settings) -> float:
+    """What stands after the end of a short recording: silence, or the mean where it is normalised."""
+    return 0.0 if settings.normalise == "recording" else math.log(settings.offset)
+
+
+def mel_matrix(rate_hz: int, fft: int, bands: int, low_hz: float, high_hz: float) -> np.ndarray:
+    """Weights from the bins of a spectrum to mel bands.
+
+    Mel = 1127 ln(1 + f / 700) (HTK). The bands' edges are equally spaced in mel; the triangles are linear in
+    mel (librosa's are linear in Hz), with unit peak and no area normalisation. The bin at 0 Hz has no weight.
+    A band narrower than the spacing of the bins may have none and stays empty.
+
+    Args:
+        rate_hz: Sampling rate, in Hz.
+        fft: Points of the Fourier transform.
+        bands: Number of bands.
+        low_hz: Lower edge of the lowest band, in Hz.
+        high_hz: Upper edge of the highest band, in Hz.
+
+    Returns:
+        float64 (fft // 2 + 1, bands), between 0 and 1.
+
+    Source: `mel_features.py` of Google's AudioSet code, which the reference of DBRes uses.
+    """
+    bins = _mel(np.arange(fft // 2 + 1) * (rate_hz / fft))[:, None]
+    edges = np.linspace(_mel(low_hz), _mel(high_hz), bands + 2)
+    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
+    matrix = np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)).clip(min=0.0)
+    matrix[0] = 0.0
+    return matrix
+
+
+def compute(samples: np.ndarray, rate_hz: int, settings: Settings) -> np.ndarray:
+    """Log-mel frames of one recording, each channel on its own.
+
+    Frame t covers the samples from t x hop on; there is no centring, and an incomplete last frame is left
+    out, so n samples give 1 + (n - window) // hop frames. A recording shorter than one window is filled
+    with zeros to one window. Window and hop are rounded to whole samples. Beside samples and result, memory
+    does not grow with the recording.
+
+    Args:
+        samples: float (channels, n), full scale ±1.
+        rate_hz: Sampling rate, in Hz.
+        settings: The front end.
+
+    Returns:
+        float32 (frames, channels, bands): natural logarithms, or standard deviations from the channel's mean
+        where the settings normalise (zeros for a channel whose samples, or whose features, are all alike).
+
+    Raises:
+        ValueError: `samples` is not a float array of two dimensions with a channel, or holds NaN or
+            infinity; or window, hop, FFT or highest frequency do not suit the rate.
+    """
+    if samples.ndim != 2 or samples.shape[0] == 0:
+        raise ValueError(f"samples must have shape (channels, n), not {samples.shape}")
+    if samples.dtype.kind != "f":
+        raise ValueError(f"samples must be floats in ±1, not {samples.dtype}: divide them by full scale")
+    if not np.isfinite(samples).all():
+        raise ValueError("samples contain NaN or infinity: repair or drop the recording")
+    plan = _plan(rate_hz, settings)
+    if samples.shape[1] < len(plan.window):
+        padded = np.zeros((samples.shape[0], len(plan.window)), samples.dtype)
+        padded[:, : samples.shape[1]] = samples
+    else:
+        padded = samples
+    framed = sliding_window_view(padded, len(plan.window), axis=1)[:, :: plan.hop]
+    features = np.empty((framed.shape[1], len(framed), settings.bands), np.float32)
+    for channel, frames in enumerate(framed):
+        mean, sd = _channel(frames, plan, settings, features[:, channel])
+        if settings.normalise == "recording":
+            original = samples[channel]
+            constant = original.size == 0 or original.min() == original.max()
+            if constant or sd < _CONSTANT_SD:
+                features[:, channel] = 0.0
+            else:
+                features[:, channel] -= np.float32(mean)
+                features[:, channel] *= np.float32(1.0 / sd)
+    return features
+
+
+class _Plan(NamedTuple):
+    """What depends on rate and settings only: window, hop, FFT size, bins that carry weight, weights."""
+
+    window: np.ndarray
+    hop: int
+    fft: int
+    bins: slice
+    matrix: np.ndarray
+
+
+@lru_cache(maxsize=32)
+def _plan(rate_hz: int, settings: Settings) -> _Plan:
+    """Sizes, window and mel weights for a rate; ValueError where they do not fit together."""
+    if rate_hz <= 0:
+        raise ValueError(f"the rate must be positive, not {rate_hz} Hz")
+    window = round(settings.window_s * rate_hz)
+    hop = round(settings.hop_s * rate_hz)
+    if window < 2:
+        raise ValueError(f"window_s {settings.window_s:g} is less than 2 samples at {rate_hz} Hz: raise window_s")
+    if hop < 1:
+        raise ValueError(f"hop_s {settings.hop_s:g} is less than 1 sample at {rate_hz} Hz: raise hop_s")
+    if settings.high_hz > rate_hz / 2:
+        raise ValueError(
+            f"high_hz {settings.high_hz:g} is above half the rate of {rate_hz} Hz: lower high_hz to at most "
+            f"{rate_hz / 2:g} or resample the recordings"
+        )
+    fft = settings.fft if settings.fft is not None else 1 << (window - 1).bit_length()
+    if fft < window:
+        raise ValueError(f"fft {fft} is shorter than the window of {window} samples at {rate_hz} Hz: raise fft")
+    hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(window) / window)
+    matrix = mel_matrix(rate_hz, fft, settings.bands, settings.low_hz, settings.high_hz)
+    used = np.flatnonzero(matrix.any(axis=1))
+    bins = slice(int(used[0]), int(used[-1]) + 1) if used.size else slice(0, 1)
+    return _Plan(hann, hop, fft, bins, np.ascontiguousarray(matrix[bins]))
+
+
+def _channel(frames: np.ndarray, plan: _Plan, settings: Settings, out: np.ndarray) -> tuple[float, float]:
+    """Write the log-mel of (frames, window) to `out` (frames, bands); return its mean and deviation.
+
+    In float64: with float32 the rounding of a loud tone would drown the quiet bands.
+    """
+    block = max(8, _BLOCK_POINTS // plan.fft)
+    total = square = 0.0
+    for start in range(0, len(frames), block):
+        spectrum = scipy.fft.rfft(frames[start : start + block] * plan.window, plan.fft, axis=1)[:, plan.bins]
+        power = np.square(spectrum.real)
+        power += np.square(spectrum.imag)
+        if settings.spectrum == "magnitude":
+            np.sqrt(power, out=power)
+        mel = power @ plan.matrix
+        mel += settings.offset
+        np.log(mel, out=mel)
+        out[start : start + block] = mel
+        total += float(mel.sum())
+        square += float(np.vdot(mel, mel))
+    mean = total / out.size
+    return mean, max(0.0, square / out.size - mean * mean) ** 0.5
+
+
+def _mel(hz: float | np.ndarray) -> np.ndarray:
+    """Frequency in Hz to HTK mel."""
+    return 1127.0 * np.log1p(np.asarray(hz, np.float64) / 700.0)

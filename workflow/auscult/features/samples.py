@@ -1,0 +1,38 @@
+"""The front end `samples`: the samples themselves, standardised per recording and channel."""
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Settings(BaseModel):
+    """Settings of the front end."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    rate_hz: int = Field(default=100, ge=1, description="Rate of the data set's audio: one frame per sample.")
+
+
+PRESETS = {"samples": Settings()}
+
+
+def compute(samples: np.ndarray, rate_hz: int, settings: Settings) -> np.ndarray:
+    """Samples (channels, n) to frames (n, channels, 1), each channel with mean 0 and standard deviation 1.
+
+    A constant channel becomes zeros. Raises ValueError when the audio has another rate than the settings say.
+    """
+    if rate_hz != settings.rate_hz:
+        raise ValueError(f"front end samples: the audio has {rate_hz} Hz, settings.rate_hz says {settings.rate_hz}")
+    samples = np.asarray(samples, dtype=np.float64)
+    centred = samples - samples.mean(axis=1, keepdims=True)
+    spread = centred.std(axis=1, keepdims=True)
+    scaled = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-12)
+    return scaled.T[:, :, None].astype(np.float32)
+
+
+def frames_per_second(settings: Settings) -> float:
+    """Frames per second."""
+    return float(settings.rate_hz)
+
+
+def pad_value(settings: Settings) -> float:
+    """The mean."""
+    return 0.0

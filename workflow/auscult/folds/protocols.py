@@ -1,0 +1,259 @@
+"""Protocols: a manifest's cases to `repeat, fold, case, role`."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import KFold, StratifiedGroupKFold, StratifiedKFold, train_test_split
+
+from auscult.config import CV10, M2D3, Column, Fixed, GroupCV, Protocol, Study, Walker
+
+ROLES = ("train", "val", "test", "unused")
+
+
+class FoldError(Exception):
+    """A protocol cannot be applied to this data set; the message names the key to change."""
+
+
+def assign(study: Study, cases: pd.DataFrame, lists: Path) -> pd.DataFrame:
+    """Roles of all cases in every fold.
+
+    Parameters
+    ----------
+    study : its protocol, targets and tasks.
+    cases : the manifest's cases; the order of its rows does not matter.
+    lists : folder of the published lists (`m2d_1.csv`, …).
+
+    Returns a table `repeat, fold, case, role`, sorted. Raises FoldError.
+    """
+    cases = cases.sort_values("case").reset_index(drop=True)
+    check_labels(study, cases)
+    keys = _keys(study, cases)
+    protocol = study.protocol
+    makers = {GroupCV: _group_cv, CV10: _cv10, Walker: _walker, Fixed: _fixed, Column: _column}
+    if isinstance(protocol, M2D3):
+        folds = _m2d3(protocol, cases, lists)
+    else:
+        folds = makers[type(protocol)](protocol, cases, keys)
+    return folds.sort_values(["repeat", "fold", "case"]).reset_index(drop=True)
+
+
+def planned(protocol: Protocol, lists: Path, present: set[str] | None) -> list[tuple[int, int]]:
+    """(repeat, fold) pairs that `assign` will make, known without reading the data.
+
+    `present`: case ids of the data set, if known; a published list none of whose test cases is there is skipped.
+    """
+    if isinstance(protocol, GroupCV):
+        return [(repeat, fold) for repeat in range(protocol.repeats) for fold in range(protocol.folds)]
+    if isinstance(protocol, CV10):
+        return [(0, fold) for fold in range(10)]
+    if isinstance(protocol, Walker):
+        return [(repeat, 0) for repeat in range(len(protocol.seeds))]
+    if isinstance(protocol, M2D3):
+        tests = {
+            number - 1: set(_read_list(lists, number).query("role == 'test'")["case"]) for number in protocol.lists
+        }
+        return [(repeat, 0) for repeat, ids in tests.items() if present is None or ids & present]
+    if isinstance(protocol, Fixed):
+        table = _read_fixed(protocol)
+        return sorted({(int(r), int(f)) for r, f in zip(table["repeat"], table["fold"], strict=True)})
+    return [(0, 0)]
+
+
+def check_labels(study: Study, cases: pd.DataFrame) -> None:
+    """Raise FoldError where a target's or head's label is no column, or a case has a class that it does not name."""
+    wanted = {target.label: target.classes for target in study.targets.values()}
+    for task in study.tasks.values():
+        for head in task.heads.values():
+            wanted.setdefault(head.label, head.classes)
+    for label, classes in wanted.items():
+        if label not in cases:
+            raise FoldError(f"the data set has no label column {label!r}; it has {', '.join(cases.columns[2:])}")
+        for case, cell in zip(cases["case"], cases[label], strict=True):
+            for value in cell.split("|") if cell and classes else []:
+                if value not in classes:
+                    raise FoldError(f"case {case!r}: {label} is {value!r}, not one of the study's classes {classes}")
+
+
+def _keys(study: Study, cases: pd.DataFrame) -> np.ndarray:
+    """One string per case that stratification keeps in proportion."""
+    labels = study.stratify_labels()
+    for label in labels:
+        if label not in cases:
+            raise FoldError(f"protocol.stratify: the data set has no column {label!r}")
+    return cases[labels].agg("/".join, axis=1).to_numpy()
+
+
+def _group_cv(protocol: GroupCV, cases: pd.DataFrame, keys: np.ndarray) -> pd.DataFrame:
+    groups = _groups(cases, protocol.group)
+    count = len(set(groups))
+    if count < protocol.folds:
+        raise FoldError(
+            f"protocol.folds: {protocol.folds} folds of {count} values of {protocol.group!r}; lower it to {count} or fewer"
+        )
+    parts = []
+    for repeat in range(protocol.repeats):
+        seed = protocol.seed + repeat
+        splitter = StratifiedGroupKFold(protocol.folds, shuffle=True, random_state=seed)
+        for fold, (rest, test) in enumerate(quiet(splitter.split, keys, keys, groups)):
+            roles = np.full(len(cases), "train", dtype=object)
+            roles[test] = "test"
+            roles[draw_validation(rest, keys, groups, protocol.val, seed)] = "val"
+            parts.append(_part(repeat, fold, cases, roles))
+    return pd.concat(parts)
+
+
+def draw_validation(rest: np.ndarray, keys: np.ndarray, groups: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Positions among `rest` that validate: whole groups, about `share` of them, labels in proportion."""
+    count = len(set(groups[rest]))
+    parts = min(max(2, round(1 / share)), count)
+    if parts < 2:
+        raise FoldError(f"protocol.val: {count} group left to draw validation cases from; use fewer folds or more data")
+    splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
+    _, val = next(iter(quiet(splitter.split, keys[rest], keys[rest], groups[rest])))
+    return rest[val]
+
+
+def _cv10(protocol: CV10, cases: pd.DataFrame, keys: np.ndarray) -> pd.DataFrame:
+    order = _numeric_order(cases)
+    keys = keys[order]
+    maker = StratifiedKFold if protocol.stratified else KFold
+    if len(order) < 10:
+        raise FoldError(f"protocol.name: cv10 makes 10 folds; the data set has {len(order)} cases")
+    parts = []
+    splits = quiet(maker(10, shuffle=True, random_state=42).split, order, keys)
+    for fold, (rest, test) in enumerate(splits):
+        strata = keys[rest] if protocol.stratified else None
+        _, val = _split(rest, protocol.val / (1 - protocol.test), 42, strata)
+        roles = np.full(len(cases), "train", dtype=object)
+        roles[order[test]] = "test"
+        roles[order[val]] = "val"
+        parts.append(_part(0, fold, cases, roles))
+    return pd.concat(parts)
+
+
+def _walker(protocol: Walker, cases: pd.DataFrame, keys: np.ndarray) -> pd.DataFrame:
+    order = _numeric_order(cases)
+    keys = keys[order]
+    everything = np.arange(len(order))
+    parts = []
+    for repeat, seed in enumerate(protocol.seeds):
+        rest, test = _split(everything, protocol.test, seed, keys)
+        _, val = _split(rest, protocol.val / (1 - protocol.test), seed + 1, keys[rest])
+        roles = np.full(len(cases), "train", dtype=object)
+        roles[order[test]] = "test"
+        roles[order[val]] = "val"
+        parts.append(_part(repeat, 0, cases, roles))
+    return pd.concat(parts)
+
+
+def _split(positions: np.ndarray, share: float, seed: int, strata: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        return train_test_split(positions, test_size=share, random_state=seed, stratify=strata)
+    except ValueError as error:
+        raise FoldError(f"protocol: the published split cannot be drawn from these cases: {error}") from error
+
+
+def _m2d3(protocol: M2D3, cases: pd.DataFrame, lists: Path) -> pd.DataFrame:
+    parts = []
+    for number in protocol.lists:
+        listed = _read_list(lists, number).set_index("case")["role"]
+        roles = cases["case"].map(listed).fillna("unused").to_numpy()
+        if (roles == "test").any():
+            parts.append(_part(number - 1, 0, cases, roles))
+    if not parts:
+        raise FoldError("protocol.lists: none of the published lists has a test case among these cases")
+    return pd.concat(parts)
+
+
+def _read_list(lists: Path, number: int) -> pd.DataFrame:
+    return pd.read_csv(lists / f"m2d_{number}.csv", dtype=str)
+
+
+def _fixed(protocol: Fixed, cases: pd.DataFrame, keys: np.ndarray) -> pd.DataFrame:
+    table = _read_fixed(protocol)
+    unknown = set(table["case"]) - set(cases["case"])
+    if unknown:
+        raise FoldError(f"protocol.file: {protocol.file}: case {min(unknown)!r} is not in the data set")
+    groups = _groups(cases, protocol.group)
+    parts = []
+    for (repeat, fold), rows in table.groupby(["repeat", "fold"]):
+        if (twice := rows["case"].duplicated()).any():
+            name = rows.loc[twice, "case"].iloc[0]
+            raise FoldError(
+                f"protocol.file: {protocol.file}: case {name!r} has two roles in fold {fold} of repeat {repeat}"
+            )
+        roles = cases["case"].map(rows.set_index("case")["role"]).fillna("unused").to_numpy()
+        if "val" not in roles:
+            rest = np.flatnonzero(roles == "train")
+            roles[draw_validation(rest, keys, groups, protocol.val, protocol.seed)] = "val"
+        parts.append(_part(int(repeat), int(fold), cases, roles))
+    return pd.concat(parts)
+
+
+def _read_fixed(protocol: Fixed) -> pd.DataFrame:
+    path = Path(protocol.file)
+    if not path.is_file():
+        raise FoldError(f"protocol.file: there is no file {protocol.file}")
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    for column in ("case", "role"):
+        if column not in table:
+            raise FoldError(f"protocol.file: {protocol.file}: no column {column!r}")
+    wrong = ~table["role"].isin(ROLES)
+    if wrong.any():
+        row = int(wrong.to_numpy().argmax())
+        raise FoldError(
+            f"protocol.file: {protocol.file}: row {row + 2}: role {table['role'][row]!r} is none of {ROLES}"
+        )
+    for column in ("repeat", "fold"):
+        if column not in table:
+            table[column] = "0"
+        wrong = ~table[column].str.fullmatch(r"\d+")
+        if wrong.any():
+            row = int(wrong.to_numpy().argmax())
+            raise FoldError(
+                f"protocol.file: {protocol.file}: row {row + 2}: {column} {table[column][row]!r} is no number"
+            )
+    return table
+
+
+def _column(protocol: Column, cases: pd.DataFrame, keys: np.ndarray) -> pd.DataFrame:
+    if protocol.column not in cases:
+        raise FoldError(f"protocol.column: the data set has no column {protocol.column!r}")
+    values = cases[protocol.column].astype(str)
+    for key, named in (("val", protocol.val), ("test", protocol.test)):
+        if absent := set(named) - set(values):
+            raise FoldError(f"protocol.{key}: no case has {protocol.column} {min(absent)!r}")
+    roles = np.where(values.isin(protocol.test), "test", np.where(values.isin(protocol.val), "val", "train"))
+    return _part(0, 0, cases, roles)
+
+
+def _groups(cases: pd.DataFrame, column: str) -> np.ndarray:
+    if column not in cases:
+        raise FoldError(f"protocol.group: the data set has no column {column!r}")
+    return cases[column].to_numpy()
+
+
+def _numeric_order(cases: pd.DataFrame) -> np.ndarray:
+    """Positions of the cases in the order of their ids as numbers, as the published code reads them."""
+    ids = cases["case"]
+    if not ids.str.fullmatch(r"\d+").all():
+        return np.arange(len(ids))
+    return np.argsort(ids.astype(int).to_numpy(), kind="stable")
+
+
+def _part(repeat: int, fold: int, cases: pd.DataFrame, roles: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame({"repeat": repeat, "fold": fold, "case": cases["case"], "role": roles})
+
+
+def quiet(split, *arguments):
+    """Folds of a splitter without its warning about rare strata: the audit counts absent classes."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class")
+        try:
+            return list(split(*arguments))
+        except ValueError as error:
+            raise FoldError(f"protocol.folds: {error}; use fewer folds or fewer labels in protocol.stratify") from error

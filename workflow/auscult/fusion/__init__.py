@@ -1,0 +1,1 @@
+"""Fusion: a booster per fold on the networks' outputs, covariates and statistics."""

@@ -1,0 +1,150 @@
+"""One scoring job: a trained network and the cases of some roles in, outputs.h5 out.
+
+outputs.h5 has a group per role (`val`, `test`, …) with an attribute `digest`: what that group depends on. A group
+whose digest is still right is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from auscult.cache.store import open_cache
+from auscult.datasets.base import Manifest
+from auscult.inference.uncertainty import measures
+from auscult.progress import note
+from auscult.training.job import Job
+from auscult.training.scoring import pool
+from auscult.training.slices import fold_slice, slice_digest
+
+
+def score(
+    job: Job,
+    roles: list[str],
+    manifest: Manifest,
+    folds: pd.DataFrame,
+    cache: Path,
+    cache_config: dict[str, Any],
+    code: str,
+    locks: Path,
+    threads: int,
+) -> dict[str, str]:
+    """Score the cases of `roles` with the network in `job.folder`; returns role → `scored` or `reused`.
+
+    No label is read. See `training.job.train` for the parameters. Probabilities in outputs.h5 are of the head's named
+    class; recordings and cases there are plain means of their windows and recordings (`aggregate` pools by rule).
+    """
+    path = job.folder / "outputs.h5"
+    weights = hashlib.sha256((job.folder / "weights.safetensors").read_bytes()).hexdigest()
+    inference = job.system.inference.model_dump(exclude={"pool"})
+    config = {"network": job.config(), "inference": inference, "weights": weights}
+    slices = {role: fold_slice(manifest, folds, job.repeat, job.fold, [role], {}) for role in roles}
+    digests = {role: slice_digest(*part, config, code) for role, part in slices.items()}
+    kept = _kept(path, digests)
+    todo = [role for role in roles if role not in kept]
+    if todo:
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            if kept:
+                shutil.copyfile(path, temporary)
+            with h5py.File(temporary, "a") as file:
+                for role in set(file) - set(kept):
+                    del file[role]
+                _score(
+                    job,
+                    {role: slices[role] for role in todo},
+                    digests,
+                    file,
+                    cache,
+                    cache_config,
+                    locks,
+                    threads,
+                )
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    else:
+        path.touch()
+    return {role: "scored" if role in todo else "reused" for role in roles}
+
+
+def _kept(path: Path, digests: dict[str, str]) -> list[str]:
+    try:
+        with h5py.File(path, "r") as file:
+            return [role for role, digest in digests.items() if role in file and file[role].attrs["digest"] == digest]
+    except (OSError, KeyError):
+        return []
+
+
+def _score(
+    job: Job,
+    slices: dict,
+    digests: dict,
+    file: h5py.File,
+    cache: Path,
+    cache_config: dict,
+    locks: Path,
+    threads: int,
+) -> None:
+    from safetensors.torch import load_file
+
+    from auscult import features, networks
+    from auscult.cache.segments import window_frames
+    from auscult.inference.monte_carlo import stochastic_passes
+    from auscult.training.data import load_frames
+    from auscult.training.device import device
+
+    built = json.loads((job.folder / "config.json").read_text(encoding="utf-8"))
+    store = open_cache(cache, cache_config)
+    front_end = job.system.front_end
+    module, _ = features.front_end(front_end.name)
+    front = module.Settings.model_validate(front_end.settings)
+    _, hop = window_frames(job.system.segment, module.frames_per_second(front))
+    shape = tuple(built["inputs"])
+    with device(locks, threads) as where:
+        network = networks.build(job.system.network.name, job.system.network.options, shape, len(built["outputs"]))
+        network.load_state_dict(load_file(job.folder / "weights.safetensors"))
+        network.to(where)
+        for role, (cases, recordings) in slices.items():
+            names = recordings["recording"].tolist()
+            group = file.create_group(role)
+            group.attrs.update({"digest": digests[role], "outputs": built["outputs"], "heads": list(job.task.heads)})
+            note(f"{role}: {len(names)} recordings of {len(cases)} cases")
+            if not names:
+                continue
+            frames = load_frames(store, names, shape, module.pad_value(front), where, job.system.training.resident)
+            settings = job.system.inference
+            which, start, passes, latents = stochastic_passes(
+                network, frames, hop, job.task.heads, settings.passes, settings.batch, job.seed
+            )
+            _write(group, job, recordings, which, start, passes, latents)
+
+
+def _write(group: h5py.Group, job: Job, recordings: pd.DataFrame, which, start, passes, latents) -> None:
+    names = recordings["recording"].to_numpy(dtype=object)
+    cases, owner = np.unique(recordings["case"].to_numpy(dtype=object), return_inverse=True)
+    by_recording = pool(passes, which, len(names), "mean", 1)
+    by_case = pool(by_recording, owner, len(cases), "mean", 1)
+    text = h5py.string_dtype()
+    levels = {"segments": passes, "recordings": by_recording, "cases": by_case}
+    for level, values in levels.items():
+        part = group.create_group(level)
+        for name, array in measures(values, job.task.heads).items():
+            part.create_dataset(name, data=array.astype(np.float32))
+        part.create_dataset("passes", data=values.astype(np.float32))
+    group.create_dataset("segments/recording", data=which)
+    group.create_dataset("segments/start", data=start)
+    group.create_dataset("recordings/recording", data=names, dtype=text)
+    group.create_dataset("recordings/case", data=recordings["case"].to_numpy(dtype=object), dtype=text)
+    group.create_dataset("recordings/site", data=recordings["site"].to_numpy(dtype=object), dtype=text)
+    group.create_dataset("cases/case", data=cases, dtype=text)
+    hidden = pool(pool(latents, which, len(names), "mean", 1), owner, len(cases), "mean", 1)
+    group.create_dataset("cases/latents", data=hidden.astype(np.float16))

@@ -1,0 +1,54 @@
+"""What the report says about a study besides its tables: counts, folds, trainings, versions."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from auscult.config import Study
+from auscult.datasets.base import Manifest
+from auscult.folds.audit import mark
+from auscult.provenance import commit, environment
+
+
+def class_counts(study: Study, manifest: Manifest) -> pd.DataFrame:
+    """Cases of every class of every target: `target, class, n`; `(no label)` for the unlabelled."""
+    rows = []
+    for name, target in study.targets.items():
+        cells = manifest.cases[target.label]
+        for known in target.classes:
+            rows.append((name, known, sum(known in cell.split("|") for cell in cells)))
+        if (cells == "").any():
+            rows.append((name, "(no label)", int((cells == "").sum())))
+    return pd.DataFrame(rows, columns=["target", "class", "n"])
+
+
+def facts(study: Study, manifest: Manifest, folds: str, audit: str, winner: str, models: list[Path]) -> dict[str, Any]:
+    """Facts for `page.render`; `folds`, `audit`, `winner` are files, `models` model folders."""
+    pairs = pd.read_csv(folds, usecols=["repeat", "fold"]).drop_duplicates()
+    trainings = []
+    for folder in models:
+        made = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        system, task, network = folder.parts[-3:]
+        row = {"system": system, "task": task, "network": network}
+        trainings.append(row | {key: made[key] for key in ("parameters", "epochs", "val_score", "seconds", "device")})
+    return {
+        "commit": commit(),
+        "digest": manifest.digest(),
+        "versions": environment(),
+        "folds": int(pairs["fold"].nunique()),
+        "repeats": int(pairs["repeat"].nunique()),
+        "counts": {
+            "cases": len(manifest.cases),
+            "subjects": int(manifest.cases["subject"].nunique()),
+            "recordings": len(manifest.recordings),
+        },
+        "leak": mark(study, pd.read_csv(audit)),
+        "winner": json.loads(Path(winner).read_text(encoding="utf-8")),
+        "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "trainings": trainings,
+    }

@@ -1,0 +1,350 @@
+"""The page report.html of a study: what it is, how it was judged, what came out, what it was made from.
+
+Functions here turn tables into sentences, cells and numbers; the template lays them out, and escapes all it is given.
+"""
+
+from __future__ import annotations
+
+import base64
+import mimetypes
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from auscult.config import Study
+
+VARIANT = ["system", "stage", "fit_on", "decision"]
+LISTED = 1000  # rows of a long list on the page; the CSV has all
+SHARED = ("shared_", "identical_audio")  # findings of the audit that cross the roles
+
+# Name on the page, and meaning in one line.
+METRICS = {
+    "w_acc": ("W.acc", "Weighted accuracy: share of right decisions, each counted with the weight of its true class."),
+    "uar": ("UAR", "Unweighted average recall: the share of a class that is found, averaged over the classes."),
+    "accuracy": ("Accuracy", "Share of cases decided rightly (multi-label: with every label right)."),
+    "f": ("F", "F1 averaged over the classes: it weighs what is found against what is named wrongly."),
+    "cost": ("Cost", "Mean cost per case of screening, formula of the PhysioNet Challenge 2022. Lower is better."),
+    "auroc": (
+        "AUROC",
+        "Chance that a case of a class ranks above another case, averaged over the classes; 0.5 is luck.",
+    ),
+    "auprc": ("AUPRC", "Average precision, averaged over the classes; luck reaches the share of the class."),
+    "ece": ("ECE", "Calibration error: distance between probabilities and what comes true. Lower is better."),
+    "brier": ("Brier", "Squared error of the probabilities. Lower is better."),
+    "nll": ("NLL", "Log loss of the probabilities, hard on confident errors. Lower is better."),
+    "classes_without_auroc": ("Undefined", "Number of classes without AUROC: no judged case has them, or all have."),
+    "recall_": ("Recall", "Share of the cases of one class that is found."),
+    "auroc_": ("AUROC by class", "AUROC of one class against the rest."),
+}
+GROUPS = {
+    "Decisions": ["w_acc", "uar", "accuracy", "f", "cost"],
+    "Ranking": ["auroc", "auprc", "classes_without_auroc"],
+    "Probabilities": ["ece", "brier", "nll"],
+}
+FINDINGS = {
+    "identical_audio": "the same samples in both roles",
+    "class_absent": "classes without a case in this role",
+    "subjects_unknown": "the data set names no subjects",
+}
+
+
+def render(
+    study_name: str,
+    study: Study,
+    tables: dict[str, pd.DataFrame],
+    figures: pd.DataFrame,
+    figure_folder: Path,
+    facts: dict[str, Any],
+) -> str:
+    """The page as HTML, with figures, style and script inside: it asks nothing of any network.
+
+    Parameters
+    ----------
+    tables : `leaderboard`, `cross_validation`, `floors`, `audit`, `quality`, and `cases` (`target, class, n`, with
+        an empty class for cases without a label).
+    figures : `file, title, alt, caption` of the files in `figure_folder`.
+    facts : `commit`, `digest`, `versions`, `folds`, `repeats`, `counts` (cases, subjects, recordings), `leak` (the
+        mark), `winner` (per target), `made` (a date), `trainings` (`system, task, repeat, fold, parameters, epochs,
+        seconds` of each).
+    """
+    loader = PackageLoader("auscult.report")
+    rooms = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    board, rounds, floors = (tables[key] for key in ("leaderboard", "cross_validation", "floors"))
+    names = list(study.targets)
+    return rooms.get_template("report.html.j2").render(
+        name=study_name,
+        study=study,
+        facts=facts,
+        leak=_leak(study, facts["leak"]),
+        results=[_result(name, study, _of(board, name), _of(floors, name), facts["winner"]) for name in names],
+        classes=[(name, _class_counts(_of(tables["cases"], name))) for name in names],
+        audit=_audit(tables["audit"]),
+        boards=[(name, _board(_of(board, name), facts["leak"])) for name in names],
+        rounds=[(name, _means(_of(rounds, name)), _folds(_of(rounds, name))) for name in names],
+        floors=_plain(floors),
+        metrics=[
+            METRICS[key] for key in METRICS if any(_key(column) == key for column in board.dropna(axis=1, how="all"))
+        ],
+        choose_by=METRICS[study.evaluation.choose_by][0],
+        quality=_quality(tables["quality"]),
+        figures=[_figure(row, figure_folder) for row in figures.to_dict("records")],
+        systems=_systems(study),
+        trainings=_trainings(facts["trainings"]),
+    )
+
+
+# Sentences
+
+
+def _leak(study: Study, mark: str) -> dict[str, str] | None:
+    """The box that says what leaks: red for what the roles share, a warning for subjects that are unknown."""
+    if not mark:
+        return None
+    shared = mark != "subjects unknown"
+    return {"kind": "leak" if shared else "warning", "mark": mark, "because": study.leak.because if shared else ""}
+
+
+def _result(name: str, study: Study, board: pd.DataFrame, floors: pd.DataFrame, winner: dict[str, Any]) -> dict:
+    """What the row `chosen` of one target scored, beside the floors: sentences, and numbers for the strips."""
+    chosen = board[board["system"] == "chosen"].to_dict("records") if len(board) else []
+    if not chosen or not chosen[0]["n"]:
+        return {"name": name, "text": "No case was judged.", "verdict": "", "strips": [], "winner": ""}
+    row, below = chosen[0], floors.to_dict("records")
+    shown = ["uar", "auroc"] if study.targets[name].kind == "multilabel" else ["w_acc", "uar"]
+    shown = [metric for metric in shown if pd.notna(row.get(metric))]
+    words = {"w_acc": "a weighted accuracy of", "uar": "an average recall (UAR) of", "auroc": "an AUROC of"}
+    said = " and ".join(f"{words[metric]} {_with_interval(row, metric)}" for metric in shown)
+    text = f"On {row['n']} judged cases the row chosen reaches {said or 'no defined score'}."
+    strips, clear, not_clear = [], [], []
+    for metric in shown:
+        marks = [(floor["always"], float(floor[metric])) for floor in below if pd.notna(floor.get(metric))]
+        if metric == "auroc":
+            marks = [("guessing", 0.5)]
+        low, high = (row.get(f"{metric}_{end}", np.nan) for end in ("low", "high"))
+        strips.append({"metric": METRICS[metric][0], "value": row[metric], "low": low, "high": high, "floors": marks})
+        if marks and pd.notna(low):
+            (clear if low > max(value for _, value in marks) else not_clear).append(METRICS[metric][0])
+    for floor in below:
+        scores = " and ".join(f"{METRICS[m][0]} {_number(floor[m])}" for m in shown if m in floor)
+        text += f" Always saying {floor['always']} scores {scores}." if scores else ""
+    verdict = f"The whole interval of {' and of '.join(clear)} lies above the floor." if clear else ""
+    if not_clear:
+        verdict += f" The interval of {' and of '.join(not_clear)} reaches down to the floor: no proof of a gain."
+    kept = winner.get(name)
+    if kept:
+        kept = f"{kept['system']}, {_stage(kept)}, decision {kept['decision']}"
+        kept += f" (mean validation score {winner[name]['validation_score']:.3f})"
+    return {"name": name, "text": text, "verdict": verdict, "strips": strips, "winner": kept or ""}
+
+
+def _with_interval(row: dict, metric: str) -> str:
+    """`0.777 (0.73–0.82)`, or the value alone."""
+    low, high = row.get(f"{metric}_low"), row.get(f"{metric}_high")
+    known = pd.notna(low) and pd.notna(high) and low is not None and high is not None
+    return _number(row[metric]) + (f" ({low:.2f}–{high:.2f})" if known else "")
+
+
+def _number(value: Any) -> str:
+    """Whole numbers as they are, others with three decimals, undefined ones empty."""
+    if value is None or pd.isna(value):
+        return ""
+    if isinstance(value, (int, np.integer)) or abs(value) >= 100 or (value == round(value) and abs(value) > 1):
+        return f"{value:.0f}"
+    return f"{value:.3f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: `45 s`, `3 min 20 s`, `2 h 5 min`."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+
+
+# Tables: dictionaries of heads and rows, laid out by the template's macro
+
+
+def _table(heads: list, rows: list[list], groups: list[tuple[str, int]] = (), kinds: list[str] | None = None) -> dict:
+    """heads: labels, or (label, explanation); groups: (label, span) above them; kinds: a class for each row."""
+    heads = [head if isinstance(head, tuple) else (head, "") for head in heads]
+    cells = [[cell if isinstance(cell, dict) else _cell(cell) for cell in row] for row in rows]
+    return {"heads": heads, "groups": groups, "rows": list(zip(kinds or [""] * len(rows), cells, strict=True))}
+
+
+def _cell(value: Any, text: str | None = None, badges: list[tuple[str, str]] = ()) -> dict[str, Any]:
+    """A text or number, what it is sorted by, and marks (kind, text)."""
+    number = not isinstance(value, str)
+    sort = value if not number else "" if value is None or pd.isna(value) else float(value)
+    shown = text if text is not None else _number(value) if number else value
+    return {"text": shown, "sort": sort, "number": number, "badges": badges}
+
+
+def _of(table: pd.DataFrame, target: str) -> pd.DataFrame:
+    """Rows of a target, without columns that are empty there."""
+    return table[table["target"] == target].dropna(axis=1, how="all") if len(table) else table
+
+
+def _key(column: str) -> str:
+    """The key of METRICS that a column of a table belongs to; '' if none."""
+    if column in METRICS or column.endswith(("_low", "_high")):
+        return column if column in METRICS else ""
+    return next((key for key in ("recall_", "auroc_") if column.startswith(key)), "")
+
+
+def _columns(table: pd.DataFrame) -> list[tuple[str, list[tuple[str, tuple[str, str]]]]]:
+    """Groups of metrics in a table: (group, [(column, (label, explanation))])."""
+    found = []
+    for group, columns in GROUPS.items():
+        found.append((group, [(c, METRICS[c]) for c in columns if c in table]))
+    for key in ("recall_", "auroc_"):
+        each = [c for c in table if _key(c) == key and c != key]
+        found.append((METRICS[key][0], [(c, (c.removeprefix(key), METRICS[key][1])) for c in each]))
+    return [(group, columns) for group, columns in found if columns]
+
+
+def _variant(row: dict) -> dict:
+    """Cell with stage, what it was fitted on, decision, and the marks of a variant."""
+    badges = [("mild", "chosen_on: stopping")] if row.get("chosen_on") == "stopping" else []
+    badges += [("bad", "fit_on: train")] if row["fit_on"] == "train" else []
+    name = "best in each fold" if row["stage"] == "chosen" else f"{_stage(row)} · {row['decision']}"
+    return _cell(name, badges=badges)
+
+
+def _stage(row: dict) -> str:
+    return row["stage"] + ("" if row["fit_on"] in ("", "none") else f" on {row['fit_on']}")
+
+
+def _grid(rows: pd.DataFrame, extra: list[str], write: Callable[[dict, str], dict]) -> dict:
+    """A table of variants: names, marks, `extra` columns, and groups of metrics whose cells `write(row, c)` makes."""
+    groups = _columns(rows)
+    heads = ["System", "Stage · decision", *({"n": "Cases"}.get(name, name.capitalize()) for name in extra)]
+    spans = [("Variant", len(heads)), *((group, len(columns)) for group, columns in groups)]
+    metrics = [column for _, columns in groups for column, _ in columns]
+    body, kinds = [], []
+    for row in rows.to_dict("records"):
+        more = [_cell(int(row[name])) for name in extra]
+        body.append([str(row["system"]), _variant(row), *more, *(write(row, column) for column in metrics)])
+        kinds.append("chosen" if row["system"] == "chosen" else "leaky" if row["fit_on"] == "train" else "")
+    return _table([*heads, *(head for _, columns in groups for _, head in columns)], body, spans, kinds)
+
+
+def _board(rows: pd.DataFrame, mark: str) -> dict | None:
+    """The leaderboard of a target, `chosen` first."""
+    if rows.empty:
+        return None
+    rows = rows.sort_values("system", key=lambda names: names != "chosen", kind="stable")
+    return _grid(rows, ["n"], lambda row, column: _cell(row[column], _with_interval(row, column)))
+
+
+def _means(rows: pd.DataFrame) -> dict | None:
+    """Mean ± standard deviation over the folds, a row for each variant, `chosen` first."""
+    if rows.empty:
+        return None
+    rows = rows.sort_values("system", key=lambda names: names != "chosen", kind="stable")
+    fold = rows["fold"].astype(str)
+    spread = {tuple(row[key] for key in VARIANT): row for row in rows[fold == "sd"].to_dict("records")}
+
+    def write(row: dict, column: str) -> dict:
+        sd = spread.get(tuple(row[key] for key in VARIANT), {}).get(column)
+        text = _number(row[column])
+        return _cell(row[column], f"{text} ± {_number(sd)}" if text and sd is not None and pd.notna(sd) else text)
+
+    return _grid(rows[fold == "mean"], [], write)
+
+
+def _folds(rows: pd.DataFrame) -> dict | None:
+    """Every fold of every variant."""
+    rows = rows[~rows["fold"].astype(str).isin(["mean", "sd"])] if len(rows) else rows
+    return None if rows.empty else _grid(rows, ["repeat", "fold", "n"], lambda row, column: _cell(row[column]))
+
+
+def _plain(table: pd.DataFrame) -> dict | None:
+    """A table as it is, with the names of metrics."""
+    if table.empty:
+        return None
+    table = table.dropna(axis=1, how="all")
+    names = {"n": "Cases", "always": "Always said"}
+    heads = [METRICS.get(column, (names.get(column, column.capitalize()), "")) for column in table]
+    return _table(heads, [list(row.values()) for row in table.to_dict("records")])
+
+
+def _class_counts(cases: pd.DataFrame) -> list[dict[str, Any]]:
+    """Number and share of the cases of every class, the largest with a bar of full length."""
+    rows = [(str(row["class"] or ""), int(row["n"])) for row in cases.fillna({"class": ""}).to_dict("records")]
+    total, most = sum(n for _, n in rows) or 1, max([n for _, n in rows], default=1) or 1
+    return [{"name": name, "n": n, "share": n / total, "bar": n / most} for name, n in rows]
+
+
+def _audit(findings: pd.DataFrame) -> dict[str, Any]:
+    """What the audit found, as a sentence and, where there is something, a table."""
+    found = findings["finding"].astype(str)
+    shared = findings[found.str.startswith(SHARED)]
+    text = "The audit found nothing shared between the roles."
+    if len(shared):
+        text = f"The audit found {int(shared['count'].astype(int).sum())} cases that share something across the roles."
+    if (found == "subjects_unknown").any():
+        text = "The data set names no subjects: the audit could not check that none stands in two roles."
+    rows = []
+    for row in findings.to_dict("records"):
+        name, ids = str(row["finding"]), str(row["ids"])
+        words = FINDINGS.get(name, f"the same {name.removeprefix('shared_')} in both roles")
+        ids = ids if len(ids) <= 200 else f"{ids[:200]} …"
+        rows.append([str(row["repeat"]), str(row["fold"]), name, words, str(row["roles"]), row["count"], ids])
+    heads = ["Repeat", "Fold", "Finding", "Meaning", "Roles", "Count", "Ids"]
+    return {"text": text, "table": _table(heads, rows) if rows else None}
+
+
+def _quality(problems: pd.DataFrame) -> dict[str, Any] | None:
+    """Counts of recordings by problem and action, and the list."""
+    if problems.empty:
+        return None
+    counts = problems.groupby(["problem", "action"]).size().sort_values(ascending=False, kind="stable")
+    columns = ["recording", "problem", "action", "detail"]
+    listed = problems[columns].head(LISTED).astype(str)
+    return {
+        "counts": _table(["Problem", "Action", "Recordings"], [[*key, int(n)] for key, n in counts.items()]),
+        "list": _table([column.capitalize() for column in columns], listed.to_numpy().tolist()),
+        "listed": len(listed),
+        "all": len(problems),
+    }
+
+
+def _systems(study: Study) -> dict:
+    """What each system is, a row each."""
+    rows = []
+    for name, one in study.systems.items():
+        window = f"{one.segment.seconds:g} s, every {one.segment.hop_s:g} s"
+        learnt = f"at most {one.training.epochs} epochs, {one.training.optimiser}"
+        rows.append([name, one.front_end.name, window, one.network.name, ", ".join(one.tasks), learnt])
+        rows[-1].append(f"{one.inference.passes} stochastic passes")
+    return _table(["System", "Front end", "Windows", "Network", "Tasks", "Training", "Scoring"], rows)
+
+
+def _trainings(trainings: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Sizes, epochs and durations by system and task."""
+    if not trainings:
+        return None
+    table, rows = pd.DataFrame(trainings), []
+    for (system, task), part in table.groupby(["system", "task"], sort=False):
+        size, epochs = f"{int(part['parameters'].max()):,}".replace(",", " "), part["epochs"].astype(int)
+        ran = f"{epochs.min()}" if epochs.min() == epochs.max() else f"{epochs.min()}–{epochs.max()}"
+        times = [_cell(float(s), duration(s)) for s in (part["seconds"].mean(), part["seconds"].sum())]
+        rows.append([system, task, len(part), _cell(int(part["parameters"].max()), size), _cell(epochs.mean(), ran)])
+        rows[-1] += times
+    heads = ["System", "Task", "Networks", "Parameters", "Epochs", "Time each", "Time in all"]
+    return {"table": _table(heads, rows), "count": len(table), "time": duration(float(table["seconds"].sum()))}
+
+
+def _figure(row: dict[str, str], folder: Path) -> dict[str, str]:
+    """A figure with its file as a data URI; the file must lie in `folder` itself."""
+    if Path(row["file"]).name != row["file"]:
+        raise ValueError(f"figure {row['file']!r}: should be the name of a file in {folder}")
+    kind = mimetypes.guess_type(row["file"])[0] or "image/svg+xml"
+    content = base64.b64encode((folder / row["file"]).read_bytes()).decode("ascii")
+    return {"uri": f"data:{kind};base64,{content}", "alt": row["alt"], "caption": row["caption"], "title": row["title"]}

@@ -1,0 +1,52 @@
+"""Changes to training batches: masks over time and bands, gain, noise, mixup."""
+
+from __future__ import annotations
+
+import torch
+
+from auscult.config import Augment
+
+
+def augment(x: torch.Tensor, settings: Augment, frames_per_second: float, generator: torch.Generator) -> torch.Tensor:
+    """A changed copy of a batch (batch, channels, frames, bands); masks are filled with each window's mean."""
+    batch, _, frames, bands = x.shape
+    if settings.gain:
+        x = x + settings.gain * _normal((batch, 1, 1, 1), generator, x)
+    if settings.noise:
+        x = x + settings.noise * _normal(x.shape, generator, x)
+    if settings.time_masks or settings.band_masks:
+        fill = x.mean(dim=(1, 2, 3), keepdim=True)
+        longest = min(frames, max(1, round(settings.time_mask_s * frames_per_second)))
+        hidden = torch.zeros((batch, 1, frames, bands), dtype=torch.bool, device=x.device)
+        for _ in range(settings.time_masks):
+            hidden |= _spans(batch, frames, longest, generator, x.device)[:, None, :, None]
+        for _ in range(settings.band_masks):
+            hidden |= _spans(batch, bands, min(bands, settings.band_mask), generator, x.device)[:, None, None, :]
+        x = torch.where(hidden, fill, x)
+    return x
+
+
+def mixup(
+    x: torch.Tensor, y: torch.Tensor, alpha: float, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Batch and targets mixed with a permutation of themselves by one share λ ~ Beta(alpha, alpha), λ ≥ 1/2.
+
+    A target missing (NaN) on either side stays missing.
+    """
+    a, b = (torch._standard_gamma(torch.tensor([alpha, alpha]), generator=generator)).tolist()
+    share = max(a, b) / (a + b) if a + b > 0 else 1.0
+    order = torch.randperm(len(x), generator=generator).to(x.device)
+    return share * x + (1 - share) * x[order], share * y + (1 - share) * y[order]
+
+
+def _spans(batch: int, size: int, longest: int, generator: torch.Generator, device: torch.device) -> torch.Tensor:
+    """(batch, size) true on one span of 0 to `longest` per row."""
+    draw = torch.rand((2, batch, 1), generator=generator)
+    width = torch.floor(draw[0] * (longest + 1))
+    start = torch.floor(draw[1] * (size - width + 1))
+    position = torch.arange(size)
+    return ((position >= start) & (position < start + width)).to(device)
+
+
+def _normal(shape, generator: torch.Generator, like: torch.Tensor) -> torch.Tensor:
+    return torch.randn(shape, generator=generator).to(like.device)

@@ -1,0 +1,53 @@
+"""Which device a job computes on: a GPU of its own, taken by lock file, or the CPU."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from auscult.progress import note
+
+
+@contextmanager
+def device(locks: Path, threads: int, count: int | None = None, wait_s: float = 1.0) -> Iterator[torch.device]:
+    """A device for the time of the `with` block; `threads` bounds torch's CPU threads.
+
+    With GPUs visible, the first one whose lock file in `locks` is free is taken, waiting when all are busy; the
+    kernel frees the lock when the process ends, however it ends. `count` pretends a number of GPUs (for tests).
+    """
+    torch.set_num_threads(max(1, threads))
+    count = torch.cuda.device_count() if count is None else count
+    if not count:
+        yield torch.device("cpu")
+        return
+    locks.mkdir(parents=True, exist_ok=True)
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    names = visible.split(",") if visible else [str(number) for number in range(count)]
+    while True:
+        for number in range(count):
+            # named by the physical device, so that jobs that see different ones do not clash
+            with (locks / f"gpu-{names[number].replace('/', '_')}.lock").open("a") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                note(f"device: cuda:{number}")
+                yield torch.device("cuda", number)
+                return
+        time.sleep(wait_s)
+
+
+def seed_everything(seed: int, deterministic: bool) -> None:
+    """Seed torch; on a GPU `deterministic` also forbids kernels whose results vary."""
+    torch.manual_seed(seed)
+    if torch.cuda.is_available():
+        torch.backends.cuda.matmul.allow_tf32 = not deterministic
+        torch.backends.cudnn.allow_tf32 = not deterministic
+        torch.backends.cudnn.benchmark = not deterministic
+        torch.use_deterministic_algorithms(deterministic, warn_only=True)

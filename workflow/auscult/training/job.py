@@ -1,0 +1,169 @@
+"""One training job: a fold's recordings in, a model folder out, or the word that it is already right."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from auscult import features, networks
+from auscult.cache.segments import window_frames
+from auscult.cache.store import open_cache
+from auscult.config import System, Task
+from auscult.datasets.base import Manifest
+from auscult.progress import note
+from auscult.provenance import environment, write_json, write_text
+from auscult.training.slices import fold_slice, slice_digest
+from auscult.training.targets import case_targets, output_names, recording_targets
+
+FILES = ("weights.safetensors", "config.json", "history.csv", "manifest.json")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One network: where it goes, what it learns, on which fold. `index` numbers the seed of an ensemble."""
+
+    folder: Path
+    system: System
+    task: Task
+    repeat: int
+    fold: int
+    index: int = 0
+
+    @property
+    def seed(self) -> int:
+        """Seed of this network: its own for every fold and member of an ensemble."""
+        return (self.system.training.seed * 1009 + self.index) * 1009 + self.repeat * 101 + self.fold
+
+    def config(self) -> dict[str, Any]:
+        """All of the configuration that the weights depend on."""
+        training = self.system.training.model_dump(exclude={"seed", "seeds"})
+        return {
+            "task": self.task.model_dump(),
+            "front_end": self.system.front_end.model_dump(),
+            "segment": self.system.segment.model_dump(),
+            "network": self.system.network.model_dump(),
+            "training": training,
+            "seed": self.seed,
+        }
+
+
+def train(
+    job: Job,
+    manifest: Manifest,
+    folds: pd.DataFrame,
+    cache: Path,
+    cache_config: dict[str, Any],
+    code: str,
+    locks: Path,
+    threads: int,
+    log: Callable[[dict], None],
+) -> str:
+    """Train one network into `job.folder`; returns `trained` or `reused`.
+
+    Parameters
+    ----------
+    manifest, folds : tables of the data set and of the protocol.
+    cache, cache_config : the front end's shards, and what they must have been made with.
+    code : digest of the code that the result depends on.
+    locks, threads : see `device.device`.
+    log : gets a row after every epoch.
+
+    A finished folder whose slice digest is the same is kept as it is (its time stamps are renewed).
+    """
+    heads = job.task.heads
+    cases, recordings = fold_slice(manifest, folds, job.repeat, job.fold, ["train", "val"], heads)
+    digest = slice_digest(cases, recordings, job.config(), code)
+    if _finished(job.folder, digest):
+        return "reused"
+    import torch
+    from safetensors.torch import save_file
+
+    from auscult.training.data import load_frames
+    from auscult.training.device import device, seed_everything
+    from auscult.training.loop import HISTORY, Part, Plan, fit
+
+    started = time.time()
+    store = open_cache(cache, cache_config)
+    settings = job.system.training
+    module, _ = features.front_end(job.system.front_end.name)
+    front = module.Settings.model_validate(job.system.front_end.settings)
+    rate = module.frames_per_second(front)
+    window, hop = window_frames(job.system.segment, rate)
+    channels, bands = store.shape
+    shape = (channels, window, bands)
+
+    def part(role: str, where: torch.device) -> Part:
+        mine = cases[cases["role"] == role].reset_index(drop=True)
+        heard = recordings[recordings["case"].isin(mine["case"])].reset_index(drop=True)
+        if heard.empty:
+            raise ValueError(f"fold {job.fold} of repeat {job.repeat}: no {role} recordings; see quality.csv")
+        frames = load_frames(
+            store, heard["recording"].tolist(), shape, module.pad_value(front), where, settings.resident
+        )
+        place = pd.Series(range(len(mine)), index=mine["case"])
+        return Part(
+            frames,
+            recording_targets(heads, mine, heard),
+            place[heard["case"]].to_numpy(),
+            case_targets(heads, mine),
+        )
+
+    job.folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = job.folder / "checkpoint.safetensors"
+    with device(locks, threads) as where:
+        seed_everything(job.seed, settings.deterministic)
+        network = networks.build(job.system.network.name, job.system.network.options, shape, len(output_names(heads)))
+        network.to(where)
+        plan = Plan(heads, settings, hop, rate, job.seed)
+        learn, val = part("train", where), part("val", where)
+        note(f"{len(learn.frames.recordings)} recordings of {len(learn.case_targets)} cases train on {where}")
+        history = fit(network, learn, val, plan, checkpoint, digest, log)
+    weights = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    temporary = job.folder / ".weights.safetensors"
+    save_file(weights, temporary)
+    temporary.replace(job.folder / "weights.safetensors")
+    write_json(job.folder / "config.json", {**job.config(), "inputs": shape, "outputs": output_names(heads)})
+    write_text(job.folder / "history.csv", pd.DataFrame(history, columns=HISTORY).to_csv(index=False))
+    scores = [row["val_score"] for row in history]
+    facts = {
+        "slice_digest": digest,
+        "versions": environment(),
+        "device": str(where),
+        "threads": threads,
+        "seed": job.seed,
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "counts": {
+            **{f"{role}_cases": int((cases["role"] == role).sum()) for role in ("train", "val")},
+            "train_recordings": len(learn.frames.recordings),
+            "val_recordings": len(val.frames.recordings),
+            "short_recordings": int((learn.frames.length.cpu() < window).sum()),
+        },
+        "priors": np.nanmean(learn.case_targets, axis=0).tolist(),
+        "epochs": len(history),
+        "best_epoch": int(np.argmax(scores)),
+        "val_score": float(max(scores)),
+        "seconds": round(time.time() - started, 2),
+    }
+    write_json(job.folder / "manifest.json", facts)
+    checkpoint.unlink(missing_ok=True)
+    return "trained"
+
+
+def _finished(folder: Path, digest: str) -> bool:
+    """Whether the folder holds a finished model of this digest; its files are then touched, not changed."""
+    try:
+        same = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["slice_digest"] == digest
+    except (OSError, ValueError, KeyError):
+        return False
+    if same and all((folder / name).is_file() for name in FILES):
+        for name in FILES:
+            (folder / name).touch()
+        return True
+    return False

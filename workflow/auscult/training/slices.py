@@ -1,0 +1,32 @@
+"""Slices: exactly the rows of a manifest that one training or scoring job depends on, and their digest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from auscult.config import Head
+from auscult.datasets.base import Manifest
+from auscult.provenance import digest
+
+
+def fold_slice(
+    manifest: Manifest, folds: pd.DataFrame, repeat: int, fold: int, roles: list[str], heads: dict[str, Head]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Cases `case, role, <labels of the heads>` and recordings `recording, case, site, sha256, <labels>` of some roles.
+
+    Sorted by id. With `heads` empty there are no labels: what a scoring job may see.
+    """
+    part = folds[(folds["repeat"] == repeat) & (folds["fold"] == fold) & folds["role"].isin(roles)]
+    labels = sorted({head.label for head in heads.values()})
+    trained = sorted({head.train_on.column for head in heads.values() if head.train_on})
+    cases = part[["case", "role"]].merge(manifest.cases[["case", *labels]], on="case").sort_values("case")
+    recordings = manifest.recordings[["recording", "case", "site", "sha256", *trained]]
+    recordings = recordings[recordings["case"].isin(cases["case"])].sort_values("recording")
+    return cases.reset_index(drop=True), recordings.reset_index(drop=True)
+
+
+def slice_digest(cases: pd.DataFrame, recordings: pd.DataFrame, config: Any, code: str) -> str:
+    """SHA-256 of what a job depends on: its cases with their labels, its samples, its configuration, its code."""
+    return digest([cases.to_dict("split"), recordings.to_dict("split"), config, code])

@@ -1,0 +1,52 @@
+"""Targets of a network: the labels of cases or recordings as columns of numbers, NaN where there is none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from auscult.config import Head
+
+
+def columns(heads: dict[str, Head]) -> dict[str, slice]:
+    """Which output columns belong to which head, in the order of the heads."""
+    ends = np.cumsum([head.outputs for head in heads.values()])
+    return {
+        name: slice(int(end) - head.outputs, int(end)) for (name, head), end in zip(heads.items(), ends, strict=True)
+    }
+
+
+def output_names(heads: dict[str, Head]) -> list[str]:
+    """A name per output column: the head, with `_class` where the head has classes."""
+    return [f"{name}_{c}" if c else name for name, head in heads.items() for c in (head.classes or [""])]
+
+
+def case_targets(heads: dict[str, Head], cases: pd.DataFrame) -> np.ndarray:
+    """(cases, outputs) float32 from the cases' own labels."""
+    parts = [encode(cases[head.label], head.kind, head.positive, head.classes) for head in heads.values()]
+    return np.concatenate(parts, axis=1)
+
+
+def recording_targets(heads: dict[str, Head], cases: pd.DataFrame, recordings: pd.DataFrame) -> np.ndarray:
+    """(recordings, outputs) float32: the recording's own label where the head says so, else its case's."""
+    by_case = cases.set_index("case")
+    parts = []
+    for head in heads.values():
+        if head.train_on:
+            labels, positive = recordings[head.train_on.column], head.train_on.positive
+        else:
+            labels, positive = recordings["case"].map(by_case[head.label]), head.positive
+        parts.append(encode(labels, head.kind, positive, head.classes))
+    return np.concatenate(parts, axis=1)
+
+
+def encode(labels: pd.Series, kind: str, positive: list[str], classes: list[str]) -> np.ndarray:
+    """Label strings to (n, 1) for a binary head, else (n, classes); a row of NaN for an empty label."""
+    missing = (labels == "").to_numpy()
+    if kind == "binary":
+        values = labels.isin(positive).to_numpy(dtype=np.float32)[:, None]
+    else:
+        sets = [set(label.split("|")) for label in labels]
+        values = np.array([[c in s for c in classes] for s in sets], dtype=np.float32).reshape(len(sets), len(classes))
+    values[missing] = np.nan
+    return values

@@ -1,0 +1,16 @@
+"""Count what the roles of each fold share, and stop a study that leaks without saying why."""
+
+import pandas as pd
+from auscult.datasets.base import load
+from auscult.folds.audit import audit, gate
+from auscult.progress import note
+from auscult.provenance import write_text
+from common import begin, folder_of, partial_study
+
+begin(snakemake)
+study = partial_study(snakemake.params.study)
+folds = pd.read_csv(snakemake.input.folds, dtype={"case": str})
+findings = audit(study, load(folder_of(snakemake.input.manifest)), folds)
+note(findings.to_string())
+gate(study, findings)
+write_text(snakemake.output.audit, findings.to_csv(index=False))

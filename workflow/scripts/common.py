@@ -1,0 +1,87 @@
+"""What scripts share: where their words go, and how parameters and tables become the library's objects."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+from auscult.config import Study
+from auscult.progress import log_to
+
+
+def begin(snakemake) -> None:
+    """Send all output of this job to its log file."""
+    log_to(snakemake.log[0])
+
+
+def study_of(values: dict) -> Study:
+    """A study from a rule's parameters."""
+    return Study.model_validate(values)
+
+
+def partial_study(values: dict) -> Study:
+    """A study from targets, protocol, tasks and leak alone; its systems are stand-ins that train every task."""
+    systems = {
+        f"all_of_{name}": {"tasks": [name], "front_end": {"name": "samples"}, "network": {"name": "dbresnet"}}
+        for name in values["tasks"]
+    }
+    heads = {head: {"name": task} for task, part in values["tasks"].items() for head in part["heads"]}
+    if len(heads) == sum(len(part["heads"]) for part in values["tasks"].values()):
+        systems["all"] = {**next(iter(systems.values())), "tasks": list(values["tasks"])}
+    dataset = {"name": "any", "adapter": "folder", "root": ""}
+    return Study.model_validate({"description": "", "dataset": dataset, "systems": systems, **values})
+
+
+def folder_of(paths) -> Path:
+    """The folder that all of some files lie in."""
+    return Path(paths[0]).parent
+
+
+def fold_of(name: str) -> tuple[int, int]:
+    """Repeat and fold of a name such as r0f3 or r0f3s1."""
+    return tuple(int(number) for number in re.match(r"r(\d+)f(\d+)", name).groups())
+
+
+def job_of(snakemake):
+    """The network that a job trains or scores with."""
+    from auscult.config import System, Task
+    from auscult.training.job import Job
+
+    name, part = snakemake.wildcards.network, snakemake.params.slice
+    member = re.search(r"s(\d+)$", name)
+    return Job(
+        folder=Path("results", snakemake.wildcards.study, "networks", snakemake.wildcards.system)
+        / snakemake.wildcards.task
+        / name,
+        system=System.model_validate(part["system"]),
+        task=Task.model_validate(part["task"]),
+        repeat=fold_of(name)[0],
+        fold=fold_of(name)[1],
+        index=int(member.group(1)) if member else 0,
+    )
+
+
+def frames_config_of(snakemake) -> dict:
+    """What the cached frames of a job must have been made with."""
+    from auscult.config import Dataset, FrontEnd
+    from auscult.features.frames import frames_config
+
+    part = snakemake.params.slice
+    dataset = Dataset.model_validate({**part["dataset"], "root": ""})
+    return frames_config(dataset, FrontEnd.model_validate(part["system"]["front_end"]))
+
+
+def read_predictions(path: str) -> pd.DataFrame:
+    """predictions.csv; ids and labels are strings, '' when missing."""
+    words = ["case", "subject", "label", "prediction", "fit_on", "chosen_on", "should_refer"]
+    table = pd.read_csv(path, dtype=dict.fromkeys(words, str))
+    return table.fillna(dict.fromkeys(words, ""))
+
+
+def read_histories(paths: list[str]) -> pd.DataFrame:
+    """history.csv of model folders `…/<system>/<task>/<network>`, with those words as columns."""
+    parts = []
+    for path in map(Path, paths):
+        system, task, network = path.parts[-4:-1]
+        repeat, fold = fold_of(network)
+        parts.append(pd.read_csv(path).assign(system=system, task=task, repeat=repeat, fold=fold))
+    return pd.concat(parts, ignore_index=True)

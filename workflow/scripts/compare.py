@@ -1,0 +1,25 @@
+"""Make the tables of a study from its predictions."""
+
+from pathlib import Path
+
+import pandas as pd
+from auscult.datasets.base import load
+from auscult.evaluation import tables
+from auscult.folds.audit import mark
+from auscult.provenance import commit, write_json
+from common import begin, folder_of, read_predictions, study_of
+
+begin(snakemake)
+study, name = study_of(snakemake.params.study), snakemake.wildcards.study
+predictions = read_predictions(snakemake.input.predictions)
+scores = pd.read_csv(snakemake.input.scores)
+leak = mark(study, pd.read_csv(snakemake.input.audit))
+board = tables.leaderboard(study, predictions, leak)
+digest = load(folder_of(snakemake.input.manifest)).digest()
+origin = f"Study {name}, commit {commit()}, data set {digest[:12]}."
+folder = Path(snakemake.params.folder)
+tables.write_table(board, folder / "leaderboard", f"{origin} Pooled out-of-fold; 95 % intervals over subjects.")
+tables.write_table(tables.cross_validation(study, predictions, leak), folder / "cross_validation", origin)
+tables.write_table(tables.floors(study, predictions), folder / "floors", f"{origin} Always the same class.")
+write_json(snakemake.output.winner, tables.winner(board, scores))
+tables.write_challenge(study, predictions, Path(snakemake.output.challenge))

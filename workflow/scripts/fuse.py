@@ -1,0 +1,27 @@
+"""Fit and apply the second stage of one system and fold."""
+
+from pathlib import Path
+
+import pandas as pd
+from auscult.datasets.base import load
+from auscult.features.tables import read_statistics
+from auscult.fusion.job import fuse
+from auscult.provenance import write_text
+from common import begin, folder_of, study_of
+
+begin(snakemake)
+study = study_of(snakemake.params.study)
+ids = {"case": str, "recording": str, "site": str}
+probabilities, importances = fuse(
+    study,
+    snakemake.wildcards.system,
+    {task: [Path(folder) for folder in paths] for task, paths in snakemake.params.folders.items()},
+    pd.read_csv(snakemake.input.cases, dtype=ids),
+    pd.read_csv(snakemake.input.recordings, dtype=ids, keep_default_na=False),
+    load(folder_of(snakemake.input.manifest)),
+    read_statistics(folder_of(snakemake.input.statistics), study.dataset),
+    Path(snakemake.output.boosters),
+    snakemake.threads,
+)
+write_text(snakemake.output.probabilities, probabilities.to_csv(index=False))
+write_text(snakemake.output.importances, importances.to_csv(index=False))

@@ -1,0 +1,12 @@
+"""Make MLflow's store and the experiment of a study."""
+
+from pathlib import Path
+
+from auscult.provenance import write_json
+from auscult.tracking import initialise
+from common import begin
+
+begin(snakemake)
+p = snakemake.params
+ready = initialise(p.uri, snakemake.wildcards.study, p.systems, Path(p.artifacts))
+write_json(Path(snakemake.output.tracking), {"uri": p.uri, "ready": ready})

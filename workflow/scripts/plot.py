@@ -1,0 +1,20 @@
+"""Draw the figures of a study."""
+
+from pathlib import Path
+
+import pandas as pd
+from auscult.evaluation.figures import draw_all
+from auscult.provenance import write_text
+from common import begin, read_histories, read_predictions, study_of
+
+begin(snakemake)
+folder = Path(snakemake.output.figures)
+folder.mkdir(parents=True, exist_ok=True)
+drawn = draw_all(
+    study_of(snakemake.params.study),
+    read_predictions(snakemake.input.predictions),
+    pd.read_csv(snakemake.input.tables),
+    read_histories(snakemake.input.histories),
+    folder,
+)
+write_text(folder / "figures.csv", drawn.to_csv(index=False))

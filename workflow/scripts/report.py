@@ -1,0 +1,22 @@
+"""Write the report page of a study."""
+
+from pathlib import Path
+
+import pandas as pd
+from auscult.datasets.base import load
+from auscult.provenance import write_text
+from auscult.report.facts import class_counts, facts
+from auscult.report.page import render
+from common import begin, folder_of, study_of
+
+begin(snakemake)
+study, inputs = study_of(snakemake.params.study), snakemake.input
+manifest = load(folder_of(inputs.manifest))
+tables = {Path(path).stem: pd.read_csv(path, dtype={"repeat": str, "fold": str}) for path in inputs.tables}
+tables["audit"] = pd.read_csv(inputs.audit, dtype=str, keep_default_na=False)
+tables["quality"] = manifest.quality
+tables["cases"] = class_counts(study, manifest)
+figures = pd.read_csv(Path(inputs.figures) / "figures.csv", keep_default_na=False)
+known = facts(study, manifest, inputs.folds, inputs.audit, inputs.winner, [Path(p).parent for p in inputs.histories])
+page = render(snakemake.wildcards.study, study, tables, figures, Path(inputs.figures), known)
+write_text(snakemake.output.report, page)

@@ -1,0 +1,22 @@
+"""Complete MLflow with everything of a study."""
+
+from pathlib import Path
+
+import pandas as pd
+from auscult.provenance import write_json
+from auscult.tracking import complete
+from common import begin
+
+begin(snakemake)
+p, inputs = snakemake.params, snakemake.input
+done = complete(
+    p.uri,
+    snakemake.wildcards.study,
+    Path(p.artifacts),
+    p.systems,
+    {(system, job): Path(folder) for system, job, folder in p.models},
+    pd.read_csv(inputs.tables),
+    [Path(inputs.tables).parent, Path(inputs.figures)],
+    [Path(inputs.report)],
+)
+write_json(Path(snakemake.output.tracked), {"uri": p.uri, "complete": done})

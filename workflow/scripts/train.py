@@ -1,0 +1,26 @@
+"""Train one network: one system, task and fold."""
+
+from pathlib import Path
+
+import pandas as pd
+from auscult.datasets.base import load
+from auscult.progress import note
+from auscult.provenance import code_digest
+from auscult.tracking import live
+from auscult.training.job import train
+from common import begin, folder_of, frames_config_of, job_of
+
+begin(snakemake)
+words = snakemake.wildcards
+outcome = train(
+    job_of(snakemake),
+    load(folder_of(snakemake.input.manifest)),
+    pd.read_csv(snakemake.input.folds, dtype={"case": str}),
+    Path(snakemake.params.cache),
+    frames_config_of(snakemake),
+    code_digest(snakemake.input.code),
+    Path(snakemake.params.locks),
+    snakemake.threads,
+    live(snakemake.params.uri, words.study, words.system, f"{words.task} {words.network}"),
+)
+note(outcome)
