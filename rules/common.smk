@@ -106,9 +106,7 @@ def members(study, system):
 def networks(study, system, folds=None):
     """Model folders (relative to the study's `networks`) of a system, by task."""
     return {
-        task: [
-            f"{system}/{task}/{fold}{member}" for fold in folds or FOLDS[study] for member in members(study, system)
-        ]
+        task: [f"{system}/{task}/{fold}{member}" for fold in folds or FOLDS[study] for member in members(study, system)]
         for task in STUDIES[study].systems[system].tasks
     }
 
@@ -319,7 +317,9 @@ def estimate():
             file=sys.stderr,
         )
         if needed > free:
-            raise WorkflowError(f"study {name}: the disk has less room than the caches need; free some, or move results")
+            raise WorkflowError(
+                f"study {name}: the disk has less room than the caches need; free some, or move results"
+            )
 
 
 def summary():

@@ -6,38 +6,38 @@ def download_params(wildcards):
 
 
 rule download:
-    """Fetch the raw releases of the chosen studies into resources/ (resumable, checked)."""
-    params:
-        datasets=download_params,
     log:
         f"{P.log}/download.log",
+    conda:
+        "../envs/auscult.yaml"
     resources:
         mem_mb=1000,
         runtime=1440,
-    conda:
-        "../envs/auscult.yaml"
+    """Fetch the raw releases of the chosen studies into resources/ (resumable, checked)."""
+    params:
+        datasets=download_params,
     script:
         "../workflow/scripts/download.py"
 
 
 rule generate:
+    input:
+        code=lambda wildcards: code("generate", f"auscult.datasets.{DATASETS[wildcards.dataset].adapter}"),
     """Make the raw files of a simulated data set."""
     output:
         P.generated,
-    input:
-        code=lambda wildcards: code("generate", f"auscult.datasets.{DATASETS[wildcards.dataset].adapter}"),
-    params:
-        dataset=dataset_slice,
     log:
         f"{P.log}/generate-{{dataset}}.log",
     benchmark:
         f"{P.benchmark}/generate-{{dataset}}.tsv"
+    conda:
+        "../envs/auscult.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=60,
-    conda:
-        "../envs/auscult.yaml"
+    params:
+        dataset=dataset_slice,
     script:
         "../workflow/scripts/generate.py"
 
@@ -66,18 +66,18 @@ rule ingest:
         quality=P.quality,
         states=P.states,
         facts=P.facts,
-    params:
-        dataset=dataset_slice,
-        raw=lambda wildcards: raw_state(wildcards.dataset),
     log:
         f"{P.log}/ingest-{{dataset}}.log",
     benchmark:
         f"{P.benchmark}/ingest-{{dataset}}.tsv"
+    conda:
+        "../envs/auscult.yaml"
     threads: 4
     resources:
         mem_mb=2000,
         runtime=60,
-    conda:
-        "../envs/auscult.yaml"
+    params:
+        dataset=dataset_slice,
+        raw=lambda wildcards: raw_state(wildcards.dataset),
     script:
         "../workflow/scripts/ingest.py"

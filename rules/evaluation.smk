@@ -49,19 +49,19 @@ rule evaluate:
     output:
         predictions=P.predictions,
         scores=P.scores,
-    params:
-        study=study_slice(),
-        pairs=evaluated,
     log:
         f"{P.log}/{{study}}/evaluate.log",
     benchmark:
         f"{P.benchmark}/{{study}}/evaluate.tsv"
+    conda:
+        "../envs/auscult.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../envs/auscult.yaml"
+    params:
+        study=study_slice(),
+        pairs=evaluated,
     script:
         "../workflow/scripts/evaluate.py"
 
@@ -81,19 +81,19 @@ rule compare:
         tables=[f"{P.tables}/{name}.{end}" for name in TABLES for end in ("csv", "md", "html", "tex")],
         winner=P.winner,
         challenge=directory(P.challenge),
-    params:
-        study=study_slice(),
-        folder=P.tables,
     log:
         f"{P.log}/{{study}}/compare.log",
     benchmark:
         f"{P.benchmark}/{{study}}/compare.tsv"
+    conda:
+        "../envs/auscult.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
-    conda:
-        "../envs/auscult.yaml"
+    params:
+        study=study_slice(),
+        folder=P.tables,
     script:
         "../workflow/scripts/compare.py"
 
@@ -117,18 +117,18 @@ rule plot:
         code=code("plot"),
     output:
         figures=directory(P.figures),
-    params:
-        study=study_slice(),
     log:
         f"{P.log}/{{study}}/plot.log",
     benchmark:
         f"{P.benchmark}/{{study}}/plot.tsv"
+    conda:
+        "../envs/auscult.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../envs/auscult.yaml"
+    params:
+        study=study_slice(),
     script:
         "../workflow/scripts/plot.py"
 
@@ -148,17 +148,17 @@ rule report:
         template="workflow/auscult/report/templates/report.html.j2",
     output:
         report=report(P.page, category="report", labels={"study": "{study}"}),
-    params:
-        study=study_slice(),
     log:
         f"{P.log}/{{study}}/report.log",
     benchmark:
         f"{P.benchmark}/{{study}}/report.tsv"
+    conda:
+        "../envs/auscult.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../envs/auscult.yaml"
+    params:
+        study=study_slice(),
     script:
         "../workflow/scripts/report.py"

@@ -25,18 +25,18 @@ rule cache_audio:
         code=code("cache_audio"),
     output:
         shards=cached("audio"),
-    params:
-        dataset=dataset_slice,
     log:
         f"{P.log}/cache_audio-{{dataset}}.log",
     benchmark:
         f"{P.benchmark}/cache_audio-{{dataset}}.tsv"
+    conda:
+        "../envs/auscult.yaml"
     threads: 4
     resources:
         mem_mb=4000,
         runtime=120,
-    conda:
-        "../envs/auscult.yaml"
+    params:
+        dataset=dataset_slice,
     script:
         "../workflow/scripts/cache_audio.py"
 
@@ -54,21 +54,21 @@ rule extract_features:
         code=front_end_code,
     output:
         shards=cached("{front_end}"),
-    wildcard_constraints:
-        front_end="(?!audio/|statistics/)[^/]+",
-    params:
-        dataset=dataset_slice,
-        front_end=lambda wildcards: FRONT_ENDS[wildcards.dataset, wildcards.front_end].model_dump(),
     log:
         f"{P.log}/extract_features-{{dataset}}-{{front_end}}.log",
     benchmark:
         f"{P.benchmark}/extract_features-{{dataset}}-{{front_end}}.tsv"
+    wildcard_constraints:
+        front_end="(?!audio/|statistics/)[^/]+",
+    conda:
+        "../envs/auscult.yaml"
     threads: 4
     resources:
         mem_mb=4000,
         runtime=240,
-    conda:
-        "../envs/auscult.yaml"
+    params:
+        dataset=dataset_slice,
+        front_end=lambda wildcards: FRONT_ENDS[wildcards.dataset, wildcards.front_end].model_dump(),
     script:
         "../workflow/scripts/extract_features.py"
 
@@ -81,17 +81,17 @@ rule describe:
         code=code("describe"),
     output:
         shards=cached("statistics"),
-    params:
-        dataset=dataset_slice,
     log:
         f"{P.log}/describe-{{dataset}}.log",
     benchmark:
         f"{P.benchmark}/describe-{{dataset}}.tsv"
+    conda:
+        "../envs/auscult.yaml"
     threads: 4
     resources:
         mem_mb=4000,
         runtime=240,
-    conda:
-        "../envs/auscult.yaml"
+    params:
+        dataset=dataset_slice,
     script:
         "../workflow/scripts/describe.py"

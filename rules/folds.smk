@@ -25,19 +25,19 @@ rule assign_folds:
         code=code("assign_folds"),
     output:
         folds=P.folds,
-    params:
-        study=folds_slice,
-        lists=os.path.relpath(LISTS),
     log:
         f"{P.log}/{{study}}/assign_folds.log",
     benchmark:
         f"{P.benchmark}/{{study}}/assign_folds.tsv"
+    conda:
+        "../envs/auscult.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../envs/auscult.yaml"
+    params:
+        study=folds_slice,
+        lists=os.path.relpath(LISTS),
     script:
         "../workflow/scripts/assign_folds.py"
 
@@ -50,17 +50,17 @@ rule audit_folds:
         code=code("audit_folds"),
     output:
         audit=P.audit,
-    params:
-        study=folds_slice,
     log:
         f"{P.log}/{{study}}/audit_folds.log",
     benchmark:
         f"{P.benchmark}/{{study}}/audit_folds.tsv"
+    conda:
+        "../envs/auscult.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../envs/auscult.yaml"
+    params:
+        study=folds_slice,
     script:
         "../workflow/scripts/audit_folds.py"

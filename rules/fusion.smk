@@ -14,18 +14,18 @@ rule fuse:
         probabilities=f"{P.fusion}/probabilities.csv",
         importances=f"{P.fusion}/importances.csv",
         boosters=directory(f"{P.fusion}/boosters"),
-    params:
-        study=lambda wildcards: system_slice(wildcards, "fusion"),
-        folders=model_folders,
     log:
         f"{P.log}/{{study}}/fuse/{{system}}-{{fold}}.log",
     benchmark:
         f"{P.benchmark}/{{study}}/fuse/{{system}}-{{fold}}.tsv"
+    conda:
+        "../envs/auscult.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=60,
-    conda:
-        "../envs/auscult.yaml"
+    params:
+        study=lambda wildcards: system_slice(wildcards, "fusion"),
+        folders=model_folders,
     script:
         "../workflow/scripts/fuse.py"

@@ -14,22 +14,22 @@ rule train:
         code=network_code("train"),
     output:
         update([f"{P.model}/{name}" for name in MODEL_FILES]),
-    params:
-        slice=training_slice,
-        cache=lambda wildcards: str(Path(frames_of(wildcards)[0]).parent),
-        uri=SETTINGS.tracking.uri,
-        locks=P.locks,
     log:
         f"{P.log}/{{study}}/train/{{system}}-{{task}}-{{network}}.log",
     benchmark:
         f"{P.benchmark}/{{study}}/train/{{system}}-{{task}}-{{network}}.tsv"
+    conda:
+        "../envs/auscult.yaml"
     threads: NETWORK_THREADS
     resources:
         gpu=NETWORK_GPU,
         mem_mb=6000,
         runtime=720,
-    conda:
-        "../envs/auscult.yaml"
+    params:
+        slice=training_slice,
+        cache=lambda wildcards: str(Path(frames_of(wildcards)[0]).parent),
+        uri=SETTINGS.tracking.uri,
+        locks=P.locks,
     script:
         "../workflow/scripts/train.py"
 
@@ -44,21 +44,21 @@ rule infer:
         code=network_code("infer"),
     output:
         update(f"{P.model}/outputs.h5"),
-    params:
-        slice=scoring_slice,
-        cache=lambda wildcards: str(Path(frames_of(wildcards)[0]).parent),
-        locks=P.locks,
     log:
         f"{P.log}/{{study}}/infer/{{system}}-{{task}}-{{network}}.log",
     benchmark:
         f"{P.benchmark}/{{study}}/infer/{{system}}-{{task}}-{{network}}.tsv"
+    conda:
+        "../envs/auscult.yaml"
     threads: NETWORK_THREADS
     resources:
         gpu=NETWORK_GPU,
         mem_mb=6000,
         runtime=240,
-    conda:
-        "../envs/auscult.yaml"
+    params:
+        slice=scoring_slice,
+        cache=lambda wildcards: str(Path(frames_of(wildcards)[0]).parent),
+        locks=P.locks,
     script:
         "../workflow/scripts/infer.py"
 
@@ -94,19 +94,19 @@ rule aggregate:
     output:
         cases=f"{P.outputs}/cases.csv",
         recordings=f"{P.outputs}/recordings.csv",
-    params:
-        study=system_slice,
-        roles=roles,
-        folders=model_folders,
     log:
         f"{P.log}/{{study}}/aggregate/{{system}}-{{fold}}.log",
     benchmark:
         f"{P.benchmark}/{{study}}/aggregate/{{system}}-{{fold}}.tsv"
+    conda:
+        "../envs/auscult.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../envs/auscult.yaml"
+    params:
+        study=system_slice,
+        roles=roles,
+        folders=model_folders,
     script:
         "../workflow/scripts/aggregate.py"

@@ -7,18 +7,18 @@ rule init_tracking:
         code=ancient(code("init_tracking")),
     output:
         tracking=P.tracking,
-    params:
-        uri=SETTINGS.tracking.uri,
-        systems=lambda wildcards: list(STUDIES[wildcards.study].systems),
-        artifacts=P.artifacts,
     log:
         f"{P.log}/{{study}}/init_tracking.log",
+    conda:
+        "../envs/auscult.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../envs/auscult.yaml"
+    params:
+        uri=SETTINGS.tracking.uri,
+        systems=lambda wildcards: list(STUDIES[wildcards.study].systems),
+        artifacts=P.artifacts,
     script:
         "../workflow/scripts/init_tracking.py"
 
@@ -44,6 +44,14 @@ rule track:
         code=code("track"),
     output:
         tracked=P.tracked,
+    log:
+        f"{P.log}/{{study}}/track.log",
+    conda:
+        "../envs/auscult.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
     params:
         uri=SETTINGS.tracking.uri,
         artifacts=P.artifacts,
@@ -51,13 +59,5 @@ rule track:
         systems=lambda wildcards: {
             name: system.model_dump() for name, system in STUDIES[wildcards.study].systems.items()
         },
-    log:
-        f"{P.log}/{{study}}/track.log",
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=30,
-    conda:
-        "../envs/auscult.yaml"
     script:
         "../workflow/scripts/track.py"

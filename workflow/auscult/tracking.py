@@ -50,7 +50,7 @@ def initialise(uri: str, study: str, systems: list[str], artifacts: Path) -> Non
 
 
 def live(uri: str, study: str, system: str, job: str) -> Callable[[dict], None]:
-    """A function that takes a row after every epoch and, in a training that lasts, writes it to the job's nested run."""
+    """A function that takes a row after every epoch and, in a training that lasts, writes it to a nested run."""
     started, waiting, state = time.monotonic(), [], {}
 
     @_forgiving

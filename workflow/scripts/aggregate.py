@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+
 from auscult.inference.aggregate import aggregate
 from auscult.provenance import write_text
 from common import begin, fold_of, study_of

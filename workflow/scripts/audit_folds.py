@@ -1,6 +1,7 @@
 """Count what the roles of each fold share, and stop a study that leaks without saying why."""
 
 import pandas as pd
+
 from auscult.datasets.base import load
 from auscult.folds.audit import audit, gate
 from auscult.progress import note

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pandas as pd
+
 from auscult.config import Study
 from auscult.progress import log_to
 

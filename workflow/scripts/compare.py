@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+
 from auscult.datasets.base import load
 from auscult.evaluation import tables
 from auscult.folds.audit import mark

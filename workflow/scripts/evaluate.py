@@ -1,6 +1,7 @@
 """Decide every judged case by every variant of a study, and score the variants on validation cases."""
 
 import pandas as pd
+
 from auscult.datasets.base import load
 from auscult.evaluation.predictions import FoldOutputs, predict
 from auscult.provenance import write_text

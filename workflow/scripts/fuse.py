@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+
 from auscult.datasets.base import load
 from auscult.features.tables import read_statistics
 from auscult.fusion.job import fuse

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+
 from auscult.datasets.base import load
 from auscult.inference.job import score
 from auscult.progress import note

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+
 from auscult.evaluation.figures import draw_all
 from auscult.provenance import write_text
 from common import begin, read_histories, read_predictions, study_of

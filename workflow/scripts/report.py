@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+
 from auscult.datasets.base import load
 from auscult.provenance import write_text
 from auscult.report.facts import class_counts, facts

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+
 from auscult.provenance import write_json
 from auscult.tracking import complete
 from common import begin

@@ -159,7 +159,7 @@ def open_cache(folder: Path, config: dict[str, Any]) -> Cache:
             with h5py.File(path, "r") as file:
                 if file.attrs["format"] != FORMAT or file.attrs["config"] != wanted:
                     raise CacheError(
-                        f"{path}: made with {file.attrs['config']}, asked for {wanted}; delete it and run snakemake again"
+                        f"{path}: made with {file.attrs['config']}, asked for {wanted}; delete it, run snakemake again"
                     )
                 names = file["index/recording"].asstr()[:]
                 part = pd.DataFrame({"offset": file["index/offset"][:], "length": file["index/length"][:]}, index=names)

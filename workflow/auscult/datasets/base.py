@@ -221,7 +221,7 @@ def _check_structure(listing: Listing, root: Path) -> None:
         raise DatasetError(f"{root}: recording {recording!r} belongs to case {name!r}, which is not among the cases")
     top = os.path.realpath(root)
     for path in recordings["path"]:
-        if not os.path.realpath(os.path.join(top, path)).startswith(top + os.sep):
+        if not os.path.realpath(Path(top, path)).startswith(top + os.sep):
             raise DatasetError(f"{root}: the path {path!r} leaves this folder; recordings must lie inside it")
 
 

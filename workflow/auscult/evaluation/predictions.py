@@ -66,7 +66,7 @@ def choose(predictions: pd.DataFrame, scores: pd.DataFrame) -> tuple[pd.DataFram
 
     Ties go to the variant that stands first. A booster fitted on the network's own training cases is never chosen.
     """
-    candidates = scores[scores["fit_on"] != "train"]
+    candidates = scores[scores["fit_on"] != "train"].fillna({"score": float("-inf")})
     best = candidates.groupby(["target", "repeat", "fold"], sort=False)["score"].transform("max") == candidates["score"]
     first = candidates[best].drop_duplicates(["target", "repeat", "fold"])
     picked = predictions.merge(first[KEYS], on=KEYS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,8 @@ def _numbers(target: Target, names: pd.Series) -> np.ndarray:
 
 
 def _sets(target: Target, cells: pd.Series) -> np.ndarray:
-    return np.array([[c in cell.split("|") for c in target.classes] for cell in cells], dtype=int)
+    rows = [[c in cell.split("|") for c in target.classes] for cell in cells]
+    return np.array(rows, dtype=int).reshape(-1, len(target.classes))
 
 
 def winner(board: pd.DataFrame, scores: pd.DataFrame) -> dict[str, Any]:
@@ -183,9 +185,10 @@ def write_table(table: pd.DataFrame, path: Path, caption: str) -> None:
     write_text(path.with_suffix(".csv"), table.to_csv(index=False))
     lines = [" | ".join(map(str, row)) for row in [shown.columns, ["---"] * shown.shape[1], *shown.to_numpy()]]
     write_text(path.with_suffix(".md"), f"{caption}\n\n" + "\n".join(f"| {line} |" for line in lines) + "\n")
-    html = shown.to_html(index=False, escape=True, border=0)
-    write_text(path.with_suffix(".html"), html.replace("<thead>", f"<caption>{caption}</caption><thead>"))
-    columns = [str(c).replace("_", r"\_") for c in shown.columns]
+    table_html = shown.to_html(index=False, escape=True, border=0)
+    heading = f"<caption>{html.escape(caption)}</caption><thead>"
+    write_text(path.with_suffix(".html"), table_html.replace("<thead>", heading))
+    columns = [_latex(str(c)) for c in shown.columns]
     body = [" & ".join(_latex(cell) for cell in row) + r" \\" for row in shown.to_numpy()]
     begin = [
         r"\begin{tabular}{" + "l" * len(columns) + "}",
@@ -207,10 +210,11 @@ def _short(cell: Any) -> str:
     return str(cell).replace("|", "/")
 
 
+LATEX = {sign: "\\" + sign for sign in "&%_#${}"} | {"\\": r"\textbackslash{}", "~": r"\~{}", "^": r"\^{}"}
+
+
 def _latex(cell: str) -> str:
-    for sign in ("&", "%", "_", "#", "$"):
-        cell = cell.replace(sign, "\\" + sign)
-    return cell
+    return "".join(LATEX.get(sign, sign) for sign in cell)
 
 
 def write_challenge(study: Study, predictions: pd.DataFrame, folder: Path) -> None:

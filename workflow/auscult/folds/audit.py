@@ -67,7 +67,7 @@ def _absent(study: Study, cases: pd.DataFrame, ids: list[str]) -> list[str]:
 
 
 def leaks(study: Study, findings: pd.DataFrame) -> pd.DataFrame:
-    """The rows of an audit that are leaks: subjects and audio, and the group that the protocol promised not to split."""
+    """The rows of an audit that are leaks: subjects, audio, and the group that the protocol promised not to split."""
     group = getattr(study.protocol, "group", "subject")
     return findings[findings["finding"].isin([*LEAKS, f"shared_{group}"])]
 

@@ -92,7 +92,7 @@ def _group_cv(protocol: GroupCV, cases: pd.DataFrame, keys: np.ndarray) -> pd.Da
     count = len(set(groups))
     if count < protocol.folds:
         raise FoldError(
-            f"protocol.folds: {protocol.folds} folds of {count} values of {protocol.group!r}; lower it to {count} or fewer"
+            f"protocol.folds: {protocol.folds} folds of {count} values of {protocol.group!r}; lower it to {count} or less"
         )
     parts = []
     for repeat in range(protocol.repeats):

@@ -61,7 +61,7 @@ def case_features(
     uncertainties: list[str],
     statistics: pd.DataFrame,
 ) -> pd.DataFrame:
-    """All blocks but the latents for the cases of `cases` (a table of `aggregate`), indexed by case. No label is read."""
+    """All blocks but the latents for the cases of `cases` (a table of `aggregate`), by case. No label is read."""
     index = cases.set_index("case")
     blocks = [pd.DataFrame(index=index.index)]
     if "probabilities" in settings.features:

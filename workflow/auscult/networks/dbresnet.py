@@ -92,7 +92,7 @@ class DBResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(batch, channels, frames, bands) to logits (batch, outputs) and latents (batch, channels of the last stage)."""
+        """(batch, channels, frames, bands) to logits (batch, outputs) and latents (batch, last width)."""
         latents = self.blocks(self.stem(x)).mean(dim=(2, 3))
         return self.head(self.drop(latents)), latents
 

@@ -36,13 +36,12 @@ METRICS = {
     "ece": ("ECE", "Calibration error: distance between probabilities and what comes true. Lower is better."),
     "brier": ("Brier", "Squared error of the probabilities. Lower is better."),
     "nll": ("NLL", "Log loss of the probabilities, hard on confident errors. Lower is better."),
-    "classes_without_auroc": ("Undefined", "Number of classes without AUROC: no judged case has them, or all have."),
     "recall_": ("Recall", "Share of the cases of one class that is found."),
     "auroc_": ("AUROC by class", "AUROC of one class against the rest."),
 }
 GROUPS = {
     "Decisions": ["w_acc", "uar", "accuracy", "f", "cost"],
-    "Ranking": ["auroc", "auprc", "classes_without_auroc"],
+    "Ranking": ["auroc", "auprc"],
     "Probabilities": ["ece", "brier", "nll"],
 }
 FINDINGS = {
@@ -221,15 +220,15 @@ def _stage(row: dict) -> str:
 
 
 def _grid(rows: pd.DataFrame, extra: list[str], write: Callable[[dict, str], dict]) -> dict:
-    """A table of variants: names, marks, `extra` columns, and groups of metrics whose cells `write(row, c)` makes."""
-    groups = _columns(rows)
-    heads = ["System", "Stage · decision", *({"n": "Cases"}.get(name, name.capitalize()) for name in extra)]
+    """A table of variants: names, marks, `extra` columns, groups of metrics whose cells `write(row, c)` makes, n."""
+    groups = [*_columns(rows), ("Size", [("n", ("Cases", "Judged cases with a label."))])]
+    heads = ["System", "Stage · decision", *map(str.capitalize, extra)]
     spans = [("Variant", len(heads)), *((group, len(columns)) for group, columns in groups)]
-    metrics = [column for _, columns in groups for column, _ in columns]
+    metrics = [column for _, columns in groups[:-1] for column, _ in columns]
     body, kinds = [], []
     for row in rows.to_dict("records"):
-        more = [_cell(int(row[name])) for name in extra]
-        body.append([str(row["system"]), _variant(row), *more, *(write(row, column) for column in metrics)])
+        names = [str(row["system"]), _variant(row), *(_cell(int(row[name])) for name in extra)]
+        body.append([*names, *(write(row, column) for column in metrics), _cell(int(row["n"]))])
         kinds.append("chosen" if row["system"] == "chosen" else "leaky" if row["fit_on"] == "train" else "")
     return _table([*heads, *(head for _, columns in groups for _, head in columns)], body, spans, kinds)
 
@@ -239,7 +238,7 @@ def _board(rows: pd.DataFrame, mark: str) -> dict | None:
     if rows.empty:
         return None
     rows = rows.sort_values("system", key=lambda names: names != "chosen", kind="stable")
-    return _grid(rows, ["n"], lambda row, column: _cell(row[column], _with_interval(row, column)))
+    return _grid(rows, [], lambda row, column: _cell(row[column], _with_interval(row, column)))
 
 
 def _means(rows: pd.DataFrame) -> dict | None:
@@ -261,7 +260,7 @@ def _means(rows: pd.DataFrame) -> dict | None:
 def _folds(rows: pd.DataFrame) -> dict | None:
     """Every fold of every variant."""
     rows = rows[~rows["fold"].astype(str).isin(["mean", "sd"])] if len(rows) else rows
-    return None if rows.empty else _grid(rows, ["repeat", "fold", "n"], lambda row, column: _cell(row[column]))
+    return None if rows.empty else _grid(rows, ["repeat", "fold"], lambda row, column: _cell(row[column]))
 
 
 def _plain(table: pd.DataFrame) -> dict | None:
@@ -283,13 +282,15 @@ def _class_counts(cases: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _audit(findings: pd.DataFrame) -> dict[str, Any]:
     """What the audit found, as a sentence and, where there is something, a table."""
+    findings = findings.astype(object).fillna("")
     found = findings["finding"].astype(str)
     shared = findings[found.str.startswith(SHARED)]
     text = "The audit found nothing shared between the roles."
     if len(shared):
         text = f"The audit found {int(shared['count'].astype(int).sum())} cases that share something across the roles."
     if (found == "subjects_unknown").any():
-        text = "The data set names no subjects: the audit could not check that none stands in two roles."
+        unknown = "The data set names no subjects: the audit could not check that none stands in two roles."
+        text = f"{unknown} {text}" if len(shared) else unknown
     rows = []
     for row in findings.to_dict("records"):
         name, ids = str(row["finding"]), str(row["ids"])
@@ -306,7 +307,7 @@ def _quality(problems: pd.DataFrame) -> dict[str, Any] | None:
         return None
     counts = problems.groupby(["problem", "action"]).size().sort_values(ascending=False, kind="stable")
     columns = ["recording", "problem", "action", "detail"]
-    listed = problems[columns].head(LISTED).astype(str)
+    listed = problems[columns].head(LISTED).astype(object).fillna("").astype(str)
     return {
         "counts": _table(["Problem", "Action", "Recordings"], [[*key, int(n)] for key, n in counts.items()]),
         "list": _table([column.capitalize() for column in columns], listed.to_numpy().tolist()),

@@ -70,8 +70,8 @@ def fit(network: nn.Module, train: Part, val: Part, plan: Plan, checkpoint: Path
             started = time.perf_counter()
             torch.manual_seed(plan.seed * 100_003 + epoch)
             generator = torch.Generator().manual_seed(plan.seed * 100_003 + epoch)
-            which, start = _epoch_windows(train, plan, generator)
-            loss = _one_epoch(network, optimiser, train.frames, targets, weights, which, start, plan, epoch, generator, tell)
+            batches = (train.frames, targets, weights, *_epoch_windows(train, plan, generator))
+            loss = _one_epoch(network, optimiser, *batches, plan, epoch, generator, tell)
             if not math.isfinite(loss):
                 raise FloatingPointError(f"epoch {epoch}: the loss is {loss}; lower training.learning_rate")
             score = validate(network, val, plan)

@@ -1,0 +1,42 @@
+# What a user types. Needs Python ≥ 3.11, make and git; everything else is installed into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SNAKEMAKE := $(BIN)/snakemake --cores all
+
+.PHONY: run test test-all ui status clean format reference
+
+run: $(VENV)/ready  ## set up and run the default study
+	$(SNAKEMAKE) --quiet rules reason
+
+test: $(VENV)/ready  ## set up and run the tests (15 minutes on 2 cores)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not real"
+
+test-all: $(VENV)/ready  ## also what takes longer or needs real data (AUSCULT_REAL_DATA)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+ui: $(VENV)/ready  ## MLflow's pages on this machine alone
+	$(BIN)/mlflow ui --host 127.0.0.1 --backend-store-uri sqlite:///results/mlflow.db
+
+status: $(VENV)/ready  ## what of STUDIES=a,b (ROOT=DIR) is done, running and left; touches nothing
+	@$(BIN)/python workflow/scripts/status.py "$(STUDIES)" "$(ROOT)"
+
+reference: $(VENV)/ready  ## write config/README.md and config/schema.json anew from the models
+	PYTHONPATH=workflow $(BIN)/python -m auscult.reference
+
+format: $(VENV)/ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile rules
+
+clean:  ## remove all results (raw data in resources/ stay)
+	rm -rf results
+
+$(VENV)/ready: requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "auscult needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	touch $@

@@ -1,0 +1,85 @@
+"""Run real small workflows: a copy of the repository's workflow in a temporary folder, and what its jobs said."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+TOP = Path(__file__).resolve().parents[2]
+PARTS = ["Snakefile", "rules", "workflow", "config", "profiles", "resources/splits", "envs"]
+
+
+@dataclass
+class Ran:
+    """One run of Snakemake: its words, and how often each rule started."""
+
+    code: int
+    words: str
+    jobs: dict[str, int]
+
+
+@dataclass
+class Project:
+    """A copy of the workflow in `home`."""
+
+    home: Path
+
+    def study(self, name: str, **values) -> None:
+        """Write config/studies/<name>.yaml."""
+        (self.home / f"config/studies/{name}.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+
+    def change(self, name: str, path: str, value) -> None:
+        """Set one key of a study, `a.b.c`."""
+        file = self.home / f"config/studies/{name}.yaml"
+        values = yaml.safe_load(file.read_text())
+        place = values
+        *parents, last = path.split(".")
+        for key in parents:
+            place = place.setdefault(key, {})
+        place[last] = value
+        file.write_text(yaml.safe_dump(values, sort_keys=False))
+
+    def run(self, *arguments: str, studies: str = "tiny", fails: bool = False) -> Ran:
+        """Run Snakemake as a user does; fails the test when it does not do as expected."""
+        shutil.rmtree(self.home / "results/logs", ignore_errors=True)
+        command = [Path(sys.executable).parent / "snakemake", *arguments, "--cores", "2", "--resources", "gpu=1"]
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        done = subprocess.run(
+            [*command, "--config", f"studies={studies}"],
+            cwd=self.home,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        words = done.stdout + done.stderr
+        assert (done.returncode != 0) == fails, words[-6000:]
+        table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\ntotal", words, re.DOTALL)
+        jobs = dict(re.findall(r"^(\w+) +(\d+)$", table.group(1), re.MULTILINE)) if table else {}
+        return Ran(done.returncode, words, {rule: int(n) for rule, n in jobs.items() if rule != "all"})
+
+    def said(self, rule: str, study: str = "tiny") -> dict[str, str]:
+        """Last line of the log of every job of a rule that the last run started, by job."""
+        logs = (self.home / f"results/logs/{study}/{rule}").glob("*.log")
+        return {log.stem: log.read_text().strip().splitlines()[-1] for log in logs}
+
+    def path(self, *parts: str) -> Path:
+        """A path in the copy."""
+        return self.home.joinpath(*parts)
+
+
+def copy_workflow(home: Path) -> Project:
+    """A fresh copy of the workflow."""
+    ignore = shutil.ignore_patterns("__pycache__")
+    for part in PARTS:
+        source, target = TOP / part, home / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(source, target, ignore=ignore) if source.is_dir() else shutil.copy(source, target)
+    return Project(home)

@@ -1,0 +1,225 @@
+"""A change reruns exactly what depends on it: jobs, trainings and scorings are counted on real small runs."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from auscult.datasets import simulate
+
+from tests.workflow.harness import Project, copy_workflow
+
+pytestmark = pytest.mark.xdist_group("reruns")
+
+FOLDS = ["r0f0", "r0f1"]
+STUDY = {
+    "description": "two folds, one task, one small network",
+    "dataset": {"name": "tiny", "adapter": "circor", "root": "resources/tiny", "shards": 2},
+    "targets": {
+        "outcome": {
+            "label": "outcome",
+            "classes": ["Abnormal", "Normal"],
+            "weights": [5, 1],
+            "heads": ["abnormal"],
+            "decisions": ["reference", "cost"],
+        }
+    },
+    "protocol": {"name": "fixed", "file": "resources/roles.csv"},
+    "tasks": {"outcome": {"heads": {"abnormal": {"label": "outcome", "positive": ["Abnormal"]}}}},
+    "systems": {
+        "small": {
+            "tasks": ["outcome"],
+            "front_end": {"name": "band1k"},
+            "segment": {"seconds": 2.0, "hop_s": 2.0},
+            "network": {"name": "dbresnet", "options": {"block": "basic", "depths": [1], "widths": [4]}},
+            "training": {"epochs": 2, "crops": 1},
+            "inference": {"passes": 2},
+        }
+    },
+    "fusion": {"systems": ["small"], "features": ["probabilities", "covariates"], "booster": {"rounds": 5}},
+    "evaluation": {"draws": 100},
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Project:
+    """A finished study; each test starts from what the one before left finished."""
+    project = copy_workflow(tmp_path_factory.mktemp("reruns"))
+    root = project.path("resources/tiny")
+    simulate.fetch(root, simulate.Options(subjects=24, seed=3, seconds=(3.0, 4.0), twins=0.0), lambda line: None)
+    cases = sorted(path.stem for path in root.glob("training_data/*.txt"))
+    # f0 tests the first third, f1 the second; the last third always trains, so every role is known here
+    roles = []
+    for fold in (0, 1):
+        for number, case in enumerate(cases):
+            third = number * 3 // len(cases)
+            role = "test" if third == fold else "val" if third == 1 - fold else "train"
+            roles.append((0, fold, case, role))
+    pd.DataFrame(roles, columns=["repeat", "fold", "case", "role"]).to_csv(
+        project.path("resources/roles.csv"), index=False
+    )
+    project.study("tiny", **STUDY)
+    ran = project.run()
+    assert ran.jobs["train"] == 2
+    assert set(project.said("train").values()) == {"trained"}
+    return project
+
+
+def trained(project: Project) -> dict[str, str]:
+    """What the last run's trainings said, by fold."""
+    return {name[-4:]: word for name, word in project.said("train").items()}
+
+
+def scored(project: Project) -> dict[str, str]:
+    """What the last run's scorings said, by fold."""
+    return {name[-4:]: word for name, word in project.said("infer").items()}
+
+
+def weights(project: Project) -> dict[str, bytes]:
+    """Weights of both folds, byte for byte."""
+    folder = project.path("results/tiny/networks/small/outcome")
+    return {fold: (folder / fold / "weights.safetensors").read_bytes() for fold in FOLDS}
+
+
+def recording_of(project: Project, fold: int, role: str) -> Path:
+    """The first recording of a case that has a role in a fold."""
+    roles = pd.read_csv(project.path("resources/roles.csv"), dtype=str)
+    case = roles[(roles["fold"] == str(fold)) & (roles["role"] == role)]["case"].iloc[0]
+    return sorted(project.path("resources/tiny/training_data").glob(f"{case}_*.wav"))[0]
+
+
+def nothing_to_do(project: Project) -> None:
+    """The next run starts no job."""
+    ran = project.run()
+    assert ran.jobs == {} and "Nothing to be done" in ran.words
+
+
+def test_second_run_starts_nothing(project):
+    nothing_to_do(project)
+
+
+def test_touching_everything_starts_nothing(project):
+    for folder in ("workflow", "rules", "config", "resources", "results"):
+        for path in project.path(folder).rglob("*"):
+            if path.is_file() and path.name != ".lock":
+                os.utime(path)
+    nothing_to_do(project)
+
+
+def test_a_value_set_back_starts_nothing(project):
+    project.change("tiny", "systems.small.training.epochs", 3)
+    project.change("tiny", "systems.small.training.epochs", 2)
+    nothing_to_do(project)
+
+
+def test_a_decision_trains_and_scores_nothing(project):
+    project.change("tiny", "targets.outcome.decisions", ["reference"])
+    ran = project.run()
+    assert set(ran.jobs) == {"evaluate", "compare", "plot", "report", "track"}
+    nothing_to_do(project)
+
+
+def test_pooling_trains_and_scores_nothing(project):
+    project.change("tiny", "systems.small.inference.pool", {"abnormal": {"recordings": "max"}})
+    ran = project.run()
+    assert not {"train", "infer", "cache_audio"} & set(ran.jobs) and ran.jobs["aggregate"] == 2
+
+
+def test_a_training_key_trains_both_folds(project):
+    before = weights(project)
+    project.change("tiny", "systems.small.training.learning_rate", 0.002)
+    project.run()
+    assert trained(project) == dict.fromkeys(FOLDS, "trained")
+    assert all(word == "val: scored test: scored" for word in scored(project).values())
+    assert all(before[fold] != now for fold, now in weights(project).items())
+    nothing_to_do(project)
+
+
+def test_editing_the_network_trains_it_and_another_one_does_not(project):
+    other = project.path("workflow/auscult/networks/other.py")
+    network = project.path("workflow/auscult/networks/dbresnet.py")
+    shutil.copy(network, other)
+    nothing_to_do(project)
+    network.write_text(network.read_text() + "\n# a remark\n")
+    ran = project.run()
+    assert "extract_features" not in ran.jobs
+    assert trained(project) == dict.fromkeys(FOLDS, "trained")
+
+
+def change_wav(path: Path) -> None:
+    samples, rate = soundfile.read(path, dtype="int16")
+    soundfile.write(path, np.roll(samples, 100) // 2, rate, subtype="PCM_16")
+
+
+def test_a_changed_recording_trains_the_fold_that_hears_it(project):
+    """A case that f0 tests and f1 validates on: f1 trains, f0 keeps its model and only scores the test cases again."""
+    before = weights(project)
+    change_wav(recording_of(project, 0, "test"))
+    project.run()
+    assert trained(project) == {"r0f0": "reused", "r0f1": "trained"}
+    assert scored(project) == {"r0f0": "val: reused test: scored", "r0f1": "val: scored test: scored"}
+    after = weights(project)
+    assert after["r0f0"] == before["r0f0"] and after["r0f1"] != before["r0f1"]
+    nothing_to_do(project)
+
+
+def test_a_changed_training_recording_trains_both(project):
+    change_wav(recording_of(project, 0, "train"))
+    project.run()
+    assert trained(project) == dict.fromkeys(FOLDS, "trained")
+
+
+def test_a_removed_and_an_added_recording(project):
+    """Of a known subject that f1 tests: f1 keeps its model. Both ways: away, and back."""
+    before = weights(project)
+    wav = recording_of(project, 1, "test")
+    text = wav.with_name(wav.name.split("_")[0] + ".txt")
+    kept, whole = wav.read_bytes(), text.read_text()
+    lines = [line for line in whole.splitlines(keepends=True) if wav.name not in line]
+    first = lines[0].split()
+    lines[0] = f"{first[0]} {int(first[1]) - 1} {first[2]}\n"
+    text.write_text("".join(lines))
+    wav.unlink()
+    project.run()
+    assert trained(project) == {"r0f0": "trained", "r0f1": "reused"}
+    assert scored(project)["r0f1"] == "val: reused test: scored"
+    wav.write_bytes(kept)
+    text.write_text(whole)
+    project.run()
+    assert trained(project) == {"r0f0": "trained", "r0f1": "reused"}
+    assert weights(project) == before  # the same recordings give the same weights
+    nothing_to_do(project)
+
+
+def test_a_flipped_test_label_changes_no_probability_and_no_decision_of_its_fold(project):
+    def of_fold_0() -> pd.DataFrame:
+        table = pd.read_csv(project.path("results/tiny/predictions.csv"), dtype=str)
+        return table[table["fold"] == "0"].drop(columns=["label", "should_refer"]).reset_index(drop=True)
+
+    before = of_fold_0()
+    text = recording_of(project, 0, "test")
+    text = text.with_name(text.name.split("_")[0] + ".txt")
+    flipped = {"Abnormal": "Normal", "Normal": "Abnormal"}
+    lines = [
+        f"#Outcome: {flipped[line.split()[1]]}\n" if line.startswith("#Outcome") else line
+        for line in text.read_text().splitlines(keepends=True)
+    ]
+    text.write_text("".join(lines))
+    project.run()
+    assert trained(project)["r0f0"] == "reused" and trained(project)["r0f1"] == "trained"
+    pd.testing.assert_frame_equal(before, of_fold_0())
+
+
+def test_a_killed_study_leaves_nothing_to_unlock(project):
+    """A second Snakemake on a study that is held stops with a clear word; the lock dies with its holder."""
+    import fcntl
+
+    with project.path("results/tiny/.lock").open("a+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        project.change("tiny", "evaluation.draws", 101)
+        ran = project.run(fails=True)
+        assert "study tiny: another Snakemake is running it" in ran.words
+    project.run()

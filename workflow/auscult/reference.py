@@ -1,0 +1,118 @@
+"""Write config/README.md and config/schema.json from the models, so that they cannot drift from the code."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import typing
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from auscult import config, datasets, features, networks
+
+HEAD = """# Configuration
+
+Written by `make reference` from the models in `workflow/auscult`; do not edit.
+
+`config.yaml` says which studies run; `studies/<name>.yaml` holds one study each. An unknown key is refused, with the
+nearest known one. `schema.json` gives editors completion: put `# yaml-language-server: $schema=../schema.json` at the
+top of a study.
+
+On the command line: `--config studies=a,b` chooses studies, `root=DIR` points their data set to a copy of the release.
+"""
+STUDY_MODELS = [
+    config.Study,
+    config.Dataset,
+    config.Target,
+    config.Referral,
+    config.GroupCV,
+    config.CV10,
+    config.Walker,
+    config.M2D3,
+    config.Fixed,
+    config.Column,
+    config.Leak,
+    config.Task,
+    config.Head,
+    config.TrainOn,
+    config.System,
+    config.FrontEnd,
+    config.Segment,
+    config.Network,
+    config.Training,
+    config.Augment,
+    config.Inference,
+    config.Pool,
+    config.Fusion,
+    config.Booster,
+    config.Evaluation,
+]
+
+
+def readme() -> str:
+    """The key reference as Markdown: a table per model, then the options of every plug-in."""
+    parts = [HEAD, "## config.yaml\n", *(_section(model) for model in (config.Settings, config.Tracking))]
+    parts += ["## studies/<name>.yaml\n", *(_section(model) for model in STUDY_MODELS)]
+    parts.append("## Options of data sets (`dataset.options`)\n")
+    parts += [_section(_load(datasets, name).Options, name) for name in datasets.names()]
+    parts.append("## Settings of front ends (`front_end.settings`)\n")
+    for name in features.names():
+        loaded, preset = features.front_end(name)
+        parts.append(_section(loaded.Settings, name, preset.model_dump()))
+    parts.append("## Options of networks (`network.options`)\n")
+    parts += [_section(_load(networks, name).Options, name) for name in networks.names()]
+    return "\n".join(parts)
+
+
+def schema() -> str:
+    """JSON schema of a study file."""
+    return json.dumps(config.Study.model_json_schema(), indent=1, sort_keys=True) + "\n"
+
+
+def _load(package: Any, name: str) -> Any:
+    return importlib.import_module(f"{package.__name__}.{name}")
+
+
+def _section(model: type[BaseModel], title: str | None = None, preset: dict | None = None) -> str:
+    words = " ".join((model.__doc__ or "").split("\n\n")[0].split())
+    lines = [f"### {title or model.__name__}\n", f"{words}\n"]
+    lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
+    for key, field in model.model_fields.items():
+        default = field.default if preset is None else preset[key]
+        if preset is None and field.is_required():
+            shown = "**required**"
+        elif default is PydanticUndefined or isinstance(default, BaseModel):
+            shown = "see below"
+        else:
+            shown = f"`{json.dumps(default)}`"
+        cells = [f"`{key}`", f"`{_type(field.annotation)}`", shown, field.description or ""]
+        lines.append("| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _type(annotation: Any) -> str:
+    """A type as a reader of YAML would say it."""
+    if annotation is None or annotation is type(None):
+        return "null"
+    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _type(inner[0])
+    if origin is typing.Literal:
+        return " | ".join(json.dumps(value) for value in inner)
+    if origin is dict:
+        return f"{{name: {_type(inner[1])}}}"
+    if origin in (list, tuple):
+        return "[" + ", ".join(_type(one) for one in inner if one is not ...) + "]"
+    if inner:
+        return " | ".join(_type(one) for one in inner)
+    names = {str: "text", int: "integer", float: "number", bool: "true | false", Any: "any"}
+    return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+if __name__ == "__main__":
+    folder = Path(__file__).resolve().parents[2] / "config"
+    (folder / "README.md").write_text(readme(), encoding="utf-8")
+    (folder / "schema.json").write_text(schema(), encoding="utf-8")
