@@ -116,7 +116,7 @@ rule plot:
         histories=histories,
         code=code("plot"),
     output:
-        figures=directory(P.figures),
+        figures=P.figures,
     log:
         f"{P.log}/{{study}}/plot.log",
     benchmark:

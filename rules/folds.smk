@@ -4,8 +4,7 @@
 def folds_slice(wildcards):
     study = STUDIES[wildcards.study].model_dump(include={"targets", "protocol", "tasks", "leak"})
     for target in study["targets"].values():
-        for key in ("weights", "decisions", "referral"):
-            del target[key]
+        target |= {"weights": None, "decisions": ["reference"], "referral": None}
     return study
 
 

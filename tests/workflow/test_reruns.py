@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from auscult.datasets import simulate
 
+from auscult.datasets import simulate
 from tests.workflow.harness import Project, copy_workflow
 
 pytestmark = pytest.mark.xdist_group("reruns")
@@ -51,12 +51,12 @@ def project(tmp_path_factory) -> Project:
     root = project.path("resources/tiny")
     simulate.fetch(root, simulate.Options(subjects=24, seed=3, seconds=(3.0, 4.0), twins=0.0), lambda line: None)
     cases = sorted(path.stem for path in root.glob("training_data/*.txt"))
-    # f0 tests the first third, f1 the second; the last third always trains, so every role is known here
+    # f0 tests the first third and f1 the second, each trains on the other's; the rest trains or validates in both
     roles = []
     for fold in (0, 1):
         for number, case in enumerate(cases):
             third = number * 3 // len(cases)
-            role = "test" if third == fold else "val" if third == 1 - fold else "train"
+            role = "test" if third == fold else "train" if third < 2 or number % 2 else "val"
             roles.append((0, fold, case, role))
     pd.DataFrame(roles, columns=["repeat", "fold", "case", "role"]).to_csv(
         project.path("resources/roles.csv"), index=False
@@ -84,10 +84,11 @@ def weights(project: Project) -> dict[str, bytes]:
     return {fold: (folder / fold / "weights.safetensors").read_bytes() for fold in FOLDS}
 
 
-def recording_of(project: Project, fold: int, role: str) -> Path:
-    """The first recording of a case that has a role in a fold."""
-    roles = pd.read_csv(project.path("resources/roles.csv"), dtype=str)
-    case = roles[(roles["fold"] == str(fold)) & (roles["role"] == role)]["case"].iloc[0]
+def recording_of(project: Project, in_f0: str, in_f1: str) -> Path:
+    """The first recording of a case with these roles."""
+    table = pd.read_csv(project.path("resources/roles.csv"), dtype=str)
+    roles = table.pivot(index="case", columns="fold", values="role")
+    case = roles.index[(roles["0"] == in_f0) & (roles["1"] == in_f1)][0]
     return sorted(project.path("resources/tiny/training_data").glob(f"{case}_*.wav"))[0]
 
 
@@ -155,9 +156,9 @@ def change_wav(path: Path) -> None:
 
 
 def test_a_changed_recording_trains_the_fold_that_hears_it(project):
-    """A case that f0 tests and f1 validates on: f1 trains, f0 keeps its model and only scores the test cases again."""
+    """A case that f0 tests and f1 trains on: f1 trains, f0 keeps its model and only scores the test cases again."""
     before = weights(project)
-    change_wav(recording_of(project, 0, "test"))
+    change_wav(recording_of(project, "test", "train"))
     project.run()
     assert trained(project) == {"r0f0": "reused", "r0f1": "trained"}
     assert scored(project) == {"r0f0": "val: reused test: scored", "r0f1": "val: scored test: scored"}
@@ -167,7 +168,7 @@ def test_a_changed_recording_trains_the_fold_that_hears_it(project):
 
 
 def test_a_changed_training_recording_trains_both(project):
-    change_wav(recording_of(project, 0, "train"))
+    change_wav(recording_of(project, "train", "train"))
     project.run()
     assert trained(project) == dict.fromkeys(FOLDS, "trained")
 
@@ -175,7 +176,7 @@ def test_a_changed_training_recording_trains_both(project):
 def test_a_removed_and_an_added_recording(project):
     """Of a known subject that f1 tests: f1 keeps its model. Both ways: away, and back."""
     before = weights(project)
-    wav = recording_of(project, 1, "test")
+    wav = recording_of(project, "train", "test")
     text = wav.with_name(wav.name.split("_")[0] + ".txt")
     kept, whole = wav.read_bytes(), text.read_text()
     lines = [line for line in whole.splitlines(keepends=True) if wav.name not in line]
@@ -200,7 +201,7 @@ def test_a_flipped_test_label_changes_no_probability_and_no_decision_of_its_fold
         return table[table["fold"] == "0"].drop(columns=["label", "should_refer"]).reset_index(drop=True)
 
     before = of_fold_0()
-    text = recording_of(project, 0, "test")
+    text = recording_of(project, "test", "train")
     text = text.with_name(text.name.split("_")[0] + ".txt")
     flipped = {"Abnormal": "Normal", "Normal": "Abnormal"}
     lines = [

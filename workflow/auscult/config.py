@@ -6,21 +6,31 @@ Options of a data set's adapter, a front end or a network are declared in that p
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 NAME = r"^[a-z][a-z0-9_]*$"
 Name = Annotated[str, Field(pattern=NAME)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+def _each_once(values: list) -> list:
+    if twice := [value for value in values if values.count(value) > 1]:
+        raise ValueError(f"{twice[0]!r} is named twice")
+    return values
+
+
+Once = AfterValidator(_each_once)
 
 
 class Strict(BaseModel):
-    """Base of all models: unknown keys are refused, values cannot be changed after loading."""
+    """Base of all models: unknown keys, infinity and NaN are refused, values cannot be changed after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 # ---------------------------------------------------------------- data
@@ -47,9 +57,9 @@ class Dataset(Strict):
 class Referral(Strict):
     """Who is sent on to an expert, and who should have been: the truth of the Challenge cost."""
 
-    classes: list[str] = Field(description="Predicted classes that refer the case.")
+    classes: list[str] = Field(min_length=1, description="Predicted classes that refer the case.")
     label: str = Field(description="Column of cases.csv that says who should be referred.")
-    positive: list[str] = Field(description="Values of that column that should be referred.")
+    positive: list[str] = Field(min_length=1, description="Values of that column that should be referred.")
 
 
 class Target(Strict):
@@ -67,7 +77,7 @@ class Target(Strict):
         description="Heads that serve it: one multiclass or multilabel head, or a binary head for each class but "
         "the last, asked in that order."
     )
-    decisions: list[Literal["reference", "any_recording", "cost"]] = Field(
+    decisions: Annotated[list[Literal["reference", "any_recording", "cost"]], Once] = Field(
         default=["reference", "cost"], min_length=1, description="Rules from probabilities to a class."
     )
     referral: Referral | None = Field(default=None, description="Gives the column `cost`.")
@@ -93,7 +103,7 @@ class Target(Strict):
 
 
 class _Drawn(Strict):
-    seed: int = Field(default=0, description="Seed of the draw.")
+    seed: Seed = Field(default=0, description="Seed of the draw.")
     val: Fraction = Field(default=0.2, description="Share of the non-test cases that validate.")
     stratify: list[str] | None = Field(
         default=None, description="Label columns kept in proportion; default: the labels of all targets."
@@ -117,21 +127,29 @@ class CV10(Strict):
     val: Fraction = Field(default=0.2, description="`vali_size` of the published code.")
     test: Fraction = Field(default=0.2, description="`test_size` of the published code: only in val/(1-test).")
 
+    @model_validator(mode="after")
+    def _leaves_train(self) -> CV10:
+        return _leaves_train(self)
+
 
 class Walker(Strict):
     """The published hold-out (by case, stratified by murmur and outcome: expect a leak)."""
 
     name: Literal["walker"]
-    seeds: list[int] = Field(default=[42], min_length=1, description="One repeat per seed.")
+    seeds: Annotated[list[Seed], Once] = Field(default=[42], min_length=1, description="One repeat per seed.")
     val: Fraction = 0.16
     test: Fraction = 0.2
+
+    @model_validator(mode="after")
+    def _leaves_train(self) -> Walker:
+        return _leaves_train(self)
 
 
 class M2D3(Strict):
     """The three published lists in resources/splits, each a repeat (by case: expect a leak)."""
 
     name: Literal["m2d3"]
-    lists: list[Literal[1, 2, 3]] = Field(default=[1, 2, 3], min_length=1)
+    lists: Annotated[list[Literal[1, 2, 3]], Once] = Field(default=[1, 2, 3], min_length=1)
 
 
 class Fixed(_Drawn):
@@ -149,6 +167,18 @@ class Column(Strict):
     column: str
     val: list[str] = Field(min_length=1, description="Values whose cases validate.")
     test: list[str] = Field(min_length=1, description="Values whose cases are judged.")
+
+    @model_validator(mode="after")
+    def _apart(self) -> Column:
+        if both := set(self.val) & set(self.test):
+            raise ValueError(f"test: {min(both)!r} is in `val` too")
+        return self
+
+
+def _leaves_train(protocol: Any) -> Any:
+    if protocol.val + protocol.test >= 1:
+        raise ValueError(f"val: {protocol.val:g} and test {protocol.test:g} leave nothing to train on")
+    return protocol
 
 
 Protocol = Annotated[GroupCV | CV10 | Walker | M2D3 | Fixed | Column, Field(discriminator="name")]
@@ -192,6 +222,8 @@ class Head(Strict):
             raise ValueError("a binary head needs `positive`, and no `classes`")
         if self.kind != "binary" and (len(self.classes) < 2 or self.positive):
             raise ValueError(f"a {self.kind} head needs at least two `classes`, and no `positive`")
+        if self.train_on and (self.kind == "binary") != bool(self.train_on.positive):
+            raise ValueError("train_on: needs `positive` for a binary head, and has none for others")
         return self
 
     @property
@@ -263,7 +295,7 @@ class Training(Strict):
         default="auroc", description="Score of the validation cases that chooses the epoch."
     )
     augment: Augment = Augment()
-    seed: int = 0
+    seed: Seed = 0
     seeds: Count = Field(default=1, description="Networks per task and fold; their outputs are averaged.")
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32", description="`bfloat16`: autocast on a GPU; a CPU always computes in float32."
@@ -316,22 +348,23 @@ class Booster(Strict):
     min_child_weight: Annotated[float, Field(ge=0)] = 2.0
     reg_lambda: Annotated[float, Field(ge=0)] = 2.0
     weighted: bool = Field(default=True, description="Weight rows by the target's class weights.")
-    seed: int = 0
+    seed: Seed = 0
+
+
+Feature = Literal["probabilities", "uncertainty", "latents", "covariates", "statistics"]
 
 
 class Fusion(Strict):
     """The second stage: one booster per system, target and fold."""
 
-    systems: list[Name] = Field(min_length=1)
-    fit_on: list[Literal["validation", "train"]] = Field(
+    systems: Annotated[list[Name], Once] = Field(min_length=1)
+    fit_on: Annotated[list[Literal["validation", "train"]], Once] = Field(
         default=["validation"],
         min_length=1,
         description="Cases whose outputs fit the booster. `train`: the network's own training cases, which leaks "
         "and is marked in every table.",
     )
-    features: list[Literal["probabilities", "uncertainty", "latents", "covariates", "statistics"]] = Field(
-        default=["probabilities", "uncertainty", "latents", "covariates", "statistics"], min_length=1
-    )
+    features: Annotated[list[Feature], Once] = Field(default=list(get_args(Feature)), min_length=1)
     latents: Count = Field(default=4, description="Principal components of the latents, fitted inside the fold.")
     missing_site: Literal["nan", "zero"] = Field(
         default="nan", description="Statistics of a site that was not recorded."
@@ -346,7 +379,7 @@ class Evaluation(Strict):
     choose_by: Literal["w_acc", "uar", "auroc"] = Field(
         default="w_acc", description="Validation score by which each fold chooses the row `chosen`."
     )
-    seed: int = 0
+    seed: Seed = 0
 
 
 class Study(Strict):

@@ -17,6 +17,20 @@ from auscult import datasets, features, networks
 from auscult.config import Settings, Study
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML that refuses a key given twice; plain YAML keeps the last one without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} is given twice", key.start_mark
+                )
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+        return super().construct_mapping(node, deep)
+
+
 class ConfigError(Exception):
     """A file in config/, or `--config`, says something that cannot be run."""
 
@@ -33,11 +47,11 @@ def load_study(name: str, folder: Path, root: str | None = None) -> Study:
     reference to something that is not there.
     """
     file = folder / f"{name}.yaml"
-    if not file.is_file():
-        known = sorted(path.stem for path in folder.glob("*.yaml"))
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    if name not in known:
         raise ConfigError(f"there is no study {name!r}{_nearest(name, known)}; studies in {folder}: {', '.join(known)}")
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        values = yaml.load(file.read_text(encoding="utf-8"), _Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: not readable as YAML: {error}") from error
     if not isinstance(values, dict):
@@ -89,6 +103,11 @@ def _check(model: type[BaseModel], values: Mapping[str, Any], where: str) -> Any
             if problem["type"] == "extra_forbidden":
                 known = _fields(model, problem["loc"][:-1])
                 text = f"unknown key{_nearest(str(problem['loc'][-1]), known)}; known here: {', '.join(known)}"
+            elif problem["type"] == "union_tag_invalid":
+                known = [tag.strip(" '") for tag in problem["ctx"]["expected_tags"].split(",")]
+                text = _unknown("name", problem["ctx"]["tag"], known)
+            elif problem["type"] == "union_tag_not_found":
+                text = "name: Field required"
             else:
                 text = problem["msg"].removeprefix("Value error, ")
                 if not isinstance(problem["input"], (dict, list)):
@@ -109,7 +128,7 @@ def _fields(annotation: Any, path: tuple[int | str, ...]) -> list[str]:
     known = annotation.model_fields
     if not path:
         return sorted(known)
-    if path[0] in known:
-        return _fields(known[str(path[0])].annotation, path[1:])
     tags = typing.get_args(known["name"].annotation) if "name" in known else ()
-    return _fields(annotation, path[1:]) if path[0] in tags else []  # the tag of a discriminated union
+    if path[0] in tags:  # the tag of a discriminated union; a field may have the same name
+        return _fields(annotation, path[1:])
+    return _fields(known[str(path[0])].annotation, path[1:]) if path[0] in known else []

@@ -17,7 +17,7 @@ done = complete(
     p.systems,
     {(system, job): Path(folder) for system, job, folder in p.models},
     pd.read_csv(inputs.tables),
-    [Path(inputs.tables).parent, Path(inputs.figures)],
+    [Path(inputs.tables).parent, Path(inputs.figures).parent],
     [Path(inputs.report)],
 )
 write_json(Path(snakemake.output.tracked), {"uri": p.uri, "complete": done})

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import soxr
 
-from auscult.cache.store import Cache, write_cache
+from auscult.cache.store import INPUTS, Cache, CacheError, write_cache
 from auscult.config import Dataset
 from auscult.datasets import audio
 
@@ -27,14 +27,18 @@ def audio_config(dataset: Dataset) -> dict[str, Any]:
 
 def cache_audio(folder: Path, recordings: pd.DataFrame, dataset: Dataset, code: str, workers: int) -> dict[str, int]:
     """Read, average or keep channels, and resample all recordings into shards; returns counts of shards."""
-    columns = ["recording", "path", "onset_s", "offset_s", "sha256"]
+    columns = [*INPUTS, "path", "onset_s", "offset_s"]
     make = partial(_samples, dataset=dataset)
     return write_cache(folder, recordings[columns], make, audio_config(dataset), code, dataset.shards, workers)
 
 
 def _samples(row: Any, dataset: Dataset) -> np.ndarray:
     onset, offset = (None if pd.isna(x) else x for x in (row.onset_s, row.offset_s))
-    samples, rate, _ = audio.read(Path(dataset.root) / row.path, onset, offset)
+    path = Path(dataset.root) / row.path
+    try:
+        samples, rate, _ = audio.read(path, onset, offset)
+    except audio.Unusable as error:  # it could be read at ingest
+        raise CacheError(f"recording {row.recording!r}: {path}: {error}; run snakemake again") from None
     mono = dataset.channels == "mean"
     whole = dataset.sample_format == "int16"
     if whole and samples.dtype == np.int16 and rate == dataset.rate_hz and (samples.shape[1] == 1 or not mono):

@@ -25,6 +25,8 @@ from auscult.progress import note
 from auscult.provenance import digest
 
 FORMAT = 1
+INPUTS = ("recording", "sha256", "rate_hz", "channels")  # columns that say what a recording's samples are
+DAMAGE = (OSError, KeyError, ValueError, RuntimeError)  # what h5py raises over a damaged file
 
 
 class CacheError(Exception):
@@ -55,7 +57,7 @@ def write_cache(
     Parameters
     ----------
     folder : where the shards lie.
-    recordings : `recording, sha256` and whatever `make` reads of a row (picklable).
+    recordings : `recording, sha256`, where known `rate_hz, channels`, and whatever `make` reads of a row (picklable).
     make : row (a namedtuple) to an array (rows, …); called in worker processes.
     config : what the values depend on besides the samples; readers ask for it.
     code : digest of the code that makes them.
@@ -73,6 +75,8 @@ def write_cache(
         for number, outcome in enumerate(pool.map(work, paths, parts), start=1):
             done[outcome] += 1
             note(f"{folder.name}: shard {number} of {shards} {outcome}")
+    for left in set(folder.glob("shard-*.h5")) - set(paths):  # of a time with more shards
+        left.unlink()
     return done
 
 
@@ -81,46 +85,71 @@ def _write_shard(path: Path, part: pd.DataFrame, make: Callable, config: dict, c
     try:
         with h5py.File(path, "r") as file:
             if dict(file.attrs) == wanted:
+                _contents(path, file)
                 path.touch()
                 return "reused"
-    except OSError:
+    except DAMAGE:
         pass  # absent or damaged: written anew
     arrays = [np.asarray(make(row)) for row in part.itertuples(index=False)]
+    shapes = {array.shape[1:]: name for name, array in zip(part["recording"], arrays, strict=True)}
+    if len(shapes) > 1:
+        raise CacheError(_unlike(path.parent, shapes))
     lengths = np.array([len(array) for array in arrays], dtype=np.int64)
     values = np.concatenate(arrays) if arrays else np.zeros((0, 1), np.float32)
+    del arrays
     with replacing(path) as file:
         file.create_dataset("values", data=values)
-        names = part["recording"].to_numpy(dtype=object)
-        file.create_dataset("index/recording", data=names, dtype=h5py.string_dtype())
-        file.create_dataset("index/offset", data=np.cumsum(lengths) - lengths)
-        file.create_dataset("index/length", data=lengths)
+        names = np.array([name.encode() for name in part["recording"]], dtype=bytes)
+        text = h5py.string_dtype(length=max(1, names.dtype.itemsize))
+        columns = {"recording": names.astype(text), "offset": np.cumsum(lengths) - lengths, "length": lengths}
+        checked = {"chunks": lengths.shape, "fletcher32": True} if len(lengths) else {}
+        for column, data in columns.items():
+            file.create_dataset(f"index/{column}", data=data, **checked)
         file.attrs.update(wanted)
     return "written"
 
 
 def _attributes(config: dict, code: str, part: pd.DataFrame) -> dict[str, Any]:
-    inputs = digest(list(zip(part["recording"], part["sha256"], strict=True)))
-    text = json.dumps(config, sort_keys=True)
-    return {"format": FORMAT, "config": text, "code": code, "inputs": inputs}
+    known = part[[column for column in INPUTS if column in part]]
+    inputs = digest(known.astype(str).to_numpy().tolist())
+    # numpy's bytes have a fixed length: no heap beside the checksummed header
+    texts = {"config": json.dumps(config, sort_keys=True), "code": code, "inputs": inputs}
+    return {"format": FORMAT, **{key: np.bytes_(text.encode()) for key, text in texts.items()}}
+
+
+def _unlike(folder: Path, shapes: dict[tuple[int, ...], str]) -> str:
+    rows = "; ".join(f"{name!r} has rows of {shape}" for shape, name in sorted(shapes.items()))
+    return f"{folder}: recordings of unlike shape: {rows}; set dataset.channels: mean, or leave one kind out"
 
 
 class replacing:
-    """An HDF5 file under a temporary name, renamed to `path` on success and removed on any failure."""
+    """An HDF5 file made in memory, written under a temporary name and renamed to `path`; a failure leaves nothing.
+
+    HDF5 must not meet a full disk by itself: where it cannot write what it holds, closing may crash the process.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.temporary = path.with_name(f".{path.name}.{os.getpid()}")
 
     def __enter__(self) -> h5py.File:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.file = h5py.File(self.temporary, "w")
+        # "latest": headers with checksums, so that a reader sees damage instead of following it
+        self.file = h5py.File(self.path.name, "w", driver="core", backing_store=False, libver="latest")
         return self.file
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        with self.file:
+            self.file.flush()
+            image = self.file.id.get_file_image() if kind is None else b""
+        if kind is not None:
+            return
         try:
-            self.file.close()
-            if kind is None:
-                self.temporary.replace(self.path)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.temporary.open("wb") as out:
+                out.write(image)
+                out.flush()
+                os.fsync(out.fileno())
+            self.temporary.replace(self.path)
         finally:
             self.temporary.unlink(missing_ok=True)
 
@@ -133,13 +162,18 @@ class Cache:
     values: tuple[np.ndarray, ...]
 
     def read(self, recording: str) -> np.ndarray:
-        """Rows of one recording, a view of the memory map."""
+        """Rows of one recording, a view of the memory map. Raises CacheError for one that is not there."""
+        if recording not in self.index.index:
+            raise CacheError(_lost(recording))
         row = self.index.loc[recording]
         return self.values[row["shard"]][row["offset"] : row["offset"] + row["length"]]
 
     def lengths(self, recordings: Iterable[str]) -> np.ndarray:
-        """Numbers of rows."""
-        return self.index.loc[list(recordings), "length"].to_numpy()
+        """Numbers of rows. Raises CacheError for a recording that is not there."""
+        names = list(recordings)
+        if lost := set(names) - set(self.index.index):
+            raise CacheError(_lost(min(lost)))
+        return self.index.loc[names, "length"].to_numpy()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -157,19 +191,36 @@ def open_cache(folder: Path, config: dict[str, Any]) -> Cache:
     for number, path in enumerate(paths):
         try:
             with h5py.File(path, "r") as file:
-                if file.attrs["format"] != FORMAT or file.attrs["config"] != wanted:
-                    raise CacheError(
-                        f"{path}: made with {file.attrs['config']}, asked for {wanted}; delete it, run snakemake again"
-                    )
-                names = file["index/recording"].asstr()[:]
-                part = pd.DataFrame({"offset": file["index/offset"][:], "length": file["index/length"][:]}, index=names)
-                values.append(_map(path, file["values"]))
-        except (OSError, KeyError, ValueError) as error:
+                made = file.attrs["config"].decode()
+                if file.attrs["format"] != FORMAT or made != wanted:
+                    raise CacheError(f"{path}: made with {made}, asked for {wanted}; delete it and run snakemake again")
+                part, array = _contents(path, file)
+        except DAMAGE as error:
             raise CacheError(f"{path}: damaged ({error}); delete it and run snakemake again") from error
-        if len(part) and (part["offset"] + part["length"]).max() > len(values[-1]):
-            raise CacheError(f"{path}: damaged (its index passes its end); delete it and run snakemake again")
         parts.append(part.assign(shard=number))
-    return Cache(pd.concat(parts), tuple(values))
+        values.append(array)
+    index = pd.concat(parts)
+    if index.index.has_duplicates:
+        name = index.index[index.index.duplicated()][0]
+        raise CacheError(f"{folder}: {name!r} is in two shards; delete the folder and run snakemake again")
+    shapes = {array.shape[1:]: part.index[0] for part, array in zip(parts, values, strict=True) if len(part)}
+    if len(shapes) > 1:
+        raise CacheError(_unlike(folder, shapes))
+    return Cache(index, tuple(values))
+
+
+def _contents(path: Path, file: h5py.File) -> tuple[pd.DataFrame, np.ndarray]:
+    """Index and mapped values of an opened shard; raises one of `DAMAGE`."""
+    names = file["index/recording"].asstr()[:]
+    part = pd.DataFrame({"offset": file["index/offset"][:], "length": file["index/length"][:]}, index=names)
+    values = _map(path, file["values"])
+    if len(part) and (part["offset"] + part["length"]).max() > len(values):
+        raise ValueError("its index passes its end")
+    return part, values
+
+
+def _lost(recording: str) -> str:
+    return f"the cache has no recording {recording!r}: a shard is missing or old; run snakemake again"
 
 
 def _map(path: Path, dataset: h5py.Dataset) -> np.ndarray:

@@ -46,6 +46,8 @@ def read(path: Path, onset_s: float | None = None, offset_s: float | None = None
     try:
         with soundfile.SoundFile(path) as file:
             rate, total, subtype = file.samplerate, file.frames, file.subtype
+            if not all(math.isfinite(time) for time in (onset_s or 0, offset_s or 0)):
+                raise Unusable("interval", f"{onset_s} to {offset_s} s is no interval")
             start = 0 if onset_s is None else round(onset_s * rate)
             stop = total if offset_s is None else round(offset_s * rate)
             if stop > total and stop <= total + math.ceil(END_TOLERANCE_S * rate):
@@ -74,7 +76,8 @@ def inspect(path: Path, onset_s: float | None, offset_s: float | None, short_s: 
         problems.append(("channels", f"{samples.shape[1]} channels, averaged to one"))
     if subtype != "PCM_16":
         problems.append(("sample_format", f"{subtype}, not 16-bit"))
-    limit = FULL_SCALE * (32768 if samples.dtype == np.int16 else 1)
+    top = {"PCM_16": 32768, "PCM_U8": 127 / 128, "PCM_S8": 127 / 128}.get(subtype, 1)
+    limit = FULL_SCALE * top
     clipped = float((np.abs(samples.astype(np.float64)) >= limit).mean())
     if clipped >= CLIPPED_SHARE:
         problems.append(("clipped", f"{100 * clipped:.1f} % of the samples at full scale"))

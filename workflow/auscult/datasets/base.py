@@ -6,7 +6,9 @@ quality.csv, and checks the structure. `Manifest.write` and `load` are the only 
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterable
@@ -14,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from auscult.datasets import audio
@@ -103,27 +106,48 @@ def load(folder: Path) -> Manifest:
 def read_table(path: Path, numbers: Iterable[str]) -> pd.DataFrame:
     """A CSV as strings, '' for an empty cell; the columns `numbers` as numbers, NaN for an empty cell.
 
-    Raises DatasetError naming the file, and the row and column of a cell that should be a number.
+    Raises DatasetError naming the file, the line of a row that does not fit the header, and the row and column of a
+    cell that should be a number.
     """
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    header: list[str] | None = None
+    rows = []
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DatasetError(f"{path}: not readable as a UTF-8 CSV with a header line: {error}") from error
+        for row in filter(None, reader):
+            if header is None:
+                header = row
+            elif len(row) == len(header):
+                rows.append(row)
+            else:
+                raise DatasetError(
+                    f"{path}: line {reader.line_num}: {len(row)} cells under {len(header)} columns; "
+                    "every row needs a cell, maybe an empty one, for each column"
+                )
+    except csv.Error as error:
+        raise DatasetError(f"{path}: line {reader.line_num}: not readable as CSV: {error}") from error
+    if not header:
+        raise DatasetError(f"{path}: line 1 should name the columns; it is empty")
+    if twice := [name for name in header if header.count(name) > 1]:
+        raise DatasetError(f"{path}: line 1: the column {twice[0]!r} is named twice")
+    table = pd.DataFrame(rows, columns=header, dtype=str)
     for column in numbers:
         if column in table:
             values = pd.to_numeric(table[column].replace("", None), errors="coerce")
-            wrong = values.isna() & (table[column] != "")
+            wrong = ~np.isfinite(values) & (table[column] != "")
             if wrong.any():
                 row = int(wrong.to_numpy().argmax())
                 raise DatasetError(
-                    f"{path}: row {row + 2}, column {column!r}: {table[column].iloc[row]!r} is no number"
+                    f"{path}: row {row + 2}, column {column!r}: {table[column].iloc[row]!r} is no number; "
+                    "leave the cell empty where there is none"
                 )
             table[column] = values
     return table
 
 
 def read_text(path: Path) -> str:
-    """A text file of a release; any line ends. Raises DatasetError when it is not UTF-8."""
+    """A text file of a release; any line ends. Raises DatasetError when it is missing or not UTF-8."""
+    if not path.is_file():
+        raise DatasetError(f"{path}: the file is not there")
     raw = path.read_bytes()
     try:
         return raw.decode("utf-8-sig")
@@ -174,12 +198,16 @@ def build(listing: Listing, root: Path, channels: str, short_s: float, workers: 
         first.setdefault(facts.sha256, name)
         measured = {key: getattr(facts, key) for key in FACTS}
         kept.append({**row, **measured, "subject": subjects[row["case"]]})
+    if not kept:
+        raise DatasetError(f"{root}: none of the {len(rows)} recordings listed can be read{_reasons(quality)}")
     columns = listing.columns
     cases = listing.cases[["case", "subject", *columns.groups, *columns.labels, *columns.covariates]]
     recordings = pd.DataFrame(kept, columns=[*RECORDING_COLUMNS, *columns.recording_labels])
     states = listing.states
     if states is not None:
-        states = states[states["recording"].isin(recordings["recording"])].sort_values(["recording", "onset_s"])
+        states = states[states["recording"].isin(recordings["recording"])].sort_values(
+            ["recording", "onset_s", "offset_s"]
+        )
     return Manifest(
         cases.sort_values("case").reset_index(drop=True),
         recordings,
@@ -188,6 +216,11 @@ def build(listing: Listing, root: Path, channels: str, short_s: float, workers: 
         states,
         listing.subjects_known,
     )
+
+
+def _reasons(quality: list[tuple]) -> str:
+    dropped = [f"{name}: {detail}" for name, _, action, detail in quality if action == "dropped"]
+    return f" ({'; '.join(dropped[:3])}{', …' if len(dropped) > 3 else ''})" if dropped else ""
 
 
 def _against_header(row: dict, facts: audio.Facts) -> list[tuple[str, str]]:
@@ -220,21 +253,27 @@ def _check_structure(listing: Listing, root: Path) -> None:
         recording = recordings.loc[recordings["case"] == name, "recording"].iloc[0]
         raise DatasetError(f"{root}: recording {recording!r} belongs to case {name!r}, which is not among the cases")
     top = os.path.realpath(root)
-    for path in recordings["path"]:
+    for name, path in zip(recordings["recording"], recordings["path"], strict=True):
+        if not path:
+            raise DatasetError(f"{root}: recording {name!r} has no path")
         if not os.path.realpath(Path(top, path)).startswith(top + os.sep):
-            raise DatasetError(f"{root}: the path {path!r} leaves this folder; recordings must lie inside it")
+            raise DatasetError(
+                f"{root}: recording {name!r}: the path {path!r} leaves this folder; recordings must lie inside it"
+            )
 
 
 def raw_digest(files: Iterable[Path], root: Path, memory: Path) -> str:
     """SHA-256 over names and contents of a release's files.
 
     A file is read again only when its size or time stamp differs from what `memory` (a JSON file) holds, so that
-    touching a file changes nothing and a look at an unchanged release takes milliseconds.
+    touching a file changes nothing and a look at an unchanged release takes milliseconds. It misses one thing: new
+    content of the same size whose time stamp was set back to the old one.
     """
     try:
         known = json.loads(memory.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         known = {}
+    known = known if isinstance(known, dict) else {}
     now = {}
     for file in sorted(files):
         stat = file.stat()

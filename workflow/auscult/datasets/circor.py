@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,8 +56,15 @@ def ingest(root: Path, options: Options) -> Listing:
     cases = pd.DataFrame([case for case, _ in patients], columns=["case", "additional_id", *LABELS, *COVARIATES])
     cases["subject"] = _subjects(cases, folder)
     recordings, quality, states = [], [], []
+    owners = {}
     for _, listed in patients:
         for row in listed:
+            name, case = row["recording"], row["case"]
+            if name in owners:
+                raise DatasetError(
+                    f"{folder / case}.txt: recording {name!r} is already listed by {owners[name]}.txt; remove one"
+                )
+            owners[name] = case
             row |= _header(folder / row.pop("hea"), row["recording"], quality)
             states += _states(folder / row.pop("tsv"), row["recording"], quality)
             recordings.append(row)
@@ -83,19 +91,19 @@ def _patient(path: Path) -> tuple[dict, list[dict]]:
     case, count = first[0], int(first[1])
     if case != path.stem:
         raise DatasetError(f"{path}: line 1 names patient {case!r}; the file name says {path.stem!r}")
-    body = [line for line in lines[1:] if line.strip()]
-    listing = [line.split() for line in body if not line.startswith("#")]
+    body = [(number, line) for number, line in enumerate(lines, start=1) if number > 1 and line.strip()]
+    listing = [(number, line.split()) for number, line in body if not line.startswith("#")]
     if len(listing) != count:
         raise DatasetError(f"{path}: line 1 announces {count} recordings, {len(listing)} are listed")
     values = {}
-    for line in body:
+    for _, line in body:
         if line.startswith("#"):
             key, _, value = line[1:].partition(":")
             values[key.strip()] = "" if value.strip() == "nan" else value.strip()
     row = _case(case, values, path)
     audible = row["murmur_locations"].split("+") if row["murmur_locations"] else []
     recordings = []
-    for number, parts in enumerate(listing, start=2):
+    for number, parts in listing:
         if len(parts) != 4 or parts[0] not in SITES:
             raise DatasetError(
                 f"{path}: line {number} should be `site .hea .wav .tsv` with a site of {'/'.join(SITES)}, "
@@ -130,10 +138,13 @@ def _case(case: str, values: dict[str, str], path: Path) -> dict:
         return value
 
     def number(key: str) -> float:
+        value = values.get(key) or "nan"
         try:
-            return float(values.get(key) or "nan")
+            if math.isinf(float(value)):
+                raise ValueError
+            return float(value)
         except ValueError:
-            raise DatasetError(f"{path}: #{key}: {values[key]!r} is no number") from None
+            raise DatasetError(f"{path}: #{key}: {value!r} is no number; write `nan` where there is none") from None
 
     age = label("Age", tuple(AGE_MONTHS))
     sex = label("Sex", ("Female", "Male"))
@@ -166,8 +177,8 @@ def _case(case: str, values: dict[str, str], path: Path) -> dict:
 def _subjects(cases: pd.DataFrame, folder: Path) -> list[str]:
     """One subject for every patient id, and for the two ids of a person recorded in both campaigns.
 
-    An additional id that is not in the release stands for nobody here. Raises DatasetError when three ids chain:
-    a patient would be in two pairs.
+    An additional id that is not in the release names no subject here. Raises DatasetError when three ids chain: one
+    of them, in the release or not, would be in two pairs.
     """
     other = {}
     for row in cases.itertuples():
@@ -178,15 +189,18 @@ def _subjects(cases: pd.DataFrame, folder: Path) -> list[str]:
         if twin:
             other[row.case] = twin
     ids = set(cases["case"])
-    pairs: dict[str, set[str]] = {case: {case} for case in ids}
+    pairs: dict[str, set[str]] = {name: {name} for name in ids | set(other.values())}
     for case, twin in other.items():
-        if twin in ids:
-            pairs[case].add(twin)
-            pairs[twin].add(case)
-    for case, members in pairs.items():
-        if len(members) > 2:
-            raise DatasetError(f"{folder / case}.txt: #Additional ID: {case} is in two pairs: {sorted(members)}")
-    return ["+".join(sorted(pairs[case], key=lambda i: (len(i), i))) for case in cases["case"]]
+        pairs[case].add(twin)
+        pairs[twin].add(case)
+    for name in sorted(pairs):
+        if len(pairs[name]) > 2:
+            others = sorted(pairs[name] - {name})
+            at = name if name in ids else others[0]
+            raise DatasetError(
+                f"{folder / at}.txt: #Additional ID: {name} is in two pairs, with {' and '.join(others)}"
+            )
+    return ["+".join(sorted(pairs[case] & ids, key=lambda i: (len(i), i))) for case in cases["case"]]
 
 
 def _header(path: Path, recording: str, quality: list) -> dict:
@@ -212,7 +226,7 @@ def _states(path: Path, recording: str, quality: list) -> list[tuple[str, float,
         parts = line.split()
         try:
             onset, offset, state = float(parts[0]), float(parts[1]), STATES[parts[2]]
-            if not 0 <= onset < offset:
+            if not 0 <= onset < offset < math.inf:
                 raise ValueError
         except (ValueError, KeyError, IndexError):
             if line.strip():

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from auscult.datasets.base import Columns, DatasetError, Listing, read_table
+from auscult.datasets.base import RECORDING_COLUMNS, Columns, DatasetError, Listing, read_table
 
 
 class Options(BaseModel):
@@ -26,10 +26,19 @@ class Options(BaseModel):
     covariates: list[str] = Field(default=[], description="Columns of cases.csv with numbers.")
     recording_labels: list[str] = Field(default=[], description="Label columns of recordings.csv.")
 
+    @model_validator(mode="after")
+    def _one_use(self) -> Options:
+        taken = ["case", "subject", *self.labels, *self.groups, *self.covariates]
+        own = [*RECORDING_COLUMNS, *self.recording_labels]
+        if twice := [name for names in (taken, own) for name in names if names.count(name) > 1]:
+            raise ValueError(f"the column {twice[0]!r} is named for two uses")
+        return self
+
 
 def files(root: Path, options: Options) -> list[Path]:
     """The files that `ingest` reads."""
-    return [path for path in root.rglob("[!.]*") if path.is_file()]
+    files = (path for path in root.rglob("*") if path.is_file())
+    return [path for path in files if not any(part[0] == "." for part in path.relative_to(root).parts)]
 
 
 def ingest(root: Path, options: Options) -> Listing:
@@ -55,6 +64,12 @@ def ingest(root: Path, options: Options) -> Listing:
         raise DatasetError(f"{root / 'cases.csv'}: row {number}, column 'subject': empty; name every subject, or none")
     if (subjects := cases.groupby("case")["subject"].nunique()).gt(1).any():
         raise DatasetError(f"{root / 'cases.csv'}: case {subjects.idxmax()!r} is listed under two subjects")
+    for path, table, key in ((root / "cases.csv", cases, "case"), (root / "recordings.csv", recordings, "recording")):
+        if (twice := table[key].duplicated()).any():
+            number = int(twice.to_numpy().argmax())
+            raise DatasetError(
+                f"{path}: row {number + 2}: {key} {table[key][number]!r} is listed twice; ids are unique"
+            )
     for column, default in (("site", ""), ("onset_s", None), ("offset_s", None)):
         if column not in recordings:
             recordings[column] = default

@@ -34,8 +34,8 @@ def cross_fit(p: np.ndarray, labels: np.ndarray, groups: np.ndarray, folds: int 
 
 
 def splits(labels: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Stratified folds that split no group; fewer where there are fewer groups, none below two."""
-    folds = min(folds, len(set(groups)))
+    """Stratified folds that split no group; fewer where groups or the cases of every class are few, none below two."""
+    folds = min(folds, len(set(groups)), np.bincount(labels).max(initial=0))
     if folds < 2:
         return []
     return quiet(StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split, labels, labels, groups)

@@ -15,6 +15,7 @@ from auscult.evaluation.predictions import KEYS, VARIANT
 from auscult.provenance import write_text
 
 INTERVALS = ("w_acc", "uar", "auroc")
+FLOOR_METRICS = ["w_acc", "uar", "accuracy", "cost"]
 
 
 def leaderboard(study: Study, predictions: pd.DataFrame, leak: str) -> pd.DataFrame:
@@ -69,9 +70,8 @@ def floors(study: Study, predictions: pd.DataFrame) -> pd.DataFrame:
         part = part.drop_duplicates(["repeat", "fold", "case"])
         for said in target.classes:
             values = score(target, part.assign(prediction=said))
-            keep = {k: v for k, v in values.items() if k in ("w_acc", "uar", "accuracy", "cost")}
-            rows.append({"target": name, "always": said, "n": len(part), **keep})
-    return pd.DataFrame(rows)
+            rows.append({"target": name, "always": said, "n": len(part), **{key: values[key] for key in FLOOR_METRICS}})
+    return pd.DataFrame(rows, columns=["target", "always", "n", *FLOOR_METRICS])
 
 
 def scored(part: pd.DataFrame) -> pd.DataFrame:
@@ -172,10 +172,11 @@ def winner(board: pd.DataFrame, scores: pd.DataFrame) -> dict[str, Any]:
     found = {}
     for name, part in scores[scores["fit_on"] != "train"].groupby("target", sort=False):
         means = part.groupby(VARIANT, sort=False)["score"].mean()
-        best = dict(zip(VARIANT, means.idxmax(), strict=True))
-        row = board[board["target"] == name].set_index(VARIANT).loc[means.idxmax()]
+        best = means.fillna(-np.inf).idxmax()
+        row = board[board["target"] == name].set_index(VARIANT).loc[best]
         judged = {k: round(float(row[k]), 4) for k in ("w_acc", "uar", "auroc") if k in row and pd.notna(row[k])}
-        found[name] = {**best, "validation_score": round(float(means.max()), 4), "judged": judged}
+        score = round(float(means[best]), 4) if pd.notna(means[best]) else None
+        found[name] = {**dict(zip(VARIANT, best, strict=True)), "validation_score": score, "judged": judged}
     return found
 
 
@@ -231,7 +232,6 @@ def write_challenge(study: Study, predictions: pd.DataFrame, folder: Path) -> No
                 names += target.classes
                 said += [str(int(c == row["prediction"])) for c in target.classes]
                 p += [f"{row[f'p_{c}']:.6g}" for c in target.classes]
-        write_text(
-            folder / f"{case}.csv",
-            "\n".join([f"#{case}", ",".join(names), ",".join(said), ",".join(p)]) + "\n",
-        )
+        if names:
+            lines = [f"#{case}", ",".join(names), ",".join(said), ",".join(p)]
+            write_text(folder / f"{case}.csv", "\n".join(lines) + "\n")

@@ -29,8 +29,10 @@ def covariates(manifest: Manifest) -> pd.DataFrame:
     cases = manifest.cases.set_index("case")
     table = cases[manifest.columns.covariates].astype(np.float64).copy()
     if {"height_cm", "weight_kg"} <= set(table):
-        table["bmi"] = table["weight_kg"] / (table["height_cm"] / 100) ** 2
-        table["body_surface_area"] = np.sqrt(table["height_cm"] * table["weight_kg"] / 3600)
+        height = table["height_cm"].where(table["height_cm"] > 0)  # 0 stands for unknown in some releases
+        weight = table["weight_kg"].where(table["weight_kg"] > 0)
+        table["bmi"] = weight / (height / 100) ** 2
+        table["body_surface_area"] = np.sqrt(height * weight / 3600)
     recordings = manifest.recordings.assign(seconds=manifest.recordings["frames"] / manifest.recordings["rate_hz"])
     by_case = recordings.groupby("case")
     counted = pd.DataFrame(

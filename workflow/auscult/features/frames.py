@@ -11,7 +11,7 @@ import pandas as pd
 
 from auscult import features
 from auscult.cache.audio import audio_config, read_audio
-from auscult.cache.store import Cache, open_cache, write_cache
+from auscult.cache.store import INPUTS, Cache, open_cache, write_cache
 from auscult.config import Dataset, FrontEnd
 from auscult.provenance import digest
 
@@ -45,7 +45,7 @@ def extract(
         _frames, audio=audio, config=_frozen(audio_config(dataset)), module=front_end.name, settings=settings
     )
     config = frames_config(dataset, front_end)
-    return write_cache(folder, recordings[["recording", "sha256"]], make, config, code, dataset.shards, workers)
+    return write_cache(folder, recordings[[*INPUTS]], make, config, code, dataset.shards, workers)
 
 
 def _frozen(config: dict[str, Any]) -> tuple:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from auscult.cache.audio import audio_config, read_audio
-from auscult.cache.store import open_cache, write_cache
+from auscult.cache.store import INPUTS, open_cache, write_cache
 from auscult.config import Dataset
 from auscult.features.frames import opened
 from auscult.features.statistics import NAMES, statistics
@@ -27,7 +27,7 @@ def describe(
     """Compute the statistics of every recording into shards; returns counts of shards."""
     make = partial(_row, audio=audio, config=tuple(sorted(audio_config(dataset).items())))
     config = statistics_config(dataset)
-    return write_cache(folder, recordings[["recording", "sha256"]], make, config, code, dataset.shards, workers)
+    return write_cache(folder, recordings[[*INPUTS]], make, config, code, dataset.shards, workers)
 
 
 def _row(row: Any, audio: Path, config: tuple) -> np.ndarray:

@@ -12,6 +12,15 @@ from auscult.folds.protocols import FoldError
 
 COLUMNS = ["repeat", "fold", "finding", "roles", "count", "ids"]
 LEAKS = ("shared_subject", "identical_audio")
+# what may bring a class into the training cases of a protocol
+REMEDIES = {
+    "group_cv": "lower protocol.folds or protocol.val, change protocol.seed",
+    "cv10": "set protocol.stratified, lower protocol.val",
+    "walker": "change protocol.seeds, lower protocol.val",
+    "m2d3": "leave the list out of protocol.lists",
+    "fixed": "change the roles in protocol.file, lower protocol.val where it is drawn",
+    "column": "change protocol.val or protocol.test",
+}
 
 
 class LeakError(Exception):
@@ -34,7 +43,7 @@ def audit(study: Study, manifest: Manifest, folds: pd.DataFrame) -> pd.DataFrame
         for first, second in combinations([r for r in ("train", "val", "test") if r in members], 2):
             roles = f"{first}+{second}"
             for column in ["subject", *manifest.columns.groups]:
-                seen = set(cases.loc[members[first], column])
+                seen = set(cases.loc[members[first], column]) - {""}  # an unknown unit is not a shared one
                 shared = [case for case in members[second] if cases.at[case, column] in seen]
                 rows.append((repeat, fold, f"shared_{column}", roles, len(shared), " ".join(shared)))
             seen = set().union(*(audio.get(case, set()) for case in members[first]))
@@ -44,8 +53,8 @@ def audit(study: Study, manifest: Manifest, folds: pd.DataFrame) -> pd.DataFrame
             absent = _absent(study, cases, ids)
             if absent and role == "train":
                 raise FoldError(
-                    f"fold {fold} of repeat {repeat}: no training case is {absent[0]}; lower protocol.folds or "
-                    f"protocol.val, change protocol.seed, or merge the class in targets"
+                    f"fold {fold} of repeat {repeat}: no training case is {absent[0]}; "
+                    f"{REMEDIES[study.protocol.name]}, or merge the class in targets"
                 )
             if absent:
                 rows.append((repeat, fold, "class_absent", role, len(absent), " ".join(absent)))

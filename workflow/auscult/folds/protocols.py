@@ -12,6 +12,8 @@ from sklearn.model_selection import KFold, StratifiedGroupKFold, StratifiedKFold
 from auscult.config import CV10, M2D3, Column, Fixed, GroupCV, Protocol, Study, Walker
 
 ROLES = ("train", "val", "test", "unused")
+# The published code stratifies by these indicators, joined: their order decides which cases its seed draws.
+INDICATORS = ("Normal", "Abnormal", "Absent", "Present", "Unknown")
 
 
 class FoldError(Exception):
@@ -38,6 +40,10 @@ def assign(study: Study, cases: pd.DataFrame, lists: Path) -> pd.DataFrame:
         folds = _m2d3(protocol, cases, lists)
     else:
         folds = makers[type(protocol)](protocol, cases, keys)
+    for (repeat, fold), part in folds.groupby(["repeat", "fold"]):
+        for role in ("train", "val", "test"):
+            if role not in set(part["role"]):
+                raise FoldError(f"protocol: {protocol.name} gives fold {fold} of repeat {repeat} no {role} case")
     return folds.sort_values(["repeat", "fold", "case"]).reset_index(drop=True)
 
 
@@ -59,16 +65,17 @@ def planned(protocol: Protocol, lists: Path, present: set[str] | None) -> list[t
         return [(repeat, 0) for repeat, ids in tests.items() if present is None or ids & present]
     if isinstance(protocol, Fixed):
         table = _read_fixed(protocol)
-        return sorted({(int(r), int(f)) for r, f in zip(table["repeat"], table["fold"], strict=True)})
+        return sorted(set(zip(table["repeat"].tolist(), table["fold"].tolist(), strict=True)))
     return [(0, 0)]
 
 
 def check_labels(study: Study, cases: pd.DataFrame) -> None:
     """Raise FoldError where a target's or head's label is no column, or a case has a class that it does not name."""
-    wanted = {target.label: target.classes for target in study.targets.values()}
+    # a case may have labels besides the classes of a multilabel target
+    wanted = {t.label: t.classes if t.kind == "multiclass" else [] for t in study.targets.values()}
     for task in study.tasks.values():
         for head in task.heads.values():
-            wanted.setdefault(head.label, head.classes)
+            wanted.setdefault(head.label, head.classes if head.kind == "multiclass" else [])
     for label, classes in wanted.items():
         if label not in cases:
             raise FoldError(f"the data set has no label column {label!r}; it has {', '.join(cases.columns[2:])}")
@@ -84,7 +91,13 @@ def _keys(study: Study, cases: pd.DataFrame) -> np.ndarray:
     for label in labels:
         if label not in cases:
             raise FoldError(f"protocol.stratify: the data set has no column {label!r}")
-    return cases[labels].agg("/".join, axis=1).to_numpy()
+    return cases[labels].astype(str).agg("/".join, axis=1).to_numpy()
+
+
+def _as_published(keys: np.ndarray) -> np.ndarray:
+    """Keys that sort as the published ones where they hold their classes, and as before where they do not."""
+    flags = ["".join(str(int(name in key.split("/"))) for name in INDICATORS) for key in keys]
+    return np.array([f"{flag}/{key}" for flag, key in zip(flags, keys, strict=True)], dtype=object)
 
 
 def _group_cv(protocol: GroupCV, cases: pd.DataFrame, keys: np.ndarray) -> pd.DataFrame:
@@ -92,7 +105,7 @@ def _group_cv(protocol: GroupCV, cases: pd.DataFrame, keys: np.ndarray) -> pd.Da
     count = len(set(groups))
     if count < protocol.folds:
         raise FoldError(
-            f"protocol.folds: {protocol.folds} folds of {count} values of {protocol.group!r}; lower it to {count} or less"
+            f"protocol.folds: {protocol.folds} folds of {count} values of {protocol.group!r}; lower it to {count}"
         )
     parts = []
     for repeat in range(protocol.repeats):
@@ -119,7 +132,7 @@ def draw_validation(rest: np.ndarray, keys: np.ndarray, groups: np.ndarray, shar
 
 def _cv10(protocol: CV10, cases: pd.DataFrame, keys: np.ndarray) -> pd.DataFrame:
     order = _numeric_order(cases)
-    keys = keys[order]
+    keys = _as_published(keys[order])
     maker = StratifiedKFold if protocol.stratified else KFold
     if len(order) < 10:
         raise FoldError(f"protocol.name: cv10 makes 10 folds; the data set has {len(order)} cases")
@@ -137,7 +150,7 @@ def _cv10(protocol: CV10, cases: pd.DataFrame, keys: np.ndarray) -> pd.DataFrame
 
 def _walker(protocol: Walker, cases: pd.DataFrame, keys: np.ndarray) -> pd.DataFrame:
     order = _numeric_order(cases)
-    keys = keys[order]
+    keys = _as_published(keys[order])
     everything = np.arange(len(order))
     parts = []
     for repeat, seed in enumerate(protocol.seeds):
@@ -190,7 +203,7 @@ def _fixed(protocol: Fixed, cases: pd.DataFrame, keys: np.ndarray) -> pd.DataFra
         if "val" not in roles:
             rest = np.flatnonzero(roles == "train")
             roles[draw_validation(rest, keys, groups, protocol.val, protocol.seed)] = "val"
-        parts.append(_part(int(repeat), int(fold), cases, roles))
+        parts.append(_part(repeat, fold, cases, roles))
     return pd.concat(parts)
 
 
@@ -198,10 +211,15 @@ def _read_fixed(protocol: Fixed) -> pd.DataFrame:
     path = Path(protocol.file)
     if not path.is_file():
         raise FoldError(f"protocol.file: there is no file {protocol.file}")
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise FoldError(f"protocol.file: {protocol.file}: not readable as a UTF-8 CSV: {error}") from error
     for column in ("case", "role"):
         if column not in table:
             raise FoldError(f"protocol.file: {protocol.file}: no column {column!r}")
+    if table.empty:
+        raise FoldError(f"protocol.file: {protocol.file}: no rows below the header")
     wrong = ~table["role"].isin(ROLES)
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
@@ -217,6 +235,7 @@ def _read_fixed(protocol: Fixed) -> pd.DataFrame:
             raise FoldError(
                 f"protocol.file: {protocol.file}: row {row + 2}: {column} {table[column][row]!r} is no number"
             )
+        table[column] = table[column].astype(int)
     return table
 
 

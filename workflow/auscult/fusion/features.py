@@ -43,7 +43,7 @@ def statistics_by_site(manifest: Manifest, statistics: pd.DataFrame, missing: st
         return table.groupby("case")[names].mean()
     last = table.sort_values("recording").groupby(["case", "site"])[names].last().unstack("site")
     last.columns = [f"{name}@{site}" for name, site in last.columns]
-    last = last.reindex(columns=[f"{name}@{site}" for site in sites for name in names])
+    last = last.reindex(manifest.cases["case"], columns=[f"{name}@{site}" for site in sites for name in names])
     if missing == "zero":
         last = last.fillna(0.0)
     else:

@@ -45,7 +45,7 @@ def score(
     path = job.folder / "outputs.h5"
     weights = hashlib.sha256((job.folder / "weights.safetensors").read_bytes()).hexdigest()
     inference = job.system.inference.model_dump(exclude={"pool"})
-    config = {"network": job.config(), "inference": inference, "weights": weights}
+    config = {"network": job.config(), "cache": cache_config, "inference": inference, "weights": weights}
     slices = {role: fold_slice(manifest, folds, job.repeat, job.fold, [role], {}) for role in roles}
     digests = {role: slice_digest(*part, config, code) for role, part in slices.items()}
     kept = _kept(path, digests)
@@ -55,7 +55,7 @@ def score(
         try:
             if kept:
                 shutil.copyfile(path, temporary)
-            with h5py.File(temporary, "a") as file:
+            with h5py.File(temporary, "a" if kept else "w") as file:
                 for role in set(file) - set(kept):
                     del file[role]
                 _score(

@@ -31,7 +31,7 @@ class Frames:
         """Windows (batch, channels, window, bands) float32 of recordings `which` from frames `start` on."""
         channels, window, bands = self.shape
         if self.values is None:
-            rows = torch.full((len(which), window, channels * bands), self.pad)
+            rows = torch.full((len(which), window, channels * bands), float(np.float16(self.pad)))  # as in memory
             for i, (number, first) in enumerate(zip(which.tolist(), start.tolist(), strict=True)):
                 part = self.cache.read(self.recordings[number])[first : first + window]
                 rows[i, : len(part)] = torch.from_numpy(part.reshape(len(part), -1).astype(np.float32))
@@ -65,8 +65,8 @@ def load_frames(
     return Frames(
         recordings,
         shape,
-        torch.from_numpy(offsets).to(device),
-        torch.from_numpy(lengths).to(device),
+        torch.tensor(offsets, device=device),
+        torch.tensor(lengths, device=device),
         values,
         cache,
         pad,

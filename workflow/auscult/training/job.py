@@ -79,7 +79,7 @@ def train(
     """
     heads = job.task.heads
     cases, recordings = fold_slice(manifest, folds, job.repeat, job.fold, ["train", "val"], heads)
-    digest = slice_digest(cases, recordings, job.config(), code)
+    digest = slice_digest(cases, recordings, [job.config(), cache_config], code)
     if _finished(job.folder, digest):
         return "reused"
     import torch
@@ -128,6 +128,7 @@ def train(
     weights = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     temporary = job.folder / ".weights.safetensors"
     save_file(weights, temporary)
+    (job.folder / "manifest.json").unlink(missing_ok=True)  # of the weights that are replaced now
     temporary.replace(job.folder / "weights.safetensors")
     write_json(job.folder / "config.json", {**job.config(), "inputs": shape, "outputs": output_names(heads)})
     write_text(job.folder / "history.csv", pd.DataFrame(history, columns=HISTORY).to_csv(index=False))

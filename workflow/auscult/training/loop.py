@@ -114,7 +114,7 @@ def _epoch_windows(train: Part, plan: Plan, generator: torch.Generator) -> tuple
 def windows(frames: Frames, hop: int) -> tuple[torch.Tensor, torch.Tensor]:
     """All windows, `hop` frames apart: (recording, start)."""
     table = segments(list(range(len(frames.recordings))), frames.length.cpu().numpy(), frames.shape[1], hop)
-    return torch.from_numpy(table["recording"].to_numpy(dtype=np.int64)), torch.from_numpy(table["start"].to_numpy())
+    return torch.tensor(table["recording"].to_numpy(dtype=np.int64)), torch.tensor(table["start"].to_numpy())
 
 
 def _one_epoch(network, optimiser, frames, targets, weights, which, start, plan, epoch, generator, tell) -> float:

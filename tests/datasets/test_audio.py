@@ -1,0 +1,227 @@
+"""Reading a signal file: every sample format, intervals, and what makes a recording unusable or suspicious."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from auscult.datasets import audio
+from auscult.datasets.audio import Unusable
+
+RATE = 4000
+FORMATS = {"PCM_16": 2**-15, "PCM_U8": 2**-7, "PCM_24": 2**-23, "PCM_32": 2**-31, "FLOAT": 1e-7, "DOUBLE": 1e-15}
+
+
+@pytest.fixture
+def save(tmp_path: Path):
+    def save(samples, name: str = "x.wav", rate: int = RATE, **how) -> Path:
+        soundfile.write(tmp_path / name, samples, rate, **how)
+        return tmp_path / name
+
+    return save
+
+
+def inspect(path: Path, onset=None, offset=None, short_s: float = 1.0, mono: bool = True) -> audio.Facts:
+    return audio.inspect(path, onset, offset, short_s, mono)
+
+
+def problems(path: Path, **options) -> list[str]:
+    return [problem for problem, _ in inspect(path, **options).problems]
+
+
+# ---------------------------------------------------------------- formats
+
+
+@pytest.mark.parametrize(("subtype", "step"), FORMATS.items())
+def test_every_sample_format_gives_the_same_signal(save, sine, subtype: str, step: float) -> None:
+    path = save(sine(), subtype=subtype)
+    samples, rate, found = audio.read(path)
+    assert (rate, found, samples.shape) == (RATE, subtype, (20000, 1))
+    values = samples / 32768 if subtype == "PCM_16" else samples
+    assert samples.dtype == (np.int16 if subtype == "PCM_16" else np.float64)
+    assert np.abs(values[:, 0] - sine()).max() <= step
+    facts = inspect(path)
+    assert (facts.rate_hz, facts.channels, facts.frames) == (RATE, 1, 20000)
+    expected = [] if subtype == "PCM_16" else [("sample_format", f"{subtype}, not 16-bit")]
+    assert list(facts.problems) == expected
+
+
+def test_hash_is_of_the_samples_not_of_the_file(save, sine) -> None:
+    whole = np.round(sine() * 32767).astype(np.int16)
+    expected = hashlib.sha256(whole.tobytes()).hexdigest()
+    assert inspect(save(whole)).sha256 == inspect(save(whole, "x.flac")).sha256 == expected
+    changed = whole.copy()
+    changed[1234] += 1
+    assert inspect(save(changed)).sha256 != expected
+
+
+def test_stereo_is_reported_only_when_it_will_be_averaged(save, sine) -> None:
+    path = save(np.c_[sine(50), sine(60)])
+    assert inspect(path).channels == 2
+    assert inspect(path).problems == (("channels", "2 channels, averaged to one"),)
+    assert inspect(path, mono=False).problems == ()
+
+
+def test_the_files_rate_is_the_rate(save, sine) -> None:
+    facts = inspect(save(sine(50, 2, 44100), rate=44100))
+    assert (facts.rate_hz, facts.frames, facts.problems) == (44100, 88200, ())
+
+
+# ---------------------------------------------------------------- intervals
+
+
+def test_an_interval_is_that_part_of_the_file(save, sine) -> None:
+    whole, _, _ = audio.read(save(sine()))
+    part, _, _ = audio.read(save(sine()), 1.25, 2.5)
+    assert np.array_equal(part, whole[5000:10000])
+    for onset, offset, expected in ((None, 1.0, whole[:4000]), (4.0, None, whole[16000:])):
+        assert np.array_equal(audio.read(save(sine()), onset, offset)[0], expected)
+    assert inspect(save(sine()), 1.25, 2.5).sha256 == hashlib.sha256(whole[5000:10000].tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize(("offset", "ends"), [(5.0, True), (5.0005, True), (5.01, True), (5.0105, False), (6.0, False)])
+def test_a_last_offset_may_pass_the_end_by_10_ms(save, sine, offset: float, ends: bool) -> None:
+    if ends:
+        assert inspect(save(sine()), 1.0, offset).frames == 16000
+    else:
+        with pytest.raises(Unusable, match=rf"^1.0 to {offset} s is not inside the file's 5.000 s$"):
+            inspect(save(sine()), 1.0, offset)
+
+
+@pytest.mark.parametrize(
+    ("onset", "offset"),
+    [(-0.1, 1.0), (1.0, 1.0), (2.0, 1.0), (5.0, 5.005), (5.0, None), (7.0, 8.0), (0.0, np.inf), (-np.inf, 1.0)],
+)
+def test_an_interval_outside_the_file_is_unusable(save, sine, onset: float, offset: float | None) -> None:
+    with pytest.raises(Unusable) as error:
+        inspect(save(sine()), onset, offset)
+    assert error.value.problem == "interval"
+    assert str(onset) in str(error.value)
+    assert str(offset) in str(error.value)
+
+
+# ---------------------------------------------------------------- unusable
+
+
+def test_a_missing_file_is_unusable(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.wav", tmp_path):
+        with pytest.raises(Unusable, match="the file is not there") as error:
+            inspect(path)
+        assert error.value.problem == "missing"
+
+
+@pytest.mark.parametrize("content", [b"", b"RIFF", b"not audio at all, really. " * 50, b"\0" * 4096])
+def test_a_file_that_is_no_audio_is_corrupt(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.wav").write_bytes(content)
+    with pytest.raises(Unusable, match="not readable as audio") as error:
+        inspect(tmp_path / "x.wav")
+    assert error.value.problem == "corrupt"
+
+
+@pytest.mark.parametrize("interval", [(None, None), (0.0, 1.0)])
+def test_a_file_without_samples_is_empty(save, interval: tuple) -> None:
+    with pytest.raises(Unusable, match="no samples") as error:
+        inspect(save(np.zeros(0)), *interval)
+    assert error.value.problem == "empty"
+
+
+@pytest.mark.parametrize("cut", [1, 2, 20000, 40000])
+def test_a_wav_that_ends_early_is_truncated(save, sine, cut: int) -> None:
+    path = save(sine())
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(Unusable) as error:
+        inspect(path)
+    assert error.value.problem == "truncated"
+    assert str(error.value) == f"the header promises 40000 bytes of samples, {40000 - cut} are there"
+
+
+def test_truncation_is_seen_behind_other_chunks_and_only_there(save, sine) -> None:
+    path = save(sine())
+    raw = path.read_bytes()
+    odd = b"LIST" + (5).to_bytes(4, "little") + b"words\0"  # chunks of odd length are padded
+    path.write_bytes(raw[:12] + odd + raw[12:])
+    assert inspect(path).frames == 20000
+    path.write_bytes((raw[:12] + odd + raw[12:])[:-8])
+    with pytest.raises(Unusable, match="40000 bytes of samples, 39992 are there"):
+        inspect(path)
+    path.write_bytes(raw + b"trailing words")
+    assert inspect(path).frames == 20000
+
+
+def test_a_streamed_wav_of_unknown_length_is_read_whole(save, sine) -> None:
+    path = save(sine())
+    raw = bytearray(path.read_bytes())
+    raw[4:8] = raw[40:44] = b"\xff\xff\xff\xff"
+    path.write_bytes(raw)
+    assert inspect(path).frames == 20000
+
+
+@pytest.mark.parametrize("share", [0.5, 0.98])
+def test_a_flac_that_ends_early_is_corrupt(save, sine, share: float) -> None:
+    path = save(sine(), "x.flac")
+    raw = path.read_bytes()
+    path.write_bytes(raw[: int(share * len(raw))])
+    with pytest.raises(Unusable) as error:
+        inspect(path)
+    assert error.value.problem == "corrupt"
+
+
+@pytest.mark.parametrize("samples", [np.zeros(8000), np.full(8000, 0.25), np.zeros((8000, 2)), np.full(1, 0.5)])
+def test_a_constant_signal_is_unusable(save, samples: np.ndarray) -> None:
+    with pytest.raises(Unusable, match="every sample is") as error:
+        inspect(save(samples))
+    assert error.value.problem == "constant"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_samples_that_are_no_numbers_are_unusable(save, sine, value: float) -> None:
+    samples = sine()
+    samples[-1] = value
+    with pytest.raises(Unusable, match="NaN or infinite samples") as error:
+        inspect(save(samples, subtype="FLOAT"))
+    assert error.value.problem == "not_finite"
+    assert inspect(save(samples, subtype="FLOAT"), 0.0, 4.0).frames == 16000  # the interval is clean
+
+
+# ---------------------------------------------------------------- kept, with a word
+
+
+@pytest.mark.parametrize("subtype", FORMATS)
+@pytest.mark.parametrize("top", [1.0, -1.0])
+@pytest.mark.parametrize(("share", "clipped"), [(0.009, False), (0.011, True)])
+def test_clipping_is_reported_from_one_percent(save, sine, subtype: str, top: float, share: float, clipped) -> None:
+    samples = sine()
+    samples[: round(share * len(samples))] = top
+    assert ("clipped" in problems(save(samples, subtype=subtype))) == clipped
+
+
+def test_a_loud_signal_is_not_clipped(save, sine) -> None:
+    assert problems(save(sine(peak=0.99))) == []
+
+
+def test_clipping_says_how_much(save, sine) -> None:
+    samples = sine()
+    samples[:5000] = 1
+    assert inspect(save(samples)).problems == (("clipped", "25.0 % of the samples at full scale"),)
+
+
+@pytest.mark.parametrize(("frames", "short"), [(15999, True), (16000, False), (16001, False)])
+def test_short_is_shorter_than_the_limit(save, sine, frames: int, short: bool) -> None:
+    facts = inspect(save(sine()[:frames]), short_s=4.0)
+    assert facts.problems == ((("short", "4.000 s, less than 4 s: padded at the end"),) if short else ())
+
+
+def test_short_counts_the_interval_not_the_file(save, sine) -> None:
+    assert inspect(save(sine()), 1.0, 3.0, short_s=4.0).problems[0][0] == "short"
+
+
+def test_several_problems_are_all_reported(save, sine) -> None:
+    loud = np.clip(4 * sine(seconds=2), -1, 1)
+    assert problems(save(np.c_[loud, loud], subtype="PCM_24"), short_s=4.0) == [
+        "channels",
+        "sample_format",
+        "clipped",
+        "short",
+    ]

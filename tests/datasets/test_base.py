@@ -1,0 +1,415 @@
+"""The manifest: what is kept, what is dropped, what stops the ingest, and the way to and from disk."""
+
+import dataclasses
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from auscult.datasets import base
+from auscult.datasets.base import Columns, DatasetError, Listing, build, load, raw_digest, read_table, read_text
+
+RATE = 4000
+TRAPS = ["10000", "2530", "9979", "9983", "50782", "007", "1e5", "NA", "12345.0"]  # ids that are not numbers
+COLUMNS = Columns(labels=["murmur"], covariates=["age"], recording_labels=["heard"])
+
+
+@pytest.fixture
+def root(tmp_path: Path, sine) -> Path:
+    """A WAV per id, each its own pitch."""
+    root = tmp_path / "release"
+    root.mkdir()
+    for number, name in enumerate(TRAPS):
+        soundfile.write(root / f"{name}.wav", sine(20 + number, 2.0), RATE)
+    return root
+
+
+@pytest.fixture
+def listing() -> Listing:
+    cases = pd.DataFrame({"case": TRAPS, "subject": TRAPS, "murmur": "Absent", "age": np.arange(9.0)})
+    cases.loc[3, ["murmur", "age"]] = ["", np.nan]
+    recordings = pd.DataFrame(
+        {"recording": [f"{name}_AV" for name in TRAPS], "case": TRAPS, "site": "AV", "heard": "yes"}
+    ).assign(path=[f"{name}.wav" for name in TRAPS], onset_s=None, offset_s=None)
+    return Listing(cases, recordings, COLUMNS)
+
+
+def changed(listing: Listing, column: str, row: int, value: object, table: str = "recordings") -> Listing:
+    copy = getattr(listing, table).copy()
+    copy[column] = copy[column].astype(object) if column in copy else None
+    copy.loc[row, column] = value
+    return dataclasses.replace(listing, **{table: copy})
+
+
+def made(listing: Listing, root: Path, short_s: float = 1.0, workers: int = 1) -> base.Manifest:
+    return build(listing, root, "mean", short_s, workers)
+
+
+def quality(manifest: base.Manifest) -> list[tuple]:
+    return list(manifest.quality.itertuples(index=False, name=None))
+
+
+def folder_bytes(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+# ---------------------------------------------------------------- build
+
+
+def test_a_clean_listing_becomes_a_manifest(listing: Listing, root: Path) -> None:
+    manifest = made(listing, root)
+    assert quality(manifest) == []
+    assert list(manifest.cases.columns) == ["case", "subject", "murmur", "age"]
+    assert list(manifest.recordings.columns) == [*base.RECORDING_COLUMNS, "heard"]
+    assert list(manifest.cases["case"]) == sorted(TRAPS)
+    assert (manifest.recordings["subject"] == manifest.recordings["case"]).all()
+    assert set(manifest.recordings["frames"]) == {8000}
+    assert set(manifest.recordings["rate_hz"]) == {RATE}
+    assert manifest.recordings["sha256"].str.fullmatch("[0-9a-f]{64}").all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_order_of_the_listing_changes_nothing(listing: Listing, root: Path, tmp_path: Path, seed: int) -> None:
+    shutil.copy(root / "2530.wav", root / "9979.wav")  # a duplicate, reported by the order of ids
+    states = pd.DataFrame([("2530_AV", t, t + 1, "S1") for t in (0.0, 1.0)] + [("9979_AV", 0.0, 1.0, "S2")])
+    states.columns = ["recording", "onset_s", "offset_s", "state"]
+    listing = dataclasses.replace(listing, states=states)
+    shuffled = dataclasses.replace(
+        listing, **{key: getattr(listing, key).sample(frac=1, random_state=seed) for key in ("cases", "recordings")}
+    )
+    shuffled = dataclasses.replace(shuffled, states=states.sample(frac=1, random_state=seed))
+    made(listing, root).write(tmp_path / "a")
+    made(shuffled, root, workers=4).write(tmp_path / "b")
+    assert folder_bytes(tmp_path / "a") == folder_bytes(tmp_path / "b")
+
+
+def test_samples_stay_with_their_id(listing: Listing, root: Path) -> None:
+    manifest = made(listing, root)
+    for row in manifest.recordings.itertuples():
+        alone = base.audio.inspect(root / f"{row.case}.wav", None, None, 1.0, True)
+        assert (row.recording, row.path, row.sha256) == (f"{row.case}_AV", f"{row.case}.wav", alone.sha256)
+
+
+def test_a_bad_recording_is_dropped_with_a_row_and_its_case_stays(listing: Listing, root: Path) -> None:
+    (root / "2530.wav").unlink()
+    (root / "9979.wav").write_bytes(b"words")
+    soundfile.write(root / "9983.wav", np.zeros(8000), RATE)
+    manifest = made(listing, root)
+    assert [row[:3] for row in quality(manifest)] == [
+        ("2530_AV", "missing", "dropped"),
+        ("9979_AV", "corrupt", "dropped"),
+        ("9983_AV", "constant", "dropped"),
+    ]
+    assert set(TRAPS) - set(manifest.recordings["case"]) == {"2530", "9979", "9983"}
+    assert set(manifest.cases["case"]) == set(TRAPS)
+
+
+def test_states_of_dropped_recordings_go_too(listing: Listing, root: Path) -> None:
+    states = pd.DataFrame({"recording": ["2530_AV", "9979_AV"], "onset_s": 0.0, "offset_s": 1.0, "state": "S1"})
+    (root / "2530.wav").unlink()
+    manifest = made(dataclasses.replace(listing, states=states), root)
+    assert list(manifest.states["recording"]) == ["9979_AV"]
+
+
+def test_suspicious_recordings_are_kept_with_a_row(listing: Listing, root: Path, sine) -> None:
+    soundfile.write(root / "2530.wav", np.c_[sine(), sine(60)], RATE)
+    soundfile.write(root / "9979.wav", sine(seconds=0.5), RATE)
+    manifest = made(listing, root)
+    assert [row[:3] for row in quality(manifest)] == [("2530_AV", "channels", "kept"), ("9979_AV", "short", "kept")]
+    assert len(manifest.recordings) == len(TRAPS)
+
+
+def test_the_same_audio_under_two_ids_is_reported_and_kept(listing: Listing, root: Path) -> None:
+    for name in ("9979", "50782"):
+        shutil.copy(root / "2530.wav", root / f"{name}.wav")
+    manifest = made(listing, root)
+    assert quality(manifest) == [
+        ("50782_AV", "duplicate", "kept", "the same samples as 2530_AV"),
+        ("9979_AV", "duplicate", "kept", "the same samples as 2530_AV"),
+    ]
+    assert manifest.recordings["sha256"].nunique() == len(TRAPS) - 2
+
+
+def test_a_header_that_disagrees_is_reported_and_the_file_holds(listing: Listing, root: Path) -> None:
+    listing = changed(listing, "header_rate_hz", 1, 2000)
+    listing = changed(listing, "header_frames", 2, 7999)
+    listing = changed(changed(listing, "header_rate_hz", 3, RATE), "header_frames", 3, 8000)
+    manifest = made(listing, root)
+    assert quality(manifest) == [
+        ("2530_AV", "rate", "kept", "the header says 2000 Hz, the file 4000: the file's holds"),
+        ("9979_AV", "header", "kept", "the header says 7999 samples, the file has 8000"),
+    ]
+    assert set(manifest.recordings["rate_hz"]) == {RATE}
+
+
+def test_intervals_of_one_file(listing: Listing, root: Path) -> None:
+    listing = changed(changed(listing, "path", 0, "2530.wav"), "offset_s", 0, 1.5)
+    listing = changed(changed(listing, "onset_s", 1, 0.5), "offset_s", 2, 2.5)
+    manifest = made(listing, root)
+    rows = manifest.recordings.set_index("recording")
+    assert (rows.loc["10000_AV", "frames"], rows.loc["2530_AV", "frames"]) == (6000, 6000)
+    assert rows.loc["10000_AV", "sha256"] != rows.loc["2530_AV", "sha256"]
+    assert quality(manifest) == [("9979_AV", "interval", "dropped", "None to 2.5 s is not inside the file's 2.000 s")]
+
+
+# ---------------------------------------------------------------- structure
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value", "words"),
+    [
+        ("cases", "case", "10000", "case '10000' is listed twice"),
+        ("cases", "case", " ", "a row without case id"),
+        ("recordings", "recording", "10000_AV", "recording '10000_AV' is listed twice"),
+        ("recordings", "recording", "", "a row without recording id"),
+        ("recordings", "case", "404", "recording '2530_AV' belongs to case '404', which is not among the cases"),
+        ("recordings", "path", "", "recording '2530_AV' has no path"),
+    ],
+)
+def test_structural_faults_stop(listing: Listing, root: Path, table: str, column: str, value: str, words: str) -> None:
+    with pytest.raises(DatasetError) as error:
+        made(changed(listing, column, 1, value, table), root)
+    assert str(error.value) == f"{root}: {words}"
+
+
+def test_no_cases_and_no_usable_recording_stop(listing: Listing, root: Path) -> None:
+    with pytest.raises(DatasetError, match="no cases found"):
+        made(dataclasses.replace(listing, cases=listing.cases[:0]), root)
+    for path in root.glob("*.wav"):
+        path.unlink()
+    with pytest.raises(DatasetError, match=r"none of the 9 recordings .* \(007_AV: the file is not there; .*…\)"):
+        made(listing, root)
+
+
+@pytest.mark.parametrize("kind", ["parent", "absolute", "link", "linked folder", "namesake"])
+def test_a_path_that_leaves_the_root_stops(listing: Listing, root: Path, tmp_path: Path, kind: str) -> None:
+    outside = tmp_path / "release2"  # its name starts with the root's
+    outside.mkdir()
+    shutil.copy(root / "2530.wav", outside / "x.wav")
+    (root / "link.wav").symlink_to(outside / "x.wav")
+    (root / "linked").symlink_to(outside)
+    path = {
+        "parent": "../release/../release2/x.wav",
+        "absolute": str(outside / "x.wav"),
+        "link": "link.wav",
+        "linked folder": "linked/x.wav",
+        "namesake": "../release2/x.wav",
+    }[kind]
+    with pytest.raises(DatasetError) as error:
+        made(changed(listing, "path", 1, path), root)
+    assert f"{root}: recording '2530_AV': the path {path!r} leaves this folder" in str(error.value)
+    assert "must lie inside" in str(error.value)
+
+
+def test_a_root_that_is_a_link_and_a_detour_inside_are_fine(listing: Listing, root: Path, tmp_path: Path) -> None:
+    (tmp_path / "short").symlink_to(root)
+    inside = changed(listing, "path", 1, "../release/2530.wav")
+    assert made(listing, tmp_path / "short").digest() == made(listing, root).digest()
+    assert len(made(inside, root).recordings) == len(TRAPS)
+
+
+# ---------------------------------------------------------------- to and from disk
+
+
+def test_a_manifest_survives_the_way_to_disk(listing: Listing, root: Path, tmp_path: Path) -> None:
+    listing = changed(listing, "age", 4, 0.1 + 0.2, "cases")
+    listing.cases["age"] = listing.cases["age"].astype(float)
+    manifest = made(dataclasses.replace(listing, subjects_known=False), root)
+    manifest.write(tmp_path / "made")
+    again = load(tmp_path / "made")
+    assert again.digest() == manifest.digest()
+    assert json.loads((tmp_path / "made" / "dataset.json").read_text())["digest"] == manifest.digest()
+    assert list(again.cases["case"]) == sorted(TRAPS)
+    assert all(isinstance(name, str) for name in [*again.cases["case"], *again.recordings["subject"]])
+    labels = again.cases.set_index("case")
+    assert labels.loc["9983", "murmur"] == ""
+    assert np.isnan(labels.loc["9983", "age"])
+    assert again.columns == COLUMNS
+    assert not again.subjects_known
+    assert again.recordings["onset_s"].isna().all()
+    assert again.recordings["frames"].dtype == np.int64
+
+
+def test_awkward_words_survive_the_way_to_disk(listing: Listing, root: Path, tmp_path: Path) -> None:
+    words = ['with "quotes"', "comma, and", "two\nlines", "null", "ä|ö", " blank ", "None", "-1", "nan"]
+    manifest = made(dataclasses.replace(listing, cases=listing.cases.assign(murmur=words)), root)
+    manifest.write(tmp_path / "made")
+    assert list(load(tmp_path / "made").cases["murmur"]) == list(manifest.cases["murmur"])
+
+
+def test_the_digest_covers_labels_covariates_and_samples(listing: Listing, root: Path, sine) -> None:
+    digests = {made(listing, root).digest()}
+    for column, value in (("murmur", "Present"), ("age", 50.0), ("subject", "other")):
+        digests.add(made(changed(listing, column, 1, value, "cases"), root).digest())
+    digests.add(made(changed(listing, "site", 1, "MV"), root).digest())
+    soundfile.write(root / "2530.wav", sine(99, 2.0), RATE)
+    digests.add(made(listing, root).digest())
+    assert len(digests) == 6
+
+
+def test_a_failed_write_leaves_the_old_table(listing: Listing, root: Path, tmp_path: Path, monkeypatch) -> None:
+    manifest = made(listing, root)
+    manifest.write(tmp_path / "made")
+    before = folder_bytes(tmp_path / "made")
+
+    def full(*_args, **_options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        made(changed(listing, "murmur", 1, "Present", "cases"), root).write(tmp_path / "made")
+    assert folder_bytes(tmp_path / "made") == before
+
+
+# ---------------------------------------------------------------- tables and texts
+
+
+@pytest.fixture
+def table(tmp_path: Path):
+    def table(content: str | bytes, *numbers: str) -> pd.DataFrame:
+        path = tmp_path / "t.csv"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return read_table(path, numbers)
+
+    return table
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_tables_of_any_line_end_read_alike(table, newline: str, mark: str) -> None:
+    found = table(newline.join([f"{mark}case,x,y", "007,1.5,NA", '"1,2",,"a\u2028b"', "", "1e5, 3,"]), "x")
+    assert list(found["case"]) == ["007", "1,2", "1e5"]
+    assert list(found["y"]) == ["NA", "a\u2028b", ""]
+    assert found["x"].tolist()[::2] == [1.5, 3.0]
+    assert np.isnan(found["x"][1])
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "line 1 should name the columns"),
+        ("\n\n", "line 1 should name the columns"),
+        ("case,x\na,1\nb,1,extra\n", "line 3: 3 cells under 2 columns; every row needs a cell"),
+        ("case,x\na,1,\nb,1,\n", "line 2: 3 cells under 2 columns"),  # pandas would take the ids for an index
+        ("case,x\na\n", "line 2: 1 cells under 2 columns"),
+        ("case,x,x\na,1,2\n", "line 1: the column 'x' is named twice"),
+        ('case,x\n"a,1\nb,2\n', "not readable as CSV"),
+        ("case,x\na,1\nZoë,2\n".encode("latin-1"), "line 3: not UTF-8 (byte 0xeb); save it as UTF-8"),
+        ("case,x\na,1\n".encode("utf-16"), "line 1: not UTF-8"),
+        ("case,x\na,1\nb,tall\n", "row 3, column 'x': 'tall' is no number; leave the cell empty where there is none"),
+        ("case,x\na,nan\n", "row 2, column 'x': 'nan' is no number"),
+        ("case,x\na,inf\n", "row 2, column 'x': 'inf' is no number"),
+        ('case,x\na,"1,5"\n', "row 2, column 'x': '1,5' is no number"),
+    ],
+)
+def test_a_bad_table_says_where(table, tmp_path: Path, content: str | bytes, words: str) -> None:
+    with pytest.raises(DatasetError) as error:
+        table(content, "x")
+    assert str(error.value).startswith(f"{tmp_path / 't.csv'}: ")
+    assert words in str(error.value)
+
+
+def test_an_empty_table_keeps_its_columns(table) -> None:
+    assert list(table("case,x\n", "x").columns) == ["case", "x"]
+    assert len(table("case,x\n", "x")) == 0
+
+
+def test_texts(tmp_path: Path) -> None:
+    path = tmp_path / "t.txt"
+    path.write_bytes("\ufeffone\r\nZoë\r\n".encode())
+    assert read_text(path).splitlines() == ["one", "Zoë"]
+    path.write_bytes("one\r\nZoë\r\n".encode("latin-1"))
+    with pytest.raises(DatasetError) as error:
+        read_text(path)
+    assert str(error.value) == f"{path}: line 2: not UTF-8 (byte 0xeb); save it as UTF-8"
+    with pytest.raises(DatasetError, match=f"{tmp_path / 'none.txt'}: the file is not there"):
+        read_text(tmp_path / "none.txt")
+
+
+# ---------------------------------------------------------------- digest of the raw files
+
+
+@pytest.fixture
+def raw(tmp_path: Path):
+    """`raw()` is the digest of the files in `raw`, remembered in `memory.json`."""
+    folder = tmp_path / "raw"
+    (folder / "deep").mkdir(parents=True)
+    for name in ("a.wav", "b.wav", "deep/c.wav"):
+        (folder / name).write_bytes(name.encode() * 100)
+
+    def raw(order: int = 1) -> str:
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        return raw_digest(sorted(files)[::order], folder, tmp_path / "memory.json")
+
+    raw.folder, raw.memory = folder, tmp_path / "memory.json"
+    return raw
+
+
+def test_touching_and_listing_order_change_nothing(raw) -> None:
+    before = raw()
+    os.utime(raw.folder / "a.wav", (1, 1))
+    assert raw() == before
+    assert raw(order=-1) == before
+
+
+@pytest.mark.parametrize("change", ["edit", "same size", "add", "remove", "rename", "swap"])
+def test_every_change_of_the_files_changes_the_digest(raw, change: str) -> None:
+    before = raw()
+    a, b = raw.folder / "a.wav", raw.folder / "b.wav"
+    if change == "edit":
+        a.write_bytes(b"other")
+    elif change == "same size":
+        a.write_bytes(a.read_bytes()[::-1])
+    elif change == "add":
+        (raw.folder / "d.wav").write_bytes(b"")
+    elif change == "remove":
+        a.unlink()
+    elif change == "rename":
+        a.rename(raw.folder / "z.wav")
+    else:
+        content = a.read_bytes()
+        a.write_bytes(b.read_bytes())
+        b.write_bytes(content)
+    after = raw()
+    assert after != before
+    raw.memory.unlink()
+    assert raw() == after
+
+
+def test_a_value_set_back_gives_the_old_digest(raw) -> None:
+    before, content = raw(), (raw.folder / "a.wav").read_bytes()
+    (raw.folder / "a.wav").write_bytes(b"other")
+    assert raw() != before
+    (raw.folder / "a.wav").write_bytes(content)
+    assert raw() == before
+
+
+def test_an_unchanged_file_is_not_read_again(raw, monkeypatch) -> None:
+    before, written = raw(), raw.memory.stat().st_mtime_ns
+    monkeypatch.setattr(base.hashlib, "file_digest", lambda *_: pytest.fail("read a file again"))
+    assert raw() == before
+    assert raw.memory.stat().st_mtime_ns == written
+
+
+def test_the_one_change_it_misses(raw) -> None:
+    """New content of the same size with the old time stamp: the price of not reading gigabytes at every start."""
+    file = raw.folder / "a.wav"
+    before, stat = raw(), file.stat()
+    file.write_bytes(file.read_bytes()[::-1])
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert raw() == before
+    raw.memory.unlink()
+    assert raw() != before
+
+
+@pytest.mark.parametrize("memory", ["", "{", "[]", "null"])
+def test_a_broken_memory_is_written_anew(raw, memory: str) -> None:
+    before = raw()
+    raw.memory.write_text(memory)
+    assert raw() == before
+    assert set(json.loads(raw.memory.read_text())) == {"a.wav", "b.wav", "deep/c.wav"}

@@ -1,0 +1,253 @@
+"""Own data: two tables and audio files, and every way in which they may not fit together."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from auscult.datasets import folder
+from auscult.datasets.base import DatasetError, raw_digest
+
+
+def quality(manifest) -> list[tuple]:
+    return list(manifest.quality.itertuples(index=False, name=None))
+
+
+def refused(own, **options) -> str:
+    with pytest.raises(DatasetError) as error:
+        own.read(**options)
+    return str(error.value)
+
+
+# ---------------------------------------------------------------- what is read
+
+
+def test_own_data_becomes_a_manifest(own) -> None:
+    manifest = own.read(groups=["day"], covariates=["weight"])
+    assert quality(manifest) == []
+    assert list(manifest.cases.columns) == ["case", "subject", "day", "sound", "weight"]
+    assert manifest.cases["subject"].tolist() == ["s1", "s2", "s1"]
+    assert manifest.cases["sound"].tolist() == ["crackle", "wheeze", ""]  # a case without label is kept
+    assert manifest.cases["weight"].tolist()[::2] == [3.0, 4.5]
+    assert np.isnan(manifest.cases["weight"][1])
+    assert manifest.recordings["recording"].tolist() == ["ra", "rb", "rc"]
+    assert manifest.recordings["path"].tolist() == ["a.wav", "b.wav", "deep/c.wav"]
+    assert manifest.recordings["site"].tolist() == ["", "", ""]
+    assert manifest.subjects_known
+
+
+def test_columns_that_no_option_names_are_left_out(own) -> None:
+    assert list(own.read().cases.columns) == ["case", "subject", "sound"]
+
+
+def test_without_a_subject_column_subjects_are_unknown(own) -> None:
+    own.write("cases.csv", "case,sound", "a,crackle", "b,wheeze", "c,")
+    manifest = own.read()
+    assert not manifest.subjects_known
+    assert manifest.cases["subject"].tolist() == ["a", "b", "c"]
+
+
+def test_intervals_sites_and_labels_of_recordings(own) -> None:
+    own.write(
+        "recordings.csv",
+        "recording,case,path,site,onset_s,offset_s,phase",
+        "r1,a,a.wav,left,0,0.5,in",
+        "r2,b,a.wav,left,0.5,2.01,out",
+        "r3,c,deep/c.wav,right,,,",
+    )
+    manifest = own.read(recording_labels=["phase"])
+    assert manifest.recordings["frames"].tolist() == [2000, 6000, 8000]
+    assert manifest.recordings["site"].tolist() == ["left", "left", "right"]
+    assert manifest.recordings["phase"].tolist() == ["in", "out", ""]
+    assert [row[:2] for row in quality(manifest)] == [("r1", "short")]
+
+
+def test_several_labels_of_a_case(own) -> None:
+    own.write("cases.csv", "case,subject,sound", "a,s1,crackle|wheeze", "b,s2,wheeze", "c,s3,")
+    assert own.read().cases["sound"].tolist() == ["crackle|wheeze", "wheeze", ""]
+    own.write("cases.csv", "case,subject,sound", "a,s1,crackle|snore", "b,s2,wheeze", "c,s3,")
+    assert "row 2, column 'sound': 'snore' is not one of crackle, wheeze" in refused(own)
+
+
+def test_no_allowed_values_allow_any(own) -> None:
+    own.write("cases.csv", "case,subject,sound", "a,s1,snore", "b,s2,any|thing", "c,s3,")
+    assert own.read(labels={"sound": []}).cases["sound"].tolist() == ["snore", "any|thing", ""]
+
+
+def test_recordings_at_mixed_rates(own, sine) -> None:
+    own.wav("b.wav", sine(50, 2, 44100), 44100)
+    manifest = own.read()
+    assert manifest.recordings["rate_hz"].tolist() == [4000, 44100, 4000]
+    assert quality(manifest) == []
+
+
+def test_order_of_rows_and_line_ends_change_nothing(own) -> None:
+    before = own.read(groups=["day"], covariates=["weight"]).digest()
+    own.write(
+        "cases.csv", "\ufeffsubject,case,sound,weight,day", "s2,b,wheeze,,tue", "s1,c,,4.5,mon", "s1,a,crackle,3,mon",
+        newline="\r\n",
+    )  # fmt: skip
+    own.write("recordings.csv", "path,recording,case", "deep/c.wav,rc,c", "b.wav,rb,b", "a.wav,ra,a", newline="\r\n")
+    assert own.read(groups=["day"], covariates=["weight"]).digest() == before
+
+
+def test_ids_that_look_like_numbers_stay_as_written(own) -> None:
+    own.write("cases.csv", "case,subject,sound", "007,1.0,crackle", "2530,1,wheeze", "1e5,NA,")
+    own.write("recordings.csv", "recording,case,path", "1,007,a.wav", "01,2530,b.wav", "1.0,1e5,deep/c.wav")
+    manifest = own.read()
+    assert manifest.cases["case"].tolist() == ["007", "1e5", "2530"]
+    assert manifest.cases["subject"].tolist() == ["1.0", "NA", "1"]
+    assert manifest.recordings["recording"].tolist() == ["01", "1", "1.0"]
+
+
+# ---------------------------------------------------------------- faults of the tables
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (["case,subject", "a,s1"], "no column 'sound'; it has case, subject"),
+        (["id,subject,sound", "a,s1,crackle"], "no column 'case'; it has id, subject, sound"),
+        (["case;subject;sound", "a;s1;crackle"], "no column 'case'; it has case;subject;sound"),
+        (["case,subject,sound", "a,s1,crackle", "b,s2,snore"], "row 3, column 'sound': 'snore' is not one of"),
+        (["case,subject,sound", "a,s1,Crackle"], "row 2, column 'sound': 'Crackle' is not one of crackle, wheeze"),
+        (["case,subject,sound", "a,s1,crackle", "b,,wheeze"], "row 3, column 'subject': empty; name every subject"),
+        (["case,subject,sound", "a,s1,crackle", "a,s2,crackle"], "case 'a' is listed under two subjects"),
+        (["case,subject,sound", "a,s1,crackle", "a,s1,wheeze"], "row 3: case 'a' is listed twice; ids are unique"),
+        (["case,subject,sound", "a,s1,crackle,"], "line 2: 4 cells under 3 columns"),
+    ],
+)
+def test_cases_that_do_not_fit_stop(own, rows: list[str], words: str) -> None:
+    own.write("cases.csv", *rows)
+    assert refused(own).startswith(f"{own.root / 'cases.csv'}: {words}")
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (["recording,case", "ra,a"], "no column 'path'; it has recording, case"),
+        (["recording,case,path", "ra,a,a.wav", "ra,b,b.wav"], "row 3: recording 'ra' is listed twice"),
+        (["recording,case,path,onset_s", "ra,a,a.wav,soon"], "row 2, column 'onset_s': 'soon' is no number"),
+        (["recording,case,path,offset_s", "ra,a,a.wav,inf"], "row 2, column 'offset_s': 'inf' is no number"),
+    ],
+)
+def test_recordings_that_do_not_fit_stop(own, rows: list[str], words: str) -> None:
+    own.write("recordings.csv", *rows)
+    assert refused(own).startswith(f"{own.root / 'recordings.csv'}: {words}")
+
+
+def test_other_columns_that_options_name_must_be_there_and_fit(own) -> None:
+    cases, recordings = own.root / "cases.csv", own.root / "recordings.csv"
+    assert refused(own, groups=["night"]).startswith(f"{cases}: no column 'night'")
+    assert refused(own, covariates=["height"]).startswith(f"{cases}: no column 'height'")
+    assert refused(own, covariates=["day"]).startswith(f"{cases}: row 2, column 'day': 'mon' is no number; leave")
+    assert refused(own, recording_labels=["phase"]).startswith(f"{recordings}: no column 'phase'")
+
+
+@pytest.mark.parametrize("name", ["cases.csv", "recordings.csv"])
+def test_a_table_that_is_missing_empty_or_not_utf_8_stops(own, name: str) -> None:
+    path = own.root / name
+    path.write_bytes(path.read_bytes() + "Zoë,x,y\n".encode("latin-1"))
+    line = path.read_bytes().count(b"\n")
+    assert refused(own) == f"{path}: line {line}: not UTF-8 (byte 0xeb); save it as UTF-8"
+    path.write_bytes(b"")
+    assert refused(own).startswith(f"{path}: line 1 should name the columns")
+    path.unlink()
+    assert refused(own) == f"{path}: the file is not there"
+
+
+def test_a_recording_of_an_unknown_case_stops(own) -> None:
+    own.write("recordings.csv", "recording,case,path", "ra,a,a.wav", "rx,x,b.wav")
+    assert refused(own).endswith("recording 'rx' belongs to case 'x', which is not among the cases")
+
+
+@pytest.mark.parametrize("kind", ["parent", "absolute", "link"])
+def test_a_path_that_leaves_the_folder_stops(own, sine, kind: str) -> None:
+    outside = own.wav("../outside.wav", sine())
+    (own.root / "link.wav").symlink_to(outside)
+    path = {"parent": "../outside.wav", "absolute": str(outside.resolve()), "link": "link.wav"}[kind]
+    own.write("recordings.csv", "recording,case,path", f"ra,a,{path}")
+    assert f"recording 'ra': the path {path!r} leaves this folder" in refused(own)
+
+
+# ---------------------------------------------------------------- faults of the recordings
+
+
+@pytest.mark.parametrize(
+    ("interval", "detail"),
+    [
+        ("1,2.02", "1.0 to 2.02 s is not inside the file's 2.000 s"),
+        ("1.5,1.5", "1.5 to 1.5 s is not inside the file's 2.000 s"),
+        ("-1,1", "-1.0 to 1.0 s is not inside the file's 2.000 s"),
+    ],
+)
+def test_an_interval_outside_its_file_is_dropped(own, interval: str, detail: str) -> None:
+    own.write("recordings.csv", "recording,case,path,onset_s,offset_s", "ra,a,a.wav,,", f"rb,b,b.wav,{interval}")
+    manifest = own.read()
+    assert quality(manifest) == [("rb", "interval", "dropped", detail)]
+    assert manifest.cases["case"].tolist() == ["a", "b", "c"]
+
+
+def test_bad_files_are_dropped_and_their_cases_stay(own, sine) -> None:
+    (own.root / "a.wav").unlink()
+    own.wav("b.wav", np.zeros(8000))
+    manifest = own.read()
+    assert [row[:3] for row in quality(manifest)] == [("ra", "missing", "dropped"), ("rb", "constant", "dropped")]
+    assert manifest.cases["case"].tolist() == ["a", "b", "c"]
+
+
+def test_a_folder_of_which_nothing_can_be_read_stops(own) -> None:
+    for path in own.root.rglob("*.wav"):
+        path.unlink()
+    assert refused(own).startswith(f"{own.root}: none of the 3 recordings listed can be read (ra: the file is not")
+
+
+def test_the_same_interval_under_two_ids_is_reported(own) -> None:
+    own.write(
+        "recordings.csv", "recording,case,path,onset_s,offset_s", "ra,a,a.wav,0,1", "rb,b,a.wav,0,1", "rc,c,a.wav,1,2"
+    )
+    assert ("rb", "duplicate", "kept", "the same samples as ra") in quality(own.read())
+
+
+# ---------------------------------------------------------------- options and files
+
+
+@pytest.mark.parametrize(
+    ("options", "column"),
+    [
+        ({"covariates": ["sound"]}, "sound"),  # a label must not become a feature
+        ({"groups": ["day"], "covariates": ["day"]}, "day"),
+        ({"groups": ["subject"]}, "subject"),
+        ({"labels": {"case": []}}, "case"),
+        ({"recording_labels": ["site"]}, "site"),
+        ({"recording_labels": ["phase", "phase"]}, "phase"),
+    ],
+)
+def test_a_column_has_one_use(options: dict, column: str) -> None:
+    with pytest.raises(ValidationError, match=f"the column '{column}' is named for two uses"):
+        folder.Options(**{"labels": {"sound": []}, **options})
+
+
+def test_files_are_all_but_hidden_ones(own) -> None:
+    for name in (".git/HEAD", ".hidden.wav", "deep/.DS_Store"):
+        (own.root / name).parent.mkdir(exist_ok=True)
+        (own.root / name).write_text("x")
+    names = {str(path.relative_to(own.root)) for path in folder.files(own.root, own.options)}
+    assert names == {"cases.csv", "recordings.csv", "a.wav", "b.wav", "deep/c.wav"}
+    assert folder.files(own.root / "none", own.options) == []
+
+
+def test_a_changed_table_or_file_changes_the_raw_digest(own, sine, tmp_path: Path) -> None:
+    def digest() -> str:
+        return raw_digest(folder.files(own.root, own.options), own.root, tmp_path / "memory.json")
+
+    seen = [digest()]
+    os.utime(own.root / "cases.csv", (1, 1))
+    assert digest() == seen[0]
+    own.wav("a.wav", sine(90, 2.0))
+    seen.append(digest())
+    own.write("cases.csv", "case,subject,sound", "a,s1,wheeze")
+    seen.append(digest())
+    assert len(set(seen)) == 3

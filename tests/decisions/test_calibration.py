@@ -1,0 +1,97 @@
+"""Calibration: better probabilities, and never from a row's own subject."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import log_loss
+
+from auscult.decisions import calibration
+
+
+def case(seed: int = 0, size: int = 300):
+    """Labels, overconfident probabilities of them, and groups of two rows."""
+    rng = np.random.default_rng(seed)
+    labels = rng.choice(3, size, p=[0.2, 0.1, 0.7])
+    logits = rng.standard_normal((size, 3)) + 1.5 * np.eye(3)[labels]
+    p = np.exp(4 * logits)
+    return labels, p / p.sum(axis=1, keepdims=True), np.repeat([f"s{k}" for k in range(size // 2)], 2)
+
+
+def test_calibration_helps_and_gives_distributions():
+    labels, p, groups = case()
+    fitted = calibration.apply(calibration.fit(p, labels), p)
+    crossed = calibration.cross_fit(p, labels, groups)
+    for found in (fitted, crossed):
+        np.testing.assert_allclose(found.sum(axis=1), 1)
+        assert log_loss(labels, found) < 0.8 * log_loss(labels, p)
+    assert log_loss(labels, fitted) <= log_loss(labels, crossed)
+
+
+@pytest.mark.parametrize("row", [0, 1, 150])
+def test_a_row_is_never_calibrated_by_its_own_subject(row):
+    """Other probabilities and the label of its twin change nothing for a row."""
+    labels, p, groups = case()
+    mine = np.flatnonzero(groups == groups[row])
+    twin = mine[mine != row]
+    changed = p.copy()
+    changed[twin] = np.roll(p[twin], 1, axis=1)
+    assert (calibration.cross_fit(changed, labels, groups)[row] == calibration.cross_fit(p, labels, groups)[row]).all()
+    # with groups of one row the same change does show
+    alone = np.array([f"r{k}" for k in range(len(p))])
+    change = np.abs(calibration.cross_fit(changed, labels, alone) - calibration.cross_fit(p, labels, alone))
+    assert change.max() > 0
+
+
+def test_no_group_is_on_both_sides():
+    labels, _, groups = case(size=60)
+    parts = calibration.splits(labels, groups, 5, seed=0)
+    assert sorted(np.concatenate([held for _, held in parts])) == list(range(60))
+    for rest, held in parts:
+        assert not set(groups[rest]) & set(groups[held])
+        assert len(rest) + len(held) == 60
+
+
+def test_a_planted_secret_of_the_subject_is_not_used():
+    """Every subject's probabilities are far off in a way of its own: only its own rows could correct it."""
+    rng = np.random.default_rng(0)
+    labels = np.tile([0, 1], 100)
+    p = rng.dirichlet([1, 1], 200)
+    groups = np.repeat(np.arange(100), 2)
+    crossed = calibration.cross_fit(p, labels, groups)
+    assert log_loss(labels, crossed) > np.log(2) - 0.01
+
+
+@pytest.mark.parametrize("groups", [1, 2, 3, 4])
+def test_few_groups(groups):
+    labels, p, _ = case(size=24)
+    owner = np.arange(24) % groups
+    found = calibration.cross_fit(p, labels, owner)
+    assert found.shape == p.shape and np.isfinite(found).all()
+    if groups == 1:
+        assert (found == p).all()
+        assert calibration.splits(labels, owner, 5, 0) == []
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 1, 1], [0, 1, 2], [0, 1, 2, 2], [0, 0, 0, 0]], ids=str)
+def test_few_cases(labels):
+    labels = np.array(labels)
+    p = np.random.default_rng(0).dirichlet([1, 1, 1], len(labels))
+    found = calibration.cross_fit(p, labels, np.arange(len(labels)))
+    assert np.isfinite(found).all()
+    assert found.sum(axis=1) == pytest.approx(np.ones(len(labels)))
+
+
+def test_one_class_or_no_case_leaves_probabilities_alone():
+    p = np.array([[0.2, 0.8], [0.6, 0.4]])
+    assert calibration.fit(p, np.array([1, 1])) is None
+    assert calibration.fit(p[:0], np.array([], dtype=int)) is None
+    assert (calibration.apply(None, p) == p).all()
+    model = calibration.fit(p, np.array([0, 1]))
+    assert calibration.apply(model, p[:0]).shape == (0, 2)
+    assert calibration.cross_fit(p[:0], np.array([], dtype=int), np.array([])).shape == (0, 2)
+
+
+def test_an_absent_class_gets_no_probability():
+    labels, p, _ = case()
+    known = labels != 1
+    found = calibration.apply(calibration.fit(p[known], labels[known]), p)
+    assert (found[:, 1] == 0).all() and found[:, [0, 2]].sum(axis=1) == pytest.approx(np.ones(len(p)))

@@ -1,0 +1,216 @@
+"""predictions.csv: every variant's decision on every judged case, and the rows `chosen`."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from auscult.datasets.base import Columns, Manifest
+from auscult.evaluation.predictions import KEYS, VARIANT, FoldOutputs, choose, predict
+from auscult.inference.uncertainty import entropy
+
+CLASSES = ["Present", "Unknown", "Absent"]
+P = [f"p_{c}" for c in CLASSES]
+COLUMNS = [*KEYS, "case", "subject", "label", "prediction", *P, "uncertainty", "chosen_on", "should_refer"]
+
+
+def manifest(size: int = 24) -> Manifest:
+    rng = np.random.default_rng(0)
+    cases = pd.DataFrame({"case": [f"c{k:02d}" for k in range(size)], "subject": [f"s{k // 2}" for k in range(size)]})
+    cases["murmur"] = rng.choice(CLASSES, size)
+    cases["outcome"] = rng.choice(["Abnormal", "Normal"], size)
+    cases.loc[[0, 12], "murmur"] = ""
+    cases.loc[1, "outcome"] = ""
+    return Manifest(cases, pd.DataFrame(), pd.DataFrame(), Columns(labels=["murmur", "outcome"]))
+
+
+def folds(size: int = 24) -> pd.DataFrame:
+    """Two folds: half test, of the rest half val."""
+    rows = []
+    for fold in range(2):
+        for k in range(size):
+            tested = (k < size // 2) == (fold == 0)
+            rows.append((0, fold, f"c{k:02d}", "test" if tested else "val" if k % 2 else "train"))
+    return pd.DataFrame(rows, columns=["repeat", "fold", "case", "role"])
+
+
+def fold_outputs(fold: int, seed: int = 0, system: str = "small") -> FoldOutputs:
+    rng = np.random.default_rng([seed, fold])
+    part = folds().query("fold == @fold and role != 'train'")[["role", "case"]].reset_index(drop=True)
+    p = rng.dirichlet([1, 1, 1], (2, len(part)))
+    names = [f"murmur:{c}" for c in CLASSES]
+    cases = part.assign(**dict(zip(names, p[0].T, strict=True)), **{"murmur:uncertainty": 0.5})
+    recordings = part.assign(recording=part["case"], **dict(zip(names, p[0].T, strict=True)))
+    fused = pd.concat(
+        part.assign(target="murmur", fit_on=fit_on, uncertainty=0.5, **dict(zip(P, p[1].T, strict=True)))
+        for fit_on in ("validation", "train")
+    )
+    return FoldOutputs(system, 0, fold, cases, recordings, fused)
+
+
+def run(study, data=None, outputs=None):
+    outputs = [fold_outputs(0), fold_outputs(1)] if outputs is None else outputs
+    return predict(study, data or manifest(), folds(), outputs)
+
+
+def test_rows_of_all_variants(murmur_study):
+    predictions, scores = run(murmur_study())
+    assert list(predictions) == COLUMNS
+    variants = predictions.groupby(VARIANT, sort=False).size()
+    assert variants.to_dict() == {
+        ("small", "network", "none", "reference"): 24,
+        ("small", "network", "none", "any_recording"): 24,
+        ("small", "network", "none", "cost"): 24,
+        ("small", "fusion", "validation", "reference"): 24,
+        ("small", "fusion", "validation", "cost"): 24,
+        ("small", "fusion", "train", "reference"): 24,
+        ("small", "fusion", "train", "cost"): 24,
+        ("chosen", "chosen", "none", "chosen"): 24,
+    }
+    assert not predictions.duplicated([*KEYS, "case"]).any()
+    assert list(scores) == [*KEYS, "score", "chosen"] and len(scores) == 14
+    judged = folds().query("role == 'test'")[["fold", "case"]]
+    for _, part in predictions.groupby(VARIANT):
+        assert sorted(part[["fold", "case"]].itertuples(index=False, name=None)) == sorted(
+            judged.itertuples(index=False, name=None)
+        )
+
+
+def test_cells_of_a_row(murmur_study):
+    data = manifest()
+    predictions, _ = run(murmur_study(), data)
+    cases = data.cases.set_index("case")
+    part = predictions.query("stage == 'network' and decision == 'reference'").set_index("case")
+    own = pd.concat([fold_outputs(0).cases, fold_outputs(1).cases]).query("role == 'test'").set_index("case")
+    for column, name in zip(P, CLASSES, strict=True):
+        assert part[column].equals(own.loc[part.index, f"murmur:{name}"].rename(column))
+    assert part["subject"].equals(cases.loc[part.index, "subject"])
+    assert part["label"].tolist() == cases.loc[part.index, "murmur"].tolist()
+    assert part["uncertainty"].to_numpy() == pytest.approx(entropy(part[P].to_numpy(), "multiclass"))
+    truth = cases.loc[part.index, "outcome"].map({"Abnormal": "1", "Normal": "0", "": ""})
+    assert part["should_refer"].tolist() == truth.tolist()
+    present = part["p_Present"] >= 0.5
+    assert (part.loc[present, "prediction"] == "Present").all() and not (
+        part.loc[~present, "prediction"] == "Present"
+    ).any()
+
+
+def test_what_chose_a_rule_is_marked(murmur_study):
+    predictions, _ = run(murmur_study())
+    marks = predictions.groupby(VARIANT)["chosen_on"].unique().map(list)
+    for variant, mark in marks.items():
+        system, _, fit_on, decision = variant
+        chosen = system == "chosen" or decision == "cost" or fit_on == "validation"
+        assert mark == (["stopping"] if chosen else ["none"])
+
+
+@pytest.mark.parametrize("change", ["flipped", "deleted"])
+def test_test_labels_change_no_decision(murmur_study, change):
+    """Both folds judge what the other one chooses on, so each is looked at by itself."""
+    data = manifest()
+    for fold in (0, 1):
+        ids = folds().query("fold == @fold and role == 'test'")["case"]
+        cases = data.cases.copy()
+        cases.loc[cases["case"].isin(ids), ["murmur", "outcome"]] = "Present" if change == "flipped" else ""
+        first, scores = run(murmur_study(), data, [fold_outputs(fold)])
+        again, others = run(murmur_study(), replace(data, cases=cases), [fold_outputs(fold)])
+        blind = [c for c in COLUMNS if c not in ("label", "should_refer")]
+        pd.testing.assert_frame_equal(first[blind], again[blind])
+        pd.testing.assert_frame_equal(scores, others)
+        assert not first["label"].equals(again["label"])
+
+
+def test_the_order_of_rows_is_irrelevant(murmur_study):
+    data = manifest()
+    first, scores = run(murmur_study(), data)
+    turned = replace(data, cases=data.cases.sample(frac=1, random_state=0))
+    shuffled = folds().sample(frac=1, random_state=1)
+    again, others = predict(murmur_study(), turned, shuffled, [fold_outputs(0), fold_outputs(1)])
+    pd.testing.assert_frame_equal(first, again)
+    pd.testing.assert_frame_equal(scores, others)
+
+
+def test_chosen_rows_are_those_of_the_best_variant(murmur_study):
+    predictions, scores = run(murmur_study())
+    chosen = predictions[predictions["system"] == "chosen"]
+    for fold in (0, 1):
+        mine = scores[(scores["fold"] == fold) & (scores["fit_on"] != "train")]
+        best = mine.loc[mine["score"].idxmax()]
+        picked = predictions[(predictions[KEYS] == best[KEYS]).all(axis=1)].set_index("case")
+        part = chosen[chosen["fold"] == fold].set_index("case")
+        assert part[["prediction", *P]].equals(picked.loc[part.index, ["prediction", *P]])
+    assert scores["chosen"].sum() == 2
+
+
+# The choice by itself, with planted scores
+
+
+def planted(scores: dict[tuple, float]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Scores and one prediction per `(system, fit_on, fold)`; the prediction names them."""
+    rows = [("murmur", system, "s", fit_on, "cost", 0, fold) for system, fit_on, fold in scores]
+    table = pd.DataFrame(rows, columns=KEYS)
+    names = [f"{system} {fit_on} {fold}" for system, fit_on, fold in scores]
+    return table.assign(case="a", prediction=names, chosen_on="none"), table.assign(score=list(scores.values()))
+
+
+def picks(scores: dict[tuple, float]) -> list[str]:
+    chosen, marked = choose(*planted(scores))
+    names = planted(scores)[0].loc[marked["chosen"].to_numpy(), "prediction"].tolist()
+    assert sorted(names) == sorted(chosen["prediction"])
+    assert set(chosen["system"]) == {"chosen"} and set(chosen["chosen_on"]) == {"stopping"}
+    return sorted(chosen["prediction"])
+
+
+def test_every_fold_takes_its_own_best():
+    scores = {("a", "none", 0): 0.6, ("a", "none", 1): 0.5, ("b", "none", 0): 0.5, ("b", "none", 1): 0.7}
+    assert picks(scores) == ["a none 0", "b none 1"]
+
+
+def test_a_booster_fitted_on_training_cases_is_never_chosen():
+    scores = {("a", "none", 0): 0.6, ("a", "validation", 0): 0.7, ("a", "train", 0): 0.99}
+    assert picks(scores) == ["a validation 0"]
+
+
+def test_the_first_of_equal_variants_is_taken():
+    assert picks({("b", "none", 0): 0.6, ("a", "none", 0): 0.6}) == ["b none 0"]
+
+
+def test_undefined_scores_lose_but_leave_no_fold_out():
+    nan = float("nan")
+    scores = {("a", "none", 0): nan, ("b", "none", 0): 0.1, ("a", "none", 1): nan, ("b", "none", 1): nan}
+    assert picks(scores) == ["a none 1", "b none 0"]
+
+
+def test_judged_labels_do_not_choose(murmur_study):
+    """A variant that is perfect on the judged cases, and poor on validation cases, is not chosen."""
+    data = manifest()
+    part = fold_outputs(0)
+    fused = part.fused.copy()
+    truth = fused["case"].map(data.cases.set_index("case")["murmur"])
+    wrong = truth.map({"Present": "Absent", "Unknown": "Present", "Absent": "Unknown", "": "Absent"})
+    said = np.where(fused["role"] == "test", truth, wrong)
+    fused[P] = np.stack([np.where(said == c, 0.9, 0.05) for c in CLASSES], axis=1)
+    study = murmur_study()
+    target = study.targets["murmur"].model_copy(update={"decisions": ["reference"]})
+    study = study.model_copy(update={"targets": {"murmur": target}})
+    predictions, scores = run(study, data, [replace(part, fused=fused)])
+    right = predictions[predictions["label"] != ""].assign(right=lambda t: t["label"] == t["prediction"])
+    assert right.groupby("stage")["right"].mean()["fusion"] == 1
+    assert scores[scores["chosen"]]["stage"].tolist() == ["network"]
+
+
+def test_multilabel_predictions_are_joined(rhythm_study):
+    classes = ["af", "lbbb", "pvc"]
+    p = np.array([[0.9, 0.1, 0.7], [0.2, 0.3, 0.4], [0.5, 0.6, 0.1]])
+    cases = pd.DataFrame({"role": ["test", "test", "val"], "case": ["a", "b", "c"], "rhythm:uncertainty": 0.1})
+    cases[[f"rhythm:{c}" for c in classes]] = p
+    table = pd.DataFrame({"case": ["a", "b", "c"], "subject": ["1", "2", "3"], "rhythm": ["pvc|af", "none", "lbbb"]})
+    data = Manifest(table, pd.DataFrame(), pd.DataFrame(), Columns(labels=["rhythm"]))
+    roles = pd.DataFrame({"repeat": 0, "fold": 0, "case": ["a", "b", "c"], "role": ["test", "test", "val"]})
+    part = FoldOutputs("small", 0, 0, cases, cases.assign(recording=cases["case"]), None)
+    predictions, _ = predict(rhythm_study, data, roles, [part])
+    rows = predictions.query("system == 'small'")
+    assert rows["prediction"].tolist() == ["af|pvc", ""] and rows["label"].tolist() == ["pvc|af", "none"]
+    assert rows["uncertainty"].to_numpy() == pytest.approx(entropy(p[:2], "multilabel"))
+    assert (rows["should_refer"] == "").all()

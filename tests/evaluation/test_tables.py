@@ -1,0 +1,413 @@
+"""Tables: worked by hand, whole, indifferent to the order of rows, and written so that others can read them."""
+
+import csv
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from auscult.evaluation import tables
+from auscult.evaluation.predictions import KEYS, VARIANT
+
+CLASSES = ["Present", "Unknown", "Absent"]
+P = [f"p_{c}" for c in CLASSES]
+SAID = {"Present": [0.8, 0.1, 0.1], "Unknown": [0.2, 0.6, 0.2], "Absent": [0.1, 0.2, 0.7]}
+
+
+def predictions(labels, said, fold=None, subject=None, refer=None, system="small", **more) -> pd.DataFrame:
+    """Rows of one variant; `fold` defaults to one."""
+    size = len(labels)
+    table = pd.DataFrame(
+        {
+            "target": "murmur",
+            "system": system,
+            "stage": "network",
+            "fit_on": "none",
+            "decision": "reference",
+            "repeat": 0,
+            "fold": 0 if fold is None else fold,
+            "case": [f"c{k:03d}" for k in range(size)],
+            "subject": [f"s{k}" for k in range(size)] if subject is None else subject,
+            "label": labels,
+            "prediction": said,
+            "uncertainty": 0.1,
+            "chosen_on": "none",
+            "should_refer": "" if refer is None else refer,
+        }
+    )
+    table[P] = [SAID[s] for s in said]
+    return table.assign(**more)
+
+
+@pytest.fixture
+def six() -> pd.DataFrame:
+    """The six patients whose metrics the reference gives."""
+    labels = ["Present", "Present", "Unknown", "Absent", "Absent", "Absent"]
+    said = ["Present", "Absent", "Unknown", "Absent", "Absent", "Present"]
+    return predictions(labels, said, fold=[0, 0, 0, 1, 1, 1], refer=["1", "1", "1", "0", "0", "0"])
+
+
+def made(seed: int = 0, size: int = 60) -> pd.DataFrame:
+    """Two systems on two repeats and three folds, two cases per subject, a tenth unlabelled."""
+    rng = np.random.default_rng(seed)
+    labels = rng.choice([*CLASSES, ""], size, p=[0.3, 0.2, 0.4, 0.1])
+    refer = rng.choice(["0", "1", ""], size)
+    parts = []
+    for system in ("one", "two"):
+        for repeat in (0, 1):
+            said = np.where(rng.random(size) < 0.6, np.where(labels == "", "Absent", labels), rng.choice(CLASSES, size))
+            part = predictions(labels, said, np.arange(size) % 3, system=system, repeat=repeat)
+            part[P] = rng.dirichlet([1, 1, 1], size) * 0.5 + 0.5 * part[P].to_numpy()
+            parts.append(part.assign(subject=[f"s{k // 2}" for k in range(size)], should_refer=refer))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_leaderboard_worked_by_hand(murmur_study, six):
+    row = tables.leaderboard(murmur_study(), six, "").iloc[0]
+    expected = {
+        "n": 6,
+        "w_acc": 0.625,
+        "accuracy": 4 / 6,
+        "uar": (0.5 + 1 + 2 / 3) / 3,
+        "f": (0.5 + 1 + 2 / 3) / 3,
+        "recall_Present": 0.5,
+        "recall_Unknown": 1,
+        "recall_Absent": 2 / 3,
+        "cost": 12176.667,
+        # Present: .8 .1 against .2 .1 .1 .8, Unknown: .6 above all, Absent: .7 .7 .1 against .1 .7 .2
+        "auroc_Present": (3.5 + 1) / 8,
+        "auroc_Unknown": 1,
+        "auroc_Absent": (2 * 2.5 + 0.5) / 9,
+        "brier": np.mean([0.06, 1.34, 0.24, 0.14, 0.14, 1.46]),
+        "nll": -np.mean(np.log([0.8, 0.1, 0.6, 0.7, 0.7, 0.1])),
+    }
+    for name, value in expected.items():
+        assert row[name] == pytest.approx(value, rel=1e-6), name
+    assert row["auroc"] == pytest.approx(np.mean([row[f"auroc_{c}"] for c in CLASSES]))
+    assert row[["target", *VARIANT]].tolist() == ["murmur", "small", "network", "none", "reference"]
+
+
+def test_columns_of_the_leaderboard(murmur_study, six):
+    needed = "target system stage fit_on decision n w_acc w_acc_low w_acc_high uar uar_low uar_high accuracy f auroc "
+    needed += "auroc_low auroc_high auprc cost ece recall_Present recall_Unknown recall_Absent chosen_on leak"
+    assert set(needed.split()) <= set(tables.leaderboard(murmur_study(), six, ""))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_intervals_hold_their_value(murmur_study, seed):
+    board = tables.leaderboard(murmur_study(), made(seed), "")
+    for name in ("w_acc", "uar", "auroc"):
+        assert (board[f"{name}_low"] < board[name]).all() and (board[name] < board[f"{name}_high"]).all()
+        assert (board[f"{name}_high"] - board[f"{name}_low"] < 0.4).all()
+
+
+def test_intervals_draw_subjects_with_all_their_rows(murmur_study):
+    """Every case four times under one subject: no narrower than once; under four subjects: narrower."""
+    labels = ["Present", "Absent"] * 20
+    said = ["Present", "Absent", "Absent", "Absent"] * 10
+    once = predictions(labels, said)
+    many = pd.concat([once.assign(repeat=k) for k in range(4)])
+    others = pd.concat([once.assign(repeat=k, subject=once["subject"] + f"-{k}") for k in range(4)])
+    wide, same, narrow = (
+        (lambda row: row["uar_high"] - row["uar_low"])(tables.leaderboard(murmur_study(), part, "").iloc[0])
+        for part in (once, many, others)
+    )
+    assert same == pytest.approx(wide) and narrow < 0.7 * wide
+
+
+def test_unlabelled_cases_are_not_scored(murmur_study):
+    table = made()
+    board = tables.leaderboard(murmur_study(), table, "")
+    assert board["n"].tolist() == [(table.query("system == 'one'")["label"] != "").sum()] * 2
+    labelled = table[table["label"] != ""]
+    pd.testing.assert_frame_equal(board, tables.leaderboard(murmur_study(), labelled, ""))
+
+
+def test_the_order_of_rows_is_irrelevant(murmur_study):
+    table, study = made(), murmur_study()
+    turned = table.sample(frac=1, random_state=0)
+    for make in (tables.leaderboard, tables.cross_validation):
+        keys = ["system", "repeat", "fold"] if make is tables.cross_validation else ["system"]
+        first, again = (
+            make(study, part, "mark").sort_values(keys, key=lambda column: column.astype(str)).reset_index(drop=True)
+            for part in (table, turned)
+        )
+        pd.testing.assert_frame_equal(first, again)
+    pd.testing.assert_frame_equal(tables.floors(study, table), tables.floors(study, turned))
+
+
+def test_a_variant_without_labelled_cases(murmur_study, six):
+    row = tables.leaderboard(murmur_study(), six.assign(label=""), "").iloc[0]
+    assert row["n"] == 0 and np.isnan(row["w_acc"]) and np.isnan(row["w_acc_low"]) and np.isnan(row["auroc"])
+
+
+def test_cost_without_outcome_is_empty_and_with_some_counts_those(murmur_study, six):
+    def cost(table) -> float:
+        return tables.leaderboard(murmur_study(), table, "").iloc[0]["cost"]
+
+    assert np.isnan(cost(six.assign(should_refer="")))
+    some = six.assign(should_refer=["1", "", "1", "", "0", ""])  # P U A: two referred, both rightly
+    share = 2 / 3
+    expert = 25 + 397 * share - 1718 * share**2 + 11296 * share**4
+    assert cost(some) == pytest.approx(10 + expert + 10_000 * 2 / 3)
+    plain = murmur_study()
+    target = plain.targets["murmur"].model_copy(update={"referral": None})
+    assert np.isnan(
+        tables.leaderboard(plain.model_copy(update={"targets": {"murmur": target}}), six, "").iloc[0]["cost"]
+    )
+
+
+def test_cross_validation(murmur_study, six):
+    table = tables.cross_validation(murmur_study(), six, "")
+    assert table[["repeat", "fold"]].to_numpy().tolist() == [[0, 0], [0, 1], ["all", "mean"], ["all", "sd"]]
+    # fold 0: Present, Unknown right, one Present lost; fold 1: two of three Absent
+    scores = [(5 + 3) / (5 + 5 + 3), 2 / 3]
+    assert table["w_acc"].tolist() == pytest.approx([*scores, np.mean(scores), np.std(scores, ddof=1)])
+    assert table["n"].tolist() == [3, 3, 6, 6]
+    assert np.isnan(table.loc[1, "recall_Present"]) and table.loc[2, "recall_Present"] == 0.5
+    assert {*KEYS, "chosen_on", "leak"} <= set(table)
+
+
+def test_cross_validation_of_several_variants(murmur_study):
+    table = tables.cross_validation(murmur_study(), made(), "")
+    assert table.groupby("system").size().tolist() == [8, 8]
+    for _, part in table.groupby("system"):
+        folds = part[part["repeat"] != "all"]
+        assert part[part["fold"] == "mean"]["uar"].item() == pytest.approx(folds["uar"].astype(float).mean())
+
+
+def test_marks(murmur_study, six):
+    leaky = six.assign(fit_on="train", stage="fusion")
+    both = pd.concat([six, leaky])
+    for make in (tables.leaderboard, tables.cross_validation):
+        table = make(murmur_study(), both, "shared_subject train+test: 14")
+        own = table.set_index("fit_on")["leak"].groupby(level=0).unique()
+        assert own["none"].tolist() == ["shared_subject train+test: 14"]
+        assert own["train"].tolist() == ["shared_subject train+test: 14; fitted on the network's training cases"]
+    assert tables.variant_mark("", "none") == "" and tables.variant_mark("", "validation") == ""
+
+
+def circor() -> pd.DataFrame:
+    """The 942 public patients of CirCor by murmur and outcome."""
+    counts = {
+        ("Present", "1"): 150,
+        ("Present", "0"): 29,
+        ("Unknown", "1"): 43,
+        ("Unknown", "0"): 25,
+        ("Absent", "1"): 263,
+        ("Absent", "0"): 432,
+    }
+    rows = [key for key, count in counts.items() for _ in range(count)]
+    labels = [label for label, _ in rows]
+    return predictions(labels, labels, np.arange(942) % 5, refer=[refer for _, refer in rows])
+
+
+def test_published_floors(murmur_study):
+    table = circor()
+    floors = tables.floors(murmur_study(), pd.concat([table, table.assign(system="other")])).set_index("always")
+    assert floors["w_acc"].round(3).to_dict() == {"Present": 0.499, "Unknown": 0.114, "Absent": 0.387}
+    assert floors["cost"].round().tolist() == [14851, 14851, 24239]
+    assert floors["uar"].tolist() == pytest.approx([1 / 3] * 3) and floors["n"].tolist() == [942] * 3
+    perfect = tables.leaderboard(murmur_study(), table, "").iloc[0]
+    assert perfect["w_acc"] == 1 and round(perfect["cost"]) == 16083
+
+
+def test_floors_leave_out_the_unlabelled(murmur_study, six):
+    floors = tables.floors(murmur_study(), pd.concat([six, six.assign(case="x", label="")]))
+    assert floors["n"].tolist() == [6] * 3
+
+
+# The winner
+
+
+def validation_scores(values: dict[tuple, list[float]]) -> pd.DataFrame:
+    rows = [
+        ("murmur", system, "network", fit_on, "reference", 0, fold, score)
+        for (system, fit_on), scores in values.items()
+        for fold, score in enumerate(scores)
+    ]
+    return pd.DataFrame(rows, columns=[*KEYS, "score"])
+
+
+def test_the_winner_is_the_best_on_validation_cases_not_on_judged_ones(murmur_study):
+    labels = CLASSES * 4
+    good, poor = predictions(labels, labels, system="good"), predictions(labels, ["Absent"] * 12, system="poor")
+    board = tables.leaderboard(murmur_study(), pd.concat([good, poor]), "")
+    found = tables.winner(board, validation_scores({("good", "none"): [0.5, 0.6], ("poor", "none"): [0.6, 0.7]}))
+    assert found["murmur"]["system"] == "poor"
+    assert found["murmur"]["validation_score"] == 0.65
+    assert found["murmur"]["judged"]["w_acc"] == pytest.approx(1 / 9, abs=1e-4)
+
+
+def test_a_booster_fitted_on_training_cases_never_wins(murmur_study, six):
+    both = pd.concat([six, six.assign(fit_on="train")])
+    board = tables.leaderboard(murmur_study(), both, "")
+    found = tables.winner(board, validation_scores({("small", "none"): [0.1], ("small", "train"): [0.99]}))
+    assert found["murmur"]["fit_on"] == "none"
+
+
+def test_a_winner_without_scores(murmur_study, six):
+    board = tables.leaderboard(murmur_study(), six, "")
+    found = tables.winner(board, validation_scores({("small", "none"): [float("nan")] * 2}))
+    assert found["murmur"]["system"] == "small" and found["murmur"]["validation_score"] is None
+
+
+# Multilabel
+
+
+@pytest.fixture
+def rhythms() -> pd.DataFrame:
+    classes = ["af", "lbbb", "pvc"]
+    labels = ["af", "af|pvc", "none", "lbbb", ""]
+    said = ["af", "pvc", "", "lbbb|af", "af"]
+    table = predictions(["x"] * 5, ["Absent"] * 5, fold=[0, 0, 1, 1, 1]).drop(columns=P)
+    table = table.assign(target="rhythm", label=labels, prediction=said)
+    return table.assign(**{f"p_{c}": [0.9 if c in s.split("|") else 0.2 for s in said] for c in classes})
+
+
+def test_multilabel_leaderboard(rhythm_study, rhythms):
+    row = tables.leaderboard(rhythm_study, rhythms, "").iloc[0]
+    assert row["n"] == 4 and row["accuracy"] == 0.5
+    assert row[["recall_af", "recall_lbbb", "recall_pvc"]].tolist() == [0.5, 1, 1]
+    assert row["uar"] == pytest.approx(5 / 6)
+    assert row["f"] == pytest.approx((0.5 + 1 + 1) / 3)
+    assert row["auroc"] == pytest.approx((0.5 + 1 + 1) / 3)
+    assert row["uar_low"] <= row["uar"] <= row["uar_high"]
+    assert "cost" not in row and "w_acc" not in row
+
+
+def test_multilabel_fold_without_labelled_cases(rhythm_study, rhythms):
+    blank = rhythms.assign(label=rhythms["label"].where(rhythms["fold"] == 0, ""))
+    table = tables.cross_validation(rhythm_study, blank, "")
+    assert table["n"].tolist() == [2, 0, 2, 2] and np.isnan(table.loc[1, "uar"])
+    assert tables.leaderboard(rhythm_study, rhythms.assign(label=""), "").iloc[0]["n"] == 0
+    assert tables.floors(rhythm_study, rhythms).empty
+
+
+# Files
+
+
+class Cells(HTMLParser):
+    """Text of the cells and of the caption of a table."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.cells, self.caption, self._tag = [], "", ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self._tag = tag
+        if tag in ("td", "th"):
+            self.cells.append("")
+
+    def handle_endtag(self, tag):
+        self._tag = ""
+
+    def handle_data(self, data):
+        if self._tag in ("td", "th"):
+            self.cells[-1] += data
+        if self._tag == "caption":
+            self.caption += data
+
+
+TABLE = pd.DataFrame(
+    {"name_": ["a_b|c", "<b> & 5 %"], "value": [1 / 3, float("nan")], "cost": [12176.667, 1.0], "n": [6, 7]}
+)
+CAPTION = "Study made, commit abc, 95 % intervals."
+
+
+@pytest.fixture
+def written(tmp_path) -> dict[str, str]:
+    tables.write_table(TABLE, tmp_path / "made", CAPTION)
+    return {path.suffix: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
+
+
+def test_four_forms_of_a_table(written):
+    assert set(written) == {".csv", ".md", ".html", ".tex"}
+
+
+def test_csv_is_exact(written):
+    rows = list(csv.reader(written[".csv"].splitlines()))
+    assert rows[0] == list(TABLE)
+    assert float(rows[1][1]) == 1 / 3 and rows[2][1] == ""
+    assert float(rows[1][2]) == 12176.667
+
+
+def test_markdown(written):
+    caption, blank, *lines = written[".md"].splitlines()
+    assert caption == CAPTION and blank == ""
+    assert lines[0] == "| name_ | value | cost | n |"
+    assert lines[2] == "| a_b/c | 0.333 | 12177 | 6 |"
+    assert {line.count("|") for line in lines} == {5}
+
+
+def test_html(written):
+    parsed = Cells(written[".html"])
+    assert parsed.caption == CAPTION
+    assert parsed.cells == [
+        "name_",
+        "value",
+        "cost",
+        "n",
+        "a_b/c",
+        "0.333",
+        "12177",
+        "6",
+        "<b> & 5 %",
+        "",
+        "1.000",
+        "7",
+    ]
+
+
+def test_latex(written):
+    lines = written[".tex"].splitlines()
+    assert lines[0] == f"% {CAPTION}"
+    assert r"name\_ & value & cost & n \\" in lines
+    assert r"a\_b/c & 0.333 & 12177 & 6 \\" in lines
+    assert r"<b> \& 5 \% &  & 1.000 & 7 \\" in lines
+
+
+def test_latex_escapes_names_of_columns(tmp_path):
+    tables.write_table(pd.DataFrame({"recall_A&B": [1.0]}), tmp_path / "made", "")
+    assert r"recall\_A\&B \\" in (tmp_path / "made.tex").read_text()
+
+
+# Challenge files
+
+
+def two_targets(murmur_study):
+    study = murmur_study()
+    outcome = study.targets["murmur"].model_copy(
+        update={"label": "outcome", "classes": ["Abnormal", "Normal"], "weights": [5, 1], "heads": ["present"]}
+    )
+    return study.model_copy(update={"targets": {**study.targets, "outcome": outcome}})
+
+
+def chosen(case: str = "13918", said: str = "Absent", outcome: str = "Normal", **more) -> pd.DataFrame:
+    row = {"system": "chosen", "repeat": 0, "fold": 0, "case": case}
+    murmur = {**row, "target": "murmur", "prediction": said, **dict(zip(P, [0.11, 0.07, 0.82], strict=True))}
+    other = {**row, "target": "outcome", "prediction": outcome, "p_Abnormal": 0.35, "p_Normal": 0.65}
+    return pd.DataFrame([murmur, other]).assign(**more)
+
+
+def test_challenge_file(murmur_study, tmp_path):
+    rows = pd.concat([chosen(), chosen(repeat=1, said="Present"), chosen(system="small", said="Unknown")])
+    tables.write_challenge(two_targets(murmur_study), rows, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["13918.csv"]
+    assert (tmp_path / "13918.csv").read_text() == (
+        "#13918\nPresent,Unknown,Absent,Abnormal,Normal\n0,0,1,0,1\n0.11,0.07,0.82,0.35,0.65\n"
+    )
+
+
+def test_challenge_files_of_one_target(murmur_study, tmp_path):
+    rows = pd.concat([chosen("2530"), chosen("9979", said="Present")])
+    tables.write_challenge(murmur_study(), rows[rows["target"] == "murmur"], tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["2530.csv", "9979.csv"]
+    assert (tmp_path / "9979.csv").read_text() == "#9979\nPresent,Unknown,Absent\n1,0,0\n0.11,0.07,0.82\n"
+
+
+def test_no_challenge_files_of_a_multilabel_target(rhythm_study, rhythms, tmp_path):
+    tables.write_challenge(rhythm_study, rhythms.assign(system="chosen"), tmp_path / "challenge")
+    assert (tmp_path / "challenge").is_dir() and not list((tmp_path / "challenge").iterdir())

@@ -1,0 +1,252 @@
+"""The audit: every leak planted between two roles is found and counted, and stops a study that allows none."""
+
+import os
+from collections.abc import Callable
+from itertools import combinations
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from auscult.config import Study
+from auscult.datasets import base, circor
+from auscult.datasets.base import Columns, Manifest
+from auscult.folds.audit import COLUMNS, LeakError, audit, gate, leaks, mark
+from auscult.folds.protocols import FoldError, assign
+
+LISTS = Path(__file__).resolve().parents[2] / "resources" / "splits"
+YES_NO = {"sound": ["yes", "no"]}
+ROLES = ["train"] * 4 + ["val"] * 4 + ["test"] * 4 + ["unused"] * 2
+CASES = [f"c{i:02d}" for i in range(len(ROLES))]
+FIRST = {"train": 0, "val": 4, "test": 8, "unused": 12}
+PAIRS = list(combinations(["train", "val", "test"], 2))
+
+Make = Callable[..., Study]
+
+
+@pytest.fixture
+def study(make_study: Make) -> Study:
+    return make_study({"name": "group_cv"}, YES_NO)
+
+
+def clean(**columns: list[str]) -> Manifest:
+    """14 cases that share nothing, with two recordings each; `columns` are further group columns."""
+    cases = pd.DataFrame({"case": CASES, "subject": [f"s{c}" for c in CASES], "sound": ["yes", "no"] * 7, **columns})
+    recordings = pd.DataFrame(
+        [(f"{case}_{i}", case, f"hash-{case}-{i}") for case in CASES for i in range(2)],
+        columns=["recording", "case", "sha256"],
+    )
+    return Manifest(cases, recordings, pd.DataFrame(), Columns(groups=list(columns), labels=["sound"]))
+
+
+def table(repeat: int = 0, fold: int = 0, roles: list[str] = ROLES) -> pd.DataFrame:
+    return pd.DataFrame({"repeat": repeat, "fold": fold, "case": CASES, "role": roles})
+
+
+def give(manifest: Manifest, case: str, subject: str) -> None:
+    manifest.cases.loc[manifest.cases["case"] == case, "subject"] = subject
+
+
+def rows(findings: pd.DataFrame) -> list[tuple]:
+    return [tuple(row) for row in findings.itertuples(index=False)]
+
+
+def test_clean_folds_have_no_finding(study: Study) -> None:
+    findings = audit(study, clean(), table())
+    assert list(findings.columns) == COLUMNS
+    assert findings.empty
+    assert mark(study, findings) == ""
+    gate(study, findings)
+
+
+@pytest.mark.parametrize(("first", "second"), PAIRS)
+def test_twins_across_two_roles_are_found(study: Study, first: str, second: str) -> None:
+    manifest = clean()
+    a, b = FIRST[first], FIRST[second]
+    give(manifest, CASES[b], f"s{CASES[a]}")
+    give(manifest, CASES[b + 2], f"s{CASES[a + 1]}")
+    give(manifest, CASES[a + 2], f"s{CASES[a]}")  # a third of the first pair, in the first role
+    findings = audit(study, manifest, table(1, 3))
+    assert rows(findings) == [(1, 3, "shared_subject", f"{first}+{second}", 2, f"{CASES[b]} {CASES[b + 2]}")]
+
+
+@pytest.mark.parametrize(("first", "second"), PAIRS)
+def test_identical_audio_across_two_roles_is_found(study: Study, first: str, second: str) -> None:
+    manifest = clean()
+    a, b = CASES[FIRST[first]], CASES[FIRST[second] + 1]
+    hashes = manifest.recordings.set_index("recording")["sha256"]
+    manifest.recordings.loc[manifest.recordings["case"] == b, "sha256"] = [hashes[f"{a}_1"], "another"]
+    findings = audit(study, manifest, table())
+    assert rows(findings) == [(0, 0, "identical_audio", f"{first}+{second}", 1, b)]
+    assert mark(study, findings) == f"identical_audio {first}+{second}: 1"
+    with pytest.raises(LeakError, match="identical_audio"):
+        gate(study, findings)
+
+
+def test_a_subject_in_three_roles_is_found_in_every_pair(study: Study) -> None:
+    manifest = clean()
+    for case in ("c04", "c05", "c08"):
+        give(manifest, case, "sc00")
+    found = audit(study, manifest, table()).set_index("roles")
+    assert found["count"].to_dict() == {"train+val": 2, "train+test": 1, "val+test": 1}
+    assert found["ids"].to_dict() == {"train+val": "c04 c05", "train+test": "c08", "val+test": "c08"}
+
+
+def test_folds_are_audited_each_by_itself(study: Study) -> None:
+    manifest = clean()
+    give(manifest, "c08", "sc00")
+    folds = pd.concat([table(0, 0), table(0, 1, ROLES[8:12] + ROLES[4:8] + ROLES[:4] + ROLES[12:]), table(1, 0)])
+    findings = audit(study, manifest, folds)
+    assert [row[:3] + row[4:] for row in rows(findings)] == [
+        (0, 0, "shared_subject", 1, "c08"),
+        (0, 1, "shared_subject", 1, "c00"),
+        (1, 0, "shared_subject", 1, "c08"),
+    ]
+    assert mark(study, findings) == "shared_subject train+test: 3"
+
+
+def test_unused_cases_and_one_role_share_nothing(study: Study) -> None:
+    manifest = clean()
+    give(manifest, "c12", "sc00")
+    give(manifest, "c13", "sc08")
+    give(manifest, "c01", "sc00")
+    manifest.recordings.loc[manifest.recordings["case"].isin(["c12", "c00"]), "sha256"] = "same"
+    assert audit(study, manifest, table()).empty
+
+
+def test_cases_without_recordings_are_no_trouble(study: Study) -> None:
+    manifest = clean()
+    give(manifest, "c08", "sc00")
+    few = manifest.recordings[~manifest.recordings["case"].isin(["c00", "c08"])]
+    assert len(audit(study, Manifest(manifest.cases, few, manifest.quality, manifest.columns), table())) == 1
+
+
+def test_other_groups_are_counted_and_leak_only_where_promised(make_study: Make, study: Study) -> None:
+    days = [f"d{i}" for i in range(len(CASES))]
+    days[9] = days[10] = days[0]
+    days[1] = days[5] = ""  # unknown: not the same day
+    manifest = clean(day=days)
+    findings = audit(study, manifest, table())
+    assert rows(findings) == [(0, 0, "shared_day", "train+test", 2, "c09 c10")]
+    assert leaks(study, findings).empty
+    assert mark(study, findings) == ""
+    gate(study, findings)
+    by_day = make_study({"name": "group_cv", "group": "day"}, YES_NO)
+    assert mark(by_day, findings) == "shared_day train+test: 2"
+    with pytest.raises(LeakError, match="shared_day train"):
+        gate(by_day, findings)
+    give(manifest, "c08", "sc00")  # a person stays a leak, whatever group was promised
+    assert "shared_subject train+test: 1" in mark(by_day, audit(by_day, manifest, table()))
+
+
+def test_gate_lists_every_leak_unless_the_study_allows_it(make_study: Make, study: Study) -> None:
+    manifest = clean()
+    give(manifest, "c08", "sc00")
+    give(manifest, "c05", "sc00")
+    findings = audit(study, manifest, pd.concat([table(0, 0), table(2, 1)]))
+    with pytest.raises(LeakError) as caught:
+        gate(study, findings)
+    text = str(caught.value)
+    assert text.count("\n  repeat") == len(findings) == 6
+    assert "repeat 2 fold 1: shared_subject train+test: 1 cases (c08)" in text
+    assert "group_cv" in text
+    assert "leak: {allow: true, because:" in text
+    allowed = make_study({"name": "group_cv"}, YES_NO, leak={"allow": True, "because": "to compare"})
+    gate(allowed, findings)
+    expected = "shared_subject train+test: 2; shared_subject train+val: 2; shared_subject val+test: 2"
+    assert mark(allowed, findings) == expected
+
+
+def test_unknown_subjects_are_said_once(study: Study, tmp_path: Path) -> None:
+    known = clean()
+    give(known, "c08", "sc00")
+    manifest = Manifest(known.cases, known.recordings, known.quality, known.columns, subjects_known=False)
+    findings = audit(study, manifest, pd.concat([table(0, 0), table(0, 1)]))
+    assert findings["finding"].tolist() == ["shared_subject", "shared_subject", "subjects_unknown"]
+    assert findings.iloc[-1].tolist() == ["", "", "subjects_unknown", "", len(CASES), ""]
+    expected = "subjects unknown; shared_subject train+test: 2"
+    assert mark(study, findings) == expected
+    findings.to_csv(tmp_path / "audit.csv", index=False)
+    assert mark(study, pd.read_csv(tmp_path / "audit.csv")) == expected
+    alone = Manifest(clean().cases, known.recordings, known.quality, known.columns, subjects_known=False)
+    findings = audit(study, alone, table())
+    assert mark(study, findings) == "subjects unknown"
+    gate(study, findings)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "key"),
+    [
+        ({"name": "group_cv"}, r"protocol\.folds .*protocol\.val.*protocol\.seed"),
+        ({"name": "walker"}, r"protocol\.seeds"),
+        ({"name": "m2d3"}, r"protocol\.lists"),
+        ({"name": "column", "column": "day", "val": ["1"], "test": ["2"]}, r"protocol\.val or protocol\.test"),
+    ],
+)
+def test_a_class_without_training_case_stops_naming_keys(make_study: Make, protocol: dict, key: str) -> None:
+    manifest = clean()
+    manifest.cases.loc[:3, "sound"] = ["no", "no", "", "no"]
+    with pytest.raises(FoldError, match=f"fold 2 of repeat 0: no training case is sound=yes; .*{key}.* targets"):
+        audit(make_study(protocol, YES_NO), manifest, table(0, 2))
+
+
+@pytest.mark.parametrize("role", ["val", "test"])
+def test_a_class_without_validation_or_test_case_is_counted(make_study: Make, role: str) -> None:
+    manifest = clean()
+    targets = {"sound": ["yes", "no"], "phase": ["in", "out", "pause"]}
+    manifest.cases["phase"] = ["in", "out", "pause", ""] * 3 + ["in"] * 2
+    here = slice(FIRST[role], FIRST[role] + 3)
+    manifest.cases.loc[here, "sound"] = "no"
+    manifest.cases.loc[here, "phase"] = "out"
+    study = make_study({"name": "group_cv"}, targets)
+    manifest.cases.loc[FIRST[role] + 3, "sound"] = ""
+    findings = audit(study, manifest, table())
+    assert rows(findings) == [(0, 0, "class_absent", role, 3, "sound=yes phase=in phase=pause")]
+    assert mark(study, findings) == ""
+    gate(study, findings)
+
+
+def test_classes_of_a_multilabel_target_are_looked_for_one_by_one(make_study: Make) -> None:
+    manifest = clean()
+    manifest.cases["sound"] = ["AF|PVC", "", "SR", "AF"] + ["AF|SR", "SR|PVC"] * 2 + ["AF|SR"] * 6
+    study = make_study({"name": "group_cv"}, {"sound": ["SR", "AF", "PVC"]}, kind="multilabel")
+    assert rows(audit(study, manifest, table())) == [(0, 0, "class_absent", "test", 1, "sound=PVC")]
+
+
+def test_the_order_of_rows_is_irrelevant(study: Study) -> None:
+    manifest = clean(day=["a", "b"] * 7)
+    give(manifest, "c08", "sc00")
+    give(manifest, "c11", "sc05")
+    give(manifest, "c10", "sc05")
+    manifest.recordings.loc[[0, 9, 18, 22], "sha256"] = "same"
+    folds = pd.concat([table(0, 0), table(0, 1), table(1, 0)])
+    findings = audit(study, manifest, folds)
+    assert set(findings["finding"]) == {"shared_subject", "identical_audio", "shared_day"}
+    for seed in range(3):
+        cases, recordings, shuffled = (
+            part.sample(frac=1, random_state=seed) for part in (manifest.cases, manifest.recordings, folds)
+        )
+        again = audit(study, Manifest(cases, recordings, manifest.quality, manifest.columns), shuffled)
+        pd.testing.assert_frame_equal(again, findings)
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not os.environ.get("AUSCULT_REAL_DATA"), reason="AUSCULT_REAL_DATA is not set")
+def test_published_lists_leak_on_the_real_patients(make_study: Make) -> None:
+    root = Path(os.environ["AUSCULT_REAL_DATA"])
+    manifest = base.build(circor.ingest(root, circor.Options()), root, "mean", 4.0, workers=2)
+    if len(manifest.cases) != 501:
+        pytest.skip(f"{len(manifest.cases)} patients, not the 501 that the counts are of")
+    study = make_study({"name": "m2d3"})
+    folds = assign(study, manifest.cases, LISTS)
+    assert sorted(set(folds["repeat"])) == [1, 2]  # list 1 has no test case here
+    findings = audit(study, manifest, folds)
+    shared = findings[(findings["finding"] == "shared_subject") & (findings["roles"] == "train+test")]
+    assert shared.set_index("repeat")["count"].to_dict() == {1: 14, 2: 6}
+    assert (shared["ids"].str.split().str.len() == shared["count"]).all()
+    assert "identical_audio" not in set(findings["finding"])
+    with pytest.raises(LeakError, match="shared_subject train"):
+        gate(study, findings)
+    grouped = make_study({"name": "group_cv", "folds": 5})
+    findings = audit(grouped, manifest, assign(grouped, manifest.cases, LISTS))
+    assert mark(grouped, findings) == ""

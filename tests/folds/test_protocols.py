@@ -1,0 +1,384 @@
+"""Every protocol: who may share a fold, in what proportion, from which order, and what is refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
+
+from auscult.config import Study
+from auscult.folds.protocols import FoldError, assign, planned
+
+LISTS = Path(__file__).resolve().parents[2] / "resources" / "splits"
+# cross-table of the public release
+COUNTS = {
+    ("Absent", "Normal"): 432,
+    ("Unknown", "Normal"): 25,
+    ("Present", "Normal"): 29,
+    ("Absent", "Abnormal"): 263,
+    ("Unknown", "Abnormal"): 43,
+    ("Present", "Abnormal"): 150,
+}
+YES_NO = {"sound": ["yes", "no"]}
+
+Make = Callable[..., Study]
+
+
+@pytest.fixture(scope="module")
+def circor() -> pd.DataFrame:
+    """942 made-up cases with the class counts of the release, ids of four and five digits, 70 subjects with two."""
+    rng = np.random.default_rng(0)
+    others = rng.choice(np.arange(10000, 86000), 942 - 3, replace=False).tolist()
+    ids = [str(i) for i in [2530, 9979, 9983, *others]]
+    labels = [label for label, count in COUNTS.items() for _ in range(count)]
+    table = pd.DataFrame(rng.permutation(labels), columns=["murmur", "outcome"])
+    table.insert(0, "case", ids)
+    table.insert(1, "subject", [*ids[:872], *ids[:70]])
+    return table.sort_values("case").reset_index(drop=True)
+
+
+def simple(labels: list[str], subjects: list[str] | None = None, **columns: list) -> pd.DataFrame:
+    ids = [f"c{i:03d}" for i in range(len(labels))]
+    return pd.DataFrame({"case": ids, "subject": subjects or ids, "sound": labels, **columns})
+
+
+def sets(folds: pd.DataFrame, repeat: int = 0, fold: int = 0) -> dict[str, set[str]]:
+    part = folds[(folds["repeat"] == repeat) & (folds["fold"] == fold)]
+    return {role: set(rows["case"]) for role, rows in part.groupby("role")}
+
+
+def sizes(folds: pd.DataFrame, repeat: int = 0, fold: int = 0) -> dict[str, int]:
+    return {role: len(ids) for role, ids in sets(folds, repeat, fold).items()}
+
+
+def write_csv(path: Path, rows: list[tuple], columns: str = "case,role") -> str:
+    pd.DataFrame(rows, columns=columns.split(",")).to_csv(path, index=False)
+    return str(path)
+
+
+# ---------------------------------------------------------------- group_cv
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_group_cv_never_splits_a_group(make_study: Make, data: st.DataObject) -> None:
+    members = data.draw(st.lists(st.integers(1, 5), min_size=12, max_size=30))
+    groups = [f"g{number}" for number, size in enumerate(members) for _ in range(size)]
+    labels = data.draw(st.lists(st.sampled_from(["yes", "no", ""]), min_size=len(groups), max_size=len(groups)))
+    protocol = {
+        "name": "group_cv",
+        "folds": data.draw(st.integers(2, 5)),
+        "repeats": data.draw(st.integers(1, 2)),
+        "val": data.draw(st.sampled_from([0.1, 0.2, 0.5])),
+        "seed": data.draw(st.integers(0, 99)),
+        "group": data.draw(st.sampled_from(["subject", "day"])),
+    }
+    subjects = groups if protocol["group"] == "subject" else None
+    cases = simple(labels, subjects, day=groups)
+    try:
+        folds = assign(make_study(protocol, YES_NO), cases, LISTS)
+    except FoldError as error:  # a draw may be impossible, but must say so
+        assert str(error).startswith("protocol")
+        return
+    folds = folds.merge(cases[["case", "day"]], on="case")
+    assert (folds.groupby(["repeat", "fold", "day"])["role"].nunique() == 1).all()
+    assert len(folds) == len(cases) * protocol["folds"] * protocol["repeats"]
+    tested = folds[folds["role"] == "test"].groupby("repeat")["case"]
+    assert all(sorted(ids) == cases["case"].tolist() for _, ids in tested)
+
+
+def test_group_cv_keeps_strata_in_proportion(make_study: Make, circor: pd.DataFrame) -> None:
+    study = make_study({"name": "group_cv", "folds": 5, "val": 0.2})
+    folds = assign(study, circor, LISTS).merge(circor, on="case")
+    counts = folds.groupby(["fold", "role", "murmur", "outcome"]).size().unstack("role")
+    for (_, murmur, outcome), row in counts.iterrows():
+        total = COUNTS[murmur, outcome]
+        assert row["test"] == pytest.approx(total / 5, abs=1.5)
+        assert row["val"] == pytest.approx(total * 0.8 / 5, abs=1.5)
+
+
+def test_group_cv_stratifies_by_the_columns_it_is_told(make_study: Make) -> None:
+    cases = simple(["yes", "no"] * 60, hospital=["A"] * 100 + ["B"] * 20, age=[1.5] * 60 + [2.5] * 60)
+    for column in ("hospital", "age"):
+        study = make_study({"name": "group_cv", "folds": 4, "stratify": [column]}, YES_NO)
+        folds = assign(study, cases, LISTS).merge(cases, on="case")
+        tested = folds[folds["role"] == "test"].groupby(["fold", column]).size().unstack()
+        assert (tested.max() - tested.min() <= 1).all()
+    study = make_study({"name": "group_cv", "stratify": ["town"]}, YES_NO)
+    with pytest.raises(FoldError, match=r"protocol.stratify: .*'town'"):
+        assign(study, cases, LISTS)
+
+
+def test_group_cv_repeats_and_seeds_differ(make_study: Make, circor: pd.DataFrame) -> None:
+    cases = circor[::5]
+    folds = assign(make_study({"name": "group_cv", "repeats": 3}), cases, LISTS)
+    tests = [sets(folds, repeat)["test"] for repeat in range(3)]
+    assert tests[0] != tests[1] != tests[2] != tests[0]
+    pd.testing.assert_frame_equal(folds, assign(make_study({"name": "group_cv", "repeats": 3}), cases, LISTS))
+    other = assign(make_study({"name": "group_cv", "seed": 7}), cases, LISTS)
+    assert sets(other)["test"] not in tests
+
+
+def test_validation_is_drawn_by_group_about_as_large_as_asked(make_study: Make, circor: pd.DataFrame) -> None:
+    for val in (0.1, 0.2, 0.25, 0.5):
+        folds = assign(make_study({"name": "group_cv", "folds": 3, "val": val}), circor[::3], LISTS)
+        for fold in range(3):
+            count = sizes(folds, fold=fold)
+            assert count["val"] / (count["val"] + count["train"]) == pytest.approx(val, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "key"),
+    [
+        ({"folds": 4}, r"protocol\.folds: 4 folds of 3 values of 'subject'"),
+        ({"folds": 2, "group": "day"}, r"protocol\.val: 1 group left"),
+        ({"folds": 3, "group": "week"}, r"protocol\.group: .*'week'"),
+    ],
+)
+def test_group_cv_needs_enough_groups(make_study: Make, protocol: dict, key: str) -> None:
+    cases = simple(["yes", "no"] * 6, ["a", "b", "c"] * 4, day=["mo", "tu"] * 6)
+    with pytest.raises(FoldError, match=key):
+        assign(make_study({"name": "group_cv", **protocol}, YES_NO), cases, LISTS)
+
+
+# ---------------------------------------------------------------- the published draws
+
+
+def _indicators(cases: pd.DataFrame) -> np.ndarray:
+    murmur, outcome = cases["murmur"], cases["outcome"]
+    flags = [outcome == "Normal", outcome == "Abnormal", murmur == "Absent", murmur == "Present", murmur == "Unknown"]
+    return np.array(flags).T.astype(int)
+
+
+def _numeric(cases: pd.DataFrame) -> pd.DataFrame:
+    return cases.sort_values("case", key=lambda ids: ids.astype(int))
+
+
+def test_walker_has_the_published_sizes(make_study: Make, circor: pd.DataFrame) -> None:
+    folds = assign(make_study({"name": "walker"}), circor, LISTS)
+    assert sizes(folds) == {"train": 602, "val": 151, "test": 189}
+    table = folds.merge(circor, on="case").groupby(["murmur", "role"]).size().unstack()
+    assert table.loc["Present", ["train", "val", "test"]].tolist() == [114, 29, 36]
+    assert table.loc["Unknown", ["train", "val", "test"]].tolist() == [44, 11, 13]
+    assert table.loc["Absent", ["train", "val", "test"]].tolist() == [444, 111, 140]
+
+
+def test_walker_is_the_published_draw(make_study: Make, circor: pd.DataFrame) -> None:
+    """Restated from the published code: five indicators as key, ids in numeric order, the seed and the next."""
+    folds = assign(make_study({"name": "walker", "seeds": [42, 14]}), circor, LISTS)
+    cases = _numeric(circor)
+    for repeat, seed in enumerate([42, 14]):
+        flags = _indicators(cases)
+        rest, test, left, _ = train_test_split(
+            cases["case"].to_numpy(), flags, test_size=0.2, random_state=seed, stratify=flags
+        )
+        train, val = train_test_split(rest, test_size=0.16 / 0.8, random_state=seed + 1, stratify=left)
+        assert sets(folds, repeat) == {"train": set(train), "val": set(val), "test": set(test)}
+
+
+@pytest.mark.parametrize(("val", "expected"), [(0.16, 170), (0.2, 212)])
+def test_cv10_has_the_published_sizes(make_study: Make, circor: pd.DataFrame, val: float, expected: int) -> None:
+    folds = assign(make_study({"name": "cv10", "val": val, "test": 0.2}), circor, LISTS)
+    counts = folds.groupby(["fold", "role"]).size().unstack()
+    assert sorted(counts["test"]) == [94] * 8 + [95] * 2
+    assert (counts["val"] == expected).all()
+    assert sorted(folds.loc[folds["role"] == "test", "case"]) == circor["case"].tolist()
+
+
+@pytest.mark.parametrize("stratified", [False, True])
+def test_cv10_is_the_published_draw(make_study: Make, circor: pd.DataFrame, stratified: bool) -> None:
+    folds = assign(make_study({"name": "cv10", "stratified": stratified}), circor, LISTS)
+    cases = _numeric(circor)
+    ids, flags = cases["case"].to_numpy(), _indicators(cases)
+    keys = [" ".join(map(str, row)) for row in flags]
+    maker = StratifiedKFold if stratified else KFold
+    for fold, (rest, test) in enumerate(maker(10, shuffle=True, random_state=42).split(ids, keys)):
+        strata = flags[rest] if stratified else None
+        train, val = train_test_split(ids[rest], test_size=0.2 / 0.8, random_state=42, stratify=strata)
+        assert sets(folds, fold=fold) == {"train": set(train), "val": set(val), "test": set(ids[test])}
+
+
+def test_published_draws_take_ids_as_numbers_where_all_are(make_study: Make) -> None:
+    ids = ["10001", "10002", *(str(i) for i in range(20000, 20010)), "2530", "9979", "9983", *map(str, range(100, 110))]
+    cases = simple(["yes"] * len(ids)).assign(case=ids, subject=ids)
+    for order, names in ((sorted(ids, key=int), ids), (sorted(f"p{i}" for i in ids), [f"p{i}" for i in ids])):
+        folds = assign(make_study({"name": "cv10"}, YES_NO), cases.assign(case=names, subject=names), LISTS)
+        _, first = next(KFold(10, shuffle=True, random_state=42).split(order))
+        assert sets(folds)["test"] == {order[i] for i in first}
+    _, wrong = next(KFold(10, shuffle=True, random_state=42).split(ids))
+    assert {sorted(ids)[i] for i in wrong} != {sorted(ids, key=int)[i] for i in wrong}
+
+
+@pytest.mark.parametrize("protocol", [{"name": "walker"}, {"name": "cv10"}])
+def test_published_draws_refuse_what_they_cannot_draw(make_study: Make, protocol: dict) -> None:
+    with pytest.raises(FoldError, match="protocol"):
+        assign(make_study(protocol, YES_NO), simple(["yes"] * 8 + ["no"]), LISTS)
+
+
+# ---------------------------------------------------------------- m2d3
+
+
+def test_m2d3_has_the_published_sizes(make_study: Make, circor: pd.DataFrame) -> None:
+    ids = pd.read_csv(LISTS / "m2d_1.csv", dtype=str)["case"]
+    folds = assign(make_study({"name": "m2d3"}), circor.assign(case=ids, subject=ids), LISTS)
+    assert sorted(set(folds["repeat"])) == [0, 1, 2]
+    for repeat in range(3):
+        listed = pd.read_csv(LISTS / f"m2d_{repeat + 1}.csv", dtype=str).groupby("role")["case"].agg(set)
+        assert sizes(folds, repeat) == {"train": 611, "val": 95, "test": 236}
+        assert sets(folds, repeat) == listed.to_dict()
+
+
+def test_m2d3_ignores_absent_ids_and_skips_a_list_without_test_cases(make_study: Make, circor: pd.DataFrame) -> None:
+    first = pd.read_csv(LISTS / "m2d_1.csv", dtype=str)
+    here = [*first.loc[first["role"] != "test", "case"][::2], "1"]
+    cases = circor.head(len(here)).assign(case=here, subject=here)
+    study = make_study({"name": "m2d3"})
+    folds = assign(study, cases, LISTS)
+    assert sorted(set(folds["repeat"])) == [1, 2]
+    assert planned(study.protocol, LISTS, set(here)) == [(1, 0), (2, 0)]
+    assert planned(study.protocol, LISTS, None) == [(0, 0), (1, 0), (2, 0)]
+    assert sets(folds, 1)["unused"] == {"1"}
+    assert set(folds["case"]) == set(here)
+    with pytest.raises(FoldError, match=r"protocol\.lists"):
+        assign(make_study({"name": "m2d3", "lists": [1]}), cases, LISTS)
+
+
+# ---------------------------------------------------------------- fixed and column
+
+
+def test_fixed_takes_the_roles_of_the_file(make_study: Make, tmp_path: Path) -> None:
+    rows = [("c000", "train"), ("c001", "test"), ("c002", "val"), ("c003", "unused")]
+    protocol = {"name": "fixed", "file": write_csv(tmp_path / "roles.csv", rows)}
+    folds = assign(make_study(protocol, YES_NO), simple(["yes", "no"] * 3), LISTS)
+    expected = {"train": {"c000"}, "test": {"c001"}, "val": {"c002"}, "unused": {"c003", "c004", "c005"}}
+    assert sets(folds) == expected
+
+
+def test_fixed_draws_missing_validation_by_group(make_study: Make, tmp_path: Path) -> None:
+    cases = simple(["yes", "yes", "no", "no"] * 20, [f"s{i // 2}" for i in range(80)])
+    rows = [(case, "test" if i < 20 else "train") for i, case in enumerate(cases["case"])]
+    protocol = {"name": "fixed", "file": write_csv(tmp_path / "roles.csv", rows), "val": 0.25}
+    folds = assign(make_study(protocol, YES_NO), cases, LISTS)
+    assert sizes(folds)["val"] == pytest.approx(15, abs=1)
+    assert sets(folds)["test"] == set(cases["case"][:20])
+    roles = folds.merge(cases, on="case").groupby("subject")["role"].nunique()
+    assert (roles == 1).all()
+    drawn = {frozenset(sets(assign(make_study({**protocol, "seed": s}, YES_NO), cases, LISTS))["val"]) for s in (0, 1)}
+    assert len(drawn) == 2
+
+
+def test_fixed_reads_repeats_and_folds(make_study: Make, tmp_path: Path) -> None:
+    rows = [(r, f, f"c00{i}", role) for r, f in [("0", "0"), ("0", "01"), ("1", "10"), ("1", "2")]
+            for i, role in enumerate(["train", "val", "test"])]  # fmt: skip
+    study = make_study({"name": "fixed", "file": write_csv(tmp_path / "r.csv", rows, "repeat,fold,case,role")}, YES_NO)
+    folds = assign(study, simple(["yes", "no"] * 2), LISTS)
+    assert planned(study.protocol, LISTS, None) == [(0, 0), (0, 1), (1, 2), (1, 10)]
+    assert list(folds.groupby(["repeat", "fold"]).groups) == [(0, 0), (0, 1), (1, 2), (1, 10)]
+    assert len(folds) == 16
+
+
+FULL = [("c000", "train"), ("c001", "val"), ("c002", "test")]
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "message"),
+    [
+        ([*FULL, ("c999", "train")], "case,role", "case 'c999' is not in the data set"),
+        ([*FULL, ("c000", "test")], "case,role", "'c000' has two roles in fold 0 of repeat 0"),
+        ([("c000", "train", "1"), ("c000", "val", "01")], "case,role,fold", "'c000' has two roles in fold 1"),
+        ([*FULL, ("c003", "Test")], "case,role", "row 5: role 'Test'"),
+        ([("c000", "train", "0"), ("c001", "val", "one")], "case,role,fold", "row 3: fold 'one' is no number"),
+        ([("c000", "train", "-1")], "case,role,repeat", "row 2: repeat '-1' is no number"),
+        ([("c000", 1)], "case,part", "no column 'role'"),
+        ([("c000", "train")], "id,role", "no column 'case'"),
+        ([], "case,role", "no rows"),
+        ([("c000", "train"), ("c001", "val")], "case,role", "no test case"),
+        ([("c000", "test"), ("c001", "val")], "case,role", "no train case"),
+    ],
+)
+def test_fixed_refuses(make_study: Make, tmp_path: Path, rows: list, columns: str, message: str) -> None:
+    file = write_csv(tmp_path / "roles.csv", rows, columns)
+    with pytest.raises(FoldError, match=f"protocol.*{message}"):
+        assign(make_study({"name": "fixed", "file": file}, YES_NO), simple(["yes", "no"] * 2), LISTS)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"case,role\nc000,tr\xe4in\n"])
+def test_fixed_names_a_file_that_cannot_be_read(make_study: Make, tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "roles.csv"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(FoldError, match=r"protocol\.file: .*roles\.csv"):
+        assign(make_study({"name": "fixed", "file": str(file)}, YES_NO), simple(["yes", "no"] * 2), LISTS)
+
+
+def test_column_takes_the_roles_of_its_values(make_study: Make) -> None:
+    cases = simple(["yes", "no"] * 10, strat_fold=[str(1 + i % 10) for i in range(20)])
+    protocol = {"name": "column", "column": "strat_fold", "val": ["8", "9"], "test": ["10"]}
+    folds = assign(make_study(protocol, YES_NO), cases, LISTS)
+    assert sizes(folds) == {"train": 14, "val": 4, "test": 2}
+    assert sets(folds)["test"] == {"c009", "c019"}
+    assert sets(folds)["val"] == {"c007", "c008", "c017", "c018"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"column": "fold"}, r"protocol\.column: .*'fold'"),
+        ({"val": ["9", "11"]}, r"protocol\.val: no case has strat_fold '11'"),
+        ({"test": ["x"]}, r"protocol\.test: no case has strat_fold 'x'"),
+        ({"val": ["0", "1"], "test": ["2"]}, r"protocol: column gives .* no train case"),
+    ],
+)
+def test_column_refuses(make_study: Make, change: dict, message: str) -> None:
+    cases = simple(["yes", "no"] * 6, strat_fold=["9", "10", "8"] * 4)
+    if "0" in change.get("val", []):
+        cases["strat_fold"] = ["0", "1", "2"] * 4
+    protocol = {"name": "column", "column": "strat_fold", "val": ["9"], "test": ["10"], **change}
+    with pytest.raises(FoldError, match=message):
+        assign(make_study(protocol, YES_NO), cases, LISTS)
+
+
+# ---------------------------------------------------------------- all of them
+
+
+def _protocols(folder: Path, cases: pd.DataFrame) -> dict[str, dict]:
+    roles = np.resize(["train", "train", "test"], len(cases))
+    rows = [(fold, case, role) for fold in (0, 3) for case, role in zip(cases["case"], roles, strict=True)]
+    return {
+        "group_cv": {"name": "group_cv", "folds": 3, "repeats": 2},
+        "cv10": {"name": "cv10"},
+        "walker": {"name": "walker", "seeds": [42, 1]},
+        "m2d3": {"name": "m2d3", "lists": [3, 1]},
+        "fixed": {"name": "fixed", "file": write_csv(folder / "roles.csv", rows, "fold,case,role")},
+        "column": {"name": "column", "column": "outcome", "val": ["Normal"], "test": ["Abnormal"]},
+    }
+
+
+@pytest.mark.parametrize("name", ["group_cv", "cv10", "walker", "m2d3", "fixed", "column"])
+def test_planned_agrees_and_the_order_of_rows_is_irrelevant(
+    make_study: Make, circor: pd.DataFrame, tmp_path: Path, name: str
+) -> None:
+    ids = pd.read_csv(LISTS / "m2d_1.csv", dtype=str)["case"]
+    cases = circor.assign(case=ids, subject=ids)
+    cases.loc[::3, "outcome"] = ""
+    study = make_study(_protocols(tmp_path, cases)[name])
+    folds = assign(study, cases, LISTS)
+    assert list(folds.columns) == ["repeat", "fold", "case", "role"]
+    pairs = list(folds.groupby(["repeat", "fold"]).groups)
+    assert sorted(planned(study.protocol, LISTS, set(ids))) == pairs
+    assert not folds.duplicated(["repeat", "fold", "case"]).any()
+    assert len(folds) == len(pairs) * len(cases)
+    again = assign(study, cases.sample(frac=1, random_state=1), LISTS)
+    pd.testing.assert_frame_equal(again, folds)
+
+
+def test_labels_are_checked_before_folds_are_made(make_study: Make) -> None:
+    study = make_study({"name": "group_cv", "folds": 2}, YES_NO)
+    with pytest.raises(FoldError, match=r"case 'c001': sound is 'maybe'"):
+        assign(study, simple(["yes", "maybe", "no", ""]), LISTS)
+    with pytest.raises(FoldError, match="no label column 'sound'"):
+        assign(study, simple(["yes"] * 4).drop(columns="sound"), LISTS)

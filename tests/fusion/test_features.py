@@ -1,0 +1,155 @@
+"""Features of the second stage: named columns per case, found by id, without labels."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from auscult.config import Fusion
+from auscult.datasets.base import Columns, Manifest
+from auscult.fusion.features import (
+    by_site,
+    case_features,
+    probability_columns,
+    reduce_latents,
+    statistics_by_site,
+    uncertainty_columns,
+)
+
+NAN = np.nan
+RECORDINGS = pd.DataFrame(
+    [("r1", "a", "AV"), ("r2", "a", "MV"), ("r3", "a", "AV"), ("r4", "b", "MV")],
+    columns=["recording", "case", "site"],
+).assign(seconds=2.0, rate_hz=10, frames=20)
+CASES = pd.DataFrame(
+    [("a", "s1", "Present", 6.0), ("b", "s2", "Absent", NAN), ("silent", "s3", "", 7.0)],
+    columns=["case", "subject", "murmur", "age_months"],
+)
+STATISTICS = pd.DataFrame({"present": 1.0, "rms": [0.1, 0.2, 0.3, 0.4]}, index=["r1", "r2", "r3", "r4"])
+
+
+@pytest.fixture
+def manifest() -> Manifest:
+    return Manifest(CASES, RECORDINGS, pd.DataFrame(), Columns([], ["murmur"], ["age_months"], []))
+
+
+def without_sites(manifest: Manifest) -> Manifest:
+    return replace(manifest, recordings=manifest.recordings.assign(site=""))
+
+
+def features(manifest, which, cases=("a", "b", "silent"), missing="nan"):
+    outputs = pd.DataFrame({"case": cases, "p_present": 0.1, "variance_present": 0.2})
+    heard = RECORDINGS.assign(p_present=[0.1, 0.2, 0.5, 0.4])
+    settings = Fusion(systems=["small"], features=which, missing_site=missing)
+    return case_features(settings, manifest, outputs, heard, ["p_present"], ["variance_present"], STATISTICS)
+
+
+def same(a: pd.DataFrame, row: str, expected: dict) -> None:
+    pd.testing.assert_series_equal(
+        a.loc[row, list(expected)], pd.Series(expected), check_names=False, check_dtype=False
+    )
+
+
+def test_column_names(murmur_study):
+    study = murmur_study()
+    system = study.systems["small"]
+    assert probability_columns(study, system) == ["p_present", "p_unknown"]
+    assert uncertainty_columns(study, system) == [
+        *("variance_present", "variance_unknown"),
+        *("entropy_present", "information_present", "entropy_unknown", "information_unknown"),
+    ]
+
+
+def test_by_site_takes_the_mean_of_repeats():
+    table = by_site(RECORDINGS.assign(p=[0.1, 0.2, 0.5, 0.4]), ["p"], ["AV", "MV", "PV"])
+    assert list(table) == ["p@AV", "p@MV", "p@PV"]
+    same(table, "a", {"p@AV": 0.3, "p@MV": 0.2, "p@PV": NAN})
+    same(table, "b", {"p@AV": NAN, "p@MV": 0.4, "p@PV": NAN})
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 2, 1, 0]])
+def test_statistics_by_site_take_the_last_repeat(manifest, order):
+    shuffled = replace(manifest, recordings=RECORDINGS.iloc[order])
+    table = statistics_by_site(shuffled, STATISTICS.iloc[order], "nan")
+    assert list(table) == ["present@AV", "rms@AV", "present@MV", "rms@MV"]
+    same(table, "a", {"present@AV": 1, "rms@AV": 0.3, "present@MV": 1, "rms@MV": 0.2})
+    same(table, "b", {"present@AV": 0, "rms@AV": NAN, "present@MV": 1, "rms@MV": 0.4})
+
+
+def test_missing_sites_as_zeros(manifest):
+    table = statistics_by_site(manifest, STATISTICS, "zero")
+    same(table, "b", {"present@AV": 0, "rms@AV": 0, "present@MV": 1, "rms@MV": 0.4})
+
+
+@pytest.mark.parametrize(("missing", "rms"), [("nan", NAN), ("zero", 0.0)])
+def test_a_case_without_recordings_misses_every_site(manifest, missing, rms):
+    row = features(manifest, ["statistics"], missing=missing)
+    same(row, "silent", {"present@AV": 0, "rms@AV": rms, "present@MV": 0, "rms@MV": rms})
+
+
+def test_statistics_without_sites_are_means(manifest):
+    table = statistics_by_site(without_sites(manifest), STATISTICS, "nan")
+    same(table, "a", {"present": 1, "rms": 0.2})
+
+
+@pytest.mark.parametrize(
+    ("block", "columns"),
+    [
+        ("probabilities", ["p_present", "p_present@AV", "p_present@MV"]),
+        ("uncertainty", ["variance_present"]),
+        ("statistics", ["present@AV", "rms@AV", "present@MV", "rms@MV"]),
+        ("latents", []),
+    ],
+)
+def test_blocks(manifest, block, columns):
+    assert list(features(manifest, [block])) == columns
+
+
+def test_covariates_are_a_block(manifest):
+    table = features(manifest, ["covariates"])
+    assert {"age_months", "seconds", "site_AV"} <= set(table)
+    same(table, "b", {"age_months": NAN, "recordings": 1, "site_AV": 0})
+
+
+def test_rows_follow_the_cases_by_id(manifest):
+    everything = ["probabilities", "uncertainty", "covariates", "statistics"]
+    table = features(manifest, everything)
+    turned = features(manifest, everything, cases=("silent", "b", "a"))
+    pd.testing.assert_frame_equal(table, turned.loc[table.index])
+    assert table.index.tolist() == ["a", "b", "silent"] and table.columns.is_unique
+    assert (table.dtypes == np.float32).all()
+
+
+def test_no_label_no_group_no_id_is_among_them(manifest):
+    everything = ["probabilities", "uncertainty", "covariates", "statistics"]
+    table = features(manifest, everything)
+    blind = replace(manifest, cases=CASES.drop(columns=["murmur", "subject"]))
+    pd.testing.assert_frame_equal(features(blind, everything), table)
+    assert not [column for column in table if {"murmur", "subject", "case"} & set(column.split("@"))]
+
+
+def test_a_data_set_without_sites(manifest):
+    table = features(without_sites(manifest), ["probabilities", "covariates", "statistics"])
+    assert "rms" in table and not [column for column in table if "@" in column]
+
+
+def test_latents_are_reduced_on_the_fit_rows_alone():
+    rng = np.random.default_rng(0)
+    fit, other = (pd.DataFrame(rng.standard_normal((n, 6)), index=[f"{n}-{k}" for k in range(n)]) for n in (20, 5))
+    fitted, applied = reduce_latents(fit, other, 3, "present")
+    assert list(fitted) == list(applied) == ["latent_present_0", "latent_present_1", "latent_present_2"]
+    assert fitted.index.equals(fit.index) and applied.index.equals(other.index)
+    again, alone = reduce_latents(fit, other.iloc[:1] * 100, 3, "present")
+    pd.testing.assert_frame_equal(fitted, again)
+    pd.testing.assert_frame_equal(reduce_latents(fit, other.iloc[:1], 3, "present")[1], applied.iloc[:1])
+    assert fitted.mean().abs().max() < 1e-9  # centred by the fit rows
+    assert np.abs(np.corrcoef(fitted.T) - np.eye(3)).max() < 1e-9
+    assert (np.diff(fitted.var()) < 0).all()
+    assert not alone.equals(applied.iloc[:1])
+
+
+def test_latents_of_few_rows_or_none():
+    few = pd.DataFrame(np.random.default_rng(0).standard_normal((3, 6)), index=list("abc"))
+    fitted, applied = reduce_latents(few, pd.DataFrame(), 5, "present")
+    assert fitted.shape == (3, 3) and applied.shape == (0, 3)

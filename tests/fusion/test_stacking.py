@@ -1,0 +1,224 @@
+"""Stacking: learns what is there, nothing from noise, and no row from its own subject."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from auscult.config import Booster
+from auscult.evaluation import metrics
+from auscult.fusion import stacking
+from auscult.fusion.job import fuse
+from auscult.fusion.stacking import fit, importances, predict, stack
+from auscult.inference.aggregate import aggregate
+
+CLASSES = ["Present", "Unknown", "Absent"]
+SMALL = Booster(rounds=15, learning_rate=0.3, min_child_weight=0)
+
+
+@pytest.fixture
+def target(murmur_study):
+    return murmur_study().targets["murmur"]
+
+
+def rows(size: int, seed: int = 0, signal: float = 1.0) -> tuple[pd.DataFrame, pd.Series]:
+    """Features of which two say the class, and labels."""
+    rng = np.random.default_rng(seed)
+    numbers = np.arange(size) % 3
+    x = rng.standard_normal((size, 4))
+    x[:, :2] += 3 * signal * np.eye(3)[numbers][:, :2]
+    index = [f"c{k:03d}" for k in range(size)]
+    x[rng.random(x.shape) < 0.1] = np.nan
+    return pd.DataFrame(x, index, list("wxyz")), pd.Series(np.array(CLASSES)[numbers], index)
+
+
+def own(labels: pd.Series) -> pd.Series:
+    return pd.Series([f"s{k}" for k in range(len(labels))], labels.index)
+
+
+def auroc(labels: pd.Series, p: np.ndarray) -> float:
+    return metrics.macro_auroc(labels.map(CLASSES.index).to_numpy(), p)
+
+
+def run(target, x, labels, other, subjects=None, cross_fitted=True, settings=SMALL):
+    return stack(target, x, labels, own(labels) if subjects is None else subjects, other, settings, 1, cross_fitted)
+
+
+def test_signal_is_learnt(target):
+    (x, labels), (other, truth) = rows(120), rows(60, 1)
+    inside, outside, _ = run(target, x, labels, other)
+    assert auroc(labels, inside) > 0.9 and auroc(truth, outside) > 0.9
+    for p in (inside, outside):
+        assert p.sum(axis=1) == pytest.approx(np.ones(len(p)), abs=1e-5)
+
+
+def test_permuted_labels_give_chance(target):
+    inside, outside = [], []
+    other, truth = rows(90, 99)
+    for seed in range(6):
+        x, labels = rows(90, seed)
+        permuted = pd.Series(np.random.default_rng(seed).permutation(labels), labels.index)
+        p, q, _ = run(target, x, permuted, other)
+        inside.append(auroc(permuted, p))
+        outside.append(auroc(truth, q))
+    assert np.mean(inside) == pytest.approx(0.5, abs=0.06)
+    assert np.mean(outside) == pytest.approx(0.5, abs=0.12)
+
+
+def test_a_twin_is_never_in_both_sides(target):
+    """Each subject has two cases with the same random features and label: only a leak can tell their class."""
+    rng = np.random.default_rng(0)
+    x = pd.DataFrame(np.repeat(rng.standard_normal((60, 3)), 2, axis=0), columns=list("xyz"))
+    labels = pd.Series(np.repeat(np.array(CLASSES)[np.arange(60) % 3], 2))
+    twins = pd.Series(np.repeat([f"s{k}" for k in range(60)], 2))
+    assert auroc(labels, run(target, x, labels, x, twins)[0]) < 0.62
+    assert auroc(labels, run(target, x, labels, x, own(labels))[0]) > 0.8  # the plant would show
+
+
+def test_subjects_of_the_parts(target, monkeypatch):
+    x, labels = rows(60)
+    subjects = pd.Series([f"s{k // 3}" for k in range(60)], x.index)
+    fits, seen = [], []
+    original = (stacking.fit, stacking.predict)
+    monkeypatch.setattr(stacking, "fit", lambda x, *rest: fits.append(set(x.index)) or original[0](x, *rest))
+    monkeypatch.setattr(
+        stacking, "predict", lambda f, x, t: seen.append((len(fits) - 1, set(x.index))) or original[1](f, x, t)
+    )
+    other = x.set_axis([f"o{k}" for k in range(60)])
+    run(target, x, labels, other, subjects)
+    parts = [(fits[number], held) for number, held in seen if number > 0 and not held & set(other.index)]
+    assert len(parts) == 5 and set().union(*(held for _, held in parts)) == set(x.index)
+    for learnt, held in parts:
+        assert not set(subjects[list(learnt)]) & set(subjects[list(held)])
+
+
+def test_unlabelled_cases_are_scored_not_fitted_on(target):
+    x, labels = rows(60)
+    some = labels.copy()
+    some.iloc[::4] = ""
+    known = some != ""
+    inside, outside, _ = run(target, x, some, x, own(labels))
+    assert np.isfinite(inside).all()
+    alone, others, _ = run(target, x[known], labels[known], x, own(labels)[known])
+    assert (inside[known] == alone).all() and (outside == others).all()
+
+
+@pytest.mark.parametrize("absent", CLASSES)
+def test_an_absent_class_gets_probability_0(target, absent):
+    x, labels = rows(60)
+    known = (labels != absent).to_numpy()
+    inside, outside, fitted = run(target, x[known], labels[known], x)
+    number = CLASSES.index(absent)
+    for p in (inside, outside):
+        assert (p[:, number] == 0).all() and p.sum(axis=1) == pytest.approx(np.ones(len(p)), abs=1e-5)
+    assert fitted.classes.tolist() == [k for k in range(3) if k != number]
+    assert auroc(labels[known], inside) > 0.8
+
+
+def test_a_single_class(target):
+    x, labels = rows(12)
+    inside, outside, fitted = run(target, x, labels.map(lambda _: "Unknown"), x)
+    assert inside.tolist() == outside.tolist() == [[0, 1, 0]] * 12
+    assert fitted.booster is None and importances(fitted, list(x))["gain"].tolist() == [0] * 4
+
+
+@pytest.mark.parametrize("size", [3, 4, 5, 7])
+def test_few_cases(target, size):
+    x, labels = rows(size)
+    inside, outside, _ = run(target, x, labels, x)
+    assert np.isfinite(inside).all() and np.isfinite(outside).all()
+
+
+def test_no_other_rows_and_no_cross_fitting(target):
+    x, labels = rows(30)
+    inside, outside, _ = run(target, x, labels, x.iloc[:0], cross_fitted=False)
+    assert np.isnan(inside).all() and outside.shape == (0, 3)
+
+
+def test_threads_and_repetition_change_nothing(target):
+    x, labels = rows(60)
+    first = stack(target, x, labels, own(labels), x, SMALL, 1, True)
+    again = stack(target, x, labels, own(labels), x, SMALL, 2, True)
+    assert (first[0] == again[0]).all() and (first[1] == again[1]).all()
+
+
+@pytest.mark.parametrize(("weighted", "expected"), [(False, [1 / 3] * 3), (True, [5 / 9, 3 / 9, 1 / 9])])
+def test_rows_weigh_by_their_class(target, weighted, expected):
+    """Features that say nothing: the probabilities are the shares of the weights."""
+    _, labels = rows(90)
+    x = pd.DataFrame({"nothing": 0.0}, labels.index)
+    settings = SMALL.model_copy(update={"rounds": 60, "subsample": 1.0, "weighted": weighted, "reg_lambda": 0.0})
+    p = predict(fit(x, labels.map(CLASSES.index).to_numpy(), target, settings, 1), x, target)
+    np.testing.assert_allclose(p, np.tile(expected, (90, 1)), atol=0.01)
+
+
+def test_importances_are_shares_of_gain(target):
+    x, labels = rows(90)
+    fitted = run(target, x, labels, x, cross_fitted=False)[2]
+    table = importances(fitted, list(x)).set_index("feature")["gain"]
+    assert table.sum() == pytest.approx(1) and table[["w", "x"]].sum() > 0.7
+
+
+# The job
+
+
+def fused(world, scored, folder, manifest=None, fit_on=("validation", "train")):
+    settings = world.study.fusion.model_copy(update={"fit_on": list(fit_on), "latents": 2})
+    study = world.study.model_copy(update={"fusion": settings})
+    roles = ["train", "val", "test"]
+    cases, recordings = aggregate(study, study.systems["small"], scored, roles, world.folds.query("fold == 0"))
+    rng = np.random.default_rng(0)
+    names = world.manifest.recordings["recording"]
+    statistics = pd.DataFrame({"present": 1.0, "rms": rng.random(len(names))}, index=names)
+    manifest = manifest or world.manifest
+    return fuse(study, "small", scored, cases, recordings, manifest, statistics, folder, 1)
+
+
+def flipped(world, role: str, label: str = "Present"):
+    ids = world.folds.query("fold == 0 and role == @role")["case"]
+    cases = world.manifest.cases.copy()
+    cases.loc[cases["case"].isin(ids), ["murmur", "outcome"]] = label
+    return replace(world.manifest, cases=cases)
+
+
+def part(table: pd.DataFrame, fit_on: str, role: str) -> pd.DataFrame:
+    columns = [f"p_{c}" for c in CLASSES]
+    return table[(table["fit_on"] == fit_on) & (table["role"] == role)].set_index("case")[columns]
+
+
+def test_a_fusion_job(world, scored, tmp_path):
+    table, gains = fused(world, scored, tmp_path)
+    assert list(table) == ["target", "fit_on", "role", "case", "p_Present", "p_Unknown", "p_Absent", "uncertainty"]
+    sizes = table.groupby(["fit_on", "role"]).size().to_dict()
+    assert sizes == {(fit_on, role): 12 for fit_on in ("validation", "train") for role in ("val", "test")}
+    assert table[["p_Present", "p_Unknown", "p_Absent"]].sum(axis=1).to_numpy() == pytest.approx(np.ones(48), abs=1e-5)
+    assert {path.name for path in tmp_path.iterdir()} == {"murmur-validation.json", "murmur-train.json"}
+    names = set(gains["feature"])
+    assert {"p_present", "p_unknown@AV", "variance_present", "latent_unknown_1", "age_months", "rms@MV"} <= names
+    assert gains.groupby("fit_on")["gain"].sum().tolist() == pytest.approx([1, 1])
+
+
+def test_test_labels_change_no_probability(world, scored, tmp_path):
+    first, gains = fused(world, scored, tmp_path)
+    for label in ("Present", ""):
+        again, others = fused(world, scored, tmp_path, flipped(world, "test", label))
+        pd.testing.assert_frame_equal(first, again)
+        pd.testing.assert_frame_equal(gains, others)
+
+
+@pytest.mark.parametrize(
+    ("role", "changed", "kept"), [("val", "validation", "train"), ("train", "train", "validation")]
+)
+def test_only_labels_of_the_fit_role_are_read(world, scored, tmp_path, role, changed, kept):
+    cases = world.manifest.cases
+    turned = flipped(world, role)
+    ids = world.folds.query("fold == 0 and role == @role")["case"]
+    swap = {"Present": "Absent", "Absent": "Present"}
+    turned = replace(
+        turned,
+        cases=cases.assign(murmur=cases["murmur"].where(~cases["case"].isin(ids), cases["murmur"].replace(swap))),
+    )
+    first, again = fused(world, scored, tmp_path)[0], fused(world, scored, tmp_path, turned)[0]
+    assert part(first, kept, "test").equals(part(again, kept, "test"))
+    assert not part(first, changed, "test").equals(part(again, changed, "test"))

@@ -1,0 +1,187 @@
+"""Aggregation: pools of each head, ensembles, the published cascade, and cases without recordings."""
+
+import json
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from auscult.config import Head, Pool
+from auscult.inference.aggregate import aggregate, class_probabilities, pool_heads, read_latents
+from auscult.inference.uncertainty import entropy
+
+# recordings of the made outputs: case, site, probabilities of its segments in two passes
+MADE = {
+    "r1": ("a", "AV", [[0.2, 0.4], [0.6, 0.8]]),
+    "r2": ("a", "MV", [[0.1, 0.1]]),
+    "r3": ("b", "AV", [[0.9, 0.7], [0.5, 0.5], [0.1, 0.3]]),
+}
+MEMBERS = pd.DataFrame({"case": ["b", "silent", "a", "other"], "role": ["test", "test", "test", "val"]})
+PRIORS = {"present": [0.25], "unknown": [0.1]}
+
+
+def write(folder, task: str, made=MADE, shift: float = 0.0, role: str = "test"):
+    """A model folder with outputs as in the design: what `aggregate` reads of it."""
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text(json.dumps({"priors": PRIORS[task]}))
+    owner = [number for number, (_, _, segments) in enumerate(made.values()) for _ in segments]
+    with h5py.File(folder / "outputs.h5", "w") as file:
+        group = file.create_group(role)
+        if made:
+            segments = np.array([s for *_, part in made.values() for s in part], np.float32)
+            group["segments/passes"] = segments[:, :, None] + np.float32(shift)
+            group["segments/recording"] = owner
+            group["recordings/recording"] = list(made)
+            group["recordings/case"] = [case for case, *_ in made.values()]
+            group["recordings/site"] = [site for _, site, _ in made.values()]
+    return folder
+
+
+@pytest.fixture
+def folders(tmp_path):
+    return {
+        "present": [write(tmp_path / "present", "present")],
+        "unknown": [write(tmp_path / "unknown", "unknown", shift=0.05)],
+    }
+
+
+def run(study, folders, members=MEMBERS, **pool):
+    system = study.systems["small"]
+    if pool:
+        rules = system.inference.model_copy(update={"pool": {"present": Pool(**pool)}})
+        system = system.model_copy(update={"inference": rules})
+    cases, recordings = aggregate(study, system, folders, ["test"], members)
+    return cases.set_index("case"), recordings.set_index("recording")
+
+
+def test_the_cascade_worked_by_hand(murmur_study):
+    """Walker's P and U are of *not* Present and *not* Unknown: [1-P, P (1-U), P U]."""
+    study = murmur_study()
+    target, heads = study.targets["murmur"], study.heads_of(study.systems["small"])
+    not_present, not_unknown = np.array([0.3, 0.9, 1.0]), np.array([0.6, 0.5, 0.2])
+    found = class_probabilities(target, heads, np.stack([1 - not_present, 1 - not_unknown], axis=1))
+    expected = [1 - not_present, not_present * (1 - not_unknown), not_present * not_unknown]
+    np.testing.assert_allclose(found, np.stack(expected, axis=1))
+    assert found[0] == pytest.approx([0.7, 0.12, 0.18])
+
+
+def test_the_cascade_asks_heads_by_name_not_by_column(murmur_study):
+    study = murmur_study()
+    target = study.targets["murmur"]
+    heads = dict(reversed(study.heads_of(study.systems["small"]).items()))  # columns: unknown, present
+    assert class_probabilities(target, heads, np.array([[0.4, 0.7]]))[0] == pytest.approx([0.7, 0.12, 0.18])
+
+
+def test_a_multilabel_head_gives_its_own(rhythm_study):
+    heads = rhythm_study.heads_of(rhythm_study.systems["small"])
+    p = np.array([[0.9, 0.8, 0.1]])
+    assert (class_probabilities(rhythm_study.targets["rhythm"], heads, p) == p).all()
+
+
+def test_means_by_default(murmur_study, folders):
+    cases, recordings = run(murmur_study(), folders)
+    assert cases.index.tolist() == ["a", "b", "silent"] and set(cases["role"]) == {"test"}
+    assert recordings["p_present"].tolist() == pytest.approx([0.5, 0.1, 0.5])
+    assert recordings[["case", "site"]].to_numpy().tolist() == [["a", "AV"], ["a", "MV"], ["b", "AV"]]
+    # recordings count the same whatever their length
+    assert cases["p_present"].tolist() == pytest.approx([0.3, 0.5, 0.25])
+    assert cases["p_unknown"].tolist() == pytest.approx([0.35, 0.55, 0.1])
+    # passes of the case a: (0.4 + 0.1) / 2 and (0.6 + 0.1) / 2
+    assert cases.at["a", "variance_present"] == pytest.approx(0.05**2, rel=1e-4)
+    assert cases.at["a", "entropy_present"] == pytest.approx(float(entropy(np.array([0.3]), "binary")), rel=1e-5)
+    passes = [entropy(np.array([p]), "binary") for p in (0.25, 0.35)]
+    information = cases.at["a", "entropy_present"] - np.mean(passes)
+    assert cases.at["a", "information_present"] == pytest.approx(information, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ({"recordings": "max"}, {"a": [0.4, 0.6], "b": [0.5, 0.5]}),
+        ({"segments": "max"}, {"a": [0.35, 0.45], "b": [0.9, 0.7]}),
+        ({"segments": "max", "recordings": "max"}, {"a": [0.6, 0.8], "b": [0.9, 0.7]}),
+        ({"segments": "top_k", "k": 2}, {"a": [0.25, 0.35], "b": [0.7, 0.6]}),
+        ({"recordings": "noisy_or"}, {"a": [1 - 0.6 * 0.9, 1 - 0.4 * 0.9], "b": [0.5, 0.5]}),
+    ],
+    ids=str,
+)
+def test_pools_act_on_every_pass(murmur_study, folders, rule, expected):
+    cases, _ = run(murmur_study(), folders, **rule)
+    for case, passes in expected.items():
+        assert cases.at[case, "p_present"] == pytest.approx(np.mean(passes), rel=1e-5)
+        assert cases.at[case, "variance_present"] == pytest.approx(np.var(passes), abs=1e-6)
+    assert cases["p_unknown"].tolist() == pytest.approx([0.35, 0.55, 0.1])  # a head without a rule takes means
+
+
+def test_pool_heads_keeps_a_multiclass_head_a_distribution():
+    heads = {"grade": Head(label="grade", kind="multiclass", classes=["I", "II"])}
+    p = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]])
+    found = pool_heads(p, np.array([0, 0, 1]), 3, heads, {"grade": Pool(recordings="max")}, "recordings")
+    np.testing.assert_allclose(found[:2], [[0.9 / 1.7, 0.8 / 1.7], [0.5, 0.5]])
+    assert np.isnan(found[2]).all()
+
+
+def test_targets_follow_the_heads(murmur_study, folders):
+    cases, recordings = run(murmur_study(), folders)
+    classes = ["murmur:Present", "murmur:Unknown", "murmur:Absent"]
+    for table in (cases, recordings):
+        p, u = table["p_present"], table["p_unknown"]
+        np.testing.assert_allclose(table[classes], np.stack([p, (1 - p) * u, (1 - p) * (1 - u)], axis=1))
+    expected = entropy(cases[classes].to_numpy(), "multiclass")
+    assert cases["murmur:uncertainty"].to_numpy() == pytest.approx(expected)
+
+
+def test_ensembles_stack_their_passes(murmur_study, tmp_path, folders):
+    single, _ = run(murmur_study(), folders)
+    folders["present"].append(write(tmp_path / "second", "present", shift=-0.1))
+    cases, recordings = run(murmur_study(), folders)
+    assert recordings["p_present"].tolist() == pytest.approx([0.45, 0.05, 0.45])
+    assert cases.at["a", "p_present"] == pytest.approx(0.25)
+    assert cases.at["a", "variance_present"] == pytest.approx(np.var([0.25, 0.35, 0.15, 0.25]), rel=1e-4)
+    assert (cases["p_unknown"] == single["p_unknown"]).all()
+
+
+def test_a_case_without_recordings_has_the_training_priors(murmur_study, folders, tmp_path):
+    cases, recordings = run(murmur_study(), folders)
+    assert "silent" not in set(recordings["case"])
+    row = cases.loc["silent"]
+    assert row[["p_present", "p_unknown"]].tolist() == [0.25, 0.1]
+    assert row["murmur:Present"] == 0.25 and row["murmur:Absent"] == pytest.approx(0.75 * 0.9)
+    assert np.isnan(row["variance_present"]) and np.isnan(row["entropy_present"])
+    assert row["murmur:uncertainty"] > 0
+
+
+def test_a_fold_whose_cases_are_all_silent(murmur_study, tmp_path):
+    folders = {task: [write(tmp_path / task, task, made={})] for task in PRIORS}
+    cases, recordings = run(murmur_study(), folders)
+    assert cases["p_present"].tolist() == [0.25] * 3 and recordings.empty
+
+
+def test_the_order_of_members_is_irrelevant(murmur_study, folders):
+    cases, _ = run(murmur_study(), folders)
+    again, _ = run(murmur_study(), folders, MEMBERS.iloc[::-1])
+    pd.testing.assert_frame_equal(cases, again)
+
+
+def test_what_a_scoring_job_writes_is_read(world, scored):
+    members = world.folds.query("fold == 0")
+    system = world.study.systems["small"]
+    cases, recordings = aggregate(world.study, system, scored, ["val", "test"], members)
+    assert sorted(cases["case"]) == sorted(members.query("role in ['val', 'test']")["case"])
+    assert cases.set_index("case")[["p_present"]].notna().all().item()
+    for role in ("val", "test"):
+        with h5py.File(scored["present"][0] / "outputs.h5", "r") as file:
+            names, mean = file[f"{role}/cases/case"].asstr()[:], file[f"{role}/cases/mean"][:, 0]
+        np.testing.assert_allclose(cases.set_index("case").loc[names, "p_present"], mean, rtol=1e-5)
+    assert len(recordings) == world.manifest.recordings["case"].isin(cases["case"]).sum()
+
+
+def test_latents(world, scored):
+    table = read_latents(scored["present"], "test")
+    assert table.shape == (11, 6) and "c47" not in table.index  # 12 test cases, one of them silent
+    assert np.isfinite(table.to_numpy()).all()
+
+
+def test_latents_of_silent_cases(tmp_path):
+    assert read_latents([write(tmp_path / "present", "present", made={})], "test").empty

@@ -1,0 +1,89 @@
+"""What every network must do, run over all of them."""
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from auscult import networks
+
+SMALL = {"dbresnet": {"block": "basic", "depths": [1, 1], "widths": [4, 8], "stem_kernel": 3}}
+SHAPES = [(1, 40, 16), (3, 40, 16), (12, 40, 16), (1, 40, 1)]
+pytestmark = pytest.mark.parametrize("name", networks.names())
+
+
+def build(name: str, inputs=(2, 40, 16), outputs=2, seed=0) -> torch.nn.Module:
+    torch.manual_seed(seed)
+    return networks.build(name, SMALL.get(name, {}), inputs, outputs)
+
+
+def batch(inputs, size=4) -> torch.Tensor:
+    return torch.randn(size, *inputs, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("inputs", SHAPES)
+@pytest.mark.parametrize("outputs", [1, 5])
+def test_shapes(name, inputs, outputs):
+    logits, latents = build(name, inputs, outputs)(batch(inputs))
+    assert logits.shape == (4, outputs)
+    assert latents.ndim == 2 and len(latents) == 4
+    assert torch.isfinite(logits).all() and torch.isfinite(latents).all()
+
+
+@pytest.mark.parametrize("inputs", SHAPES)
+def test_gradients_reach_every_parameter(name, inputs):
+    network = build(name, inputs)
+    logits, _ = network(batch(inputs, 8))
+    (logits**2).sum().backward()
+    dead = [key for key, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert not dead
+
+
+def test_every_output_depends_on_every_channel(name):
+    inputs = (3, 40, 16)
+    network, x = build(name, inputs).eval(), batch(inputs)
+    for channel in range(3):
+        changed = x.clone()
+        changed[:, channel] += 1
+        assert (network(changed)[0] != network(x)[0]).all()
+
+
+def test_same_seed_same_weights(name):
+    first, again, other = (build(name, seed=seed).state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert any(not torch.equal(first[key], other[key]) for key in first)
+
+
+def test_state_round_trip(name, tmp_path):
+    network, x = build(name), batch((2, 40, 16))
+    network(x)  # moves the batch statistics, which must travel too
+    save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    copy = build(name, seed=1)
+    copy.load_state_dict(load_file(tmp_path / "weights.safetensors"))
+    for a, b in zip(network.eval()(x), copy.eval()(x), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_batch_of_one_is_scored_like_a_row_of_many(name):
+    network, x = build(name).eval(), batch((2, 40, 16))
+    for a, b in zip(network(x), network(x[:1]), strict=True):
+        torch.testing.assert_close(a[:1], b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 7])
+def test_a_very_short_window(name, frames):
+    logits, latents = build(name, (1, frames, 16)).eval()(batch((1, frames, 16), 1))
+    assert torch.isfinite(logits).all() and torch.isfinite(latents).all()
+
+
+def test_evaluation_mode_is_deterministic_and_training_mode_leaves_the_input_alone(name):
+    network, x = build(name), batch((2, 40, 16))
+    kept = x.clone()
+    network(x)
+    assert torch.equal(x, kept)
+    network.eval()
+    assert torch.equal(network(x)[0], network(x)[0])
+
+
+def test_unknown_option_is_refused(name):
+    with pytest.raises(ValueError, match="no_such_option"):
+        networks.build(name, {"no_such_option": 1}, (1, 40, 16), 1)

@@ -1,0 +1,398 @@
+"""The models of a study: every range, every reference, every key; messages name the key and the value."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from auscult import config
+from auscult.config import Study
+
+HEADS = {
+    "present": {"label": "murmur", "positive": ["Present"], "train_on": {"column": "heard", "positive": ["yes"]}},
+    "unknown": {"label": "murmur", "positive": ["Unknown"]},
+}
+STUDY = {
+    "description": "every part of a study",
+    "dataset": {"name": "made", "adapter": "folder", "root": "somewhere", "options": {"labels": {"murmur": []}}},
+    "targets": {
+        "murmur": {
+            "label": "murmur",
+            "classes": ["Present", "Unknown", "Absent"],
+            "weights": [5, 3, 1],
+            "heads": ["present", "unknown"],
+            "referral": {"classes": ["Present"], "label": "outcome", "positive": ["Abnormal"]},
+        }
+    },
+    "protocol": {"name": "group_cv"},
+    "leak": {"allow": False},
+    "tasks": {"present": {"heads": {"present": HEADS["present"]}}, "unknown": {"heads": {"unknown": HEADS["unknown"]}}},
+    "systems": {
+        "small": {
+            "tasks": ["present", "unknown"],
+            "front_end": {"name": "band1k"},
+            "network": {"name": "dbresnet"},
+            "inference": {"pool": {"present": {"recordings": "max"}}},
+        }
+    },
+    "fusion": {"systems": ["small"], "booster": {}},
+}
+RHYTHM = {"label": "rhythm", "kind": "multilabel", "classes": ["af", "lbbb", "pvc"]}
+PROTOCOLS = {
+    "group_cv": {},
+    "cv10": {},
+    "walker": {},
+    "m2d3": {},
+    "fixed": {"file": "roles.csv"},
+    "column": {"column": "fold", "val": ["9"], "test": ["10"]},
+}
+SMALL = "systems.small"
+REMOVED = object()
+
+
+def with_value(path: str, value: Any) -> dict:
+    """STUDY with `value` at a dotted path (missing levels are made), or without what stands there."""
+    values = copy.deepcopy(STUDY)
+    at = values
+    *parents, last = path.split(".")
+    for key in parents:
+        at = at.setdefault(key, {})
+    if value is REMOVED:
+        del at[last]
+    else:
+        at[last] = value
+    return values
+
+
+def problems(values: dict) -> list[tuple[str, str]]:
+    """(dotted key, message) of every problem; [] when the study is fine."""
+    try:
+        Study.model_validate(values)
+    except ValidationError as error:
+        return [(".".join(map(str, e["loc"])), e["msg"]) for e in error.errors()]
+    return []
+
+
+def refused(values: dict) -> str:
+    found = problems(values)
+    assert len(found) == 1, found
+    return f"{found[0][0]}: {found[0][1]}"
+
+
+def test_the_full_study_is_fine_and_cannot_be_changed() -> None:
+    study = Study.model_validate(STUDY)
+    assert Study.model_validate(study.model_dump()) == study
+    with pytest.raises(ValidationError, match="frozen"):
+        study.systems["small"].training.epochs = 3
+    assert study.targets["murmur"].class_weights() == [5, 3, 1]
+    assert config.Target(label="x", classes=["a", "b"], heads=["h"]).class_weights() == [1, 1]
+
+
+# ---------------------------------------------------------------- keys
+
+
+def levels(values: Any, path: tuple = ()) -> Iterator[tuple[tuple, list[str]]]:
+    """(path, keys) of every model in a dumped study: not of dictionaries whose keys are names or options."""
+    if isinstance(values, dict):
+        if path[-1:] not in [
+            ("targets",),
+            ("tasks",),
+            ("heads",),
+            ("systems",),
+            ("pool",),
+            ("options",),
+            ("settings",),
+        ]:
+            yield path, list(values)
+        for key, value in values.items():
+            if key not in ("options", "settings"):
+                yield from levels(value, (*path, key))
+
+
+FULL = Study.model_validate(STUDY).model_dump()
+LEVELS = {".".join(path) or "study": (path, keys) for path, keys in levels(FULL)}
+
+
+def test_every_model_is_among_the_levels() -> None:
+    models = {
+        model
+        for model in vars(config).values()
+        if isinstance(model, type) and issubclass(model, config.Strict) and model.__module__ == config.__name__
+    }
+    elsewhere = {config.Strict, config._Drawn, config.Settings, config.Tracking}
+    elsewhere |= {config.CV10, config.Walker, config.M2D3, config.Fixed, config.Column}
+    found = {frozenset(keys) for _, keys in LEVELS.values()}
+    assert found == {frozenset(model.model_fields) for model in models - elsewhere}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_an_unknown_key_is_refused_at_every_level(level: str) -> None:
+    path, _ = LEVELS[level]
+    key = ".".join((*path, "nonsense"))
+    assert problems(with_value(key, 1)) == [(tagged(key), "Extra inputs are not permitted")]
+
+
+def tagged(key: str) -> str:
+    return key.replace("protocol.", "protocol.group_cv.")
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_every_protocol_refuses_an_unknown_key(name: str) -> None:
+    protocol = {"name": name, **PROTOCOLS[name]}
+    assert problems(with_value("protocol", protocol)) == []
+    assert refused(with_value("protocol", {**protocol, "nonsense": 1})).startswith(f"protocol.{name}.nonsense: Extra")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("description", "dataset", "targets", "protocol", "tasks", "systems", "protocol.name"),
+        *("dataset.name", "dataset.adapter", "dataset.root", "targets.murmur.label", "targets.murmur.classes"),
+        *("targets.murmur.heads", "targets.murmur.referral.label", "tasks.present.heads", f"{SMALL}.tasks"),
+        *(f"{SMALL}.front_end", f"{SMALL}.front_end.name", f"{SMALL}.network", "fusion.systems"),
+    ],
+)
+def test_a_required_key_that_is_missing(key: str) -> None:
+    assert any(where in (key, "protocol") for where, _ in problems(with_value(key, REMOVED)))
+
+
+# ---------------------------------------------------------------- ranges
+
+COUNTS = [
+    *("dataset.rate_hz", "dataset.shards", "fusion.latents", "fusion.booster.rounds", "protocol.repeats"),
+    *(f"{SMALL}.training.{key}" for key in ("epochs", "batch", "crops", "patience", "seeds", "augment.band_mask")),
+    *(f"{SMALL}.inference.{key}" for key in ("passes", "batch", "pool.present.k")),
+]
+POSITIVE = [
+    *("dataset.short_s", f"{SMALL}.segment.seconds", f"{SMALL}.segment.hop_s", f"{SMALL}.training.learning_rate"),
+    *(f"{SMALL}.training.augment.time_mask_s", "fusion.booster.learning_rate"),
+]
+NOT_NEGATIVE = [
+    *(f"{SMALL}.training.augment.{key}" for key in ("mixup", "time_masks", "band_masks", "gain", "noise")),
+    *(f"{SMALL}.training.weight_decay", "fusion.booster.min_child_weight", "fusion.booster.reg_lambda"),
+]
+SEEDS = ["protocol.seed", f"{SMALL}.training.seed", "fusion.booster.seed", "evaluation.seed"]
+RANGES = [
+    *((key, [1, 1000], [0, -1, 1.5, "many", None]) for key in COUNTS),
+    *((key, [0.001, 7], [0, -1, float("nan"), float("inf"), "long"]) for key in POSITIVE),
+    *((key, [0, 3], [-1, float("nan"), float("inf"), "some"]) for key in NOT_NEGATIVE),
+    *((key, [0, 2**31 - 1], [-1, 2**31, 0.5]) for key in SEEDS),
+    ("protocol.folds", [2, 10], [1, 0]),
+    ("protocol.val", [0.01, 0.99], [0, 1, -0.1, float("nan")]),
+    ("fusion.booster.max_depth", [1, 8], [0, 9]),
+    ("fusion.booster.subsample", [0.1, 1], [0, 1.1]),
+    ("fusion.booster.colsample", [0.1, 1], [0, 1.1]),
+    ("evaluation.draws", [100], [99]),
+]
+CHOICES = {
+    "dataset.channels": "stereo",
+    "dataset.sample_format": "int8",
+    "targets.murmur.kind": "binary",
+    "tasks.present.heads.present.kind": "regression",
+    f"{SMALL}.training.optimiser": "sgd",
+    f"{SMALL}.training.schedule": "step",
+    f"{SMALL}.training.sampling": "all",
+    f"{SMALL}.training.balance": "both",
+    f"{SMALL}.training.select": "f1",
+    f"{SMALL}.training.precision": "float16",
+    f"{SMALL}.inference.pool.present.segments": "median",
+    f"{SMALL}.inference.pool.present.recordings": "median",
+    "fusion.missing_site": "mean",
+    "evaluation.choose_by": "cost",
+}
+
+
+@pytest.mark.parametrize(("key", "good", "bad"), RANGES, ids=[key for key, *_ in RANGES])
+def test_ranges(key: str, good: list, bad: list) -> None:
+    for value in good:
+        assert problems(with_value(key, value)) == []
+    for value in bad:
+        assert tagged(key) in [where for where, _ in problems(with_value(key, value))], value
+
+
+@pytest.mark.parametrize(("key", "value"), CHOICES.items())
+def test_choices(key: str, value: str) -> None:
+    assert key in [where for where, message in problems(with_value(key, value)) if "Input should be" in message]
+
+
+def test_every_number_and_choice_of_a_study_is_in_the_tables() -> None:
+    """A new key with a number in it must be added to RANGES."""
+    ranged = {key for key, *_ in RANGES}
+    numbers = {
+        ".".join((*path, key))
+        for path, keys in LEVELS.values()
+        for key in keys
+        if type(at(FULL, (*path, key))) in (int, float)
+    }
+    assert numbers - ranged == set()
+
+
+def at(values: Any, path: tuple) -> Any:
+    for key in path:
+        values = values[key]
+    return values
+
+
+@pytest.mark.parametrize("name", ["Small", "1st", "a-b", "a b", "", "a/b", "../a"])
+@pytest.mark.parametrize("level", ["targets", "tasks", "systems", "tasks.present.heads", f"{SMALL}.inference.pool"])
+def test_names_are_plain_words(level: str, name: str) -> None:
+    value = next(iter(at(STUDY, tuple(level.split("."))).values()))
+    values = copy.deepcopy(STUDY)
+    at(values, tuple(level.split(".")))[name] = value
+    assert f"{level}.{name}.[key]" in [where for where, _ in problems(values)]
+
+
+@pytest.mark.parametrize(
+    "key", ["targets", "tasks", "systems", "tasks.present.heads", f"{SMALL}.tasks", "fusion.systems"]
+)
+def test_what_may_not_be_empty(key: str) -> None:
+    empty = type(at(STUDY, tuple(key.split("."))))()
+    assert key in [where for where, message in problems(with_value(key, empty)) if "at least 1 item" in message]
+
+
+@pytest.mark.parametrize(
+    ("key", "twice"),
+    [
+        ("targets.murmur.decisions", ["cost", "cost"]),
+        ("fusion.systems", ["small", "small"]),
+        ("fusion.fit_on", ["train", "train"]),
+        ("fusion.features", ["latents", "latents"]),
+        ("protocol", {"name": "m2d3", "lists": [1, 1]}),
+        ("protocol", {"name": "walker", "seeds": [3, 3]}),
+    ],
+)
+def test_nothing_is_named_twice(key: str, twice: Any) -> None:
+    assert refused(with_value(key, twice)).endswith("is named twice")
+
+
+# ---------------------------------------------------------------- what must fit together
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("targets.murmur.classes", ["Present", "Present", "Absent"], "names a class twice"),
+        ("targets.murmur.classes", ["Present"], "targets.murmur.classes: List should have at least 2 items"),
+        ("targets.murmur.weights", [5, 3], "targets.murmur: Value error, weights: 2 weights for 3 classes"),
+        ("targets.murmur.weights", [5, 3, 0], "targets.murmur.weights.2: Input should be greater than 0"),
+        ("targets.murmur.referral.classes", ["Loud"], "referral.classes: ['Loud'] not among the classes ['Present'"),
+        ("targets.murmur.referral.classes", [], "targets.murmur.referral.classes: List should have at least 1 item"),
+        ("targets.murmur.referral.positive", [], "targets.murmur.referral.positive: List should have at least 1 item"),
+        ("targets.murmur.heads", ["present"], "heads: needs one multiclass head, or a binary head for each of ['Pre"),
+        ("targets.murmur.heads", [], "targets.murmur.heads: needs one multiclass head"),
+        (
+            "targets.murmur.heads",
+            ["present", "loud"],
+            "targets.murmur.heads: no system trains all of ['present', 'loud']",
+        ),
+        ("targets.murmur.heads", ["unknown", "present"], "'unknown' stands for the class 'Present': its label must be"),
+        ("targets.murmur.label", "outcome", "'present' stands for the class 'Present': its label must be 'outcome'"),
+        ("tasks.present.heads.present.positive", ["Unknown"], "and its positive ['Present']"),
+        ("tasks.present.heads.present.positive", [], "a binary head needs `positive`, and no `classes`"),
+        ("tasks.present.heads.present.classes", ["a", "b"], "a binary head needs `positive`, and no `classes`"),
+        (
+            "tasks.present.heads.present.kind",
+            "multiclass",
+            "a multiclass head needs at least two `classes`, and no `pos",
+        ),
+        ("tasks.present.heads.present.train_on", {"column": "heard"}, "train_on: needs `positive` for a binary head"),
+        ("leak", {"allow": True}, "leak: Value error, because: say why the leak is allowed"),
+        ("leak", {"allow": True, "because": "  "}, "because: say why the leak is allowed"),
+        (f"{SMALL}.tasks", ["present", "loud"], f"{SMALL}.tasks: 'loud' is not one of ['present', 'unknown']"),
+        (f"{SMALL}.tasks", ["present", "present", "unknown"], "the head 'present' is in two of its tasks"),
+        (
+            f"{SMALL}.inference.pool",
+            {"loud": {}},
+            f"{SMALL}.inference.pool: 'loud' is not one of ['present', 'unknown']",
+        ),
+        (
+            "systems.chosen",
+            STUDY["systems"]["small"],
+            "systems: `chosen` is the name of a row of the tables; take another",
+        ),
+        ("fusion.systems", ["large"], "fusion.systems: 'large' is not one of ['small']"),
+        ("protocol", {"name": "column", "column": "f", "val": ["1"], "test": ["2", "1"]}, "test: '1' is in `val` too"),
+        (
+            "protocol",
+            {"name": "column", "column": "f", "val": [], "test": ["2"]},
+            "protocol.column.val: List should have",
+        ),
+        ("protocol", {"name": "cv10", "val": 0.8, "test": 0.2}, "val: 0.8 and test 0.2 leave nothing to train on"),
+        ("protocol", {"name": "walker", "val": 0.6, "test": 0.5}, "val: 0.6 and test 0.5 leave nothing to train on"),
+        ("protocol", {"name": "walker", "seeds": []}, "protocol.walker.seeds: List should have at least 1 item"),
+        ("protocol", {"name": "m2d3", "lists": [4]}, "protocol.m2d3.lists.0: Input should be 1, 2 or 3"),
+    ],
+)
+def test_parts_that_do_not_fit_together(key: str, value: Any, words: str) -> None:
+    assert words in refused(with_value(key, value))
+
+
+def test_two_tasks_of_a_system_with_the_same_head() -> None:
+    values = with_value("tasks.again", {"heads": {"present": HEADS["present"]}})
+    assert problems(values) == []  # as long as no system trains both
+    values["systems"]["small"]["tasks"].append("again")
+    assert "systems.small.tasks: the head 'present' is in two of its tasks" in refused(values)
+
+
+def with_rhythm(**target: Any) -> dict:
+    """A second target, multilabel, with its own system."""
+    values = with_value("tasks.rhythm", {"heads": {"rhythm": RHYTHM}})
+    values["systems"]["ecg"] = {**STUDY["systems"]["small"], "tasks": ["rhythm"], "inference": {}}
+    values["targets"]["rhythm"] = {**RHYTHM, "heads": ["rhythm"], "decisions": ["reference"], **target}
+    return values
+
+
+def test_a_multilabel_target() -> None:
+    study = Study.model_validate(with_rhythm())
+    assert list(study.targets_of(study.systems["ecg"])) == ["rhythm"]
+    assert list(study.targets_of(study.systems["small"])) == ["murmur"]
+    assert list(study.heads_of(study.systems["small"])) == ["present", "unknown"]
+    assert study.heads_of(study.systems["ecg"])["rhythm"].outputs == 3
+    assert study.stratify_labels() == ["murmur", "rhythm"]
+    assert "a multilabel target is decided by `reference`" in refused(with_rhythm(decisions=["cost"]))
+    words = "targets.rhythm.heads: the classes of head 'rhythm' are not the target's"
+    assert words in refused(with_rhythm(classes=["lbbb", "af", "pvc"]))
+    assert "targets.rhythm.heads: needs one multiclass head" in refused(with_rhythm(kind="multiclass"))
+    alone = with_rhythm()
+    del alone["targets"]["murmur"]
+    assert "fusion: needs a multiclass target" in refused(alone)
+
+
+def test_a_multiclass_head_serves_a_target_alone_and_has_no_positive() -> None:
+    head = {"label": "murmur", "kind": "multiclass", "classes": ["Present", "Unknown", "Absent"]}
+    values = with_value("tasks", {"all": {"heads": {"murmur": head}}})
+    values["targets"]["murmur"]["heads"] = ["murmur"]
+    values["systems"]["small"].update(tasks=["all"], inference={})
+    assert problems(values) == []
+    head["train_on"] = {"column": "heard", "positive": ["yes"]}
+    assert "train_on: needs `positive` for a binary head, and has none for others" in refused(values)
+    head["train_on"] = {"column": "heard"}
+    assert problems(values) == []
+    values["targets"]["murmur"]["classes"] = ["Absent", "Unknown", "Present"]
+    assert "the classes of head 'murmur' are not the target's" in refused(values)
+
+
+def test_stratification_is_by_all_targets_unless_said_otherwise() -> None:
+    assert Study.model_validate(STUDY).stratify_labels() == ["murmur"]
+    given = with_value("protocol.stratify", ["outcome"])
+    assert Study.model_validate(given).stratify_labels() == ["outcome"]
+
+
+# ---------------------------------------------------------------- settings
+
+
+@pytest.mark.parametrize(
+    ("given", "names"), [("a", ["a"]), ("a,b", ["a", "b"]), ("a,,b,", ["a", "b"]), (["a", "b"], ["a", "b"])]
+)
+def test_studies_of_the_command_line(given: Any, names: list[str]) -> None:
+    settings = config.Settings.model_validate({"studies": given})
+    assert settings.studies == names
+    assert (settings.root, settings.tracking.uri) == (None, "sqlite:///results/mlflow.db")
+
+
+@pytest.mark.parametrize("values", [{}, {"studies": ""}, {"studies": []}, {"studies": ","}, {"studies": 5}])
+def test_some_study_must_be_named(values: dict) -> None:
+    with pytest.raises(ValidationError, match="studies"):
+        config.Settings.model_validate(values)

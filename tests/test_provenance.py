@@ -1,0 +1,230 @@
+"""Import closures, digests and files that are whole or not there."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from auscult import provenance
+from auscult.provenance import LIBRARY, closure, code_digest, digest, module_files, write_json, write_text
+
+SCRIPTS = LIBRARY.parent / "scripts"
+MADE = {
+    "__init__.py": "",
+    "a.py": "import os\nimport auscult.deep.c\nfrom auscult import b\n",
+    "b.py": "def late():\n    from auscult.deep import d\n    return d\n",
+    "deep/__init__.py": "from auscult import base\n",
+    "deep/c.py": "from auscult.a import something  # a circle\n",
+    "deep/d.py": "from auscult.e import Thing\nimport numpy as np\n",
+    "e.py": "'''import auscult.unused'''\n# import auscult.unused\nTEXT = 'from auscult import unused'\n",
+    "base.py": "",
+    "unused.py": "import auscult.a\n",
+    "deep/unused.py": "",
+}
+
+
+def write_library(parent: Path) -> Path:
+    library = parent / "auscult"
+    for name, text in MADE.items():
+        (library / name).parent.mkdir(parents=True, exist_ok=True)
+        (library / name).write_text(text)
+    return library
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch) -> Path:
+    library = write_library(tmp_path)
+    monkeypatch.setattr(provenance, "LIBRARY", library)
+    return library
+
+
+def names(files: list[Path], library: Path) -> list[str]:
+    return [str(file.relative_to(library)) for file in files]
+
+
+# ---------------------------------------------------------------- closure
+
+
+def test_closure_finds_what_is_imported_wherever_and_nothing_else(library: Path) -> None:
+    found = names(closure([library / "a.py"]), library)
+    assert found == sorted(set(MADE) - {"unused.py", "deep/unused.py"})
+    assert names(closure([library / "deep" / "d.py"]), library) == ["__init__.py", "deep/d.py", "e.py"]
+    assert names(closure([library / "e.py"]), library) == ["e.py"]
+
+
+def test_closure_of_several_files_is_sorted_and_without_doubles(library: Path) -> None:
+    files = [library / "e.py", library / "deep" / "d.py", library / "e.py"]
+    assert closure(files) == closure(reversed(files)) == sorted(set(closure(files)))
+    assert closure([]) == []
+
+
+def test_closure_of_a_script_outside_the_library(library: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("import numpy\nfrom auscult.deep.d import Thing\n")
+    found = closure([script])
+    assert script in found
+    assert names([file for file in found if file != script], library) == [
+        "__init__.py",
+        "base.py",
+        "deep/__init__.py",
+        "deep/d.py",
+        "e.py",
+    ]
+
+
+def test_files_of_a_module(library: Path) -> None:
+    assert names(module_files("auscult.deep.c"), library) == ["__init__.py", "deep/__init__.py", "deep/c.py"]
+    assert names(module_files("auscult.deep"), library) == ["__init__.py", "deep/__init__.py"]
+    assert names(module_files("auscult"), library) == ["__init__.py"]
+    assert names(module_files("auscult.deep.nothing"), library) == ["__init__.py", "deep/__init__.py"]
+    assert module_files("numpy") == module_files("auscultation.a") == []
+
+
+@pytest.mark.parametrize("module", ["auscult.datasets.circor", "auscult.datasets.folder", "auscult.folds.protocols"])
+def test_closure_covers_what_python_loads(module: str) -> None:
+    """A fresh interpreter imports the module; every file of the library that it loaded is in the closure."""
+    code = (
+        f"import sys, {module}\n"
+        "print(*(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'auscult'), sep='\\n')"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(LIBRARY.parent)}
+    out = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    loaded = {Path(line) for line in out.stdout.splitlines()}
+    found = set(closure(module_files(module)))
+    assert loaded <= found
+    assert found - loaded == set() or module == "auscult.folds.protocols"
+
+
+def test_the_ingest_depends_on_no_later_stage() -> None:
+    found = {file.relative_to(LIBRARY).parts[0] for file in closure(module_files("auscult.datasets.circor"))}
+    assert found == {"__init__.py", "datasets", "provenance.py"}
+
+
+def test_plug_ins_are_not_in_a_closure_by_themselves() -> None:
+    found = set(closure([SCRIPTS / "ingest.py"]))
+    assert {LIBRARY / "datasets" / "base.py", LIBRARY / "datasets" / "audio.py", LIBRARY / "config.py"} <= found
+    assert not {LIBRARY / "datasets" / "circor.py", LIBRARY / "datasets" / "folder.py"} & found
+    assert not any("networks" in file.parts for file in found)
+
+
+def test_the_library_has_no_relative_imports() -> None:
+    """`closure` reads absolute ones only."""
+    relative = [file for file in LIBRARY.rglob("*.py") if "\nfrom ." in file.read_text(encoding="utf-8")]
+    assert relative == []
+
+
+# ---------------------------------------------------------------- digests
+
+
+def test_code_digest_is_of_content_and_names_not_of_order_or_time(library: Path) -> None:
+    files = sorted(library.rglob("*.py"))
+    before = code_digest(files)
+    assert code_digest(reversed(files)) == code_digest([*files, files[0]]) == code_digest(map(str, files)) == before
+    os.utime(library / "a.py", (1, 1))
+    assert code_digest(files) == before
+    assert code_digest(files[1:]) != before
+    (library / "a.py").write_text(MADE["a.py"] + "\n")
+    assert code_digest(files) != before
+    (library / "a.py").write_text(MADE["a.py"])
+    assert code_digest(files) == before
+
+
+def test_code_digest_sees_a_renamed_and_a_swapped_file(library: Path) -> None:
+    before = code_digest(library.rglob("*.py"))
+    (library / "e.py").rename(library / "f.py")
+    renamed = code_digest(library.rglob("*.py"))
+    (library / "f.py").write_text(MADE["b.py"])
+    (library / "b.py").write_text(MADE["e.py"])
+    assert len({before, renamed, code_digest(library.rglob("*.py"))}) == 3
+
+
+def test_code_digest_is_the_same_in_another_checkout(library: Path, tmp_path: Path, monkeypatch) -> None:
+    here = code_digest(library.rglob("*.py"))
+    other = write_library(tmp_path / "elsewhere" / "workflow")
+    monkeypatch.setattr(provenance, "LIBRARY", other)
+    assert code_digest(other.rglob("*.py")) == here
+
+
+def test_digest_depends_on_values_not_on_the_order_of_keys() -> None:
+    thing = {"a": [1, 2.5, None], "b": {"x": "ä", "y": True}}
+    same = {"b": {"y": True, "x": "ä"}, "a": (1, 2.5, None)}
+    assert digest(thing) == digest(same) == hashlib.sha256(json.dumps(thing, sort_keys=True).encode()).hexdigest()
+    others = [{"a": [2.5, 1, None]}, {"a": [1, 2.5]}, {"a": "1"}, {"a": 1}, {"a": 1.5}, {}, [], None, Path("a"), "b"]
+    assert len({digest(other) for other in others}) == len(others)
+    assert digest(Path("a/b")) == digest("a/b")
+
+
+def test_digest_does_not_depend_on_the_process() -> None:
+    code = "from auscult.provenance import digest; print(digest({'b': 1, 'a': ['x', {'d': 2, 'c': 3}]}))"
+    environment = {**os.environ, "PYTHONPATH": str(LIBRARY.parent), "PYTHONHASHSEED": "7"}
+    out = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == digest({"a": ["x", {"c": 3, "d": 2}], "b": 1})
+
+
+# ---------------------------------------------------------------- files, versions
+
+
+def test_files_are_written_whole_in_new_folders(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "deep" / "x.json"
+    write_json(path, {"b": 1, "a": Path("p"), "ä": [None]})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"a": "p", "b": 1, "ä": [None]}
+    first = path.read_bytes()
+    write_json(path, {"ä": [None], "a": "p", "b": 1})
+    assert path.read_bytes() == first
+    write_text(path, "ü\n")
+    assert path.read_bytes() == "ü\n".encode()
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("fails", ["write_text", "replace"])
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch, fails: str) -> None:
+    path = tmp_path / "x.txt"
+    write_text(path, "old")
+    whole = Path.write_text
+
+    def full(self: Path, *arguments, **options):
+        if fails == "write_text":
+            whole(self, "ha")  # half of it
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, fails, full)
+    with pytest.raises(OSError, match="No space left"):
+        write_text(path, "half of the new")
+    monkeypatch.undo()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_text_that_cannot_be_encoded_leaves_the_old_file(tmp_path: Path) -> None:
+    write_text(tmp_path / "x.txt", "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(tmp_path / "x.txt", "\ud800")
+    assert (tmp_path / "x.txt").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_environment_names_what_can_change_a_number() -> None:
+    versions = provenance.environment()
+    assert {"python", "platform", "auscult", *provenance.PACKAGES} == set(versions)
+    assert versions["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert all(versions.values())
+
+
+def test_the_commit_says_when_files_differ_from_it(library: Path, tmp_path: Path, monkeypatch) -> None:
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert provenance.commit() == "unknown"
+    who = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
+    for arguments in (["init", "-q"], ["add", "."], [*who, "commit", "-q", "-m", "one"]):
+        subprocess.run(["git", "-C", str(tmp_path), *arguments], check=True, capture_output=True)
+    head = provenance.commit()
+    assert len(head) == 12
+    (tmp_path / "note.txt").write_text("not tracked")
+    assert provenance.commit() == head
+    (library / "a.py").write_text("changed")
+    assert provenance.commit() == f"{head}+changes"

@@ -1,0 +1,314 @@
+"""Loading study files: the nearest known name for every misspelt one, defaults filled in, one word per problem."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from auscult import datasets, features, networks
+from auscult.config import Study
+from auscult.studies import ConfigError, load_settings, load_study
+
+STUDIES = Path(__file__).parents[1] / "config" / "studies"
+STUDY = yaml.safe_load((STUDIES / "demo.yaml").read_text(encoding="utf-8"))
+SMALL = "systems.small"
+OPTIONS = ("options", "settings")
+NAMED = ("targets", "tasks", "heads", "systems", "pool")
+
+
+@pytest.fixture
+def load(tmp_path: Path):
+    """`load(values, root)`: write values (or text, or bytes) to x.yaml and load it."""
+
+    def load(values: Any, root: str | None = None) -> Study:
+        text = yaml.safe_dump(values) if isinstance(values, dict) else values
+        (tmp_path / "x.yaml").write_bytes(text.encode() if isinstance(text, str) else text)
+        return load_study("x", tmp_path, root)
+
+    load.file = tmp_path / "x.yaml"
+    return load
+
+
+def refused(load, values: Any) -> str:
+    """The message, without the file that it must start every line with."""
+    with pytest.raises(ConfigError) as error:
+        load(values)
+    lines = str(error.value).splitlines()
+    assert lines[0].startswith(f"{load.file}: ")
+    return str(error.value).replace(f"{load.file}: ", "")
+
+
+def with_value(path: str, value: Any) -> dict:
+    values = copy.deepcopy(STUDY)
+    at = values
+    *parents, last = path.split(".")
+    for key in parents:
+        at = at.setdefault(key, {})
+    at[last] = value
+    return values
+
+
+def every_key(values: Any, path: tuple = ()) -> list[tuple]:
+    """Paths of all keys of a loaded study that are not names of the user's own."""
+    found = []
+    if isinstance(values, dict):
+        for key, value in values.items():
+            if path[-1:] not in [(name,) for name in NAMED]:
+                found.append((*path, key))
+            found += every_key(value, (*path, key))
+    return found
+
+
+# ---------------------------------------------------------------- studies that are there
+
+
+@pytest.mark.parametrize("file", sorted(STUDIES.glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_study_of_the_project_loads(file: Path) -> None:
+    study = load_study(file.stem, STUDIES)
+    assert Study.model_validate(study.model_dump()) == study
+    assert len(study.description) > 20
+
+
+def test_the_studies_that_the_documentation_names_are_there() -> None:
+    assert {"demo", "circor", "circor_cpu", "walker", "m2d3"} <= {file.stem for file in STUDIES.glob("*.yaml")}
+
+
+def test_defaults_of_plug_ins_are_filled_in(load) -> None:
+    values = copy.deepcopy(STUDY)
+    values["dataset"]["options"] = {"subjects": 5}
+    values["systems"]["small"]["network"] = {"name": "dbresnet"}
+    values["systems"]["small"]["front_end"] = {"name": "band1k", "settings": {"bands": 20}}
+    study = load(values)
+    options = datasets.adapter("simulate").Options
+    assert study.dataset.options == options(subjects=5).model_dump()
+    system = study.systems["small"]
+    module, preset = features.front_end("band1k")
+    assert system.front_end.settings == {**preset.model_dump(), "bands": 20}
+    assert set(system.front_end.settings) == set(module.Settings.model_fields)
+    assert system.network.options["stem_kernel"] == 7
+    assert len(system.network.options) > 5
+
+
+def test_a_default_that_is_written_out_changes_nothing(load) -> None:
+    plain = load(STUDY)
+    assert load(plain.model_dump(mode="json")) == plain
+
+
+def test_root_points_to_a_copy(load) -> None:
+    assert load(STUDY).dataset.root == STUDY["dataset"]["root"]
+    moved = load(STUDY, root="/a/copy")
+    assert moved.dataset.root == "/a/copy"
+    assert moved.model_copy(update={"dataset": None}) == load(STUDY).model_copy(update={"dataset": None})
+
+
+# ---------------------------------------------------------------- unknown names
+
+
+@pytest.mark.parametrize(("name", "nearest"), [("dem", "demo"), ("circor_gpu", "circor_cpu"), ("Walker", "walker")])
+def test_an_unknown_study(name: str, nearest: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_study(name, STUDIES)
+    assert str(error.value).startswith(
+        f"there is no study {name!r} (did you mean {nearest!r}?); studies in {STUDIES}: "
+    )
+    assert "circor, circor_cpu, demo" in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["", "zzz", "../studies/demo", "demo.yaml/"])
+def test_a_study_that_is_nothing_like_one(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"there is no study {name!r}"):
+        load_study(name, STUDIES)
+
+
+def full_study() -> dict:
+    return load_study("demo", STUDIES).model_dump(mode="json")
+
+
+@pytest.mark.parametrize("path", every_key(full_study()), ids=lambda path: ".".join(path))
+def test_a_misspelt_key_is_answered_with_the_right_one(load, path: tuple) -> None:
+    """Every key at every level, options of plug-ins too, gets an x at its end."""
+    values = full_study()
+    at = values
+    for key in path[:-1]:
+        at = at[key]
+    at[path[-1] + "x"] = at.pop(path[-1])
+    lines = refused(load, values).splitlines()
+    if path == ("protocol", "name"):  # which protocol, and so which keys, is not known then
+        assert lines == ["protocol: name: Field required"]
+        return
+    line = next(line for line in lines if "unknown key" in line)
+    where = ".".join(path) + "x"
+    for part in OPTIONS:
+        where = where.replace(f".{part}.", f".{part}: ")
+    assert line.startswith(
+        f"{where.replace('protocol.', 'protocol.group_cv.')}: unknown key (did you mean {path[-1]!r}?)"
+    )
+    assert path[-1] in line.split("; known here: ")[1].split(", ")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "wrong", "nearest"),
+    [
+        ({"name": "cv10"}, "stratify", "stratified"),
+        ({"name": "walker"}, "seed", "seeds"),
+        ({"name": "m2d3"}, "list", "lists"),
+        ({"name": "fixed", "file": "x.csv"}, "groups", "group"),
+        ({"name": "column", "column": "fold", "val": ["1"], "test": ["2"]}, "tests", "test"),
+    ],
+)
+def test_a_misspelt_key_of_every_protocol(load, protocol: dict, wrong: str, nearest: str) -> None:
+    message = refused(load, with_value("protocol", {**protocol, wrong: 1}))
+    assert f"protocol.{protocol['name']}.{wrong}: unknown key (did you mean {nearest!r}?); known here: " in message
+
+
+def test_a_key_unlike_any_is_answered_with_all(load) -> None:
+    message = refused(load, with_value("qqq", 1))
+    assert message.startswith("qqq: unknown key; known here: dataset, description, evaluation, fusion, leak, protocol,")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        (
+            "dataset.adapter",
+            "simulat",
+            "dataset.adapter: 'simulat' is not one of circor, folder, simulate (did you mean 's",
+        ),
+        ("dataset.adapter", "base", "dataset.adapter: 'base' is not one of"),
+        (
+            f"{SMALL}.front_end.name",
+            "band",
+            f"{SMALL}.front_end.name: 'band' is not one of band1k, reference, samples (did",
+        ),
+        (
+            f"{SMALL}.network.name",
+            "resnet",
+            f"{SMALL}.network.name: 'resnet' is not one of dbresnet (did you mean 'dbre",
+        ),
+        (
+            "protocol.name",
+            "groupcv",
+            "protocol: name: 'groupcv' is not one of group_cv, cv10, walker, m2d3, fixed, column (",
+        ),
+        ("fusion.systems", ["smal"], "fusion.systems: 'smal' is not one of ['small']"),
+        (f"{SMALL}.tasks", ["presnt"], f"{SMALL}.tasks: 'presnt' is not one of ['present', 'unknown']"),
+    ],
+)
+def test_a_name_that_stands_for_nothing(load, key: str, value: Any, words: str) -> None:
+    assert words in refused(load, with_value(key, value))
+
+
+def test_names_of_plug_ins_are_plain() -> None:
+    assert {"circor", "folder", "simulate"} <= set(datasets.names())
+    assert not {"base", "audio", "download", "__init__"} & set(datasets.names())
+    assert "dbresnet" in networks.names()
+    assert {"band1k", "reference"} <= set(features.names())
+    with pytest.raises(KeyError):
+        features.front_end("nothing")
+
+
+# ---------------------------------------------------------------- values
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        (
+            f"{SMALL}.training.epochs",
+            0,
+            f"{SMALL}.training.epochs: Input should be greater than or equal to 1 (it is 0)",
+        ),
+        (
+            "dataset.options.subjects",
+            0,
+            "dataset.options: subjects: Input should be greater than or equal to 1 (it is 0)",
+        ),
+        (f"{SMALL}.front_end.settings.bands", 0, f"{SMALL}.front_end.settings: bands: Input should be greater"),
+        (
+            f"{SMALL}.network.options.dropout",
+            1,
+            f"{SMALL}.network.options: dropout: Input should be less than 1 (it is 1)",
+        ),
+        ("targets.murmur.weights", [5, 3], "targets.murmur: weights: 2 weights for 3 classes"),
+        ("dataset.channels", "stereo", "dataset.channels: Input should be 'mean' or 'all' (it is 'stereo')"),
+        ("leak", {"allow": True}, "leak: because: say why the leak is allowed"),
+        ("protocol", "group_cv", "protocol: Input should be a valid dictionary"),
+        ("systems.Big One", STUDY["systems"]["small"], "systems.Big One.[key]: String should match pattern"),
+        ("systems.chosen", STUDY["systems"]["small"], "(whole file): systems: `chosen` is the name of a row"),
+    ],
+)
+def test_a_value_that_cannot_be(load, key: str, value: Any, words: str) -> None:
+    message = refused(load, with_value(key, value))
+    assert message.startswith(words)
+    assert "\n" not in message
+    assert len(message) < 200
+
+
+def test_all_problems_come_at_once_a_line_each(load) -> None:
+    values = with_value("dataset.shards", 0)
+    values["protocl"] = values.pop("protocol")
+    values["systems"]["small"]["training"]["epocs"] = 3
+    lines = refused(load, values).splitlines()
+    assert [line.split(": ")[0] for line in sorted(lines)] == [
+        "dataset.shards",
+        "protocl",
+        "protocol",
+        f"{SMALL}.training.epocs",
+    ]
+
+
+# ---------------------------------------------------------------- files
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "should hold keys and values, holds NoneType"),
+        ("- a\n- b\n", "should hold keys and values, holds list"),
+        ("just words", "should hold keys and values, holds str"),
+        ("a: [1, 2", "not readable as YAML: "),
+        ("a: 1\n\tb: 2\n", "not readable as YAML: "),
+        ("description: Zoë\n".encode("latin-1"), "not readable as YAML: 'utf-8' codec"),
+        ("!!python/object:os.system {}\n", "not readable as YAML: "),
+        ("protocol: {name: cv10}\nleak: {}\nprotocol: {name: m2d3}\n", "the key 'protocol' is given twice"),
+        ("systems:\n  a: {}\n  b: {}\n  a: {}\n", "the key 'a' is given twice\n  in "),
+        ("1: one\n", "1: Keys should be strings"),
+    ],
+)
+def test_a_file_that_is_no_study(load, content: str | bytes, words: str) -> None:
+    assert words in refused(load, content)
+
+
+def test_yaml_merges_still_work(load) -> None:
+    text = yaml.safe_dump(STUDY) + "\n"
+    values = yaml.safe_load(text)
+    training = values["systems"]["small"].pop("training")
+    values["systems"]["small"]["training"] = "HERE"
+    text = yaml.safe_dump(values).replace("training: HERE", "training: {<<: &base {epochs: 7, batch: 9}, epochs: 8}")
+    found = load(text).systems["small"].training
+    assert (found.epochs, found.batch) == (8, 9)
+    assert training["epochs"] != 8
+
+
+# ---------------------------------------------------------------- settings
+
+
+def test_settings() -> None:
+    settings = load_settings({"studies": "demo,circor", "root": "somewhere"})
+    assert (settings.studies, settings.root) == (["demo", "circor"], "somewhere")
+    where = "config/config.yaml or --config"
+    for values, words in (
+        (
+            {"studies": "demo", "rot": "x"},
+            f"{where}: rot: unknown key (did you mean 'root'?); known here: root, studies,",
+        ),
+        ({"studies": ["demo"], "tracking": {"url": "x"}}, f"{where}: tracking.url: unknown key (did you mean 'uri'?)"),
+        ({"study": "demo"}, f"{where}: study: unknown key (did you mean 'studies'?)"),
+        ({"studies": ""}, f"{where}: studies: List should have at least 1 item"),
+        ({"studies": 5}, f"{where}: studies: Input should be a valid list (it is 5)"),
+    ):
+        with pytest.raises(ConfigError) as error:
+            load_settings(values)
+        assert words in str(error.value)

@@ -1,0 +1,134 @@
+"""Augmentation: masks, gain, noise and mixup do what they say and nothing to their input."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from auscult.config import Augment
+from auscult.training.augment import augment, mixup
+
+OFF = Augment()
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def batch(size: int = 64) -> torch.Tensor:
+    return torch.randn(size, 2, 30, 12, generator=generator(1))
+
+
+def runs(row: np.ndarray) -> list[int]:
+    """Lengths of the runs of true values."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], row.astype(int), [0]])))
+    return (edges[1::2] - edges[::2]).tolist()
+
+
+def hidden(x: torch.Tensor, out: torch.Tensor) -> np.ndarray:
+    """(batch, frames, bands): where a window was masked; every channel must be."""
+    changed = out != x
+    assert (changed == changed[:, :1]).all()
+    return changed[:, 0].numpy()
+
+
+def test_nothing_is_changed_when_all_is_off():
+    x = batch()
+    assert torch.equal(augment(x, OFF, 10.0, generator()), x)
+
+
+def test_time_masks():
+    x = batch(300)
+    out = augment(x, OFF.model_copy(update={"time_masks": 1, "time_mask_s": 0.8}), 10.0, generator())
+    mask = hidden(x, out)
+    assert (mask == mask[:, :, :1]).all()  # whole frames
+    widths = [runs(row)[0] if row.any() else 0 for row in mask[:, :, 0]]
+    assert all(len(runs(row)) <= 1 for row in mask[:, :, 0])
+    assert sorted(set(widths)) == list(range(9))  # 0 … 0.8 s × 10 frames per second, all of them
+    assert mask[:, 0, 0].any() and mask[:, -1, 0].any()  # both ends can be reached
+
+
+def test_band_masks():
+    x = batch(300)
+    mask = hidden(x, augment(x, OFF.model_copy(update={"band_masks": 1, "band_mask": 4}), 10.0, generator()))
+    assert (mask == mask[:, :1]).all()
+    assert sorted({int(row.sum()) for row in mask[:, 0]}) == list(range(5))
+    assert mask[:, 0, 0].any() and mask[:, 0, -1].any()
+
+
+def test_masks_hold_the_mean_of_their_window():
+    x = batch() + 3
+    out = augment(x, OFF.model_copy(update={"time_masks": 2, "band_masks": 1}), 10.0, generator())
+    for before, after in zip(x, out, strict=True):
+        filled = after[after != before]
+        assert (filled - before.mean()).abs().max() < 1e-5 if len(filled) else True
+
+
+def test_a_mask_longer_than_the_window():
+    x = batch(200)
+    mask = hidden(x, augment(x, OFF.model_copy(update={"time_masks": 1, "time_mask_s": 99.0}), 10.0, generator()))
+    assert max(row.sum() for row in mask[:, :, 0]) == 30
+
+
+def test_gain_shifts_whole_windows():
+    x = batch(500)
+    shift = augment(x, OFF.model_copy(update={"gain": 0.5}), 10.0, generator()) - x
+    assert shift.flatten(1).std(dim=1).max() < 1e-5
+    assert shift[:, 0, 0, 0].std() == pytest.approx(0.5, rel=0.1)
+
+
+def test_noise_is_white():
+    x = batch()
+    noise = augment(x, OFF.model_copy(update={"noise": 0.5}), 10.0, generator()) - x
+    assert noise.std() == pytest.approx(0.5, rel=0.03)
+    assert torch.corrcoef(noise.flatten(1)).fill_diagonal_(0).abs().max() < 0.2
+
+
+def test_the_input_is_kept_and_the_seed_decides():
+    everything = Augment(time_masks=1, band_masks=1, gain=1.0, noise=1.0)
+    x = batch()
+    kept = x.clone()
+    first, again, other = (augment(x, everything, 10.0, generator(seed)) for seed in (0, 0, 1))
+    assert torch.equal(x, kept)
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 10_000), st.sampled_from([0.01, 0.2, 0.4, 1.0, 8.0]), st.integers(1, 9))
+def test_mixup_mixes_rows_with_one_share(seed, alpha, size):
+    x, y = torch.eye(size)[:, None, :, None], torch.eye(size)
+    mixed, targets = mixup(x, y, alpha, generator(seed))
+    torch.testing.assert_close(mixed[:, 0, :, 0], targets)  # the same rows and share on both sides
+    torch.testing.assert_close(targets.sum(dim=0), torch.ones(size))  # a permutation
+    torch.testing.assert_close(targets.sum(dim=1), torch.ones(size))
+    own = targets.diagonal()
+    moved = own < 1 - 1e-6
+    assert (own >= 0.5 - 1e-6).all()
+    assert not moved.any() or own[moved].max() - own[moved].min() < 1e-6  # one share for the batch
+
+
+@pytest.mark.parametrize("alpha", [0.2, 1.0])
+def test_mixup_draws_its_share_from_the_beta_distribution(alpha):
+    x = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1)
+    shares = []
+    for seed in range(1500):
+        mixed, _ = mixup(x, torch.zeros(2, 1), alpha, generator(seed))
+        shares += [float(mixed[1])] if float(mixed[1]) != 1 else []
+    drawn = np.random.default_rng(0).beta(alpha, alpha, 4000)
+    expected = np.maximum(drawn, 1 - drawn)
+    # a share of exactly 1 cannot be told from a row mixed with itself, so compare below it
+    shares, expected = np.minimum(shares, 0.999), expected[expected < 0.999]
+    shares = shares[shares < 0.999]
+    assert shares.mean() == pytest.approx(expected.mean(), abs=0.02)
+
+
+def test_mixup_keeps_a_missing_target_missing_on_both_sides():
+    y = torch.tensor([[np.nan, 0.0], [1.0, 1.0], [0.0, np.nan]])
+    lost = set()
+    for seed in range(20):
+        _, mixed = mixup(torch.zeros(3, 1, 1, 1), y, 0.4, generator(seed))
+        assert mixed[0, 0].isnan() and mixed[2, 1].isnan()
+        assert mixed.isnan().sum() <= 4
+        lost.add(int(mixed.isnan().sum()))
+    assert max(lost) > 2  # partners lose theirs too

@@ -1,0 +1,67 @@
+"""Targets: labels to columns of numbers, by id, with NaN where there is no label."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from auscult.config import Head
+from auscult.training.targets import case_targets, columns, encode, output_names, recording_targets
+
+NAN = [np.nan]
+HEADS = {
+    "present": Head(label="murmur", positive=["Present"], train_on={"column": "audible", "positive": ["yes"]}),
+    "grade": Head(label="grade", kind="multiclass", classes=["I", "II", "III"]),
+    "rhythm": Head(label="rhythm", kind="multilabel", classes=["af", "pvc"]),
+}
+CASES = pd.DataFrame(
+    {
+        "case": ["1", "2", "3"],
+        "murmur": ["Present", "Absent", ""],
+        "grade": ["II", "", "I"],
+        "rhythm": ["pvc|af", "none", ""],
+    }
+)
+
+
+def test_columns_follow_the_order_of_the_heads():
+    assert columns(HEADS) == {"present": slice(0, 1), "grade": slice(1, 4), "rhythm": slice(4, 6)}
+    assert output_names(HEADS) == ["present", "grade_I", "grade_II", "grade_III", "rhythm_af", "rhythm_pvc"]
+
+
+def test_case_targets():
+    found = case_targets(HEADS, CASES)
+    assert found.dtype == np.float32
+    nan = np.nan
+    expected = [[1, 0, 1, 0, 1, 1], [0, nan, nan, nan, 0, 0], [nan, 1, 0, 0, nan, nan]]
+    np.testing.assert_array_equal(found, np.array(expected, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels", "expected"),
+    [
+        ("binary", ["b", "a", "c", ""], [[1], [0], [1], NAN]),
+        ("multiclass", ["b", "", "a"], [[0, 1], NAN * 2, [1, 0]]),
+        ("multilabel", ["b|a", "other", "", "b"], [[1, 1], [0, 0], NAN * 2, [0, 1]]),
+        ("multilabel", [], np.zeros((0, 2))),
+    ],
+)
+def test_encode(kind, labels, expected):
+    found = encode(pd.Series(labels, dtype=str), kind, ["b", "c"], ["a", "b"])
+    np.testing.assert_array_equal(found, np.array(expected, np.float32))
+
+
+def test_a_class_name_inside_another_is_not_mistaken():
+    assert encode(pd.Series(["ab"]), "multilabel", [], ["a", "ab"]).tolist() == [[0, 1]]
+
+
+def test_recordings_have_their_own_label_or_their_cases():
+    recordings = pd.DataFrame({"case": ["3", "1", "2", "1"], "audible": ["yes", "no", "", "yes"]})
+    found = recording_targets(HEADS, CASES, recordings)
+    np.testing.assert_array_equal(found[:, 0], np.float32([1, 0, np.nan, 1]))
+    np.testing.assert_array_equal(found[:, 1:], case_targets(HEADS, CASES)[[2, 0, 1, 0], 1:])
+
+
+def test_recordings_find_their_case_by_id():
+    recordings = pd.DataFrame({"case": ["1", "2", "3"], "audible": ["yes", "no", ""]})
+    found = recording_targets(HEADS, CASES.iloc[::-1], recordings)
+    np.testing.assert_array_equal(found, recording_targets(HEADS, CASES, recordings))

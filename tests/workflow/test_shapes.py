@@ -1,0 +1,143 @@
+"""Other kinds of data run through the whole workflow: nothing assumes murmurs, two tasks, one channel or 4 kHz."""
+
+import h5py
+import pandas as pd
+import pytest
+
+from tests.workflow import shapes
+from tests.workflow.harness import copy_workflow
+
+CLASSES = ("normal", "crackle", "wheeze", "both")
+SMALL = {"name": "dbresnet", "options": {"block": "basic", "depths": [1], "widths": [8], "stem_pool": False}}
+
+
+def test_twelve_channels_with_several_labels(tmp_path):
+    project = copy_workflow(tmp_path)
+    shapes.leads(project.path("resources/leads"))
+    findings = ["fast", "noisy", "flat"]
+    project.study(
+        "leads",
+        description="12 channels at 100 Hz, several labels a case",
+        dataset={
+            "name": "leads",
+            "adapter": "folder",
+            "root": "resources/leads",
+            "rate_hz": 100,
+            "channels": "all",
+            "shards": 2,
+            "options": {"labels": {"findings": [*findings, "none"]}, "covariates": ["age"]},
+        },
+        targets={
+            "findings": {
+                "label": "findings",
+                "kind": "multilabel",
+                "classes": findings,
+                "heads": ["findings"],
+                "decisions": ["reference"],
+            }
+        },
+        protocol={"name": "group_cv", "folds": 2, "val": 0.3},
+        tasks={"findings": {"heads": {"findings": {"label": "findings", "kind": "multilabel", "classes": findings}}}},
+        systems={
+            "resnet": {
+                "tasks": ["findings"],
+                "front_end": {"name": "samples"},
+                "segment": {"seconds": 5.0, "hop_s": 1.0},
+                "network": SMALL,
+                "training": {"epochs": 2},
+                "inference": {"passes": 3},
+            }
+        },
+        evaluation={"draws": 100},
+    )
+    project.run(studies="leads")
+    board = pd.read_csv(project.path("results/leads/tables/leaderboard.csv"))
+    assert set(board["system"]) == {"resnet", "chosen"} and (board["n"] == 40).all() and "w_acc" not in board
+    predictions = pd.read_csv(project.path("results/leads/predictions.csv"))
+    assert {"p_fast", "p_noisy", "p_flat"} <= set(predictions)
+    with h5py.File(next(project.path("results/cache/leads/samples-").parent.glob("samples*/shard-000.h5"))) as file:
+        assert file["values"].shape[1:] == (12, 1)
+    assert project.path("results/leads/report.html").stat().st_size > 10_000
+
+
+def test_labelled_intervals_at_mixed_rates(tmp_path):
+    project = copy_workflow(tmp_path)
+    shapes.cycles(project.path("resources/cycles"))
+    classes = list(CLASSES)
+    project.study(
+        "cycles",
+        description="labelled intervals of recordings at mixed rates, four classes",
+        dataset={
+            "name": "cycles",
+            "adapter": "folder",
+            "root": "resources/cycles",
+            "short_s": 1.0,
+            "shards": 2,
+            "options": {"labels": {"sound": classes}},
+        },
+        targets={
+            "sound": {
+                "label": "sound",
+                "classes": classes,
+                "heads": ["sound"],
+                "decisions": ["reference", "any_recording", "cost"],
+            }
+        },
+        protocol={"name": "group_cv", "folds": 2, "val": 0.3},
+        tasks={"sound": {"heads": {"sound": {"label": "sound", "kind": "multiclass", "classes": classes}}}},
+        systems={
+            "resnet": {
+                "tasks": ["sound"],
+                "front_end": {"name": "band1k"},
+                "segment": {"seconds": 1.5, "hop_s": 1.0},
+                "network": SMALL,
+                "training": {"epochs": 2, "seeds": 2},
+                "inference": {"passes": 3},
+            }
+        },
+        fusion={"systems": ["resnet"], "fit_on": ["validation", "train"], "booster": {"rounds": 5}},
+        evaluation={"draws": 100},
+    )
+    ran = project.run(studies="cycles")
+    assert ran.jobs["train"] == 4
+    board = pd.read_csv(project.path("results/cycles/tables/leaderboard.csv"), dtype={"leak": str})
+    assert (board["n"] == 48).all()
+    leaky = board[board["fit_on"] == "train"]
+    assert len(leaky) and leaky["leak"].str.contains("training cases").all()
+    recordings = pd.read_csv(project.path("results/datasets/cycles/recordings.csv"))
+    assert set(recordings["rate_hz"]) == {4000, 8000, 44100}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"protocol.folds": 40}, "protocol.folds"),
+        ({"systems.resnet.trainig": {}}, "did you mean 'training'"),
+        ({"dataset.root": "resources/nowhere"}, "no recordings below resources/nowhere"),
+    ],
+)
+def test_what_cannot_run_stops_with_a_clear_word(tmp_path, change, words):
+    project = copy_workflow(tmp_path)
+    shapes.cycles(project.path("resources/cycles"), files=6)
+    project.study(
+        "tiny",
+        description="",
+        dataset={
+            "name": "cycles",
+            "adapter": "folder",
+            "root": "resources/cycles",
+            "options": {"labels": {"sound": []}},
+        },
+        targets={"sound": {"label": "sound", "classes": list(CLASSES), "heads": ["sound"]}},
+        protocol={"name": "group_cv", "folds": 2},
+        tasks={"sound": {"heads": {"sound": {"label": "sound", "kind": "multiclass", "classes": list(CLASSES)}}}},
+        systems={"resnet": {"tasks": ["sound"], "front_end": {"name": "band1k"}, "network": SMALL}},
+    )
+    for key, value in change.items():
+        project.change("tiny", key, value)
+    assert words in project.run("results/tiny/folds.csv", fails=True).words
+
+
+def test_an_unknown_study_names_the_nearest(tmp_path):
+    ran = copy_workflow(tmp_path).run("-n", studies="dmeo", fails=True)
+    assert "there is no study 'dmeo' (did you mean 'demo'?)" in ran.words
