@@ -41,7 +41,9 @@ def numbered(row: Any) -> np.ndarray:
     return np.random.default_rng(seed).integers(-9, 9, (5 + seed % 7, 2)).astype(np.int16)
 
 
-def write(folder: Path, table: pd.DataFrame, make: Callable = numbered, code: str = "1", shards: int = SHARDS, **config):
+def write(
+    folder: Path, table: pd.DataFrame, make: Callable = numbered, code: str = "1", shards: int = SHARDS, **config
+):
     return write_cache(folder, table, make, CONFIG | config, code, shards)
 
 

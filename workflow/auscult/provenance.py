@@ -42,7 +42,10 @@ def _imports(file: Path) -> tuple[Path, ...]:
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found += [node.module] + [f"{node.module}.{alias.name}" for alias in node.names]
-    return tuple(path for name in found for path in module_files(name))
+    library = [path for name in found for path in module_files(name)]
+    # a script may import a sibling, which stands beside it on the path
+    beside = [file.with_name(f"{name}.py") for name in found if file.parent.name == "scripts" and "." not in name]
+    return tuple(library + [path for path in beside if path.is_file()])
 
 
 def module_files(name: str) -> list[Path]:

@@ -21,10 +21,11 @@ def segments(recordings: list[str], lengths: np.ndarray, window: int, hop: int) 
 
     A recording shorter than one window has one, `padded` at its end; `length` is then the recording's own.
     """
-    counts = 1 + np.maximum(0, (np.asarray(lengths) - window) // hop)
+    lengths = np.asarray(lengths, dtype=np.int64)
+    counts = 1 + np.maximum(0, (lengths - window) // hop)
     which = np.repeat(np.arange(len(recordings)), counts)
     first = np.cumsum(counts) - counts
     start = (np.arange(len(which)) - first[which]) * hop
-    length = np.minimum(window, np.asarray(lengths)[which])
+    length = np.minimum(window, lengths[which])
     names = np.asarray(recordings, dtype=object)[which]
     return pd.DataFrame({"recording": names, "start": start, "length": length, "padded": length < window})

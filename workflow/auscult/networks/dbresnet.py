@@ -7,7 +7,7 @@ output, and 49 places of dropout. Narrower widths, fewer blocks and `block: basi
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 from torch import nn
 
 from auscult.networks.layers.dropout import StochasticDropout
@@ -18,8 +18,8 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     block: Literal["bottleneck", "basic"] = "bottleneck"
-    depths: list[int] = Field(default=[3, 4, 6, 3], min_length=1, description="Blocks per stage.")
-    widths: list[int] = Field(default=[64, 128, 256, 512], min_length=1, description="Channels per stage.")
+    depths: list[PositiveInt] = Field(default=[3, 4, 6, 3], min_length=1, description="Blocks per stage.")
+    widths: list[PositiveInt] = Field(default=[64, 128, 256, 512], min_length=1, description="Channels per stage.")
     stem_kernel: int = Field(default=7, ge=1)
     stem_stride: int = Field(default=2, ge=1)
     stem_pool: bool = Field(default=True, description="Max-pool 3x3, stride 2, after the stem.")
@@ -27,6 +27,12 @@ class Options(BaseModel):
     drop: Literal["elements", "channels"] = Field(
         default="elements", description="What dropout drops; whole channels are much cheaper on a CPU."
     )
+
+    @model_validator(mode="after")
+    def _one_width_per_stage(self) -> "Options":
+        if len(self.depths) != len(self.widths):
+            raise ValueError(f"{len(self.depths)} depths for {len(self.widths)} widths")
+        return self
 
 
 class Block(nn.Module):
@@ -99,6 +105,4 @@ class DBResNet(nn.Module):
 
 def build(options: Options, inputs: tuple[int, int, int], outputs: int) -> DBResNet:
     """The network for inputs (channels, frames, bands); any number of frames and bands will do."""
-    if len(options.depths) != len(options.widths):
-        raise ValueError(f"options: {len(options.depths)} depths for {len(options.widths)} widths")
     return DBResNet(options, inputs[0], outputs)

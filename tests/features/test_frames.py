@@ -1,0 +1,130 @@
+"""The caches of front ends and of statistics: computed from the cached audio, for any number of channels."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from auscult import features
+from auscult.cache.audio import audio_config, cache_audio, read_audio
+from auscult.cache.store import CacheError, open_cache, shard_of
+from auscult.config import Dataset, FrontEnd
+from auscult.features.frames import extract, folder_name, frames_config
+from auscult.features.statistics import NAMES, statistics
+from auscult.features.tables import describe, read_statistics
+
+SHARDS = 3
+
+
+def filled(name: str, **changes) -> FrontEnd:
+    """A front end with all its settings, as a loaded study has them."""
+    _, preset = features.front_end(name)
+    return FrontEnd(name=name, settings=preset.model_dump() | changes)
+
+
+class Release:
+    """A few recordings as files and as cached audio."""
+
+    def __init__(self, root: Path, rate: int, channels: int, count: int = 5) -> None:
+        self.root = root
+        self.data = Dataset(name="any", adapter="folder", root=str(root), rate_hz=rate, channels="all", shards=SHARDS)
+        self.recordings = pd.DataFrame(
+            {"recording": f"r{i}", "path": f"r{i}.wav", "sha256": "", "rate_hz": rate, "channels": channels}
+            for i in range(count)
+        ).assign(onset_s=None, offset_s=None)
+        for i in range(count):
+            self.change(i, i)
+        self.cache()
+
+    def change(self, number: int, seed: int) -> None:
+        samples = np.random.default_rng(seed).normal(0, 0.2, (2 * self.data.rate_hz + 37 * number, 1))
+        channels = int(self.recordings["channels"].iloc[0])
+        samples = samples * np.linspace(0.5, 1.0, channels) + np.roll(samples, 3)
+        soundfile.write(self.root / f"r{number}.wav", samples.clip(-1, 0.99), self.data.rate_hz)
+        self.recordings.loc[number, "sha256"] = f"{number}-{seed}"
+
+    def cache(self) -> None:
+        cache_audio(self.root / "audio", self.recordings, self.data, "1", 1)
+
+    def samples(self, name: str) -> np.ndarray:
+        return read_audio(open_cache(self.root / "audio", audio_config(self.data)), name)
+
+    def extract(self, front_end: FrontEnd, code: str = "1") -> dict[str, int]:
+        audio = self.root / "audio"
+        return extract(self.root / "frames", audio, self.recordings, self.data, front_end, code, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "channels"),
+    [("band1k", 4000, 1), ("reference", 4000, 1), ("samples", 100, 12), ("samples", 100, 1)],
+)
+def test_frames_are_the_front_end_of_the_cached_audio(tmp_path: Path, name: str, rate: int, channels: int) -> None:
+    release, front_end = Release(tmp_path, rate, channels), filled(name)
+    assert release.extract(front_end) == {"written": SHARDS, "reused": 0}
+    cache = open_cache(tmp_path / "frames", frames_config(release.data, front_end))
+    module, settings = features.front_end(name)
+    for recording in release.recordings["recording"]:
+        expected = module.compute(release.samples(recording), rate, settings)
+        assert expected.shape[1] == channels
+        found = cache.read(recording)
+        assert found.dtype == np.float16
+        np.testing.assert_array_equal(found, expected.astype(np.float16))
+    assert cache.shape == expected.shape[1:]
+    assert release.extract(front_end) == {"written": 0, "reused": SHARDS}
+
+
+def test_changed_audio_changes_only_its_frames(tmp_path: Path) -> None:
+    release, front_end = Release(tmp_path, 100, 1), filled("samples")
+    release.extract(front_end)
+    cache = open_cache(tmp_path / "frames", frames_config(release.data, front_end))
+    before = {name: cache.read(name).copy() for name in release.recordings["recording"]}
+    release.change(2, 99)
+    release.cache()
+    assert release.extract(front_end) == {"written": 1, "reused": SHARDS - 1}
+    cache = open_cache(tmp_path / "frames", frames_config(release.data, front_end))
+    changed = [name for name, frames in before.items() if not np.array_equal(cache.read(name), frames)]
+    assert changed == ["r2"]
+
+
+def test_frames_of_other_settings_or_audio_are_refused(tmp_path: Path) -> None:
+    release = Release(tmp_path, 4000, 1, count=1)
+    release.extract(filled("band1k"))
+    for data, front_end in (
+        (release.data, filled("band1k", bands=20)),
+        (release.data, filled("reference")),
+        (release.data.model_copy(update={"channels": "mean"}), filled("band1k")),
+    ):
+        with pytest.raises(CacheError, match="delete it and run snakemake"):
+            open_cache(tmp_path / "frames", frames_config(data, front_end))
+
+
+def test_the_front_end_needs_the_audio_of_its_data_set(tmp_path: Path) -> None:
+    release = Release(tmp_path, 4000, 1, count=1)
+    release.data = release.data.model_copy(update={"rate_hz": 100})
+    with pytest.raises(CacheError, match="asked for"):
+        release.extract(filled("samples"))
+    assert not list((tmp_path / "frames").glob(f"shard-{shard_of('r0', SHARDS):03d}.h5"))
+
+
+def test_folders_tell_settings_apart() -> None:
+    assert folder_name(filled("band1k")) == folder_name(FrontEnd(name="band1k")) == "band1k"
+    changed = folder_name(filled("band1k", bands=20))
+    assert changed.startswith("band1k-")
+    assert changed == folder_name(FrontEnd(name="band1k", settings={"bands": 20}))
+    others = [filled("band1k", bands=21), filled("band1k", hop_s=0.01), filled("reference", bands=20)]
+    assert len({changed, *map(folder_name, others)}) == 4
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(4000, 1), (100, 12)])
+def test_statistics_of_every_recording(tmp_path: Path, rate: int, channels: int) -> None:
+    release = Release(tmp_path, rate, channels)
+    describe(tmp_path / "statistics", tmp_path / "audio", release.recordings, release.data, "1", 1)
+    table = read_statistics(tmp_path / "statistics", release.data)
+    assert list(table.columns) == list(NAMES)
+    assert sorted(table.index) == release.recordings["recording"].tolist()
+    for recording, found in table.iterrows():
+        each = [statistics(channel, rate) for channel in release.samples(recording)]
+        np.testing.assert_allclose(found, np.mean(each, axis=0), rtol=1e-12)
+    assert table["mean"].is_unique

@@ -1,0 +1,64 @@
+"""The front end `samples`: standardised per recording and channel, one frame per sample."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from auscult import features
+from auscult.features.samples import PRESETS, Settings, compute, frames_per_second, pad_value
+
+
+@given(st.integers(1, 12), st.integers(2, 300), st.floats(1e-3, 1e3), st.floats(-100, 100))
+def test_every_channel_is_standardised_by_itself(channels: int, n: int, scale: float, shift: float) -> None:
+    raw = np.random.default_rng(n).normal(size=(channels, n))
+    samples = raw * scale * np.arange(1, channels + 1)[:, None] + shift
+    frames = compute(samples, 100, Settings())
+    assert frames.shape == (n, channels, 1)
+    assert frames.dtype == np.float32
+    np.testing.assert_allclose(frames.mean(axis=0), 0, atol=1e-4)
+    np.testing.assert_allclose(frames.std(axis=0), 1, rtol=1e-4)
+    expected = (raw - raw.mean(axis=1, keepdims=True)) / raw.std(axis=1, keepdims=True)
+    np.testing.assert_allclose(frames[:, :, 0].T, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -3.0, 1e6])
+def test_a_constant_channel_becomes_zeros_and_leaves_the_others(value: float) -> None:
+    wave = np.sin(np.arange(50.0))
+    frames = compute(np.stack([wave, np.full(50, value), 2 * wave]), 100, Settings())
+    assert (frames[:, 1] == 0).all()
+    np.testing.assert_allclose(frames[:, 0], frames[:, 2], rtol=1e-6)
+    assert frames[:, 0].std() == pytest.approx(1)
+
+
+def test_one_sample_is_a_constant() -> None:
+    assert compute(np.array([[3.0], [0.0]]), 100, Settings()).tolist() == [[[0.0], [0.0]]]
+
+
+def test_the_samples_are_left_as_they_are() -> None:
+    samples = np.arange(6, dtype=np.int16).reshape(2, 3)
+    compute(samples, 100, Settings())
+    assert samples.tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_another_rate_is_refused() -> None:
+    with pytest.raises(ValueError, match="the audio has 500 Hz, settings.rate_hz says 100"):
+        compute(np.zeros((1, 10)), 500, Settings())
+    assert compute(np.zeros((1, 10)), 500, Settings(rate_hz=500)).shape == (10, 1, 1)
+
+
+@pytest.mark.parametrize("settings", [{"rate_hz": 0}, {"rate": 100}])
+def test_settings_are_checked(settings: dict) -> None:
+    with pytest.raises(ValidationError):
+        Settings(**settings)
+
+
+def test_it_is_a_front_end_like_the_others() -> None:
+    module, preset = features.front_end("samples")
+    assert (module.compute, preset) == (compute, PRESETS["samples"])
+    assert frames_per_second(Settings(rate_hz=250)) == 250.0
+    assert pad_value(Settings()) == 0.0
+    assert features.names() == ["band1k", "reference", "samples"]
+    with pytest.raises(KeyError, match="cepstrum"):
+        features.front_end("cepstrum")
