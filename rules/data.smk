@@ -6,6 +6,7 @@ def download_params(wildcards):
 
 
 rule download:
+    """Fetch the raw releases of the chosen studies into resources/ (resumable, checked)."""
     log:
         f"{P.log}/download.log",
     conda:
@@ -13,7 +14,6 @@ rule download:
     resources:
         mem_mb=1000,
         runtime=1440,
-    """Fetch the raw releases of the chosen studies into resources/ (resumable, checked)."""
     params:
         datasets=download_params,
     script:
@@ -21,9 +21,9 @@ rule download:
 
 
 rule generate:
+    """Make the raw files of a simulated data set."""
     input:
         code=lambda wildcards: code("generate", f"auscult.datasets.{DATASETS[wildcards.dataset].adapter}"),
-    """Make the raw files of a simulated data set."""
     output:
         P.generated,
     log:

@@ -19,22 +19,22 @@ def each(pattern, pairs):
     ]
 
 
-def study_slice(*without):
-    """A study without the parts that a job does not read."""
+def study_slice(wildcards):
+    """A study without what the networks were made of: what is read from their outputs on."""
+    study = whole_study(wildcards)
+    for system in study["systems"].values():
+        for key in ("front_end", "network"):
+            system[key] = {"name": system[key]["name"]}
+        for key in ("training", "inference", "segment"):
+            del system[key]
+    return study
 
-    def part(wildcards):
-        study = STUDIES[wildcards.study].model_dump(exclude={"dataset": {"root"}})
-        for system in study["systems"].values():
-            for key in ("front_end", "network"):
-                system[key] = {"name": system[key]["name"]}
-            for key in ("training", "inference", "segment"):
-                del system[key]
-        for key in without:
-            study.pop(key)
-        study["dataset"]["root"] = ""
-        return study
 
-    return part
+def whole_study(wildcards):
+    """Everything that a study says but where its data lie."""
+    study = STUDIES[wildcards.study].model_dump()
+    study["dataset"]["root"] = ""
+    return study
 
 
 rule evaluate:
@@ -60,7 +60,7 @@ rule evaluate:
         mem_mb=2000,
         runtime=30,
     params:
-        study=study_slice(),
+        study=study_slice,
         pairs=evaluated,
     script:
         "../workflow/scripts/evaluate.py"
@@ -92,7 +92,7 @@ rule compare:
         mem_mb=4000,
         runtime=30,
     params:
-        study=study_slice(),
+        study=study_slice,
         folder=P.tables,
     script:
         "../workflow/scripts/compare.py"
@@ -128,7 +128,7 @@ rule plot:
         mem_mb=2000,
         runtime=30,
     params:
-        study=study_slice(),
+        study=study_slice,
     script:
         "../workflow/scripts/plot.py"
 
@@ -145,7 +145,7 @@ rule report:
         manifest=manifest,
         quality=of_dataset(P.quality),
         code=code("report"),
-        template="workflow/auscult/report/templates/report.html.j2",
+        template=os.path.relpath(WORKFLOW / "auscult" / "report" / "templates" / "report.html.j2"),
     output:
         report=report(P.page, category="report", labels={"study": "{study}"}),
     log:
@@ -159,6 +159,6 @@ rule report:
         mem_mb=2000,
         runtime=30,
     params:
-        study=study_slice(),
+        study=whole_study,
     script:
         "../workflow/scripts/report.py"

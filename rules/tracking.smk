@@ -9,6 +9,8 @@ rule init_tracking:
         tracking=P.tracking,
     log:
         f"{P.log}/{{study}}/init_tracking.log",
+    benchmark:
+        f"{P.benchmark}/{{study}}/init_tracking.tsv"
     conda:
         "../envs/auscult.yaml"
     threads: 1
@@ -46,6 +48,8 @@ rule track:
         tracked=P.tracked,
     log:
         f"{P.log}/{{study}}/track.log",
+    benchmark:
+        f"{P.benchmark}/{{study}}/track.tsv"
     conda:
         "../envs/auscult.yaml"
     threads: 1

@@ -32,10 +32,8 @@ def test_segments_are_all_whole_windows(lengths: list[int], window: int, hop: in
 def test_short_recordings_are_padded_not_lost() -> None:
     table = segments(["a", "b", "c", "d"], np.array([399, 400, 499, 500]), 400, 100)
     rows = [tuple(row) for row in table.itertuples(index=False)]
-    assert rows == [("a", 0, 399, True), ("b", 0, 400, False), ("c", 0, 400, False)] + [
-        ("d", 0, 400, False),
-        ("d", 100, 400, False),
-    ]
+    whole = [("b", 0), ("c", 0), ("d", 0), ("d", 100)]
+    assert rows == [("a", 0, 399, True), *((name, start, 400, False) for name, start in whole)]
 
 
 def test_no_recordings() -> None:

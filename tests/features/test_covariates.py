@@ -94,7 +94,7 @@ def test_no_label_group_or_id_is_among_them(manifest: Manifest) -> None:
     table = covariates(manifest)
     forbidden = {"case", "subject", "day", "recording", "murmur_audible", "campaign", *circor.LABELS}
     assert not forbidden & set(table.columns)
-    changed = manifest.cases.assign(**{name: "changed" for name in ["subject", "day", *circor.LABELS]})
+    changed = manifest.cases.assign(**dict.fromkeys(["subject", "day", *circor.LABELS], "changed"))
     pd.testing.assert_frame_equal(covariates(with_tables(manifest, changed)), table)
 
 

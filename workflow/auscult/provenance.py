@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 LIBRARY = Path(__file__).resolve().parent
+ONLY_REPORT = {"progress.py", "tracking.py"}  # they write logs and MLflow: no result depends on them
 PACKAGES = ("torch", "xgboost", "numpy", "scipy", "pandas", "scikit-learn", "h5py", "soxr", "soundfile")
 
 
@@ -59,8 +60,8 @@ def module_files(name: str) -> list[Path]:
 
 
 def code_digest(files: Iterable[Path | str]) -> str:
-    """SHA-256 of the content and the names (not the folders above) of `files`."""
-    files = sorted(Path(file).resolve() for file in files)
+    """SHA-256 of the content and the names (not the folders above) of `files`, but for those that only report."""
+    files = sorted(path for file in files if (path := Path(file).resolve()).name not in ONLY_REPORT)
     return digest({str(f.relative_to(LIBRARY.parent)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files})
 
 

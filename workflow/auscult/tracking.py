@@ -139,7 +139,9 @@ def _experiment(client, study: str, artifacts: Path) -> str:
     found = client.get_experiment_by_name(study)
     if found:
         return found.experiment_id
-    return client.create_experiment(study, artifact_location=(artifacts / study).resolve().as_uri())
+    place = (artifacts / study).resolve().as_uri()
+    # the kind makes MLflow open its pages for model training
+    return client.create_experiment(study, place, tags={"mlflow.experimentKind": "custom_model_development"})
 
 
 def _find(client, experiment: str, key: str):

@@ -1,6 +1,7 @@
 """What scripts share: where their words go, and how parameters and tables become the library's objects."""
 
 import re
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,19 @@ from auscult.progress import log_to
 def begin(snakemake) -> None:
     """Send all output of this job to its log file."""
     log_to(snakemake.log[0])
+    plain_errors()
+
+
+def plain_errors() -> None:
+    """An error that the library raises on purpose ends in its words alone, any other in a traceback."""
+
+    def show(kind, error, trace) -> None:
+        if kind.__module__.startswith("auscult."):
+            print(f"{kind.__name__}: {error}", file=sys.stderr)
+        else:
+            sys.__excepthook__(kind, error, trace)
+
+    sys.excepthook = show
 
 
 def study_of(values: dict) -> Study:

@@ -1,13 +1,21 @@
-"""Fetch the raw releases of the chosen studies."""
+"""Fetch the raw releases of the chosen studies; what happens is told on the terminal and in the log."""
 
 from pathlib import Path
 
 from auscult.datasets import adapter
 from auscult.progress import note
+from common import plain_errors
 
-for key, dataset in snakemake.params.datasets.items():
-    module = adapter(dataset["adapter"])
-    if not hasattr(module, "fetch"):
-        raise SystemExit(f"data set {key}: the adapter {dataset['adapter']} has nothing to download; place the files")
-    note(f"{key}: to {dataset['root']}")
-    module.fetch(Path(dataset["root"]), module.Options.model_validate(dataset["options"]), note)
+plain_errors()
+with Path(snakemake.log[0]).open("w") as log:
+
+    def tell(line: str) -> None:
+        note(line)
+        print(line, file=log, flush=True)
+
+    for key, dataset in snakemake.params.datasets.items():
+        module = adapter(dataset["adapter"])
+        if not hasattr(module, "fetch"):
+            raise SystemExit(f"data set {key}: nothing to download; place the files below {dataset['root']}")
+        tell(f"{key}: to {dataset['root']}")
+        module.fetch(Path(dataset["root"]), module.Options.model_validate(dataset["options"]), tell)

@@ -28,7 +28,7 @@ class DownloadError(Exception):
     """The release could not be fetched; the message says why and what to do."""
 
 
-class _NoAnswerError(DownloadError):
+class NoAnswerError(DownloadError):
     """The server could not be reached, or kept failing."""
 
 
@@ -89,7 +89,7 @@ def fetch_release(
             new_sums.unlink(missing_ok=True)
             try:
                 _receive(job, SUMS, new_sums)
-            except _NoAnswerError as error:
+            except NoAnswerError as error:
                 _check_placed_by_hand(job, error)
                 return
             sums = _read_sums(new_sums, root)
@@ -182,7 +182,7 @@ def _receive(job: _Job, path: str, part: Path) -> None:
             failures = 1 if _size(part) > furthest else failures + 1
             furthest = max(furthest, _size(part))
             if failures > job.retries:
-                raise _NoAnswerError(f"cannot fetch {url}: {error}\n{_by_hand(job)}") from error
+                raise NoAnswerError(f"cannot fetch {url}: {error}\n{_by_hand(job)}") from error
             delay_s = min(BACKOFF_S * 2 ** (failures - 1), 30)
             job.log(f"download: {path}: {error}; again in {delay_s:.1f} s")
             job.stop.wait(delay_s)

@@ -1,0 +1,144 @@
+"""What holds the project together: import directions, generated reference, pins, rules that say what they are."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from auscult import reference
+
+TOP = Path(__file__).resolve().parents[1]
+LIBRARY = TOP / "workflow/auscult"
+# in the order of the picture; each may import those before it
+ORDER = [
+    "datasets",
+    "folds",
+    "cache",
+    "features",
+    "networks",
+    "training",
+    "inference",
+    "decisions",
+    "fusion",
+    "evaluation",
+    "report",
+]
+ANYONE = {"auscult", "auscult.config", "auscult.provenance", "auscult.progress", "auscult.evaluation.metrics"}
+
+
+def is_module(name: str) -> bool:
+    """Whether a dotted name is a file or a package of the library."""
+    path = TOP.joinpath("workflow", *name.split("."))
+    return path.with_suffix(".py").is_file() or path.is_dir()
+
+
+def imports(path: Path) -> list[str]:
+    """Modules of the library that a file imports by name."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            whole = [f"{node.module}.{alias.name}" for alias in node.names]
+            names += [name if is_module(name) else node.module for name in whole]
+    return [name for name in names if name.split(".")[0] == "auscult"]
+
+
+def wrong_imports(library: Path) -> list[str]:
+    """Imports against the order of the picture."""
+    wrong = []
+    for path in library.rglob("*.py"):
+        stage = path.relative_to(library).parts[0]
+        if stage not in ORDER:
+            continue
+        for name in imports(path):
+            to = name.split(".")[1] if "." in name else ""
+            if name not in ANYONE and (to not in ORDER or ORDER.index(to) > ORDER.index(stage)):
+                wrong.append(f"{path.relative_to(library)} imports {name}")
+    return wrong
+
+
+def test_imports_go_one_way():
+    assert wrong_imports(LIBRARY) == []
+
+
+def test_an_import_against_the_flow_is_found(tmp_path):
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache/bad.py").write_text("from auscult.training.loop import fit\n")
+    assert wrong_imports(tmp_path) == ["cache/bad.py imports auscult.training.loop"]
+
+
+@pytest.mark.parametrize("name", ["config", "evaluation/metrics"])
+def test_what_all_may_import_imports_nothing(name):
+    assert imports(LIBRARY / f"{name}.py") == []
+
+
+def test_only_tracking_imports_mlflow():
+    importing = [p.name for p in LIBRARY.rglob("*.py") if re.search(r"^\s*(from|import) mlflow", p.read_text(), re.M)]
+    assert importing == ["tracking.py"]
+
+
+def test_the_library_knows_no_snakemake():
+    knowing = [p.name for p in LIBRARY.rglob("*.py") if re.search(r"^\s*(from|import) snakemake", p.read_text(), re.M)]
+    assert knowing == []
+
+
+def test_scripts_are_short():
+    long = {p.name: n for p in (TOP / "workflow/scripts").glob("*.py") if (n := len(p.read_text().splitlines())) > 40}
+    assert set(long) <= {"common.py", "status.py"}
+
+
+def test_every_file_says_what_it_is_for():
+    assert [str(p) for p in LIBRARY.rglob("*.py") if not ast.get_docstring(ast.parse(p.read_text()))] == []
+
+
+def test_the_generated_reference_is_current():
+    """`make reference` writes both."""
+    assert (TOP / "config/README.md").read_text() == reference.readme()
+    assert (TOP / "config/schema.json").read_text() == reference.schema()
+
+
+def test_conda_pins_equal_the_lock():
+    lock = dict(line.split("==") for line in (TOP / "requirements.lock").read_text().splitlines() if "==" in line)
+    lock = {name.lower().replace("_", "-"): version for name, version in lock.items()}
+    environment = yaml.safe_load((TOP / "envs/auscult.yaml").read_text())
+    pip = next(part["pip"] for part in environment["dependencies"] if isinstance(part, dict))
+    pins = dict(line.split("==") for line in pip)
+    assert len(pins) > 15 and all(lock[name] == version for name, version in pins.items())
+
+
+def rules() -> dict[str, str]:
+    """Text of every rule by name."""
+    text = "\n".join(path.read_text() for path in sorted((TOP / "rules").glob("*.smk")))
+    parts = re.split(r"^rule (\w+):\n", text, flags=re.MULTILINE)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+@pytest.mark.parametrize("name", list(rules()))
+def test_every_rule_says_what_it_does_and_needs(name):
+    body = rules()[name]
+    assert body.lstrip().startswith('"""')
+    for key in ("log:", "resources:", "mem_mb=", "runtime=", "conda:", "script:"):
+        assert key in body, key
+    if name != "download":
+        assert "benchmark:" in body and "threads:" in body
+
+
+@pytest.mark.parametrize(
+    "words", [["--list"], ["--lint", "json"], ["-n", "--config", "studies=demo"]], ids=["list", "lint", "dry run"]
+)
+def test_snakemake_explains_itself(words):
+    snakemake = Path(sys.executable).parent / "snakemake"
+    done = subprocess.run([snakemake, *words, "--cores", "2"], cwd=TOP, capture_output=True, text=True)
+    said = done.stdout + done.stderr
+    if words[0] == "--lint":
+        found = re.findall(r'"title": "([^"]+)"', said)
+        # paths are in one place (rules/common.smk), which the linter takes for paths in code
+        assert set(found) <= {"Mixed rules and functions in same snakefile.", "Path composition with '+' in line"}
+    else:
+        assert done.returncode == 0, said
+        assert "Train one network on one fold" in said or "train" in said

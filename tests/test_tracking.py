@@ -1,0 +1,111 @@
+"""MLflow: safe with many writers on a fresh store, complete, replaced by a rerun, and never the fault of a job."""
+
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from auscult import tracking
+
+WRITE = """
+import sys
+from auscult import tracking
+uri, number = sys.argv[1:]
+tracking.LIVE_AFTER_S = -1
+log = tracking.live(uri, "study", "small", f"task r0f{number}")
+for epoch in range(3):
+    log({"epoch": epoch, "train_loss": 1.0 / (epoch + 1), "val_score": 0.5, "learning_rate": 0.1, "seconds": 1.0})
+"""
+
+
+@pytest.fixture
+def store(tmp_path):
+    return f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def model(folder, digest="a"):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "manifest.json").write_text(json.dumps({"slice_digest": digest, "seed": 1, "counts": {"train_cases": 3}}))
+    (folder / "config.json").write_text("{}")
+    (folder / "history.csv").write_text("epoch,train_loss,val_score,learning_rate,seconds\n0,0.7,0.5,0.1,1\n")
+    return folder
+
+
+BOARD = pd.DataFrame(
+    [("murmur", "small", "network", "none", "cost", 0.7), ("murmur", "chosen", "chosen", "none", "chosen", 0.6)],
+    columns=["target", "system", "stage", "fit_on", "decision", "w_acc"],
+)
+
+
+def complete(store, tmp_path, digest="a"):
+    tables = tmp_path / "tables"
+    tables.mkdir(exist_ok=True)
+    (tables / "leaderboard.csv").write_text("target\n")
+    report = tmp_path / "report.html"
+    report.write_text("page")
+    models = {("small", "task r0f0"): model(tmp_path / "model", digest)}
+    parameters = {"small": {"training": {"epochs": 3}}}
+    return tracking.complete(store, "study", tmp_path / "artifacts", parameters, models, BOARD, [tables], [report])
+
+
+def runs(store):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(store)
+    experiment = client.get_experiment_by_name("study")
+    return {run.data.tags[tracking.KEY]: run for run in client.search_runs([experiment.experiment_id], max_results=500)}
+
+
+@pytest.mark.slow
+def test_sixteen_writers_on_a_fresh_store(store, tmp_path):
+    assert tracking.initialise(store, "study", ["small"], tmp_path / "artifacts")
+    command = [sys.executable, "-c", WRITE, store]
+    path = {"PYTHONPATH": str(Path(tracking.__file__).parents[1])}
+    with ThreadPoolExecutor(16) as pool:
+        done = list(
+            pool.map(lambda n: subprocess.run([*command, str(n)], env=path, capture_output=True, text=True), range(16))
+        )
+    assert all(one.returncode == 0 and "tracking:" not in one.stderr for one in done), done[0].stderr
+    found = runs(store)
+    assert len(found) == 17
+    assert all(found[f"train/small/task r0f{n}"].data.metrics["train_loss"] == pytest.approx(1 / 3) for n in range(16))
+
+
+def test_complete_writes_all_and_a_rerun_replaces(store, tmp_path):
+    assert tracking.initialise(store, "study", ["small"], tmp_path / "artifacts")
+    assert complete(store, tmp_path)
+    first = runs(store)
+    assert set(first) == {
+        "system/small",
+        "train/small/task r0f0",
+        "row/small/murmur network none cost",
+        "row/chosen/murmur chosen none chosen",
+        "study",
+    }
+    parent = first["system/small"].info.run_id
+    assert first["train/small/task r0f0"].data.tags["mlflow.parentRunId"] == parent
+    assert first["row/small/murmur network none cost"].data.metrics["w_acc"] == 0.7
+    assert complete(store, tmp_path)
+    second = runs(store)
+    assert set(second) == set(first)  # no row twice
+    key = "train/small/task r0f0"
+    assert second[key].info.run_id == first[key].info.run_id  # the same training stays
+    assert complete(store, tmp_path, digest="b")
+    assert runs(store)[key].info.run_id != first[key].info.run_id
+
+
+def test_complete_makes_a_missing_store(store, tmp_path):
+    assert complete(store, tmp_path)
+
+
+@pytest.mark.parametrize("uri", ["sqlite:////dev/null/mlflow.db", "no-such-scheme://x"])
+def test_a_failure_is_a_word_not_an_error(uri, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(tracking, "LIVE_AFTER_S", -1)
+    assert not tracking.initialise(uri, "study", ["small"], tmp_path / "artifacts")
+    assert not complete(uri, tmp_path)
+    tracking.live(uri, "study", "small", "task r0f0")({"epoch": 0, "train_loss": 1.0})
+    assert "tracking: initialise" in capfd.readouterr().err
