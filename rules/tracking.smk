@@ -1,6 +1,17 @@
 # MLflow: the store made before the trainings, completed after the report.
 
 
+def forget_failures():
+    """A job that could not reach MLflow did not fail; taking its note away makes it try again."""
+    for name in STUDIES:
+        for path in (Path(P.tracking.format(study=name)), Path(P.tracked.format(study=name))):
+            if path.is_file() and json.loads(path.read_text())["written"] is False:
+                path.unlink()
+
+
+forget_failures()
+
+
 rule init_tracking:
     """Make MLflow's store and the study's experiment before anything writes to it."""
     input:

@@ -118,6 +118,7 @@ def test_rows_follow_the_cases_by_id(manifest):
     turned = features(manifest, everything, cases=("silent", "b", "a"))
     pd.testing.assert_frame_equal(table, turned.loc[table.index])
     assert table.index.tolist() == ["a", "b", "silent"] and table.columns.is_unique
+    pd.testing.assert_frame_equal(features(manifest, everything, cases=("b",)), table.loc[["b"]])
     assert (table.dtypes == np.float32).all()
 
 

@@ -4,10 +4,12 @@ import signal
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from auscult.training import device as module
 from auscult.training.device import device, seed_everything
 
 HOLD = """
@@ -23,6 +25,14 @@ with device(Path(sys.argv[1]), 1, count=1):
 @pytest.fixture(autouse=True)
 def _all_visible(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+@pytest.fixture
+def _no_waiting(monkeypatch):
+    def busy(seconds):
+        raise AssertionError("all devices are busy")
+
+    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=busy))
 
 
 def held(locks, **options):
@@ -54,6 +64,7 @@ def test_two_holders_get_two_devices_and_the_third_waits(tmp_path):
     assert not waiting.is_alive()
 
 
+@pytest.mark.usefixtures("_no_waiting")
 def test_a_device_is_given_back_after_an_error(tmp_path):
     with pytest.raises(BlockingIOError), held(tmp_path, count=1):
         raise BlockingIOError  # an error like that of a busy lock, but of the job's own
@@ -61,6 +72,7 @@ def test_a_device_is_given_back_after_an_error(tmp_path):
         assert where == torch.device("cuda", 0)
 
 
+@pytest.mark.usefixtures("_no_waiting")
 def test_a_killed_holder_frees_its_device(tmp_path):
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path)],
@@ -82,6 +94,7 @@ def test_a_killed_holder_frees_its_device(tmp_path):
         holder.wait(10)
 
 
+@pytest.mark.usefixtures("_no_waiting")
 def test_jobs_that_see_different_devices_do_not_clash(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
     with held(tmp_path, count=2) as first, held(tmp_path, count=2) as second:

@@ -9,4 +9,4 @@ from common import begin
 begin(snakemake)
 p = snakemake.params
 ready = initialise(p.uri, snakemake.wildcards.study, p.systems, Path(p.artifacts))
-write_json(Path(snakemake.output.tracking), {"uri": p.uri, "ready": ready})
+write_json(Path(snakemake.output.tracking), {"uri": p.uri, "written": ready})

@@ -20,4 +20,4 @@ done = complete(
     [Path(inputs.tables).parent, Path(inputs.figures).parent],
     [Path(inputs.report)],
 )
-write_json(Path(snakemake.output.tracked), {"uri": p.uri, "complete": done})
+write_json(Path(snakemake.output.tracked), {"uri": p.uri, "written": done})
