@@ -16,6 +16,11 @@ WORKFLOW = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(WORKFLOW))
 os.environ["PYTHONPATH"] = os.pathsep.join([str(WORKFLOW), *filter(None, [os.environ.get("PYTHONPATH")])])
 
+# Training on a CPU allocates and frees the same large buffers at every step; kept by the process, they cost no page
+# faults (a fifth more windows per second of processor time).
+for _name in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"):
+    os.environ.setdefault(_name, str(4 * 2**30 - 1))
+
 from auscult import features, provenance, studies
 from auscult.cache.store import shard_names
 from auscult.datasets import adapter
