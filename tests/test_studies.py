@@ -312,3 +312,9 @@ def test_settings() -> None:
         with pytest.raises(ConfigError) as error:
             load_settings(values)
         assert words in str(error.value)
+
+
+def test_a_study_cannot_be_named_like_a_folder_of_results(tmp_path):
+    (tmp_path / "cache.yaml").write_text((STUDIES / "demo.yaml").read_text())
+    with pytest.raises(ConfigError, match="give the study another name"):
+        load_study("cache", tmp_path)

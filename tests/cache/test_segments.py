@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auscult.cache.segments import segments, window_frames
@@ -21,6 +21,7 @@ def slow(names: list[str], lengths: list[int], window: int, hop: int) -> list[tu
     return rows
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 60), max_size=8), st.integers(1, 20), st.integers(1, 25))
 def test_segments_are_all_whole_windows(lengths: list[int], window: int, hop: int) -> None:
     names = [f"r{i}" for i in range(len(lengths))]

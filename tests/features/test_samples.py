@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -10,6 +10,7 @@ from auscult import features
 from auscult.features.samples import PRESETS, Settings, compute, frames_per_second, pad_value
 
 
+@settings(deadline=None)
 @given(st.integers(1, 12), st.integers(2, 300), st.floats(1e-3, 1e3), st.floats(-100, 100))
 def test_every_channel_is_standardised_by_itself(channels: int, n: int, scale: float, shift: float) -> None:
     raw = np.random.default_rng(n).normal(size=(channels, n))

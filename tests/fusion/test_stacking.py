@@ -197,6 +197,9 @@ def test_a_fusion_job(world, scored, tmp_path):
     names = set(gains["feature"])
     assert {"p_present", "p_unknown@AV", "variance_present", "latent_unknown_1", "age_months", "rms@MV"} <= names
     assert gains.groupby("fit_on")["gain"].sum().tolist() == pytest.approx([1, 1])
+    val, test = (part(table, "train", role) for role in ("val", "test"))
+    assert set(test.index) == set(world.folds.query("fold == 0 and role == 'test'")["case"])
+    assert not np.array_equal(val, test)  # every role has its own rows of what one booster says
 
 
 def test_test_labels_change_no_probability(world, scored, tmp_path):

@@ -31,6 +31,9 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+TAKEN = {"datasets", "cache", "logs", "benchmarks", "mlartifacts"}  # results/<study> must be the study's own
+
+
 class ConfigError(Exception):
     """A file in config/, or `--config`, says something that cannot be run."""
 
@@ -50,6 +53,8 @@ def load_study(name: str, folder: Path, root: str | None = None) -> Study:
     known = sorted(path.stem for path in folder.glob("*.yaml"))
     if name not in known:
         raise ConfigError(f"there is no study {name!r}{_nearest(name, known)}; studies in {folder}: {', '.join(known)}")
+    if name in TAKEN:
+        raise ConfigError(f"{file}: {name!r} is a folder of results/ already; give the study another name")
     try:
         values = yaml.load(file.read_text(encoding="utf-8"), _Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
