@@ -186,12 +186,13 @@ def code(name, *modules):
 
 
 def network_code(name):
-    """Code of a job that runs a network: the script, the network and the front end."""
+    """Code of a job that runs a network: the script, the network, and what its frames are made by."""
 
     def files(wildcards):
         system = STUDIES[wildcards.study].systems[wildcards.system]
         front_end, _ = features.front_end(system.front_end.name)
-        return code(name, f"auscult.networks.{system.network.name}", front_end.__name__)
+        made_by = ["auscult.cache.audio", "auscult.features.frames", front_end.__name__]
+        return code(name, f"auscult.networks.{system.network.name}", *made_by)
 
     return files
 

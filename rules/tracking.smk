@@ -5,7 +5,7 @@ def forget_failures():
     """A job that could not reach MLflow did not fail; taking its note away makes it try again."""
     for name in STUDIES:
         for path in (Path(P.tracking.format(study=name)), Path(P.tracked.format(study=name))):
-            if path.is_file() and json.loads(path.read_text())["written"] is False:
+            if path.is_file() and not json.loads(path.read_text()).get("written"):
                 path.unlink()
 
 

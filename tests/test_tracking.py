@@ -41,14 +41,14 @@ BOARD = pd.DataFrame(
 )
 
 
-def complete(store, tmp_path, digest="a"):
+def complete(store, tmp_path, digest="a", epochs=3):
     tables = tmp_path / "tables"
     tables.mkdir(exist_ok=True)
     (tables / "leaderboard.csv").write_text("target\n")
     report = tmp_path / "report.html"
     report.write_text("page")
     models = {("small", "task r0f0"): model(tmp_path / "model", digest)}
-    parameters = {"small": {"training": {"epochs": 3}}}
+    parameters = {"small": {"training": {"epochs": epochs}}}
     return tracking.complete(store, "study", tmp_path / "artifacts", parameters, models, BOARD, [tables], [report])
 
 
@@ -96,6 +96,15 @@ def test_complete_writes_all_and_a_rerun_replaces(store, tmp_path):
     assert second[key].info.run_id == first[key].info.run_id  # the same training stays
     assert complete(store, tmp_path, digest="b")
     assert runs(store)[key].info.run_id != first[key].info.run_id
+
+
+def test_another_configuration_is_another_run(store, tmp_path):
+    assert complete(store, tmp_path)
+    assert complete(store, tmp_path, epochs=4)
+    found = runs(store)
+    parent = found["system/small"]
+    assert parent.data.params["training.epochs"] == "4"
+    assert found["train/small/task r0f0"].data.tags["mlflow.parentRunId"] == parent.info.run_id
 
 
 def test_complete_makes_a_missing_store(store, tmp_path):

@@ -253,6 +253,7 @@ DAMAGES = {
     "text": lambda raw: b"recording,offset\nr00,0\n" * 40,
     "root header": lambda raw: _header(raw, b"values"),
     "attributes": lambda raw: raw.replace(b'"kind": "test"', b'"kind": "tost"'),
+    "name of an attribute": lambda raw: raw.replace(b"inputs", b"inpots"),
     "ids": lambda raw: raw.replace(b"r0", b"x0"),
 }
 
@@ -304,6 +305,15 @@ def test_a_failure_of_make_keeps_the_old_shard(folder: Path) -> None:
         write(folder, listing(NAMES, r05="changed"), _fail)
     assert stamp(folder)[mine.name] == before
     assert not list(folder.glob(".*"))
+
+
+def test_a_failure_while_filling_keeps_the_old_file(folder: Path) -> None:
+    before = stamp(folder)
+    for name in ("shard-000.h5", "new.h5"):
+        with pytest.raises(ValueError, match="half"), store.replacing(folder / name) as file:
+            file.create_dataset("values", data=np.zeros(5))
+            raise ValueError("half")
+    assert stamp(folder) == before
 
 
 def _write_with_little_room(path: Path, part: pd.DataFrame, room: int, answer: Any) -> None:

@@ -150,6 +150,17 @@ def test_editing_the_network_trains_it_and_another_one_does_not(project):
     assert trained(project) == dict.fromkeys(FOLDS, "trained")
 
 
+def test_editing_what_makes_the_frames_trains_and_editing_what_reports_does_not(project):
+    tracking = project.path("workflow/auscult/tracking.py")
+    tracking.write_text(tracking.read_text() + "\n# a remark\n")
+    project.run()
+    assert trained(project) == dict.fromkeys(FOLDS, "reused")
+    audio = project.path("workflow/auscult/cache/audio.py")
+    audio.write_text(audio.read_text() + "\n# a remark\n")
+    ran = project.run()
+    assert ran.jobs["cache_audio"] == 1 and trained(project) == dict.fromkeys(FOLDS, "trained")
+
+
 def change_wav(path: Path) -> None:
     samples, rate = soundfile.read(path, dtype="int16")
     soundfile.write(path, np.roll(samples, 100) // 2, rate, subtype="PCM_16")

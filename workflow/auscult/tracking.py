@@ -19,6 +19,7 @@ from auscult.progress import note
 
 KEY = "auscult.key"
 DIGEST = "auscult.digest"
+PARENT = "mlflow.parentRunId"
 LIVE_AFTER_S = 10.0  # importing mlflow takes seconds: a shorter training is written by `complete` alone
 
 
@@ -96,13 +97,13 @@ def complete(
     experiment = _experiment(client, study, artifacts)
     parents = {}
     for system, values in parameters.items():
-        parents[system] = _system_run(client, experiment, system)
-        client.log_batch(parents[system], params=_params(values))
+        parents[system] = _described_run(client, experiment, system, _params(values))
     for (system, job), folder in models.items():
         facts = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         key = f"train/{system}/{job}"
         done = _find(client, experiment, key)
         if done and done.data.tags.get(DIGEST) == facts["slice_digest"]:
+            client.set_tag(done.info.run_id, PARENT, parents[system])
             continue
         run = _fresh_run(client, experiment, key, job, parents[system])
         history = pd.read_csv(folder / "history.csv").to_dict("records")
@@ -156,12 +157,23 @@ def _system_run(client, experiment: str, system: str) -> str:
     return client.create_run(experiment, run_name=system, tags={KEY: f"system/{system}"}).info.run_id
 
 
+def _described_run(client, experiment: str, system: str, params: list) -> str:
+    """The run of a system with these parameters; MLflow cannot change one, so another configuration is another run."""
+    run = _system_run(client, experiment, system)
+    known = client.get_run(run).data.params
+    if known and known != {param.key: param.value for param in params}:
+        client.delete_run(run)
+        run = _system_run(client, experiment, system)
+    client.log_batch(run, params=params)
+    return run
+
+
 def _fresh_run(client, experiment: str, key: str, name: str, parent: str | None) -> str:
     """A new run under `key`; one that was there is deleted."""
     found = _find(client, experiment, key)
     if found:
         client.delete_run(found.info.run_id)
-    tags = {KEY: key} | ({"mlflow.parentRunId": parent} if parent else {})
+    tags = {KEY: key} | ({PARENT: parent} if parent else {})
     return client.create_run(experiment, run_name=name, tags=tags).info.run_id
 
 

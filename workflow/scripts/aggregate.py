@@ -2,17 +2,15 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from auscult.inference.aggregate import aggregate
 from auscult.provenance import write_text
-from common import begin, fold_of, study_of
+from common import begin, fold_of, read_rows, study_of
 
 begin(snakemake)
 study = study_of(snakemake.params.study)
 system = study.systems[snakemake.wildcards.system]
 repeat, fold = fold_of(snakemake.wildcards.fold)
-folds = pd.read_csv(snakemake.input.folds, dtype={"case": str})
+folds = read_rows(snakemake.input.folds)
 members = folds[(folds["repeat"] == repeat) & (folds["fold"] == fold)]
 folders = {task: [Path(folder) for folder in paths] for task, paths in snakemake.params.folders.items()}
 cases, recordings = aggregate(study, system, folders, snakemake.params.roles, members)

@@ -1,16 +1,14 @@
 """Count what the roles of each fold share, and stop a study that leaks without saying why."""
 
-import pandas as pd
-
 from auscult.datasets.base import load
 from auscult.folds.audit import audit, gate
 from auscult.progress import note
 from auscult.provenance import write_text
-from common import begin, folder_of, partial_study
+from common import begin, folder_of, partial_study, read_rows
 
 begin(snakemake)
 study = partial_study(snakemake.params.study)
-folds = pd.read_csv(snakemake.input.folds, dtype={"case": str})
+folds = read_rows(snakemake.input.folds)
 findings = audit(study, load(folder_of(snakemake.input.manifest)), folds)
 note(findings.to_string())
 gate(study, findings)

@@ -56,40 +56,13 @@ def fold_of(name: str) -> tuple[int, int]:
     return tuple(int(number) for number in re.match(r"r(\d+)f(\d+)", name).groups())
 
 
-def job_of(snakemake):
-    """The network that a job trains or scores with."""
-    from auscult.config import System, Task
-    from auscult.training.job import Job
-
-    name, part = snakemake.wildcards.network, snakemake.params.slice
-    member = re.search(r"s(\d+)$", name)
-    return Job(
-        folder=Path("results", snakemake.wildcards.study, "networks", snakemake.wildcards.system)
-        / snakemake.wildcards.task
-        / name,
-        system=System.model_validate(part["system"]),
-        task=Task.model_validate(part["task"]),
-        repeat=fold_of(name)[0],
-        fold=fold_of(name)[1],
-        index=int(member.group(1)) if member else 0,
-    )
+WORDS = ["case", "recording", "site", "subject", "label", "prediction", "fit_on", "chosen_on", "should_refer"]
 
 
-def frames_config_of(snakemake) -> dict:
-    """What the cached frames of a job must have been made with."""
-    from auscult.config import Dataset, FrontEnd
-    from auscult.features.frames import frames_config
-
-    part = snakemake.params.slice
-    dataset = Dataset.model_validate({**part["dataset"], "root": ""})
-    return frames_config(dataset, FrontEnd.model_validate(part["system"]["front_end"]))
-
-
-def read_predictions(path: str) -> pd.DataFrame:
-    """predictions.csv; ids and labels are strings, '' when missing."""
-    words = ["case", "subject", "label", "prediction", "fit_on", "chosen_on", "should_refer"]
-    table = pd.read_csv(path, dtype=dict.fromkeys(words, str))
-    return table.fillna(dict.fromkeys(words, ""))
+def read_rows(path: str) -> pd.DataFrame:
+    """A table of cases or recordings: ids and labels as they are written, '' when missing, whatever they look like."""
+    table = pd.read_csv(path, dtype=dict.fromkeys(WORDS, str), keep_default_na=False, na_values=[""])
+    return table.fillna({word: "" for word in WORDS if word in table})
 
 
 def read_histories(paths: list[str]) -> pd.DataFrame:

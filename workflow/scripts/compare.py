@@ -8,11 +8,11 @@ from auscult.datasets.base import load
 from auscult.evaluation import tables
 from auscult.folds.audit import mark
 from auscult.provenance import commit, write_json
-from common import begin, folder_of, read_predictions, study_of
+from common import begin, folder_of, read_rows, study_of
 
 begin(snakemake)
 study, name = study_of(snakemake.params.study), snakemake.wildcards.study
-predictions = read_predictions(snakemake.input.predictions)
+predictions = read_rows(snakemake.input.predictions)
 scores = pd.read_csv(snakemake.input.scores)
 leak = mark(study, pd.read_csv(snakemake.input.audit))
 board = tables.leaderboard(study, predictions, leak)

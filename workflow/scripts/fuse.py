@@ -2,23 +2,20 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from auscult.datasets.base import load
 from auscult.features.tables import read_statistics
 from auscult.fusion.job import fuse
 from auscult.provenance import write_text
-from common import begin, folder_of, study_of
+from common import begin, folder_of, read_rows, study_of
 
 begin(snakemake)
 study = study_of(snakemake.params.study)
-ids = {"case": str, "recording": str, "site": str}
 probabilities, importances = fuse(
     study,
     snakemake.wildcards.system,
     {task: [Path(folder) for folder in paths] for task, paths in snakemake.params.folders.items()},
-    pd.read_csv(snakemake.input.cases, dtype=ids),
-    pd.read_csv(snakemake.input.recordings, dtype=ids, keep_default_na=False),
+    read_rows(snakemake.input.cases),
+    read_rows(snakemake.input.recordings),
     load(folder_of(snakemake.input.manifest)),
     read_statistics(folder_of(snakemake.input.statistics), study.dataset),
     Path(snakemake.output.boosters),

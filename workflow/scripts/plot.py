@@ -7,14 +7,14 @@ import pandas as pd
 
 from auscult.evaluation.figures import draw_all
 from auscult.provenance import write_text
-from common import begin, read_histories, read_predictions, study_of
+from common import begin, read_histories, read_rows, study_of
 
 begin(snakemake)
 folder = Path(snakemake.output.figures).parent
 folder.mkdir(parents=True, exist_ok=True)
 drawn = draw_all(
     study_of(snakemake.params.study),
-    read_predictions(snakemake.input.predictions),
+    read_rows(snakemake.input.predictions),
     pd.read_csv(snakemake.input.tables),
     read_histories(snakemake.input.histories),
     folder,

@@ -2,21 +2,20 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from auscult.datasets.base import load
 from auscult.progress import note
 from auscult.provenance import code_digest
 from auscult.tracking import live
 from auscult.training.job import train
-from common import begin, folder_of, frames_config_of, job_of
+from common import begin, folder_of, read_rows
+from network_job import frames_config_of, job_of
 
 begin(snakemake)
 words = snakemake.wildcards
 outcome = train(
     job_of(snakemake),
     load(folder_of(snakemake.input.manifest)),
-    pd.read_csv(snakemake.input.folds, dtype={"case": str}),
+    read_rows(snakemake.input.folds),
     Path(snakemake.params.cache),
     frames_config_of(snakemake),
     code_digest(snakemake.input.code),

@@ -1,0 +1,31 @@
+"""What the scripts that run a network share: the job and its frames, from a rule's parameters."""
+
+import re
+from pathlib import Path
+
+from auscult.config import Dataset, FrontEnd, System, Task
+from auscult.features.frames import frames_config
+from auscult.training.job import Job
+from common import fold_of
+
+
+def job_of(snakemake) -> Job:
+    """The network that a job trains or scores with."""
+    words, part = snakemake.wildcards, snakemake.params.slice
+    member = re.search(r"s(\d+)$", words.network)
+    repeat, fold = fold_of(words.network)
+    return Job(
+        folder=Path("results", words.study, "networks", words.system, words.task, words.network),
+        system=System.model_validate(part["system"]),
+        task=Task.model_validate(part["task"]),
+        repeat=repeat,
+        fold=fold,
+        index=int(member.group(1)) if member else 0,
+    )
+
+
+def frames_config_of(snakemake) -> dict:
+    """What the cached frames of a job must have been made with."""
+    part = snakemake.params.slice
+    dataset = Dataset.model_validate({**part["dataset"], "root": ""})
+    return frames_config(dataset, FrontEnd.model_validate(part["system"]["front_end"]))
