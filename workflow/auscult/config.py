@@ -139,6 +139,9 @@ class Walker(Strict):
     seeds: Annotated[list[Seed], Once] = Field(default=[42], min_length=1, description="One repeat per seed.")
     val: Fraction = 0.16
     test: Fraction = 0.2
+    stratify: list[str] | None = Field(
+        default=None, description="Label columns kept in proportion; default: the labels of all targets."
+    )
 
     @model_validator(mode="after")
     def _leaves_train(self) -> Walker:
