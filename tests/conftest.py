@@ -33,7 +33,7 @@ def _one_thread():
 
 
 def _murmur_study(**changes: Any):
-    from auscult.config import Study
+    from auscult.config.study import Study
 
     heads = {c.lower(): {"label": "murmur", "positive": [c]} for c in CLASSES[:2]}
     system = {
@@ -145,7 +145,7 @@ class World:
 
     def job(self, folder: Path, task: str = "present", fold: int = 0, index: int = 0, **training: Any):
         """A training job of the study's system; keywords change `training`."""
-        from auscult.config import System
+        from auscult.config.systems import System
         from auscult.training.job import Job
 
         system = self.study.systems["small"].model_dump()

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from auscult import config
-from auscult.config import Study
+from auscult.config import base, dataset, fusion, protocols, settings, study, systems, targets
+from auscult.config.study import Study
 
 HEADS = {
     "present": {"label": "murmur", "positive": ["Present"], "train_on": {"column": "heard", "positive": ["yes"]}},
@@ -87,7 +87,7 @@ def test_the_full_study_is_fine_and_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         study.systems["small"].training.epochs = 3
     assert study.targets["murmur"].class_weights() == [5, 3, 1]
-    assert config.Target(label="x", classes=["a", "b"], heads=["h"]).class_weights() == [1, 1]
+    assert targets.Target(label="x", classes=["a", "b"], heads=["h"]).class_weights() == [1, 1]
 
 
 # ---------------------------------------------------------------- keys
@@ -118,11 +118,11 @@ LEVELS = {".".join(path) or "study": (path, keys) for path, keys in levels(FULL)
 def test_every_model_is_among_the_levels() -> None:
     models = {
         model
-        for model in vars(config).values()
-        if isinstance(model, type) and issubclass(model, config.Strict) and model.__module__ == config.__name__
+        for part in (dataset, fusion, protocols, study, systems, targets)
+        for model in vars(part).values()
+        if isinstance(model, type) and issubclass(model, base.Strict) and model.__module__ == part.__name__
     }
-    elsewhere = {config.Strict, config._Drawn, config.Settings, config.Tracking}
-    elsewhere |= {config.CV10, config.Walker, config.M2D3, config.Fixed, config.Column}
+    elsewhere = {protocols._Drawn, protocols.CV10, protocols.Walker, protocols.M2D3, protocols.Fixed, protocols.Column}
     found = {frozenset(keys) for _, keys in LEVELS.values()}
     assert found == {frozenset(model.model_fields) for model in models - elsewhere}
 
@@ -387,12 +387,12 @@ def test_stratification_is_by_all_targets_unless_said_otherwise() -> None:
     ("given", "names"), [("a", ["a"]), ("a,b", ["a", "b"]), ("a,,b,", ["a", "b"]), (["a", "b"], ["a", "b"])]
 )
 def test_studies_of_the_command_line(given: Any, names: list[str]) -> None:
-    settings = config.Settings.model_validate({"studies": given})
-    assert settings.studies == names
-    assert (settings.root, settings.tracking.uri) == (None, "sqlite:///results/mlflow.db")
+    read = settings.Settings.model_validate({"studies": given})
+    assert read.studies == names
+    assert (read.root, read.tracking.uri) == (None, "sqlite:///results/mlflow.db")
 
 
 @pytest.mark.parametrize("values", [{}, {"studies": ""}, {"studies": []}, {"studies": ","}, {"studies": 5}])
 def test_some_study_must_be_named(values: dict) -> None:
     with pytest.raises(ValidationError, match="studies"):
-        config.Settings.model_validate(values)
+        settings.Settings.model_validate(values)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from auscult import datasets, features, networks
-from auscult.config import Study
+from auscult.config.study import Study
 from auscult.studies import ConfigError, load_settings, load_study
 
 STUDIES = Path(__file__).parents[1] / "config" / "studies"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from auscult.cache.audio import as_float, audio_config, cache_audio, read_audio, resample
 from auscult.cache.store import Cache, CacheError, open_cache
-from auscult.config import Dataset
+from auscult.config.dataset import Dataset
 
 RATE = 4000
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auscult.cache.segments import segments, window_frames
-from auscult.config import Segment
+from auscult.config.systems import Segment
 
 
 def slow(names: list[str], lengths: list[int], window: int, hop: int) -> list[tuple[str, int, int, bool]]:

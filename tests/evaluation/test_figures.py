@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from auscult.config import Study
+from auscult.config.study import Study
 from auscult.evaluation import figures, tables
 
 CLASSES = {"murmur": ["Present", "Unknown", "Absent"], "rhythm": ["af", "$sinus^$", "_block"]}

@@ -10,7 +10,8 @@ import soundfile
 from auscult import features
 from auscult.cache.audio import audio_config, cache_audio, read_audio
 from auscult.cache.store import CacheError, open_cache, shard_of
-from auscult.config import Dataset, FrontEnd
+from auscult.config.dataset import Dataset
+from auscult.config.systems import FrontEnd
 from auscult.features.frames import extract, folder_name, frames_config
 from auscult.features.statistics import NAMES, statistics
 from auscult.features.tables import describe, read_statistics

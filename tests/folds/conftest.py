@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from auscult.config import Study
+from auscult.config.study import Study
 
 CLASSES = {"murmur": ["Present", "Unknown", "Absent"], "outcome": ["Abnormal", "Normal"]}
 

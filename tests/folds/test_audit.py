@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from auscult.config import Study
+from auscult.config.study import Study
 from auscult.datasets import base, circor
 from auscult.datasets.base import Columns, Manifest
 from auscult.folds.audit import COLUMNS, LeakError, audit, gate, leaks, mark

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
-from auscult.config import Study
+from auscult.config.study import Study
 from auscult.folds.protocols import FoldError, assign, planned
 
 LISTS = Path(__file__).resolve().parents[2] / "resources" / "splits"

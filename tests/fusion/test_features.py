@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from auscult.config import Fusion
+from auscult.config.fusion import Fusion
 from auscult.datasets.base import Columns, Manifest
 from auscult.fusion.features import (
     by_site,

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from auscult.config import Booster
+from auscult.config.fusion import Booster
 from auscult.evaluation import metrics
 from auscult.fusion import stacking
 from auscult.fusion.job import fuse

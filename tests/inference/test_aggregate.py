@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from auscult.config import Head, Pool
+from auscult.config.systems import Head, Pool
 from auscult.inference.aggregate import aggregate, class_probabilities, pool_heads, read_latents
 from auscult.inference.uncertainty import entropy
 

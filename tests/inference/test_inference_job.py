@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from auscult.config import System
+from auscult.config.systems import System
 from auscult.inference import monte_carlo
 from auscult.inference.uncertainty import MEASURES
 

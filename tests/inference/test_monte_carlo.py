@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from auscult import networks
-from auscult.config import Head
+from auscult.config.systems import Head
 from auscult.inference.monte_carlo import stochastic_passes
 from auscult.networks.layers.dropout import StochasticDropout, set_stochastic
 from auscult.training.data import Frames

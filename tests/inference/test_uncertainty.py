@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from auscult.config import Head
+from auscult.config.systems import Head
 from auscult.inference.uncertainty import MEASURES, entropy, measures
 
 BINARY = {"present": Head(label="murmur", positive=["Present"])}

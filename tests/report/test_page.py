@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from auscult.config import Study
+from auscult.config.study import Study
 from auscult.report.page import duration, render
 
 EVIL = "<script>alert('x')</script>"

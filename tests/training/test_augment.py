@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auscult.config import Augment
+from auscult.config.systems import Augment
 from auscult.training.augment import augment, mixup
 
 OFF = Augment()

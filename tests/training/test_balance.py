@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
-from auscult.config import Head
+from auscult.config.systems import Head
 from auscult.training.balance import class_weights, draw_weights
 
 NAN = np.nan

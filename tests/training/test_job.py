@@ -10,7 +10,7 @@ import pytest
 from safetensors.torch import load_file
 
 from auscult.cache.store import write_cache
-from auscult.config import System, Task
+from auscult.config.systems import System, Task
 from auscult.training import job as module
 from auscult.training.job import FILES, Job
 from auscult.training.slices import fold_slice

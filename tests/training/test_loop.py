@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss
 from torch.nn import functional
 
 from auscult import networks
-from auscult.config import Augment, Head, Training
+from auscult.config.systems import Augment, Head, Training
 from auscult.training import loop
 from auscult.training.data import Frames
 from auscult.training.loop import Part, Plan, fit, learning_rate, weighted_loss

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
-from auscult.config import Head
+from auscult.config.systems import Head
 from auscult.training.scoring import activate, pool, validation_score
 
 RULES = ["mean", "max", "top_k", "noisy_or"]

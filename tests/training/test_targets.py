@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from auscult.config import Head
+from auscult.config.systems import Head
 from auscult.training.targets import case_targets, columns, encode, output_names, recording_targets
 
 NAN = [np.nan]

@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from auscult import config, datasets, features, networks
+from auscult import datasets, features, networks
+from auscult.config import dataset, fusion, protocols, settings, study, systems, targets
 
 HEAD = """# Configuration
 
@@ -24,37 +25,37 @@ top of a study.
 On the command line: `--config studies=a,b` chooses studies, `root=DIR` points their data set to a copy of the release.
 """
 STUDY_MODELS = [
-    config.Study,
-    config.Dataset,
-    config.Target,
-    config.Referral,
-    config.GroupCV,
-    config.CV10,
-    config.Walker,
-    config.M2D3,
-    config.Fixed,
-    config.Column,
-    config.Leak,
-    config.Task,
-    config.Head,
-    config.TrainOn,
-    config.System,
-    config.FrontEnd,
-    config.Segment,
-    config.Network,
-    config.Training,
-    config.Augment,
-    config.Inference,
-    config.Pool,
-    config.Fusion,
-    config.Booster,
-    config.Evaluation,
+    study.Study,
+    dataset.Dataset,
+    targets.Target,
+    targets.Referral,
+    protocols.GroupCV,
+    protocols.CV10,
+    protocols.Walker,
+    protocols.M2D3,
+    protocols.Fixed,
+    protocols.Column,
+    protocols.Leak,
+    systems.Task,
+    systems.Head,
+    systems.TrainOn,
+    systems.System,
+    systems.FrontEnd,
+    systems.Segment,
+    systems.Network,
+    systems.Training,
+    systems.Augment,
+    systems.Inference,
+    systems.Pool,
+    fusion.Fusion,
+    fusion.Booster,
+    study.Evaluation,
 ]
 
 
 def readme() -> str:
     """The key reference as Markdown: a table per model, then the options of every plug-in."""
-    parts = [HEAD, "## config.yaml\n", *(_section(model) for model in (config.Settings, config.Tracking))]
+    parts = [HEAD, "## config.yaml\n", *(_section(model) for model in (settings.Settings, settings.Tracking))]
     parts += ["## studies/<name>.yaml\n", *(_section(model) for model in STUDY_MODELS)]
     parts.append("## Options of data sets (`dataset.options`)\n")
     parts += [_section(_load(datasets, name).Options, name) for name in datasets.names()]
@@ -69,7 +70,7 @@ def readme() -> str:
 
 def schema() -> str:
     """JSON schema of a study file."""
-    return json.dumps(config.Study.model_json_schema(), indent=1, sort_keys=True) + "\n"
+    return json.dumps(study.Study.model_json_schema(), indent=1, sort_keys=True) + "\n"
 
 
 def _load(package: Any, name: str) -> Any:

@@ -14,7 +14,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from auscult import datasets, features, networks
-from auscult.config import Settings, Study
+from auscult.config.settings import Settings
+from auscult.config.study import Study
 
 
 class _Loader(yaml.SafeLoader):

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+from auscult.config.study import Study
 from auscult.inference.aggregate import aggregate
 from auscult.provenance import write_text
-from common import begin, fold_of, read_rows, study_of
+from common import begin, fold_of, read_rows
 
 begin(snakemake)
-study = study_of(snakemake.params.study)
+study = Study.model_validate(snakemake.params.study)
 system = study.systems[snakemake.wildcards.system]
 repeat, fold = fold_of(snakemake.wildcards.fold)
 folds = read_rows(snakemake.input.folds)

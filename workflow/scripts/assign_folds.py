@@ -5,7 +5,8 @@ from pathlib import Path
 from auscult.datasets.base import load
 from auscult.folds.protocols import assign
 from auscult.provenance import write_text
-from common import begin, folder_of, partial_study
+from common import begin, folder_of
+from folds_job import partial_study
 
 begin(snakemake)
 study = partial_study(snakemake.params.study)

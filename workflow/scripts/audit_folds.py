@@ -4,7 +4,8 @@ from auscult.datasets.base import load
 from auscult.folds.audit import audit, gate
 from auscult.progress import note
 from auscult.provenance import write_text
-from common import begin, folder_of, partial_study, read_rows
+from common import begin, folder_of, read_rows
+from folds_job import partial_study
 
 begin(snakemake)
 study = partial_study(snakemake.params.study)

@@ -1,7 +1,7 @@
 """Write the audio shards of a data set."""
 
 from auscult.cache.audio import cache_audio
-from auscult.config import Dataset
+from auscult.config.dataset import Dataset
 from auscult.datasets.base import load
 from auscult.progress import note
 from auscult.provenance import code_digest

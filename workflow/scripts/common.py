@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from auscult.config import Study
 from auscult.progress import log_to
 
 
@@ -26,24 +25,6 @@ def plain_errors() -> None:
             sys.__excepthook__(kind, error, trace)
 
     sys.excepthook = show
-
-
-def study_of(values: dict) -> Study:
-    """A study from a rule's parameters."""
-    return Study.model_validate(values)
-
-
-def partial_study(values: dict) -> Study:
-    """A study from targets, protocol, tasks and leak alone; its systems are stand-ins that train every task."""
-    systems = {
-        f"all_of_{name}": {"tasks": [name], "front_end": {"name": "samples"}, "network": {"name": "dbresnet"}}
-        for name in values["tasks"]
-    }
-    heads = {head: {"name": task} for task, part in values["tasks"].items() for head in part["heads"]}
-    if len(heads) == sum(len(part["heads"]) for part in values["tasks"].values()):
-        systems["all"] = {**next(iter(systems.values())), "tasks": list(values["tasks"])}
-    dataset = {"name": "any", "adapter": "folder", "root": ""}
-    return Study.model_validate({"description": "", "dataset": dataset, "systems": systems, **values})
 
 
 def folder_of(paths) -> Path:

@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from auscult.config.study import Study
 from auscult.datasets.base import load
 from auscult.evaluation import tables
 from auscult.folds.audit import mark
 from auscult.provenance import commit, write_json
-from common import begin, folder_of, read_rows, study_of
+from common import begin, folder_of, read_rows
 
 begin(snakemake)
-study, name = study_of(snakemake.params.study), snakemake.wildcards.study
+study, name = Study.model_validate(snakemake.params.study), snakemake.wildcards.study
 predictions = read_rows(snakemake.input.predictions)
 scores = pd.read_csv(snakemake.input.scores)
 leak = mark(study, pd.read_csv(snakemake.input.audit))

@@ -1,6 +1,6 @@
 """Write the shards of the 44 statistics."""
 
-from auscult.config import Dataset
+from auscult.config.dataset import Dataset
 from auscult.datasets.base import load
 from auscult.features.tables import describe
 from auscult.progress import note

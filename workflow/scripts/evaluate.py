@@ -1,9 +1,10 @@
 """Decide every judged case by every variant of a study, and score the variants on validation cases."""
 
+from auscult.config.study import Study
 from auscult.datasets.base import load
 from auscult.evaluation.predictions import FoldOutputs, predict
 from auscult.provenance import write_text
-from common import begin, fold_of, folder_of, read_rows, study_of
+from common import begin, fold_of, folder_of, read_rows
 
 begin(snakemake)
 fused = {tuple(path.split("/")[-3:-1]): path for path in snakemake.input.fused}
@@ -21,6 +22,6 @@ outputs = [
 ]
 folds = read_rows(snakemake.input.folds)
 manifest = load(folder_of(snakemake.input.manifest))
-predictions, scores = predict(study_of(snakemake.params.study), manifest, folds, outputs)
+predictions, scores = predict(Study.model_validate(snakemake.params.study), manifest, folds, outputs)
 write_text(snakemake.output.predictions, predictions.to_csv(index=False))
 write_text(snakemake.output.scores, scores.to_csv(index=False))

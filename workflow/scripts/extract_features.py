@@ -1,6 +1,7 @@
 """Write the shards of one front end."""
 
-from auscult.config import Dataset, FrontEnd
+from auscult.config.dataset import Dataset
+from auscult.config.systems import FrontEnd
 from auscult.datasets.base import load
 from auscult.features.frames import extract
 from auscult.progress import note

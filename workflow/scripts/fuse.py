@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
+from auscult.config.study import Study
 from auscult.datasets.base import load
 from auscult.features.tables import read_statistics
 from auscult.fusion.job import fuse
 from auscult.provenance import write_text
-from common import begin, folder_of, read_rows, study_of
+from common import begin, folder_of, read_rows
 
 begin(snakemake)
-study = study_of(snakemake.params.study)
+study = Study.model_validate(snakemake.params.study)
 probabilities, importances = fuse(
     study,
     snakemake.wildcards.system,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from auscult.config import Dataset
+from auscult.config.dataset import Dataset
 from auscult.datasets import adapter
 from auscult.datasets.base import build
 from auscult.progress import note

@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from auscult.config import Dataset, FrontEnd, System, Task
+from auscult.config.dataset import Dataset
+from auscult.config.systems import FrontEnd, System, Task
 from auscult.features.frames import frames_config
 from auscult.training.job import Job
 from common import fold_of

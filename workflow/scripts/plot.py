@@ -5,15 +5,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from auscult.config.study import Study
 from auscult.evaluation.figures import draw_all
 from auscult.provenance import write_text
-from common import begin, read_histories, read_rows, study_of
+from common import begin, read_histories, read_rows
 
 begin(snakemake)
 folder = Path(snakemake.output.figures).parent
 folder.mkdir(parents=True, exist_ok=True)
 drawn = draw_all(
-    study_of(snakemake.params.study),
+    Study.model_validate(snakemake.params.study),
     read_rows(snakemake.input.predictions),
     pd.read_csv(snakemake.input.tables),
     read_histories(snakemake.input.histories),

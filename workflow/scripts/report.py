@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from auscult.config.study import Study
 from auscult.datasets.base import load
 from auscult.provenance import write_text
 from auscult.report.facts import class_counts, facts
 from auscult.report.page import render
-from common import begin, folder_of, study_of
+from common import begin, folder_of
 
 begin(snakemake)
-study, inputs = study_of(snakemake.params.study), snakemake.input
+study, inputs = Study.model_validate(snakemake.params.study), snakemake.input
 manifest = load(folder_of(inputs.manifest))
 tables = {Path(path).stem: pd.read_csv(path, dtype={"repeat": str, "fold": str}) for path in inputs.tables}
 tables["audit"] = pd.read_csv(inputs.audit, dtype=str, keep_default_na=False)

@@ -11,7 +11,7 @@ import pandas as pd
 import soxr
 
 from auscult.cache.store import INPUTS, Cache, CacheError, write_cache
-from auscult.config import Dataset
+from auscult.config.dataset import Dataset
 from auscult.datasets import audio
 
 

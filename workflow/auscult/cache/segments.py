@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from auscult.config import Segment
+from auscult.config.systems import Segment
 
 
 def window_frames(segment: Segment, frames_per_second: float) -> tuple[int, int]:

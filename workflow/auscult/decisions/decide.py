@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from auscult.config import Target
+from auscult.config.targets import Target
 from auscult.decisions import calibration, rules
 from auscult.evaluation import metrics
 

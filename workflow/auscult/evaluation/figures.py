@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from auscult.config import Study, Target
+from auscult.config.study import Study
+from auscult.config.targets import Target
 from auscult.evaluation import metrics, tables
 
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]  # Okabe–Ito without yellow

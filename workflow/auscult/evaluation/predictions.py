@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from auscult.config import Study
+from auscult.config.study import Study
 from auscult.datasets.base import Manifest
 from auscult.decisions.decide import Decided, Outputs, decide
 from auscult.inference.uncertainty import entropy

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from auscult.config import Study, Target
+from auscult.config.study import Study
+from auscult.config.targets import Target
 from auscult.evaluation import intervals, metrics
 from auscult.evaluation.predictions import KEYS, VARIANT
 from auscult.provenance import write_text

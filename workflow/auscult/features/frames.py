@@ -12,7 +12,8 @@ import pandas as pd
 from auscult import features
 from auscult.cache.audio import audio_config, read_audio
 from auscult.cache.store import INPUTS, Cache, open_cache, write_cache
-from auscult.config import Dataset, FrontEnd
+from auscult.config.dataset import Dataset
+from auscult.config.systems import FrontEnd
 from auscult.provenance import digest
 
 

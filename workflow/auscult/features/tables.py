@@ -11,7 +11,7 @@ import pandas as pd
 
 from auscult.cache.audio import audio_config, read_audio
 from auscult.cache.store import INPUTS, open_cache, write_cache
-from auscult.config import Dataset
+from auscult.config.dataset import Dataset
 from auscult.features.frames import opened
 from auscult.features.statistics import NAMES, statistics
 

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pandas as pd
 
-from auscult.config import Study
+from auscult.config.study import Study
 from auscult.datasets.base import Manifest
 from auscult.folds.protocols import FoldError
 

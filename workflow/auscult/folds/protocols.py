@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import KFold, StratifiedGroupKFold, StratifiedKFold, train_test_split
 
-from auscult.config import CV10, M2D3, Column, Fixed, GroupCV, Protocol, Study, Walker
+from auscult.config.protocols import CV10, M2D3, Column, Fixed, GroupCV, Protocol, Walker
+from auscult.config.study import Study
 
 ROLES = ("train", "val", "test", "unused")
 # The published code stratifies by these indicators, joined: their order decides which cases its seed draws.

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA
 
-from auscult.config import Fusion
+from auscult.config.fusion import Fusion
 from auscult.datasets.base import Manifest
 from auscult.features.covariates import covariates, site_names
 from auscult.training.targets import output_names

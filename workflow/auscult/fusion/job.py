@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from auscult.config import Study
+from auscult.config.study import Study
 from auscult.datasets.base import Manifest
 from auscult.fusion.features import (
     case_features,

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import xgboost
 
-from auscult.config import Booster, Target
+from auscult.config.fusion import Booster
+from auscult.config.targets import Target
 from auscult.decisions.calibration import splits
 
 

@@ -9,7 +9,9 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from auscult.config import Head, Pool, Study, System, Target
+from auscult.config.study import Study
+from auscult.config.systems import Head, Pool, System
+from auscult.config.targets import Target
 from auscult.inference.uncertainty import entropy, measures
 from auscult.training.scoring import pool
 from auscult.training.targets import columns, output_names

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from auscult.config import Head
+from auscult.config.systems import Head
 from auscult.networks.layers.dropout import set_stochastic
 from auscult.progress import progress
 from auscult.training.data import Frames

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from auscult.config import Study
+from auscult.config.study import Study
 from auscult.datasets.base import Manifest
 from auscult.folds.audit import mark
 from auscult.provenance import commit, environment

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from auscult.config import Study
+from auscult.config.study import Study
 
 VARIANT = ["system", "stage", "fit_on", "decision"]
 LISTED = 1000  # rows of a long list on the page; the CSV has all

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from auscult.config import Augment
+from auscult.config.systems import Augment
 
 
 def augment(x: torch.Tensor, settings: Augment, frames_per_second: float, generator: torch.Generator) -> torch.Tensor:

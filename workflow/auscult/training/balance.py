@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from auscult.config import Head
+from auscult.config.systems import Head
 from auscult.training.targets import columns
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from auscult import features, networks
 from auscult.cache.segments import window_frames
 from auscult.cache.store import open_cache
-from auscult.config import System, Task
+from auscult.config.systems import System, Task
 from auscult.datasets.base import Manifest
 from auscult.progress import note
 from auscult.provenance import environment, write_json, write_text

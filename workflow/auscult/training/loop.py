@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from auscult.cache.segments import segments
-from auscult.config import Head, Training
+from auscult.config.systems import Head, Training
 from auscult.progress import note, progress
 from auscult.training.augment import augment, mixup
 from auscult.training.balance import class_weights, draw_weights

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from auscult.config import Head
+from auscult.config.systems import Head
 from auscult.evaluation import metrics
 from auscult.training.targets import columns
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from auscult.config import Head
+from auscult.config.systems import Head
 from auscult.datasets.base import Manifest
 from auscult.provenance import digest
 

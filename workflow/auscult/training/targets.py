@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from auscult.config import Head
+from auscult.config.systems import Head
 
 
 def columns(heads: dict[str, Head]) -> dict[str, slice]:

@@ -1,0 +1,106 @@
+"""A study file as a whole, with the checks across its parts that need no data."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from auscult.config.base import Name, Seed, Strict
+from auscult.config.dataset import Dataset
+from auscult.config.fusion import Fusion
+from auscult.config.protocols import Leak, Protocol
+from auscult.config.systems import Head, System, Task
+from auscult.config.targets import Target
+
+
+class Evaluation(Strict):
+    """How the tables are made."""
+
+    draws: Annotated[int, Field(ge=100)] = Field(default=2000, description="Bootstrap draws of subjects.")
+    choose_by: Literal["w_acc", "uar", "auroc"] = Field(
+        default="w_acc", description="Validation score by which each fold chooses the row `chosen`."
+    )
+    seed: Seed = 0
+
+
+class Study(Strict):
+    """One study: data set, protocol, tasks, systems, fusion, decisions."""
+
+    description: str
+    dataset: Dataset
+    targets: dict[Name, Target] = Field(min_length=1)
+    protocol: Protocol
+    leak: Leak = Leak()
+    tasks: dict[Name, Task] = Field(min_length=1)
+    systems: dict[Name, System] = Field(min_length=1)
+    fusion: Fusion | None = None
+    evaluation: Evaluation = Evaluation()
+
+    @model_validator(mode="after")
+    def _cross_references(self) -> Study:
+        for name, system in self.systems.items():
+            for task in system.tasks:
+                _known(f"systems.{name}.tasks", task, self.tasks)
+            heads = [head for task in system.tasks for head in self.tasks[task].heads]
+            if twice := {h for h in heads if heads.count(h) > 1}:
+                raise ValueError(f"systems.{name}.tasks: the head {min(twice)!r} is in two of its tasks")
+            for head in system.inference.pool:
+                _known(f"systems.{name}.inference.pool", head, heads)
+        if "chosen" in self.systems:
+            raise ValueError("systems: `chosen` is the name of a row of the tables; take another")
+        for name, target in self.targets.items():
+            self._check_target(name, target)
+        if self.fusion:
+            for system in self.fusion.systems:
+                _known("fusion.systems", system, self.systems)
+            if all(target.kind == "multilabel" for target in self.targets.values()):
+                raise ValueError("fusion: needs a multiclass target")
+        return self
+
+    def _check_target(self, name: str, target: Target) -> None:
+        served = False
+        for system in self.systems.values():
+            heads = self.heads_of(system)
+            if not set(target.heads) <= set(heads):
+                continue
+            served = True
+            kinds = [heads[h].kind for h in target.heads]
+            if kinds == [target.kind]:
+                if heads[target.heads[0]].classes != target.classes:
+                    raise ValueError(
+                        f"targets.{name}.heads: the classes of head {target.heads[0]!r} are not the target's"
+                    )
+            elif target.kind != "multiclass" or set(kinds) != {"binary"} or len(kinds) != len(target.classes) - 1:
+                raise ValueError(
+                    f"targets.{name}.heads: needs one {target.kind} head, or a binary head for each of "
+                    f"{target.classes[:-1]}; it has {kinds}"
+                )
+            else:
+                for head, wanted in zip(target.heads, target.classes, strict=False):
+                    if heads[head].label != target.label or heads[head].positive != [wanted]:
+                        raise ValueError(
+                            f"targets.{name}.heads: {head!r} stands for the class {wanted!r}: its label must be "
+                            f"{target.label!r} and its positive [{wanted!r}]"
+                        )
+        if not served:
+            raise ValueError(f"targets.{name}.heads: no system trains all of {target.heads}")
+
+    def heads_of(self, system: System) -> dict[str, Head]:
+        """Heads of a system's networks by name, in the order of its tasks."""
+        return {name: head for task in system.tasks for name, head in self.tasks[task].heads.items()}
+
+    def targets_of(self, system: System) -> dict[str, Target]:
+        """Targets whose heads the system trains."""
+        heads = self.heads_of(system)
+        return {name: target for name, target in self.targets.items() if set(target.heads) <= set(heads)}
+
+    def stratify_labels(self) -> list[str]:
+        """Label columns that folds are stratified by."""
+        given = getattr(self.protocol, "stratify", None)
+        return given or list(dict.fromkeys(target.label for target in self.targets.values()))
+
+
+def _known(where: str, name: str, names: Any) -> None:
+    if name not in names:
+        raise ValueError(f"{where}: {name!r} is not one of {sorted(names)}")

@@ -1,0 +1,143 @@
+"""Tasks and systems: what is learnt, from which frames, by which network, how it is trained and how it scores."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from auscult.config.base import Count, Name, Positive, Seed, Strict
+
+
+class TrainOn(Strict):
+    """A label of the recording to train on in place of the case's label."""
+
+    column: str = Field(description="Column of recordings.csv.")
+    positive: list[str] = Field(default=[], description="Values that are positive (binary heads).")
+
+
+class Head(Strict):
+    """One output of a network, with what it learns."""
+
+    label: str = Field(description="Column of cases.csv.")
+    kind: Literal["binary", "multiclass", "multilabel"] = "binary"
+    positive: list[str] = Field(default=[], description="Values that are positive, against the rest (binary).")
+    classes: list[str] = Field(default=[], description="Classes in order (multiclass, multilabel).")
+    train_on: TrainOn | None = Field(default=None, description="Label of the recording to train on instead.")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Head:
+        if self.kind == "binary" and (not self.positive or self.classes):
+            raise ValueError("a binary head needs `positive`, and no `classes`")
+        if self.kind != "binary" and (len(self.classes) < 2 or self.positive):
+            raise ValueError(f"a {self.kind} head needs at least two `classes`, and no `positive`")
+        if self.train_on and (self.kind == "binary") != bool(self.train_on.positive):
+            raise ValueError("train_on: needs `positive` for a binary head, and has none for others")
+        return self
+
+    @property
+    def outputs(self) -> int:
+        """Columns of the network's output that belong to this head."""
+        return 1 if self.kind == "binary" else len(self.classes)
+
+
+class Task(Strict):
+    """What one network learns: one head, or several on one body."""
+
+    heads: dict[Name, Head] = Field(min_length=1)
+
+
+class FrontEnd(Strict):
+    """Samples to feature frames."""
+
+    name: Name = Field(description="A front end of `workflow/auscult/features`.")
+    settings: dict[str, Any] = Field(default={}, description="Changes to its defaults.")
+
+
+class Segment(Strict):
+    """The fixed-length windows of a recording."""
+
+    seconds: Positive = 4.0
+    hop_s: Positive = Field(default=1.0, description="Step between windows when scoring (and training on windows).")
+
+
+class Network(Strict):
+    """Which network, and how large."""
+
+    name: Name = Field(description="File in `workflow/auscult/networks`.")
+    options: dict[str, Any] = Field(default={}, description="Options of that file, such as its sizes.")
+
+
+class Augment(Strict):
+    """Changes made to training batches only. 0 switches a change off."""
+
+    mixup: Annotated[float, Field(ge=0)] = Field(default=0.0, description="Beta parameter of mixup.")
+    time_masks: Annotated[int, Field(ge=0)] = Field(default=0, description="SpecAugment masks over time.")
+    time_mask_s: Positive = Field(default=0.4, description="Longest mask over time, in seconds.")
+    band_masks: Annotated[int, Field(ge=0)] = Field(default=0, description="SpecAugment masks over bands.")
+    band_mask: Count = Field(default=6, description="Widest mask over bands.")
+    gain: Annotated[float, Field(ge=0)] = Field(
+        default=0.0, description="Standard deviation of a random shift added to a log front end."
+    )
+    noise: Annotated[float, Field(ge=0)] = Field(default=0.0, description="Standard deviation of added white noise.")
+
+
+class Training(Strict):
+    """How a network is fitted. Defaults: a small network on a laptop."""
+
+    epochs: Count = 30
+    batch: Count = 64
+    optimiser: Literal["adam", "adamw"] = "adamw"
+    learning_rate: Positive = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
+    schedule: Literal["constant", "cosine", "one_cycle"] = "one_cycle"
+    sampling: Literal["crops", "windows"] = Field(
+        default="crops",
+        description="`crops`: random ones of each recording; `windows`: all windows, `hop_s` apart.",
+    )
+    crops: Count = Field(default=4, description="Random crops of each recording per epoch.")
+    balance: Literal["none", "loss", "sampler"] = Field(
+        default="loss", description="Rare classes: weighted in the loss, drawn more often, or neither."
+    )
+    patience: Count = Field(default=10, description="Epochs without a better validation score before stopping.")
+    select: Literal["auroc", "loss", "balanced_accuracy"] = Field(
+        default="auroc", description="Score of the validation cases that chooses the epoch."
+    )
+    augment: Augment = Augment()
+    seed: Seed = 0
+    seeds: Count = Field(default=1, description="Networks per task and fold; their outputs are averaged.")
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="`bfloat16`: autocast on a GPU; a CPU always computes in float32."
+    )
+    deterministic: bool = Field(default=False, description="Deterministic kernels on a GPU (slower).")
+    resident: bool = Field(
+        default=True,
+        description="Hold the features of the fold in memory; `false` reads them from the cache.",
+    )
+
+
+class Pool(Strict):
+    """How probabilities of the parts become one."""
+
+    segments: Literal["mean", "max", "top_k", "noisy_or"] = "mean"
+    recordings: Literal["mean", "max", "top_k", "noisy_or"] = "mean"
+    k: Count = Field(default=3, description="Number averaged by `top_k`.")
+
+
+class Inference(Strict):
+    """How a trained network scores cases."""
+
+    passes: Count = Field(default=30, description="Stochastic forward passes.")
+    batch: Count = Field(default=512, description="Windows times passes in one batch.")
+    pool: dict[Name, Pool] = Field(default={}, description="Per head; a head without an entry takes the means.")
+
+
+class System(Strict):
+    """Front end, network, training and inference, by name in a study."""
+
+    tasks: list[Name] = Field(min_length=1, description="Tasks of the study that it trains: one network each.")
+    front_end: FrontEnd
+    segment: Segment = Segment()
+    network: Network
+    training: Training = Training()
+    inference: Inference = Inference()
