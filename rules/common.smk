@@ -332,11 +332,13 @@ def summary():
     """After a run: the best rows, and where to look."""
     import pandas as pd
 
-    for name in STUDIES:
+    finished = [name for name in STUDIES if Path(P.tables.format(study=name), "leaderboard.csv").is_file()]
+    for name in finished:  # a run may have been asked for less
         board = pd.read_csv(Path(P.tables.format(study=name)) / "leaderboard.csv")
         columns = ["target", "system", "stage", "fit_on", "decision", "n", "w_acc", "uar", "auroc", "chosen_on", "leak"]
         shown = board[[c for c in columns if c in board]].round(3).fillna("")
         print(f"\nstudy {name}\n{shown.to_string(index=False)}\n", file=sys.stderr)
         print(f"report: {P.page.format(study=name)}", file=sys.stderr)
         print(f"tables: {P.tables.format(study=name)}", file=sys.stderr)
-    print("MLflow: make ui", file=sys.stderr)
+    if finished:
+        print("MLflow: make ui", file=sys.stderr)

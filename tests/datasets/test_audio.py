@@ -1,6 +1,7 @@
 """Reading a signal file: every sample format, intervals, and what makes a recording unusable or suspicious."""
 
 import hashlib
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -225,3 +226,8 @@ def test_several_problems_are_all_reported(save, sine) -> None:
         "clipped",
         "short",
     ]
+
+
+def test_the_error_travels_between_processes():
+    again = pickle.loads(pickle.dumps(Unusable("empty", "no samples")))
+    assert (again.problem, str(again)) == ("empty", "no samples")

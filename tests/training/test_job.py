@@ -117,6 +117,15 @@ def test_changed_samples(world, folder, case, outcome):
 @pytest.mark.parametrize(
     ("case", "outcome"), [(TRAIN, "trained"), (VAL, "trained"), (TEST, "reused")], ids=["train", "val", "test"]
 )
+@pytest.mark.parametrize(("column", "value"), [("rate_hz", 2000), ("channels", 2)])
+def test_a_header_changed_over_the_same_samples(world, folder, case, outcome, column, value):
+    manifest = edited(world, "recordings", "recording", f"{case}_AV", column, value)
+    assert world.train(world.job(folder), manifest=manifest) == outcome
+
+
+@pytest.mark.parametrize(
+    ("case", "outcome"), [(TRAIN, "trained"), (VAL, "trained"), (TEST, "reused")], ids=["train", "val", "test"]
+)
 @pytest.mark.parametrize("label", ["Unknown", ""])
 def test_changed_label(world, folder, case, outcome, label):
     manifest = edited(world, "cases", "case", case, "murmur", label)

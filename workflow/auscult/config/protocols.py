@@ -31,7 +31,7 @@ class CV10(Strict):
 
     name: Literal["cv10"]
     stratified: bool = Field(default=False, description="Stratify by the labels of all targets.")
-    val: Fraction = Field(default=0.2, description="`vali_size` of the published code.")
+    val: Fraction = Field(default=0.2, description="`vali_size` of the published scripts.")
     test: Fraction = Field(default=0.2, description="`test_size` of the published code: only in val/(1-test).")
 
     @model_validator(mode="after")

@@ -30,8 +30,12 @@ class Unusable(Exception):
     """A recording that must be dropped: `problem` is a word for quality.csv, the message its detail."""
 
     def __init__(self, problem: str, detail: str) -> None:
-        super().__init__(detail)
+        super().__init__(problem, detail)  # all of them, so that it travels between processes
         self.problem = problem
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return self.detail
 
 
 def read(path: Path, onset_s: float | None = None, offset_s: float | None = None) -> tuple[np.ndarray, int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,11 @@ LABELS = [
     "murmur_locations",
     "most_audible_location",
     *(f"{phase}_murmur_{detail}" for phase in ("systolic", "diastolic") for detail in DETAILS),
+]
+KEYS = [
+    *("Age", "Sex", "Height", "Weight", "Pregnancy status", "Murmur", "Murmur locations", "Most audible location"),
+    *(f"{phase} murmur {detail}" for phase in ("Systolic", "Diastolic") for detail in DETAILS),
+    *("Outcome", "Campaign", "Additional ID"),
 ]
 COVARIATES = ["age_months", "female", "male", "height_cm", "weight_kg", "pregnant"]
 URL = "https://physionet.org/files/circor-heart-sound/1.0.3/"
@@ -100,6 +106,7 @@ def _patient(path: Path) -> tuple[dict, list[dict]]:
         if line.startswith("#"):
             key, _, value = line[1:].partition(":")
             values[key.strip()] = "" if value.strip() == "nan" else value.strip()
+    _refuse_misspelt(values, path)
     row = _case(case, values, path)
     audible = row["murmur_locations"].split("+") if row["murmur_locations"] else []
     recordings = []
@@ -128,6 +135,14 @@ def _patient(path: Path) -> tuple[dict, list[dict]]:
             }
         )
     return row, recordings
+
+
+def _refuse_misspelt(values: dict[str, str], path: Path) -> None:
+    """A key that is nearly a known one which is missing: read on, the patient would lose a label without a word."""
+    missing = [key for key in KEYS if key not in values]
+    for key in values:
+        if key not in KEYS and (meant := difflib.get_close_matches(key, missing, 1, cutoff=0.75)):
+            raise DatasetError(f"{path}: #{key}: there is no such key, and no #{meant[0]}; is that meant?")
 
 
 def _case(case: str, values: dict[str, str], path: Path) -> dict:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from auscult.cache.store import open_cache
+from auscult.cache.store import open_cache, replacing
 from auscult.datasets.base import Manifest
 from auscult.inference.uncertainty import measures
 from auscult.progress import note
@@ -51,26 +49,13 @@ def score(
     kept = _kept(path, digests)
     todo = [role for role in roles if role not in kept]
     if todo:
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
+        with replacing(path) as file:
             if kept:
-                shutil.copyfile(path, temporary)
-            with h5py.File(temporary, "a" if kept else "w") as file:
-                for role in set(file) - set(kept):
-                    del file[role]
-                _score(
-                    job,
-                    {role: slices[role] for role in todo},
-                    digests,
-                    file,
-                    cache,
-                    cache_config,
-                    locks,
-                    threads,
-                )
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+                with h5py.File(path, "r") as old:
+                    for role in kept:
+                        old.copy(role, file)
+            wanted = {role: slices[role] for role in todo}
+            _score(job, wanted, digests, file, cache, cache_config, locks, threads)
     else:
         path.touch()
     return {role: "scored" if role in todo else "reused" for role in roles}

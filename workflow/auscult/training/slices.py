@@ -14,15 +14,15 @@ from auscult.provenance import digest
 def fold_slice(
     manifest: Manifest, folds: pd.DataFrame, repeat: int, fold: int, roles: list[str], heads: dict[str, Head]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Cases `case, role, <labels of the heads>` and recordings `recording, case, site, sha256, <labels>` of some roles.
+    """Cases `case, role, <labels of the heads>` and recordings with what says what their samples are, of some roles.
 
-    Sorted by id. With `heads` empty there are no labels: what a scoring job may see.
+    Recordings: `recording, case, site, sha256, rate_hz, channels, <labels>`. Sorted by id. With `heads` empty there are no labels: what a scoring job may see.
     """
     part = folds[(folds["repeat"] == repeat) & (folds["fold"] == fold) & folds["role"].isin(roles)]
     labels = sorted({head.label for head in heads.values()})
     trained = sorted({head.train_on.column for head in heads.values() if head.train_on})
     cases = part[["case", "role"]].merge(manifest.cases[["case", *labels]], on="case").sort_values("case")
-    recordings = manifest.recordings[["recording", "case", "site", "sha256", *trained]]
+    recordings = manifest.recordings[["recording", "case", "site", "sha256", "rate_hz", "channels", *trained]]
     recordings = recordings[recordings["case"].isin(cases["case"])].sort_values("recording")
     return cases.reset_index(drop=True), recordings.reset_index(drop=True)
 
