@@ -175,6 +175,11 @@ def frames_of(wildcards):
     return shards(KEY[wildcards.study], folder_name(system.front_end))
 
 
+def weights_of(wildcards):
+    """The file of weights that a system starts from, if any."""
+    return STUDIES[wildcards.study].systems[wildcards.system].network.weights or []
+
+
 # ---------------------------------------------------------------- code
 
 

@@ -41,11 +41,23 @@ rule assign_folds:
         "../workflow/scripts/assign_folds.py"
 
 
+def started_from(wildcards):
+    """Files of weights that systems start from, by system."""
+    systems = STUDIES[wildcards.study].systems.items()
+    return {name: system.network.weights for name, system in systems if system.network.weights}
+
+
+def declarations(wildcards):
+    """What those weights heard, where that is declared."""
+    return [path for weights in started_from(wildcards).values() if os.path.isfile(path := f"{weights}.json")]
+
+
 rule audit_folds:
     """Count what the roles share; stop a study that leaks without saying why."""
     input:
         manifest=manifest,
         folds=P.folds,
+        declarations=declarations,
         code=code("audit_folds"),
     output:
         audit=P.audit,
@@ -61,5 +73,7 @@ rule audit_folds:
         runtime=10,
     params:
         study=folds_slice,
+        dataset=lambda wildcards: STUDIES[wildcards.study].dataset.name,
+        started_from=started_from,
     script:
         "../workflow/scripts/audit_folds.py"

@@ -11,6 +11,7 @@ rule train:
         audit=ancient(P.audit),
         tracking=ancient(P.tracking),
         frames=frames_of,
+        weights=weights_of,
         code=network_code("train"),
     output:
         update([f"{P.model}/{name}" for name in MODEL_FILES]),

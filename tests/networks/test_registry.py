@@ -6,7 +6,15 @@ from safetensors.torch import load_file, save_file
 
 from auscult import networks
 
-SMALL = {"dbresnet": {"block": "basic", "depths": [1, 1], "widths": [4, 8], "stem_kernel": 3}}
+RESIDUAL = {"block": "basic", "depths": [1, 1], "widths": [4, 8], "stem_kernel": 3}
+SMALL = {
+    "dbresnet": RESIDUAL,
+    "dynse_bdresnet": {**RESIDUAL, "widths": [8, 16]},
+    "inception_time": {"depth": 3, "filters": 4, "kernels": [9, 5, 3]},
+    "cnn_attention": {"widths": [4, 8]},
+    "crnn_attention": {"convolutions": [4], "widths": [8, 4]},
+    "pretrained_vit": {"patch_frames": 8, "patch_bands": 8, "width": 16, "depth": 2, "attention_heads": 2},
+}
 SHAPES = [(1, 40, 16), (3, 40, 16), (12, 40, 16), (1, 40, 1)]
 pytestmark = pytest.mark.parametrize("name", networks.names())
 

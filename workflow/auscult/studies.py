@@ -80,6 +80,11 @@ def load_study(name: str, folder: Path, root: str | None = None) -> Study:
         network = _plug_in(networks, system.network.name, f"{at}.network.name")
         options = _check(network.Options, system.network.options, f"{at}.network.options").model_dump()
         filled["systems"][key]["network"]["options"] = options
+        if system.network.weights and not hasattr(network, "load_pretrained"):
+            able = [name for name in networks.names() if hasattr(_plug_in(networks, name, at), "load_pretrained")]
+            raise ConfigError(f"{at}.network.weights: {network.__name__.split('.')[-1]} takes none; {able} do")
+        if system.network.weights and not Path(system.network.weights).is_file():
+            raise ConfigError(f"{at}.network.weights: there is no file {system.network.weights}")
     return Study.model_validate(filled)
 
 

@@ -66,6 +66,11 @@ class Network(Strict):
 
     name: Name = Field(description="File in `workflow/auscult/networks`.")
     options: dict[str, Any] = Field(default={}, description="Options of that file, such as its sizes.")
+    weights: str | None = Field(
+        default=None,
+        description="File of weights to start from (.safetensors or .pth). `<file>.json` beside it declares which "
+        "data they heard; without it every table says that this is unknown.",
+    )
 
 
 class Augment(Strict):

@@ -11,7 +11,7 @@ from auscult.datasets.base import Manifest
 from auscult.folds.protocols import FoldError
 
 COLUMNS = ["repeat", "fold", "finding", "roles", "count", "ids"]
-LEAKS = ("shared_subject", "identical_audio")
+LEAKS = ("shared_subject", "identical_audio", "weights_heard")
 # what may bring a class into the training cases of a protocol
 REMEDIES = {
     "group_cv": "lower protocol.folds or protocol.val, change protocol.seed",
@@ -86,6 +86,8 @@ def mark(study: Study, findings: pd.DataFrame) -> str:
     parts = []
     if (findings["finding"] == "subjects_unknown").any():
         parts.append("subjects unknown")
+    for system in findings.loc[findings["finding"] == "weights_unknown", "roles"]:
+        parts.append(f"what the weights of {system} heard is unknown")
     found = leaks(study, findings)
     for (finding, roles), rows in found.groupby(["finding", "roles"]):
         parts.append(f"{finding} {roles}: {int(rows['count'].sum())}")

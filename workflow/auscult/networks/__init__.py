@@ -5,11 +5,20 @@ A network is a file here with
 - `Options`: a pydantic model of its sizes and switches, and
 - `build(options, inputs, outputs)`: a `torch.nn.Module` for inputs of `(channels, frames, bands)` that maps a batch
   `(batch, channels, frames, bands)` to `(logits, latents)` of shapes `(batch, outputs)` and `(batch, any)`.
+
+Where it can start from weights learnt elsewhere, the file also has `load_pretrained(network, weights)`, which raises
+ValueError for weights that are not its own. A network with a part `maps` that gives feature maps
+`(batch, channels, frames, bands)` can be explained by Grad-CAM.
 """
 
 import importlib
+import pickle
 from pathlib import Path
 from typing import Any
+
+
+class WeightsError(Exception):
+    """A file of weights cannot be read, or does not fit the network."""
 
 
 def names() -> list[str]:
@@ -21,3 +30,23 @@ def build(name: str, options: dict[str, Any], inputs: tuple[int, int, int], outp
     """The network `name` with its options, for inputs `(channels, frames, bands)` and a number of output columns."""
     module = importlib.import_module(f"auscult.networks.{name}")
     return module.build(module.Options.model_validate(options), inputs, outputs)
+
+
+def load_pretrained(name: str, network: Any, file: Path) -> None:
+    """Start `network` from the weights in a .safetensors or .pth file. Raises WeightsError."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        weights = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, pickle.UnpicklingError, SafetensorError) as error:
+        raise WeightsError(f"{file}: not readable as weights: {error}") from error
+    for inner in ("model", "state_dict"):  # how training scripts wrap them
+        weights = weights.get(inner, weights) if isinstance(weights, dict) else weights
+    if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
+        raise WeightsError(f"{file}: holds something else than named tensors")
+    try:
+        importlib.import_module(f"auscult.networks.{name}").load_pretrained(network, weights)
+    except ValueError as error:
+        raise WeightsError(f"{file}: {error}") from error

@@ -48,6 +48,8 @@ FINDINGS = {
     "identical_audio": "the same samples in both roles",
     "class_absent": "classes without a case in this role",
     "subjects_unknown": "the data set names no subjects",
+    "weights_heard": "the weights that the system starts from heard these subjects",
+    "weights_unknown": "nothing declares what the weights that the system starts from heard",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -79,7 +80,9 @@ def train(
     """
     heads = job.task.heads
     cases, recordings = fold_slice(manifest, folds, job.repeat, job.fold, ["train", "val"], heads)
-    digest = slice_digest(cases, recordings, [job.config(), cache_config], code)
+    start = job.system.network.weights
+    heard = hashlib.sha256(Path(start).read_bytes()).hexdigest() if start else ""
+    digest = slice_digest(cases, recordings, [job.config(), cache_config, heard], code)
     if _finished(job.folder, digest):
         return "reused"
     import torch
@@ -120,6 +123,9 @@ def train(
     with device(locks, threads) as where:
         seed_everything(job.seed, settings.deterministic)
         network = networks.build(job.system.network.name, job.system.network.options, shape, len(output_names(heads)))
+        if start:
+            networks.load_pretrained(job.system.network.name, network, Path(start))
+        note(f"starts from {start}" if start else "starts from random weights")
         network.to(where)
         plan = Plan(heads, settings, hop, rate, job.seed)
         learn, val = part("train", where), part("val", where)
@@ -139,6 +145,7 @@ def train(
         "device": str(where),
         "threads": threads,
         "seed": job.seed,
+        "started_from": start,
         "parameters": sum(p.numel() for p in network.parameters()),
         "counts": {
             **{f"{role}_cases": int((cases["role"] == role).sum()) for role in ("train", "val")},

@@ -14,9 +14,10 @@ from auscult.provenance import digest
 def fold_slice(
     manifest: Manifest, folds: pd.DataFrame, repeat: int, fold: int, roles: list[str], heads: dict[str, Head]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Cases `case, role, <labels of the heads>` and recordings with what says what their samples are, of some roles.
+    """Rows of the cases of some roles and of their recordings, sorted by id.
 
-    Recordings: `recording, case, site, sha256, rate_hz, channels, <labels>`. Sorted by id. With `heads` empty there are no labels: what a scoring job may see.
+    Cases: `case, role, <labels>`; recordings: `recording, case, site, sha256, rate_hz, channels, <labels>`.
+    With `heads` empty there are no labels: what a scoring job may see.
     """
     part = folds[(folds["repeat"] == repeat) & (folds["fold"] == fold) & folds["role"].isin(roles)]
     labels = sorted({head.label for head in heads.values()})

@@ -1,0 +1,24 @@
+"""Numbers of parameters of every network at its default size, for three input channels and one output."""
+
+import pytest
+
+from auscult import networks
+
+PARAMETERS = {
+    "dbresnet": ((3, 400, 64), 23_510_081),
+    "dynse_bdresnet": ((3, 400, 64), 23_511_853),
+    "inception_time": ((1, 4000, 1), 435_777),
+    "cnn_attention": ((1, 250, 40), 960_962),
+    "crnn_attention": ((1, 250, 40), 5_152_258),
+    "pretrained_vit": ((1, 608, 80), 85_412_353),
+}
+
+
+def test_every_network_is_listed():
+    assert set(PARAMETERS) == set(networks.names())
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameters(name):
+    inputs, count = PARAMETERS[name]
+    assert sum(p.numel() for p in networks.build(name, {}, inputs, 1).parameters()) == count

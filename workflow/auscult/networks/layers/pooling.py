@@ -1,0 +1,34 @@
+"""Frames to one vector: attention over time."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+
+class AttentionPooling(nn.Module):
+    """Logits of a sequence as the mean of its frames' logits, weighed by attention, with weights for each output.
+
+    `softmax`: weights sum to 1 by themselves; `sigmoid`: each frame is weighed alone and the weights then scaled to
+    sum 1 (Kong et al. 2020). Both start as the plain mean.
+    """
+
+    def __init__(self, features: int, outputs: int, attention: Literal["softmax", "sigmoid"]) -> None:
+        super().__init__()
+        self.attention = attention
+        self.weigh = nn.Linear(features, outputs)
+        self.classify = nn.Linear(features, outputs)
+        nn.init.normal_(self.weigh.weight, std=0.01)
+        nn.init.zeros_(self.weigh.bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(batch, frames, features) to (batch, outputs)."""
+        scores = self.weigh(x)
+        if self.attention == "softmax":
+            weights = torch.softmax(scores, dim=1)
+        else:
+            weights = torch.sigmoid(scores)
+            weights = weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-6)
+        return (weights * self.classify(x)).sum(dim=1)
