@@ -171,7 +171,8 @@ POSITIVE = [
 ]
 NOT_NEGATIVE = [
     *(f"{SMALL}.training.augment.{key}" for key in ("mixup", "time_masks", "band_masks", "gain", "noise")),
-    *(f"{SMALL}.training.weight_decay", "fusion.booster.min_child_weight", "fusion.booster.reg_lambda"),
+    *(f"{SMALL}.training.augment.time_shift_s", f"{SMALL}.training.weight_decay"),
+    *("fusion.booster.min_child_weight", "fusion.booster.reg_lambda"),
 ]
 SEEDS = ["protocol.seed", f"{SMALL}.training.seed", "fusion.booster.seed", "evaluation.seed"]
 RANGES = [
@@ -181,6 +182,7 @@ RANGES = [
     *((key, [0, 2**31 - 1], [-1, 2**31, 0.5]) for key in SEEDS),
     ("protocol.folds", [2, 10], [1, 0]),
     ("protocol.val", [0.01, 0.99], [0, 1, -0.1, float("nan")]),
+    (f"{SMALL}.training.warmup", [0, 0.99], [-0.1, 1, float("nan")]),
     ("fusion.booster.max_depth", [1, 8], [0, 9]),
     ("fusion.booster.subsample", [0.1, 1], [0, 1.1]),
     ("fusion.booster.colsample", [0.1, 1], [0, 1.1]),

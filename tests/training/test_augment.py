@@ -38,6 +38,17 @@ def test_nothing_is_changed_when_all_is_off():
     assert torch.equal(augment(x, OFF, 10.0, generator()), x)
 
 
+def test_time_shifts_turn_windows_around():
+    x = batch(300)
+    out = augment(x, OFF.model_copy(update={"time_shift_s": 0.5}), 10.0, generator())
+    shifts = []
+    for before, after in zip(x, out, strict=True):
+        fits = [k for k in range(-15, 15) if torch.equal(torch.roll(before, k, dims=1), after)]
+        assert len(fits) == 1
+        shifts += fits
+    assert sorted(set(shifts)) == list(range(-5, 6))
+
+
 def test_time_masks():
     x = batch(300)
     out = augment(x, OFF.model_copy(update={"time_masks": 1, "time_mask_s": 0.8}), 10.0, generator())

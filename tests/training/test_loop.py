@@ -87,15 +87,17 @@ def test_loss_is_the_mean_over_heads_and_skips_missing_targets():
 
 
 @pytest.mark.parametrize(
-    ("schedule", "ends"),
+    ("schedule", "warmup", "ends"),
     [
-        ("constant", {0: 1, 0.3: 1, 1: 1}),
-        ("cosine", {0: 1, 0.5: 0.5, 1: 0}),
-        ("one_cycle", {0: 0.04, 0.15: 0.52, 0.225: 0.859411, 0.3: 1, 0.65: 0.50005, 1: 1e-4}),
+        ("constant", 0, {0: 1, 0.3: 1, 1: 1}),
+        ("constant", 0.2, {0: 0, 0.1: 0.5, 0.2: 1, 1: 1}),
+        ("cosine", 0, {0: 1, 0.5: 0.5, 1: 0}),
+        ("cosine", 0.2, {0: 0, 0.05: 0.25, 0.2: 1, 0.6: 0.5, 1: 0}),
+        ("one_cycle", 0, {0: 0.04, 0.15: 0.52, 0.225: 0.859411, 0.3: 1, 0.65: 0.50005, 1: 1e-4}),
     ],
 )
-def test_learning_rate(schedule, ends):
-    settings = Training(schedule=schedule, learning_rate=0.02)
+def test_learning_rate(schedule, warmup, ends):
+    settings = Training(schedule=schedule, learning_rate=0.02, warmup=warmup)
     for progress, share in ends.items():
         assert learning_rate(settings, progress) == pytest.approx(0.02 * share)
 

@@ -81,6 +81,10 @@ class Augment(Strict):
     time_mask_s: Positive = Field(default=0.4, description="Longest mask over time, in seconds.")
     band_masks: Annotated[int, Field(ge=0)] = Field(default=0, description="SpecAugment masks over bands.")
     band_mask: Count = Field(default=6, description="Widest mask over bands.")
+    time_shift_s: Annotated[float, Field(ge=0)] = Field(
+        default=0.0,
+        description="Longest shift along time, either way, in seconds; what leaves one end enters the other.",
+    )
     gain: Annotated[float, Field(ge=0)] = Field(
         default=0.0, description="Standard deviation of a random shift added to a log front end."
     )
@@ -96,6 +100,10 @@ class Training(Strict):
     learning_rate: Positive = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
     schedule: Literal["constant", "cosine", "one_cycle"] = "one_cycle"
+    warmup: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0,
+        description="Share of all steps over which the rate first rises from 0 (`one_cycle` rises by itself).",
+    )
     sampling: Literal["crops", "windows"] = Field(
         default="crops",
         description="`crops`: random ones of each recording; `windows`: all windows, `hop_s` apart.",
@@ -114,6 +122,7 @@ class Training(Strict):
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32", description="`bfloat16`: autocast on a GPU; a CPU always computes in float32."
     )
+    compile: bool = Field(default=False, description="torch.compile the network for training; pays on long trainings.")
     deterministic: bool = Field(default=False, description="Deterministic kernels on a GPU (slower).")
     resident: bool = Field(
         default=True,

@@ -1,4 +1,4 @@
-"""Changes to training batches: masks over time and bands, gain, noise, mixup."""
+"""Changes to training batches: shifts and masks over time, masks over bands, gain, noise, mixup."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from auscult.config.systems import Augment
 def augment(x: torch.Tensor, settings: Augment, frames_per_second: float, generator: torch.Generator) -> torch.Tensor:
     """A changed copy of a batch (batch, channels, frames, bands); masks are filled with each window's mean."""
     batch, _, frames, bands = x.shape
+    if settings.time_shift_s:
+        most = min(frames - 1, round(settings.time_shift_s * frames_per_second))
+        shift = torch.randint(-most, most + 1, (batch, 1), generator=generator)
+        place = ((torch.arange(frames) - shift) % frames).to(x.device)
+        x = x.gather(2, place[:, None, :, None].expand(x.shape))
     if settings.gain:
         x = x + settings.gain * _normal((batch, 1, 1, 1), generator, x)
     if settings.noise:

@@ -61,6 +61,9 @@ def fit(network: nn.Module, train: Part, val: Part, plan: Plan, checkpoint: Path
     balanced = settings.balance == "loss"
     weights = torch.from_numpy(class_weights(plan.heads, train.targets, balanced)).to(device)
     targets = torch.from_numpy(train.targets).to(device)
+    if device.type == "cuda":
+        network.to(memory_format=torch.channels_last)
+    forward = torch.compile(network) if settings.compile else network
     history, best = _resume(network, optimiser, checkpoint, digest)
     stopped = _stale(history) >= settings.patience
     with progress("epochs", settings.epochs) as tell:
@@ -71,7 +74,7 @@ def fit(network: nn.Module, train: Part, val: Part, plan: Plan, checkpoint: Path
             torch.manual_seed(plan.seed * 100_003 + epoch)
             generator = torch.Generator().manual_seed(plan.seed * 100_003 + epoch)
             batches = (train.frames, targets, weights, *_epoch_windows(train, plan, generator))
-            loss = _one_epoch(network, optimiser, *batches, plan, epoch, generator, tell)
+            loss = _one_epoch(network, forward, optimiser, *batches, plan, epoch, generator, tell)
             if not math.isfinite(loss):
                 raise FloatingPointError(f"epoch {epoch}: the loss is {loss}; lower training.learning_rate")
             score = validate(network, val, plan)
@@ -117,7 +120,9 @@ def windows(frames: Frames, hop: int) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.tensor(table["recording"].to_numpy(dtype=np.int64)), torch.tensor(table["start"].to_numpy())
 
 
-def _one_epoch(network, optimiser, frames, targets, weights, which, start, plan, epoch, generator, tell) -> float:
+def _one_epoch(
+    network, forward, optimiser, frames, targets, weights, which, start, plan, epoch, generator, tell
+) -> float:
     """One pass over the windows; returns the mean loss."""
     settings = plan.training
     network.train()
@@ -134,7 +139,7 @@ def _one_epoch(network, optimiser, frames, targets, weights, which, start, plan,
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(settings, (epoch + number / len(batches)) / settings.epochs)
         with _precision(frames.device, settings):
-            logits, _ = network(x)
+            logits, _ = forward(x)
         loss = weighted_loss(logits.float(), y, weights, plan.heads)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -177,8 +182,15 @@ def validate(network: nn.Module, val: Part, plan: Plan) -> float:
 
 
 def learning_rate(settings: Training, progress: float) -> float:
-    """Rate after a share `progress` of all steps. `one_cycle`: up over 30 %, then down to a ten-thousandth."""
+    """Rate after a share `progress` of all steps. `one_cycle`: up over 30 %, then down to a ten-thousandth.
+
+    The others rise linearly from 0 over the share `warmup`; `cosine` falls to 0 over the rest.
+    """
     peak = settings.learning_rate
+    if settings.schedule != "one_cycle" and settings.warmup:
+        if progress < settings.warmup:
+            return peak * progress / settings.warmup
+        progress = (progress - settings.warmup) / (1 - settings.warmup)
     if settings.schedule == "constant":
         return peak
     if settings.schedule == "cosine":
