@@ -66,7 +66,7 @@ rule evaluate:
         "../workflow/scripts/evaluate.py"
 
 
-TABLES = ["leaderboard", "cross_validation", "floors"]
+TABLES = ["leaderboard", "cross_validation", "floors", "uncertainty"]
 
 
 rule compare:

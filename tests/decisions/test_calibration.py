@@ -95,3 +95,15 @@ def test_an_absent_class_gets_no_probability():
     known = labels != 1
     found = calibration.apply(calibration.fit(p[known], labels[known]), p)
     assert (found[:, 1] == 0).all() and found[:, [0, 2]].sum(axis=1) == pytest.approx(np.ones(len(p)))
+
+
+def test_one_temperature_is_the_one_that_made_the_labels():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(20_000, 3))
+    true = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    labels = (rng.random((len(true), 1)) > true.cumsum(axis=1)).sum(axis=1)
+    sharp = np.exp(2.5 * logits) / np.exp(2.5 * logits).sum(axis=1, keepdims=True)
+    model = calibration.fit(np.maximum(sharp, 1e-4), labels, "temperature")
+    assert model.value == pytest.approx(2.5, rel=0.1)
+    assert (calibration.apply(model, sharp).argmax(axis=1) == sharp.argmax(axis=1)).all()
+    assert log_loss(labels, calibration.apply(model, sharp)) < log_loss(labels, sharp)

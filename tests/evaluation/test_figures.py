@@ -71,7 +71,8 @@ def predictions(cases: int = 90, folds: int = 3) -> pd.DataFrame:
         frame["subject"] = frame["case"]
         frame["chosen_on"] = "stopping" if number in (1, 3, 5) else "none"
         frame["should_refer"] = ""
-        frame["uncertainty"] = 0.5
+        frame["uncertainty"] = rng.random(cases)
+        frame[["information", "variance"]] = float("nan") if variant[1] == "fusion" else 0.1
         p = rng.dirichlet(np.ones(3), cases) + (0.15 + 0.05 * number) * np.eye(3)[truth]
         p /= p.sum(axis=1, keepdims=True)
         one = frame.assign(target="murmur", prediction=np.array(CLASSES["murmur"])[p.argmax(axis=1)])
@@ -117,6 +118,7 @@ def test_every_figure_is_drawn_with_its_texts(drawn):
     assert set(table["file"]) == {
         *(f"{kind}-murmur.svg" for kind in ("roc", "roc-variants", "pr", "confusion", "reliability", "forest")),
         *(f"{kind}-rhythm.svg" for kind in ("roc", "roc-variants", "pr", "reliability", "forest")),
+        "referral-murmur.svg",
         *(f"learning-{system}-{task}.svg" for system in ("small", "large") for task in ("present", "unknown")),
     }
     assert (table[["title", "alt", "caption"]].map(len) > 10).all(axis=None)

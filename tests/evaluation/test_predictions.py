@@ -12,7 +12,8 @@ from auscult.inference.uncertainty import entropy
 
 CLASSES = ["Present", "Unknown", "Absent"]
 P = [f"p_{c}" for c in CLASSES]
-COLUMNS = [*KEYS, "case", "subject", "label", "prediction", *P, "uncertainty", "chosen_on", "should_refer"]
+PASSES = ["information", "variance"]
+COLUMNS = [*KEYS, "case", "subject", "label", "prediction", *P, "uncertainty", "chosen_on", "should_refer", *PASSES]
 
 
 def manifest(size: int = 24) -> Manifest:
@@ -23,6 +24,9 @@ def manifest(size: int = 24) -> Manifest:
     cases.loc[[0, 12], "murmur"] = ""
     cases.loc[1, "outcome"] = ""
     return Manifest(cases, pd.DataFrame(), pd.DataFrame(), Columns(labels=["murmur", "outcome"]))
+
+
+SPREAD = [0.1, 0.2, 0.03, 0.04]
 
 
 def folds(size: int = 24) -> pd.DataFrame:
@@ -40,7 +44,8 @@ def fold_outputs(fold: int, seed: int = 0, system: str = "small") -> FoldOutputs
     part = folds().query("fold == @fold and role != 'train'")[["role", "case"]].reset_index(drop=True)
     p = rng.dirichlet([1, 1, 1], (2, len(part)))
     names = [f"murmur:{c}" for c in CLASSES]
-    cases = part.assign(**dict(zip(names, p[0].T, strict=True)), **{"murmur:uncertainty": 0.5})
+    spread = dict(zip([f"{kind}_{head}" for kind in PASSES for head in ("present", "unknown")], SPREAD, strict=True))
+    cases = part.assign(**dict(zip(names, p[0].T, strict=True)), **spread)
     recordings = part.assign(recording=part["case"], **dict(zip(names, p[0].T, strict=True)))
     fused = pd.concat(
         part.assign(target="murmur", fit_on=fit_on, uncertainty=0.5, **dict(zip(P, p[1].T, strict=True)))
@@ -86,6 +91,8 @@ def test_cells_of_a_row(murmur_study):
     for column, name in zip(P, CLASSES, strict=True):
         assert part[column].equals(own.loc[part.index, f"murmur:{name}"].rename(column))
     assert part["subject"].equals(cases.loc[part.index, "subject"])
+    assert part["information"].to_numpy() == pytest.approx(0.3) and part["variance"].to_numpy() == pytest.approx(0.07)
+    assert predictions.query("stage == 'fusion'")[PASSES].isna().all(axis=None)
     assert part["label"].tolist() == cases.loc[part.index, "murmur"].tolist()
     assert part["uncertainty"].to_numpy() == pytest.approx(entropy(part[P].to_numpy(), "multiclass"))
     truth = cases.loc[part.index, "outcome"].map({"Abnormal": "1", "Normal": "0", "": ""})
@@ -203,7 +210,8 @@ def test_judged_labels_do_not_choose(murmur_study):
 def test_multilabel_predictions_are_joined(rhythm_study):
     classes = ["af", "lbbb", "pvc"]
     p = np.array([[0.9, 0.1, 0.7], [0.2, 0.3, 0.4], [0.5, 0.6, 0.1]])
-    cases = pd.DataFrame({"role": ["test", "test", "val"], "case": ["a", "b", "c"], "rhythm:uncertainty": 0.1})
+    cases = pd.DataFrame({"role": ["test", "test", "val"], "case": ["a", "b", "c"], "information_rhythm": 0.1})
+    cases[[f"variance_rhythm_{c}" for c in classes]] = 0.2
     cases[[f"rhythm:{c}" for c in classes]] = p
     table = pd.DataFrame({"case": ["a", "b", "c"], "subject": ["1", "2", "3"], "rhythm": ["pvc|af", "none", "lbbb"]})
     data = Manifest(table, pd.DataFrame(), pd.DataFrame(), Columns(labels=["rhythm"]))
@@ -213,4 +221,5 @@ def test_multilabel_predictions_are_joined(rhythm_study):
     rows = predictions.query("system == 'small'")
     assert rows["prediction"].tolist() == ["af|pvc", ""] and rows["label"].tolist() == ["pvc|af", "none"]
     assert rows["uncertainty"].to_numpy() == pytest.approx(entropy(p[:2], "multilabel"))
+    assert rows["variance"].to_numpy() == pytest.approx(0.6)
     assert (rows["should_refer"] == "").all()

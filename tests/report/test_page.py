@@ -63,6 +63,16 @@ def board(leak: str = "") -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def uncertainty(**changes: float) -> pd.DataFrame:
+    """Two measures of a network; the entropy is a little better than plain confidence, beyond chance by default."""
+    row = {"target": "murmur", "system": "small", "stage": "network", "decision": "reference", "error": 0.3}
+    row |= {"accuracy_referring_10%": 0.75, "accuracy_referring_20%": 0.8}
+    row |= {"aurc": 0.15, "aurc_low": 0.1, "aurc_high": 0.2}
+    less = {"minus_confidence": -0.02, "minus_confidence_low": -0.04, "minus_confidence_high": -0.01, **changes}
+    same = dict.fromkeys(less, 0.0)
+    return pd.DataFrame([{**row, "measure": "confidence", **same}, {**row, "measure": "uncertainty", **less}])
+
+
 def tables(leak: str = "") -> dict[str, pd.DataFrame]:
     rounds = board(leak).drop(columns=["w_acc_low", "w_acc_high", "uar_low", "uar_high"]).assign(repeat=0)
     parts = [rounds.assign(fold=0), rounds.assign(fold=1), rounds.assign(repeat="all", fold="mean")]
@@ -73,6 +83,7 @@ def tables(leak: str = "") -> dict[str, pd.DataFrame]:
         "floors": pd.DataFrame(
             {"target": "murmur", "always": ["Present", "Absent"], "n": 80, "w_acc": [0.55, 0.45], "uar": 0.5}
         ),
+        "uncertainty": uncertainty(),
         "audit": pd.DataFrame(columns=AUDIT),
         "quality": pd.DataFrame(columns=QUALITY),
         "cases": pd.DataFrame({"target": "murmur", "class": ["Present", "Absent", ""], "n": [20, 60, 4]}),
@@ -198,7 +209,7 @@ def test_a_leak_is_in_a_red_box_with_its_reason_and_marks_every_table_of_scores(
     assert any(attrs.get("class") == "box leak" for _, attrs in parsed.tags)
     assert "Allowed because: to compare with <others>" in parsed.text
     assert "The audit found 14 cases that share something across the roles." in parsed.text
-    assert parsed.text.count(mark) == 1 + 2 + 2 + 1 + 2 * 2 + 1  # box, results, boards, floors, folds, explanation
+    assert parsed.text.count(mark) == 1 + 2 + 2 + 1 + 1 + 2 * 2 + 1  # box, results, boards, floors, uncertainty, …
     _, clean = page(folder)
     assert not any(attrs.get("class") == "box leak" for _, attrs in clean.tags)
 
@@ -220,6 +231,19 @@ def test_marks_of_variants_are_shown_and_explained(folder):
     kinds = [attrs.get("class") for tag, attrs in parsed.tags if tag == "tr"]
     assert "chosen" in kinds
     assert "leaky" in kinds
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "Better than plain confidence beyond chance: predictive entropy of small."),
+        ({"minus_confidence_high": 0.01}, "Better than plain confidence beyond chance: none."),
+        ({"minus_confidence_low": 0.01, "minus_confidence_high": 0.02}, "Worse beyond chance: predictive entropy"),
+    ],
+)
+def test_whether_uncertainty_beats_confidence_is_said(folder, changes, words):
+    _, seen = page(folder, uncertainty=uncertainty(**changes))
+    assert words in seen.text and "0.150 (0.100–0.200)" in seen.text
 
 
 @pytest.mark.parametrize(

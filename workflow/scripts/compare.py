@@ -7,6 +7,7 @@ import pandas as pd
 from auscult.config.study import Study
 from auscult.datasets.base import load
 from auscult.evaluation import tables
+from auscult.evaluation.selective import uncertainty_table
 from auscult.folds.audit import mark
 from auscult.provenance import commit, write_json
 from common import begin, folder_of, read_rows
@@ -23,5 +24,7 @@ folder = Path(snakemake.params.folder)
 tables.write_table(board, folder / "leaderboard", f"{origin} Pooled out-of-fold; 95 % intervals over subjects.")
 tables.write_table(tables.cross_validation(study, predictions, leak), folder / "cross_validation", origin)
 tables.write_table(tables.floors(study, predictions), folder / "floors", f"{origin} Always the same class.")
+uncertainty = uncertainty_table(study, predictions, leak)
+tables.write_table(uncertainty, folder / "uncertainty", f"{origin} AURC: lower is better.")
 write_json(snakemake.output.winner, tables.winner(board, scores))
 tables.write_challenge(study, predictions, Path(snakemake.output.challenge))

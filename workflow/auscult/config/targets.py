@@ -32,8 +32,12 @@ class Target(Strict):
         description="Heads that serve it: one multiclass or multilabel head, or a binary head for each class but "
         "the last, asked in that order."
     )
-    decisions: Annotated[list[Literal["reference", "any_recording", "cost"]], Once] = Field(
-        default=["reference", "cost"], min_length=1, description="Rules from probabilities to a class."
+    decisions: Annotated[list[Literal["reference", "any_recording", "cost", "temperature"]], Once] = Field(
+        default=["reference", "cost"],
+        min_length=1,
+        description="Rules from probabilities to a class. `reference`: 0.5, the first class first; `any_recording`: "
+        "the first class that any recording has; `cost`: the largest weight x probability, calibrated by regression; "
+        "`temperature`: the same, calibrated by one temperature.",
     )
     referral: Referral | None = Field(default=None, description="Gives the column `cost`.")
 

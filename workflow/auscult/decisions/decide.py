@@ -67,9 +67,10 @@ def decide(
             on_test = _any_recording(target, outputs.test, outputs.test_recordings)
         else:
             weights, chosen = target.class_weights(), True
+            kind = "temperature" if rule == "temperature" else "regression"
             q_val = p_val.copy()
-            q_val[known] = calibration.cross_fit(p_val[known], truth, groups)
-            q_test = calibration.apply(calibration.fit(p_val[known], truth), p_test)
+            q_val[known] = calibration.cross_fit(p_val[known], truth, groups, kind)
+            q_test = calibration.apply(calibration.fit(p_val[known], truth, kind), p_test)
             on_val, on_test = rules.cost(q_val, weights), rules.cost(q_test, weights)
         score = inner_score(target, truth, on_val[known], q_val[known], choose_by)
         done[rule] = Decided(q_test, on_test, score, chosen)

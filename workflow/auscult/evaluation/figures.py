@@ -8,59 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from auscult.config.study import Study
 from auscult.config.targets import Target
-from auscult.evaluation import metrics, tables
+from auscult.evaluation import metrics, selective, tables
+from auscult.evaluation.drawing import (
+    MARKERS,
+    NAMED,
+    PALETTE,
+    STYLE,
+    WIDTH,
+    Curve,
+    Drawn,
+    blank,
+    legend,
+    line_styles,
+    said,
+    shortened,
+    square,
+)
 
-PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]  # Okabe–Ito without yellow
-MARKERS = "osD^vP*X<"
-NAMED = 9  # curves that get a colour and a line in the legend
 BINS = 15  # of the reliability diagram, as in the tables' `ece`
-WIDTH = 5.2  # inches: text stays legible when the figure is shown 400 pixels wide
-STYLE = {
-    "svg.hashsalt": "auscult",
-    "svg.fonttype": "path",
-    "text.parse_math": False,
-    "font.family": "DejaVu Sans",
-    "font.size": 10.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "grid.color": "#e4e4e4",
-    "legend.frameon": False,
-}
 WORDS = {"w_acc": "weighted accuracy", "uar": "UAR", "auroc": "AUROC"}
 SELECT = {"auroc": "AUROC", "loss": "minus log loss", "balanced_accuracy": "balanced accuracy"}
-
-
-class Drawn(NamedTuple):
-    """One figure, with the name of its file and its texts."""
-
-    file: str
-    figure: Figure
-    title: str
-    alt: str
-    caption: str
-
-
-class Curve(NamedTuple):
-    """One line of a figure: name, points, the number shown beside its name, and the weight of each point."""
-
-    name: str
-    x: NDArray
-    y: NDArray
-    value: float
-    weight: NDArray | None = None
 
 
 def draw_all(
@@ -89,6 +65,7 @@ def _figures(study: Study, predictions: pd.DataFrame, board: pd.DataFrame, histo
         yield forest(name, board[board["target"] == name])
         if target.kind == "multiclass":
             yield confusion(name, target, chosen)
+            yield from referral(name, target, part)
         yield roc(name, target, chosen)
         yield roc_variants(name, target, part)
         yield precision_recall(name, target, chosen)
@@ -122,16 +99,16 @@ def roc_variants(name: str, target: Target, part: pd.DataFrame) -> Drawn:
     caption = f"The class {first} against the rest, ranked by each network, by each fusion and by the row chosen."
     notes = f" The first {NAMED} of {len(every)} variants are drawn." if len(every) > NAMED else ""
     notes += "" if curves else f" Not drawn: {first} has no judged cases, or no others to compare with."
-    return _roc(f"roc-variants-{name}.svg", f"{name}: ROC of {_short(first)}, by variant", curves, caption, notes)
+    return _roc(f"roc-variants-{name}.svg", f"{name}: ROC of {shortened(first)}, by variant", curves, caption, notes)
 
 
 def _roc(file: str, title: str, curves: list[Curve], caption: str, notes: str) -> Drawn:
-    figure, axes = _square(title, "False alarms (1 − specificity)", "Sensitivity", diagonal=True)
-    for curve, style in zip(curves, _styles(curves), strict=True):
+    figure, axes = square(title, "False alarms (1 − specificity)", "Sensitivity", diagonal=True)
+    for curve, style in zip(curves, line_styles(curves), strict=True):
         axes.plot(curve.x, curve.y, **style)
-    _legend(figure, axes, curves, [f"{c.value:.3f}" for c in curves])
-    alt = f"ROC curves of {title.replace(': ROC of', ',')}. Area under the curve: {_said(curves)}."
-    return Drawn(file, figure, title, alt, f"{caption} Area under the curve (AUROC): {_said(curves)}.{notes}")
+    legend(figure, axes, curves, [f"{c.value:.3f}" for c in curves])
+    alt = f"ROC curves of {title.replace(': ROC of', ',')}. Area under the curve: {said(curves)}."
+    return Drawn(file, figure, title, alt, f"{caption} Area under the curve (AUROC): {said(curves)}.{notes}")
 
 
 def precision_recall(name: str, target: Target, chosen: pd.DataFrame) -> Drawn:
@@ -142,12 +119,12 @@ def precision_recall(name: str, target: Target, chosen: pd.DataFrame) -> Drawn:
     curves = [Curve(target.classes[k], *_pr_points(truth[:, k], p[:, k]), values[k]) for k in shown]
     rates = [truth[:, k].mean() for k in shown]
     title = f"{name}: precision and recall of each class"
-    figure, axes = _square(title, "Recall (share of the class that is found)", "Precision (share that is right)")
-    for curve, style, rate in zip(curves, _styles(curves), rates, strict=True):
+    figure, axes = square(title, "Recall (share of the class that is found)", "Precision (share that is right)")
+    for curve, style, rate in zip(curves, line_styles(curves), rates, strict=True):
         axes.plot(curve.x, curve.y, drawstyle="steps-pre", **style)
         if len(curves) <= 4:
             axes.axhline(rate, color=style["color"], lw=1, ls=":")
-    _legend(figure, axes, curves, [f"{c.value:.3f} (chance {r:.2f})" for c, r in zip(curves, rates, strict=True)])
+    legend(figure, axes, curves, [f"{c.value:.3f} (chance {r:.2f})" for c, r in zip(curves, rates, strict=True)])
     each = [f"{c.name} {c.value:.3f}, by chance {r:.3f}" for c, r in zip(curves, rates, strict=True)]
     said = "; ".join(each) or "not defined"
     alt = f"Precision–recall curves of {name}, one for each class. Average precision: {said}."
@@ -191,14 +168,14 @@ def confusion(name: str, target: Target, chosen: pd.DataFrame) -> Drawn:
     totals = counts.sum(axis=1)
     shares = [np.full(len(classes), np.nan) if not n else 100 * row / n for row, n in zip(counts, totals, strict=True)]
     title = f"{name}: what was said of each class"
-    figure = _figure(WIDTH * 0.9, title)
+    figure = blank(WIDTH * 0.9, title)
     axes = figure.add_subplot(xlabel="Decision", ylabel="True class")
     axes.imshow(np.nan_to_num(shares), cmap="Blues", vmin=0, vmax=115)
     for (i, j), count in np.ndenumerate(counts):
         share = "–" if np.isnan(shares[i][j]) else f"{shares[i][j]:.0f} %"
         style = {"fontsize": max(6.0, 14.5 - len(classes)), "color": "white" if shares[i][j] > 72 else "#111111"}
         axes.text(j, i, f"{count}\n{share}", ha="center", va="center", **style)
-    ticks = [_short(c, 14) for c in classes]
+    ticks = [shortened(c, 14) for c in classes]
     turn = 90 if len(classes) > 7 else 45 if len(classes) > 4 else 0
     axes.set_xticks(range(len(classes)), ticks, rotation=turn, ha="right" if turn == 45 else "center")
     axes.set_yticks(range(len(classes)), [f"{tick}\n{n} cases" for tick, n in zip(ticks, totals, strict=True)])
@@ -229,19 +206,51 @@ def reliability(name: str, target: Target, part: pd.DataFrame) -> Drawn:
             curves.append(Curve(label, *_binned(p.ravel(), truth.ravel())))
             cases = max(cases, len(truth))
     title = f"{name}: do the probabilities mean what they say?"
-    figure, axes = _square(title, "Probability given", "Share that came true", diagonal=True)
-    for curve, style, marker in zip(curves, _styles(curves), MARKERS, strict=False):
+    figure, axes = square(title, "Probability given", "Share that came true", diagonal=True)
+    for curve, style, marker in zip(curves, line_styles(curves), MARKERS, strict=False):
         axes.plot(curve.x, curve.y, **style | {"lw": 1.2})
         axes.scatter(curve.x, curve.y, 12 + 160 * curve.weight, color=style["color"], marker=marker, lw=0)
-    _legend(figure, axes, curves, [f"error {c.value:.3f}" for c in curves], MARKERS)
+    legend(figure, axes, curves, [f"error {c.value:.3f}" for c in curves], MARKERS)
     what = "every class of every case" if target.kind == "multilabel" else "the most probable class of every case"
-    alt = f"Reliability diagram of {name}: share that came true against probability. Error: {_said(curves)}."
+    alt = f"Reliability diagram of {name}: share that came true against probability. Error: {said(curves)}."
     caption = (
         f"For {what} ({cases} cases), in {BINS} bins of equal width: the mean probability given and the share that "
         f"came true. Points on the diagonal mean what they say; below it, the probabilities are too high. Larger marks "
-        f"hold more cases. Calibration error (mean distance from the diagonal): {_said(curves)}."
+        f"hold more cases. Calibration error (mean distance from the diagonal): {said(curves)}."
     )
     return Drawn(f"reliability-{name}.svg", figure, title, alt, caption)
+
+
+def referral(name: str, target: Target, part: pd.DataFrame) -> Iterator[Drawn]:
+    """Errors left when the least sure cases are referred, by each measure of uncertainty, of the first network."""
+    rows = tables.scored(part[(part["stage"] == "network") & (part["decision"] == "reference")])
+    rows = rows[rows["system"] == rows["system"].iloc[0]] if len(rows) else rows
+    if rows.empty:
+        return
+    wrong = (rows["prediction"] != rows["label"]).to_numpy(dtype=float)
+    curves = []
+    for key, (word, _) in selective.MEASURES.items():
+        values = selective.measure(rows, target, key)
+        if values is not None:
+            coverage, risk = selective.risk_coverage(wrong, values)
+            half = coverage >= 0.5  # of fewer cases the rate is mostly chance
+            curves.append(Curve(word, 1 - coverage[half], risk[half], selective.aurc(wrong, values)))
+    title = f"{name}: errors left when the least sure are referred"
+    figure = blank(0.8 * WIDTH, title)
+    axes = figure.add_subplot(xlabel="Share of cases referred", ylabel="Share of the rest that is wrong", xlim=(0, 0.5))
+    axes.set_ylim(0, max(0.05, 1.15 * max(curve.y.max() for curve in curves)))
+    axes.grid()
+    axes.axhline(wrong.mean(), color="#999999", lw=1, zorder=0)
+    for curve, style in zip(curves, line_styles(curves), strict=True):
+        axes.plot(curve.x, curve.y, **style)
+    legend(figure, axes, curves, [f"{c.value:.3f}" for c in curves])
+    alt = f"Errors of {name} left over against the share referred. Area under risk and coverage: {said(curves)}."
+    caption = (
+        f"Cases of {rows['system'].iloc[0]} (decision reference, {len(rows)} judged) are sent on in the order of each "
+        f"measure, the least sure first; the grey line is what chance would leave ({wrong.mean():.3f}). Area under "
+        f"risk and coverage (AURC, lower is better): {said(curves)}."
+    )
+    yield Drawn(f"referral-{name}.svg", figure, title, alt, caption)
 
 
 def _binned(sure: NDArray, right: NDArray) -> tuple[NDArray, NDArray, float, NDArray]:
@@ -259,12 +268,12 @@ def forest(name: str, board: pd.DataFrame) -> Drawn:
     shown = [m for m in WORDS if m in board and board[m].notna().any()][:2]
     systems = sorted(board["system"].unique(), key=lambda system: system != "chosen")
     title = f"{name}: all variants, with 95 % intervals"
-    figure = _figure(1.5 + 0.34 * len(board) + 0.4 * len(systems), title)
+    figure = blank(1.5 + 0.34 * len(board) + 0.4 * len(systems), title)
     axes = figure.add_subplot()
     y, ticks = 0.0, {}
     for system in systems:
         if system != "chosen":
-            ticks[y] = _short(system)
+            ticks[y] = shortened(system)
             y += 0.9
         for row in board[board["system"] == system].to_dict("records"):
             ticks[y] = "chosen" if system == "chosen" else f"{row['stage']}{_fitted(row['fit_on'])} · {row['decision']}"
@@ -295,7 +304,7 @@ def forest(name: str, board: pd.DataFrame) -> Drawn:
 def learning(system: str, task: str, history: pd.DataFrame, select: str) -> Drawn:
     """Training loss and validation score by epoch, a thin line for each fold; a dot marks the epoch that was kept."""
     title = f"{system}, task {task}: learning"
-    figure = _figure(WIDTH, title)
+    figure = blank(WIDTH, title)
     loss, score = figure.subplots(2, 1, sharex=True)
     loss.set_ylabel("Training loss")
     score.set(xlabel="Epoch", ylabel=f"Validation\n{SELECT[select]}")
@@ -340,53 +349,6 @@ def _variants(part: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 def _fitted(fit_on: str) -> str:
     return "" if fit_on == "none" else f" on {fit_on}"
-
-
-def _figure(height: float, title: str) -> Figure:
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
-    figure.suptitle(title, x=0.02, ha="left", fontsize=11.5, fontweight="bold")
-    return figure
-
-
-def _square(title: str, x: str, y: str, diagonal: bool = False) -> tuple[Figure, Axes]:
-    figure = _figure(WIDTH, title)
-    axes = figure.add_subplot(xlabel=x, ylabel=y, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-    axes.grid()
-    if diagonal:
-        axes.plot([0, 1], [0, 1], color="#999999", lw=1, zorder=0)
-    return figure, axes
-
-
-def _styles(curves: list[Curve]) -> list[dict]:
-    """Line styles: the first `NAMED` curves are told apart by colour and then by dashes, more are grey."""
-    colours, dashes = PALETTE * 2, ["-"] * len(PALETTE) + ["--"] * len(PALETTE)
-    named = [{"color": colours[k], "lw": 1.8, "ls": dashes[k], "zorder": 3 - k / 10} for k in range(NAMED)]
-    return (named + [{"color": "#bbbbbb", "lw": 0.8, "zorder": 1}] * len(curves))[: len(curves)]
-
-
-def _legend(figure: Figure, axes: Axes, curves: list[Curve], values: list[str], markers: str = "") -> None:
-    """Names with their values below the axes; the figure grows by the lines they need."""
-    if not curves:
-        axes.set_title("nothing to draw", color="#555555")
-        return
-    styles = [style | {"marker": markers[k : k + 1]} for k, style in enumerate(_styles(curves)[:NAMED])]
-    names = [f"{_short(c.name, 40)}  {value}" for c, value in zip(curves, values, strict=True)][:NAMED]
-    columns = 1 if max(map(len, names)) > 26 or len(names) < 4 else 2
-    figure.set_figheight(WIDTH + 0.25 + 0.24 * -(-len(names) // columns))
-    handles = [axes.plot([], [], **style)[0] for style in styles]
-    figure.legend(handles, names, loc="outside lower center", ncols=columns)
-
-
-def _short(name: str, width: int = 24) -> str:
-    """A name as one line of at most `width` characters that a legend does not take for a hidden one."""
-    name = " ".join(str(name).split())
-    name = name if len(name) <= width else f"{name[: width - 1]}…"
-    return f" {name}" if name.startswith("_") else name
-
-
-def _said(curves: list[Curve]) -> str:
-    return "; ".join(f"{curve.name} {curve.value:.3f}" for curve in curves) or "not defined"
 
 
 def _notes(target: Target, curves: list[Curve], values: NDArray, why: str) -> str:

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from auscult.config.study import Study
+from auscult.config.systems import Head
+from auscult.config.targets import Target
 from auscult.datasets.base import Manifest
 from auscult.decisions.decide import Decided, Outputs, decide
 from auscult.inference.uncertainty import entropy
+from auscult.training.targets import output_names
 
 VARIANT = ["system", "stage", "fit_on", "decision"]
 KEYS = ["target", *VARIANT, "repeat", "fold"]
@@ -32,9 +35,10 @@ def predict(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Decide every fold; returns predictions and the scores of the variants on validation cases.
 
-    Predictions: see design of predictions.csv; besides, `chosen_on` says which cases chose the rule (`none`: nothing
-    was chosen; `stopping`: validation cases, which also stopped the network) and `should_refer` is the truth of the
-    Challenge cost. Scores: `target, system, stage, fit_on, decision, repeat, fold, score`, and `chosen`.
+    Predictions: see design of predictions.csv; besides, `information` and `variance` sum the mutual information and
+    the variance of the passes over the target's heads (empty for a fusion), `chosen_on` says which cases chose the
+    rule (`none`: nothing was chosen; `stopping`: validation cases, which also stopped the network) and `should_refer`
+    is the truth of the Challenge cost. Scores: `target, system, stage, fit_on, decision, repeat, fold, score, chosen`.
     """
     cases = manifest.cases.set_index("case")
     rows, scores = [], []
@@ -55,7 +59,9 @@ def predict(
                     )
                     scores.append({**key, "score": decided.inner_score})
                     on = "stopping" if decided.chosen or fit_on == "validation" else "none"
-                    rows.append(_rows(key, target, one.test["case"], decided, cases, on))
+                    table = _rows(key, target, one.test["case"], decided, cases, on)
+                    passes = one.test if stage == "network" else None
+                    rows.append(_with_passes(table, passes, target, study.heads_of(system)))
     predictions, scores = pd.concat(rows, ignore_index=True), pd.DataFrame(scores)
     chosen, scores = choose(predictions, scores)
     return pd.concat([predictions, chosen], ignore_index=True), scores
@@ -87,7 +93,7 @@ def _variants(target: str, classes: list[str], part: FoldOutputs):
     def of(table: pd.DataFrame, role: str) -> pd.DataFrame:
         return table[table["role"] == role].rename(columns=rename)
 
-    cases = part.cases.assign(uncertainty=part.cases[f"{target}:uncertainty"])
+    cases = part.cases
     yield (
         "network",
         "none",
@@ -97,6 +103,17 @@ def _variants(target: str, classes: list[str], part: FoldOutputs):
         fused = part.fused[part.fused["target"] == target].rename(columns={f"p_{c}": c for c in classes})
         for fit_on, table in fused.groupby("fit_on", sort=False):
             yield "fusion", fit_on, Outputs(of(table, "val"), of(table, "test"))
+
+
+def _with_passes(table: pd.DataFrame, passes: pd.DataFrame | None, target: Target, heads: dict[str, Head]):
+    """What the spread of the stochastic passes says of each case; empty for a fusion, which has no passes."""
+    outputs = output_names({name: heads[name] for name in target.heads})
+    for column, parts in {
+        "information": [f"information_{name}" for name in target.heads],
+        "variance": [f"variance_{name}" for name in outputs],
+    }.items():
+        table[column] = float("nan") if passes is None else passes[parts].sum(axis=1).to_numpy()
+    return table
 
 
 def _rows(key: dict, target, ids: pd.Series, decided: Decided, cases: pd.DataFrame, chosen_on: str) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import pandas as pd
 from auscult.config.study import Study
 from auscult.config.systems import Head, Pool, System
 from auscult.config.targets import Target
-from auscult.inference.uncertainty import entropy, measures
+from auscult.inference.uncertainty import measures
 from auscult.training.scoring import pool
 from auscult.training.targets import columns, output_names
 
@@ -63,9 +63,8 @@ def aggregate(study: Study, system: System, folders: dict[str, list[Path]], role
     members : `case, role` of the fold.
 
     `cases`: role, case, per output `p_<output>` and `variance_<output>`, per head `entropy_<head>` and
-    `information_<head>` (nats), and per target `<target>:<class>` and `<target>:uncertainty` (entropy of the classes,
-    nats). A case without recordings has the training priors and no variance. `recordings`: role, recording, case, site,
-    `p_<output>` and `<target>:<class>`.
+    `information_<head>` (nats), and per target `<target>:<class>`. A case without recordings has the
+    training priors and no variance. `recordings`: role, recording, case, site, `p_<output>` and `<target>:<class>`.
     """
     heads = study.heads_of(system)
     names = output_names(heads)
@@ -102,7 +101,6 @@ def aggregate(study: Study, system: System, folders: dict[str, list[Path]], role
         for key, target in study.targets_of(system).items():
             p = class_probabilities(target, heads, joined["mean"])
             table[[f"{key}:{c}" for c in target.classes]] = p
-            table[f"{key}:uncertainty"] = entropy(p, target.kind)
             heard[[f"{key}:{c}" for c in target.classes]] = class_probabilities(target, heads, by_recording)
         case_tables.append(table)
         recording_tables.append(heard[["role", *[c for c in heard if c != "role"]]])

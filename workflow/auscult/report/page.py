@@ -16,6 +16,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from auscult.config.study import Study
+from auscult.evaluation.selective import CONFIDENCE, MEASURES, SHARES
 
 VARIANT = ["system", "stage", "fit_on", "decision"]
 LISTED = 1000  # rows of a long list on the page; the CSV has all
@@ -65,8 +66,8 @@ def render(
 
     Parameters
     ----------
-    tables : `leaderboard`, `cross_validation`, `floors`, `audit`, `quality`, and `cases` (`target, class, n`, with
-        an empty class for cases without a label).
+    tables : `leaderboard`, `cross_validation`, `floors`, `uncertainty`, `audit`, `quality`, and `cases`
+        (`target, class, n`, with an empty class for cases without a label).
     figures : `file, title, alt, caption` of the files in `figure_folder`.
     facts : `commit`, `digest`, `versions`, `folds`, `repeats`, `counts` (cases, subjects, recordings), `leak` (the
         mark), `winner` (per target), `made` (a date), `trainings` (`system, task, repeat, fold, parameters, epochs,
@@ -87,6 +88,7 @@ def render(
         boards=[(name, _board(_of(board, name), facts["leak"])) for name in names],
         rounds=[(name, _means(_of(rounds, name)), _folds(_of(rounds, name))) for name in names],
         floors=_plain(floors),
+        uncertainty=[(name, _uncertainty(_of(tables["uncertainty"], name))) for name in names],
         metrics=[
             METRICS[key] for key in METRICS if any(_key(column) == key for column in board.dropna(axis=1, how="all"))
         ],
@@ -102,10 +104,10 @@ def render(
 
 
 def _leak(study: Study, mark: str) -> dict[str, str] | None:
-    """The box that says what leaks: red for what the roles share, a warning for subjects that are unknown."""
+    """The box that says what leaks: red for what the roles share, a warning for what is unknown."""
     if not mark:
         return None
-    shared = mark != "subjects unknown"
+    shared = any(word in mark for word in (*SHARED, "weights_heard"))
     return {"kind": "leak" if shared else "warning", "mark": mark, "because": study.leak.because if shared else ""}
 
 
@@ -273,6 +275,49 @@ def _plain(table: pd.DataFrame) -> dict | None:
     names = {"n": "Cases", "always": "Always said"}
     heads = [METRICS.get(column, (names.get(column, column.capitalize()), "")) for column in table]
     return _table(heads, [list(row.values()) for row in table.to_dict("records")])
+
+
+def _uncertainty(rows: pd.DataFrame) -> dict[str, Any] | None:
+    """Whether a network's measures of uncertainty find its errors better than plain confidence, and the figures."""
+    rows = rows[(rows["stage"] == "network") & (rows["decision"] == "reference")] if len(rows) else rows
+    others = rows[rows["measure"] != CONFIDENCE] if len(rows) else rows
+    if others.empty:
+        return None
+    named = [f"{MEASURES[row.measure][0]} of {row.system}" for row in others.itertuples()]
+    better = [name for name, high in zip(named, others["minus_confidence_high"], strict=True) if high < 0]
+    worse = [name for name, low in zip(named, others["minus_confidence_low"], strict=True) if low > 0]
+    text = f"Better than plain confidence beyond chance: {', '.join(better) or 'none'}."
+    text += f" Worse beyond chance: {', '.join(worse)}." if worse else ""
+    lines = []
+    for row in rows.to_dict("records"):
+        less = (
+            ""
+            if row["measure"] == CONFIDENCE
+            else f"{row['minus_confidence']:+.3f} "
+            f"({row['minus_confidence_low']:+.3f} to {row['minus_confidence_high']:+.3f})"
+        )
+        lines.append(
+            [
+                row["system"],
+                MEASURES[row["measure"]][0],
+                _cell(row["aurc"], f"{row['aurc']:.3f} ({row['aurc_low']:.3f}–{row['aurc_high']:.3f})"),
+                less,
+                row["error"],
+                *(1 - row[f"accuracy_referring_{share:.0%}"] for share in SHARES),
+            ]
+        )
+    heads = [
+        "System",
+        "Measure",
+        (
+            "AURC",
+            "Area under risk and coverage: errors among the surest, over how many are kept. Lower is better.",
+        ),
+        ("Less confidence's", "Difference to plain confidence, with its interval; below 0 the measure is better."),
+        "Errors of all",
+        *(f"left, {share:.0%} referred" for share in SHARES),
+    ]
+    return {"text": text, "table": _table(heads, lines)}
 
 
 def _class_counts(cases: pd.DataFrame) -> list[dict[str, Any]]:

@@ -1,0 +1,105 @@
+"""Risk and coverage: worked by hand, against a loop, and with ties, weights and referral."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from auscult.evaluation.selective import aurc, referred, risk_coverage, uncertainty_table
+
+WRONG = np.array([0, 1, 0, 1])
+CASES = st.lists(st.tuples(st.booleans(), st.integers(0, 4), st.integers(0, 3)), min_size=1, max_size=12)
+
+
+def test_by_hand():
+    coverage, risk = risk_coverage(WRONG, np.array([0.1, 0.4, 0.2, 0.3]))
+    assert coverage.tolist() == [0.25, 0.5, 0.75, 1]
+    assert risk == pytest.approx([0, 0, 1 / 3, 1 / 2])
+    assert aurc(WRONG, np.array([0.1, 0.4, 0.2, 0.3])) == pytest.approx((1 / 3 + 1 / 2) / 4)
+
+
+def test_an_uncertainty_that_knows_nothing_gives_the_error_rate():
+    assert aurc(WRONG, np.ones(4)) == pytest.approx(0.5)
+
+
+def test_the_best_and_the_worst_order():
+    wrong = np.array([0, 0, 0, 1, 1])
+    best, worst = aurc(wrong, wrong.astype(float)), aurc(wrong, -wrong.astype(float))
+    assert best == pytest.approx(np.mean([0, 0, 0, 0.25, 0.4])) and worst == pytest.approx(
+        np.mean([1, 1, 2 / 3, 0.5, 0.4])
+    )
+
+
+@settings(deadline=None)
+@given(CASES)
+def test_weights_count_a_case_so_often(cases):
+    wrong, uncertainty, weights = (np.array(values, dtype=float) for values in zip(*cases, strict=True))
+    if not weights.sum():
+        return
+    often = weights.astype(int)
+    expected = aurc(np.repeat(wrong, often), np.repeat(uncertainty, often))
+    assert aurc(wrong, uncertainty, weights[None])[0] == pytest.approx(expected)
+
+
+@settings(deadline=None)
+@given(CASES, st.randoms())
+def test_ties_do_not_depend_on_the_order_of_rows(cases, random):
+    shuffled = random.sample(cases, len(cases))
+    values = []
+    for rows in (cases, shuffled):
+        wrong, uncertainty, _ = (np.array(values, dtype=float) for values in zip(*rows, strict=True))
+        values.append(aurc(wrong, uncertainty))
+    assert values[0] == pytest.approx(values[1])
+
+
+@settings(deadline=None)
+@given(CASES)
+def test_against_the_mean_over_all_orders_of_tied_cases(cases):
+    wrong, uncertainty, _ = (np.array(values, dtype=float) for values in zip(*cases, strict=True))
+    rng, found = np.random.default_rng(0), []
+    for _ in range(300):
+        order = np.lexsort([rng.random(len(wrong)), uncertainty])
+        found.append(np.mean(np.cumsum(wrong[order]) / np.arange(1, len(wrong) + 1)))
+    assert aurc(wrong, uncertainty) == pytest.approx(np.mean(found), abs=0.12)
+
+
+def test_no_cases():
+    assert np.isnan(aurc(np.array([]), np.array([])))
+
+
+def test_the_most_uncertain_are_referred():
+    assert referred(np.array([0.3, 0.9, 0.1, 0.8]), 0.5).tolist() == [False, True, False, True]
+    assert not referred(np.array([0.3, 0.9]), 0.1).any()
+
+
+def judged(study_of) -> tuple:
+    rng = np.random.default_rng(0)
+    n = 120
+    p = rng.dirichlet([1, 1, 1], n)
+    said = np.array(["Present", "Unknown", "Absent"])[p.argmax(axis=1)]
+    wrong = rng.random(n) < 0.4
+    label = np.where(wrong, "Absent", said)
+    key = {"target": "murmur", "system": "small", "stage": "network", "fit_on": "none", "decision": "reference"}
+    part = pd.DataFrame({**key, "repeat": 0, "fold": 0, "case": [f"{k:03}" for k in range(n)], "label": label})
+    part = part.assign(subject=part["case"], prediction=said, information=(said != label) + 0.0, variance=0.5)
+    part[["p_Present", "p_Unknown", "p_Absent"]] = p
+    fused = part.assign(stage="fusion", fit_on="train", information=np.nan, variance=np.nan)
+    return study_of(), pd.concat([part, fused, part.assign(decision="cost", label="")])
+
+
+def test_the_table(murmur_study):
+    study, predictions = judged(murmur_study)
+    table = uncertainty_table(study, predictions.sample(frac=1, random_state=0), "a leak")
+    network = table.query("stage == 'network'").set_index("measure")
+    assert list(network.index) == ["confidence", "information", "variance"]
+    assert set(table["decision"]) == {"reference"}  # nothing of the rows without a label
+    assert network.at["confidence", "minus_confidence"] == 0
+    assert network.at["information", "minus_confidence_high"] < 0  # it knows the errors
+    assert network.at["variance", "aurc"] == pytest.approx(network.at["variance", "error"])  # it knows nothing
+    assert network.at["information", "accuracy_referring_20%"] == pytest.approx(
+        1 - (network.at["information", "error"] * 120 - 24) / 96
+    )
+    fused = table.query("stage == 'fusion'")
+    assert fused["measure"].tolist() == ["confidence"]
+    assert fused["leak"].tolist() == ["a leak; fitted on the network's training cases"]
