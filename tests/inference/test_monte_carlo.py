@@ -67,7 +67,7 @@ def test_batched_passes_are_distributed_as_sequential_ones(frames, drop):
     assert (spread > 0.01).all()
     assert (np.abs(batched.mean(axis=1) - sequential.mean(axis=1)) < error).all()
     np.testing.assert_allclose(batched.std(axis=1), spread, rtol=0.15)
-    np.testing.assert_allclose(latents, hidden.numpy(), atol=0.1 * hidden.abs().mean().item())
+    np.testing.assert_allclose(latents, hidden.numpy(), atol=0.05 * hidden.abs().max().item())
     means = sequential.mean(axis=1)
     assert np.abs(means[0] - means[1:]).max(axis=1).min() > error.max()  # windows can be told apart
 
