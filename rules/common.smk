@@ -138,6 +138,7 @@ P = SimpleNamespace(
     winner="results/{study}/winner.json",
     challenge="results/{study}/challenge",
     figures="results/{study}/figures/figures.csv",
+    explained="results/{study}/explanations/{system}/figures.csv",
     page="results/{study}/report.html",
     tracking="results/{study}/tracking.json",
     tracked="results/{study}/tracked.json",

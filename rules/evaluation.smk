@@ -133,12 +133,71 @@ rule plot:
         "../workflow/scripts/plot.py"
 
 
+def first_networks(wildcards):
+    """Weights and configuration of the first network of every task and fold of a system."""
+    study, system = wildcards.study, wildcards.system
+    return [
+        f"results/{study}/networks/{system}/{task}/{fold}{members(study, system)[0]}/{name}"
+        for task in STUDIES[study].systems[system].tasks
+        for fold in FOLDS[study]
+        for name in MODEL_FILES[:2]
+    ]
+
+
+def explained_slice(wildcards):
+    """A study with one system alone, and what it serves."""
+    study, name = STUDIES[wildcards.study], wildcards.system
+    whole = whole_study(wildcards)
+    served = {target: whole["targets"][target] for target in study.targets_of(study.systems[name])}
+    return {**whole, "description": "", "fusion": None, "systems": {name: whole["systems"][name]}, "targets": served}
+
+
+rule explain_system:
+    """Grad-CAM of a system's typical hits, misses and least sure cases, and the heart phases that it hears."""
+    input:
+        predictions=P.predictions,
+        manifest=manifest,
+        states=of_dataset(P.states),
+        frames=frames_of,
+        audio=lambda wildcards: shards(KEY[wildcards.study], "audio"),
+        networks=first_networks,
+        code=network_code("explain"),
+    output:
+        figures=P.explained,
+        phases="results/{study}/explanations/{system}/phases.csv",
+    log:
+        f"{P.log}/{{study}}/explain-{{system}}.log",
+    benchmark:
+        f"{P.benchmark}/{{study}}/explain-{{system}}.tsv"
+    conda:
+        "../envs/auscult.yaml"
+    threads: NETWORK_THREADS
+    resources:
+        gpu=NETWORK_GPU,
+        mem_mb=4000,
+        runtime=60,
+    params:
+        study=explained_slice,
+        locks=P.locks,
+    script:
+        "../workflow/scripts/explain.py"
+
+
+rule explain:
+    """Explanations of every system of the studies."""
+    input:
+        [P.explained.format(study=study, system=system) for study in STUDIES for system in STUDIES[study].systems],
+
+
 rule report:
     """One page that a reader understands without the code."""
     input:
         tables=[f"{P.tables}/{name}.csv" for name in TABLES],
         winner=P.winner,
         figures=P.figures,
+        explained=lambda wildcards: P.explained.format(
+            study=wildcards.study, system=next(iter(STUDIES[wildcards.study].systems))
+        ),
         audit=P.audit,
         folds=P.folds,
         histories=histories,

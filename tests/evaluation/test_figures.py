@@ -113,7 +113,7 @@ def drawn(tmp_path_factory):
 
 def test_every_figure_is_drawn_with_its_texts(drawn):
     *_, folder, table = drawn
-    assert list(table.columns) == ["file", "title", "alt", "caption"]
+    assert list(table.columns) == ["file", "title", "alt", "caption", "sha256"]
     assert set(table["file"]) == {path.name for path in folder.iterdir()}
     assert set(table["file"]) == {
         *(f"{kind}-murmur.svg" for kind in ("roc", "roc-variants", "pr", "confusion", "reliability", "forest")),

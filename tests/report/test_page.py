@@ -145,7 +145,9 @@ class Page(HTMLParser):
 
 
 def page(folder, leak: str = "", changes: dict | None = None, **replaced) -> tuple[str, Page]:
-    html = render("demo", study(**changes or {}), {**tables(leak), **replaced}, figures(), folder, facts(leak))
+    html = render(
+        "demo", study(**changes or {}), {**tables(leak), **replaced}, [figures()] * 2, [folder] * 2, facts(leak)
+    )
     return html, Page(html)
 
 
@@ -168,7 +170,7 @@ def test_everything_given_is_escaped(folder):
     assert [tag for tag, _ in parsed.tags].count("script") == 1
     assert parsed.text.count(EVIL) >= 3  # the class, the recording and the id
     assert "Heart sounds & <b>murmurs</b>." in parsed.text
-    assert [attrs["alt"] for tag, attrs in parsed.tags if tag == "img"] == [f"A curve {EVIL}"]
+    assert [attrs["alt"] for tag, attrs in parsed.tags if tag == "img"] == [f"A curve {EVIL}"] * 2
 
 
 def test_the_page_holds_the_result_beside_the_floors(folder):
@@ -195,9 +197,17 @@ def test_empty_tables_are_said_in_words(folder):
     assert "The audit found nothing shared between the roles." in parsed.text
     assert "No recording had a problem." in parsed.text
     empty = {name: table.head(0) for name, table in tables().items()}
-    html = render("demo", study(), empty, figures().head(0), folder, {**facts(), "trainings": [], "winner": {}})
+    html = render(
+        "demo", study(), empty, [figures().head(0)] * 2, [folder] * 2, {**facts(), "trainings": [], "winner": {}}
+    )
     text = Page(html).text
-    for words in ("No case was judged.", "There are no figures.", "No training is on record.", "There are no floors"):
+    for words in (
+        "No case was judged.",
+        "There are no figures.",
+        "Nothing was explained",
+        "No training is on record.",
+        "There are no floors",
+    ):
         assert words in text
 
 
@@ -265,7 +275,7 @@ def test_every_protocol_is_put_in_words(folder, protocol, words):
 def test_a_figure_outside_the_folder_is_refused(folder):
     outside = figures().assign(file="../secret.svg")
     with pytest.raises(ValueError, match="should be the name of a file"):
-        render("demo", study(), tables(), outside, folder, facts())
+        render("demo", study(), tables(), [outside, figures()], [folder] * 2, facts())
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(4.4, "4 s"), (200, "3 min 20 s"), (7501, "2 h 5 min")])

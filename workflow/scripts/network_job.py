@@ -25,6 +25,14 @@ def job_of(snakemake) -> Job:
     )
 
 
+def job_of_fold(words, study, task: str, repeat: int, fold: int) -> Job:
+    """The network of a task and fold of a system: the first one of an ensemble."""
+    system = study.systems[words.system]
+    network = f"r{repeat}f{fold}" + ("s0" if system.training.seeds > 1 else "")
+    folder = Path("results", words.study, "networks", words.system, task, network)
+    return Job(folder, system, study.tasks[task], repeat, fold)
+
+
 def frames_config_of(snakemake) -> dict:
     """What the cached frames of a job must have been made with."""
     part = snakemake.params.slice

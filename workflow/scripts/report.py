@@ -18,7 +18,8 @@ tables = {Path(path).stem: pd.read_csv(path, dtype={"repeat": str, "fold": str})
 tables["audit"] = pd.read_csv(inputs.audit, dtype=str, keep_default_na=False)
 tables["quality"] = manifest.quality
 tables["cases"] = class_counts(study, manifest)
-figures = pd.read_csv(inputs.figures, keep_default_na=False)
+figures, explained = (pd.read_csv(path, keep_default_na=False) for path in (inputs.figures, inputs.explained))
+folders = [Path(inputs.figures).parent, Path(inputs.explained).parent]
 known = facts(study, manifest, inputs.folds, inputs.audit, inputs.winner, [Path(p).parent for p in inputs.histories])
-page = render(snakemake.wildcards.study, study, tables, figures, Path(inputs.figures).parent, known)
+page = render(snakemake.wildcards.study, study, tables, [figures, explained], folders, known)
 write_text(snakemake.output.report, page)

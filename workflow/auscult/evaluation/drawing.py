@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
+import matplotlib
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -91,3 +96,19 @@ def shortened(name: str, width: int = 24) -> str:
 
 def said(curves: list[Curve]) -> str:
     return "; ".join(f"{curve.name} {curve.value:.3f}" for curve in curves) or "not defined"
+
+
+def save(drawn: Iterable[Drawn], folder: Path) -> pd.DataFrame:
+    """Write figures into `folder` as SVG; returns `file, title, alt, caption, sha256`.
+
+    The digest makes a changed picture a changed table, which is what later rules depend on.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    with matplotlib.rc_context(STYLE):
+        for one in drawn:
+            facts = {"Date": None, "Title": one.title}
+            one.figure.savefig(folder / one.file, format="svg", metadata=facts, facecolor="white")
+            digest = hashlib.sha256((folder / one.file).read_bytes()).hexdigest()
+            rows.append([one.file, one.title, one.alt, one.caption, digest])
+    return pd.DataFrame(rows, columns=["file", "title", "alt", "caption", "sha256"])

@@ -30,6 +30,7 @@ from auscult.evaluation.drawing import (
     legend,
     line_styles,
     said,
+    save,
     shortened,
     square,
 )
@@ -42,20 +43,14 @@ SELECT = {"auroc": "AUROC", "loss": "minus log loss", "balanced_accuracy": "bala
 def draw_all(
     study: Study, predictions: pd.DataFrame, board: pd.DataFrame, histories: pd.DataFrame, folder: Path
 ) -> pd.DataFrame:
-    """Draw every figure of a study into `folder` as SVG; returns a table `file, title, alt, caption`.
+    """Draw every figure of a study into `folder` as SVG; returns a table `file, title, alt, caption, sha256`.
 
     `predictions`, `board`: predictions.csv and leaderboard of the study. `histories`: `system, task, repeat, fold,
     epoch, train_loss, val_score` of all trainings (and `seed`, if there).
     """
-    folder.mkdir(parents=True, exist_ok=True)
     predictions = predictions.assign(label=predictions["label"].astype(object).fillna(""))
-    rows = []
     with matplotlib.rc_context(STYLE):
-        for drawn in _figures(study, predictions, board, histories):
-            facts = {"Date": None, "Title": drawn.title}
-            drawn.figure.savefig(folder / drawn.file, format="svg", metadata=facts, facecolor="white")
-            rows.append([drawn.file, drawn.title, drawn.alt, drawn.caption])
-    return pd.DataFrame(rows, columns=["file", "title", "alt", "caption"])
+        return save(_figures(study, predictions, board, histories), folder)
 
 
 def _figures(study: Study, predictions: pd.DataFrame, board: pd.DataFrame, histories: pd.DataFrame) -> Iterator[Drawn]:

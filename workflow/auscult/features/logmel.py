@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 _BLOCK_POINTS = 2**14
 # Standard deviation of log features under which a recording counts as constant (rounding is far below it).
 _CONSTANT_SD = 1e-4
+_LEAST_SD = 0.1  # of a band, in nats: a band without change is not blown up
 
 
 class Settings(BaseModel):
@@ -41,10 +42,11 @@ class Settings(BaseModel):
     offset: float = Field(
         gt=0, description="Added to each band before the natural logarithm, so that silence stays finite."
     )
-    normalise: Literal["none", "recording"] = Field(
+    normalise: Literal["none", "recording", "band"] = Field(
         default="none",
         description="recording: subtract the mean and divide by the standard deviation of all frames and "
-        "bands of the recording (each channel on its own); a constant recording gives zeros. none: leave.",
+        "bands of the recording (each channel on its own); band: each band by itself, which takes out the "
+        "steady colour of stethoscope and room. A constant recording gives zeros. none: leave.",
     )
 
     @model_validator(mode="after")
@@ -92,7 +94,7 @@ def frames_per_second(settings: Settings) -> float:
 
 def pad_value(settings: Settings) -> float:
     """What stands after the end of a short recording: silence, or the mean where it is normalised."""
-    return 0.0 if settings.normalise == "recording" else math.log(settings.offset)
+    return math.log(settings.offset) if settings.normalise == "none" else 0.0
 
 
 def mel_matrix(rate_hz: int, fft: int, bands: int, low_hz: float, high_hz: float) -> np.ndarray:
@@ -159,11 +161,16 @@ def compute(samples: np.ndarray, rate_hz: int, settings: Settings) -> np.ndarray
     features = np.empty((framed.shape[1], len(framed), settings.bands), np.float32)
     for channel, frames in enumerate(framed):
         mean, sd = _channel(frames, plan, settings, features[:, channel])
-        if settings.normalise == "recording":
+        if settings.normalise != "none":
             original = samples[channel]
             constant = original.size == 0 or original.min() == original.max()
             if constant or sd < _CONSTANT_SD:
                 features[:, channel] = 0.0
+            elif settings.normalise == "band":
+                bands = features[:, channel]
+                bands -= bands.mean(axis=0, dtype=np.float64).astype(np.float32)
+                spread = bands.std(axis=0, dtype=np.float64)
+                bands /= np.maximum(spread, _LEAST_SD).astype(np.float32)
             else:
                 features[:, channel] -= np.float32(mean)
                 features[:, channel] *= np.float32(1.0 / sd)

@@ -22,6 +22,7 @@ from auscult.progress import note
 from auscult.training.job import Job
 from auscult.training.scoring import pool
 from auscult.training.slices import fold_slice, slice_digest
+from auscult.training.targets import output_names
 
 
 def score(
@@ -69,6 +70,23 @@ def _kept(path: Path, digests: dict[str, str]) -> list[str]:
         return []
 
 
+def load_network(job: Job, where) -> tuple[Any, tuple[Any, Any], int, tuple[int, int, int]]:
+    """A trained network on a device, its front end (module, settings), the windows' hop in frames, and their shape."""
+    from safetensors.torch import load_file
+
+    from auscult import features, networks
+    from auscult.cache.segments import window_frames
+
+    built = json.loads((job.folder / "config.json").read_text(encoding="utf-8"))
+    module, _ = features.front_end(job.system.front_end.name)
+    settings = module.Settings.model_validate(job.system.front_end.settings)
+    _, hop = window_frames(job.system.segment, module.frames_per_second(settings))
+    shape = tuple(built["inputs"])
+    network = networks.build(job.system.network.name, job.system.network.options, shape, len(built["outputs"]))
+    network.load_state_dict(load_file(job.folder / "weights.safetensors"))
+    return network.to(where), (module, settings), hop, shape
+
+
 def _score(
     job: Job,
     slices: dict,
@@ -79,29 +97,19 @@ def _score(
     locks: Path,
     threads: int,
 ) -> None:
-    from safetensors.torch import load_file
-
-    from auscult import features, networks
-    from auscult.cache.segments import window_frames
     from auscult.inference.monte_carlo import stochastic_passes
     from auscult.training.data import load_frames
-    from auscult.training.device import device
+    from auscult.training.device import device, seed_everything
 
-    built = json.loads((job.folder / "config.json").read_text(encoding="utf-8"))
     store = open_cache(cache, cache_config)
-    front_end = job.system.front_end
-    module, _ = features.front_end(front_end.name)
-    front = module.Settings.model_validate(front_end.settings)
-    _, hop = window_frames(job.system.segment, module.frames_per_second(front))
-    shape = tuple(built["inputs"])
+    outputs = output_names(job.task.heads)
     with device(locks, threads) as where:
-        network = networks.build(job.system.network.name, job.system.network.options, shape, len(built["outputs"]))
-        network.load_state_dict(load_file(job.folder / "weights.safetensors"))
-        network.to(where)
+        seed_everything(job.seed, job.system.training.deterministic)
+        network, (module, front), hop, shape = load_network(job, where)
         for role, (cases, recordings) in slices.items():
             names = recordings["recording"].tolist()
             group = file.create_group(role)
-            group.attrs.update({"digest": digests[role], "outputs": built["outputs"], "heads": list(job.task.heads)})
+            group.attrs.update({"digest": digests[role], "outputs": outputs, "heads": list(job.task.heads)})
             note(f"{role}: {len(names)} recordings of {len(cases)} cases")
             if not names:
                 continue

@@ -25,10 +25,10 @@ class Options(BaseModel):
     dropout: float = Field(default=0.2, ge=0, lt=1, description="After each layer.")
 
 
-class CRNNAttention(nn.Module):
-    """Convolutions, recurrent layers, and attention over frames."""
+class Layers(nn.Module):
+    """Convolutions and recurrent layers: (batch, channels, frames, bands) to maps (batch, last width, frames, 1)."""
 
-    def __init__(self, options: Options, inputs: tuple[int, int, int], outputs: int) -> None:
+    def __init__(self, options: Options, inputs: tuple[int, int, int]) -> None:
         super().__init__()
         channels, _, bands = inputs
         self.convolutions = convolutions(channels, options.convolutions, options.dropout)
@@ -36,16 +36,28 @@ class CRNNAttention(nn.Module):
             channels, bands = width, -(-bands // 2)
         sizes = [channels * bands, *options.widths]
         kind = {"gru": nn.GRU, "lstm": nn.LSTM}[options.cell]
-        self.layers = nn.ModuleList(kind(before, after, batch_first=True) for before, after in pairwise(sizes))
+        self.recurrent = nn.ModuleList(kind(before, after, batch_first=True) for before, after in pairwise(sizes))
         self.drop = StochasticDropout(options.dropout)
-        self.head = AttentionPooling(sizes[-1], outputs, options.attention)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.convolutions(x).transpose(1, 2).flatten(2)
+        for layer in self.recurrent:
+            x = self.drop(layer(x)[0])
+        return x.transpose(1, 2)[..., None]
+
+
+class CRNNAttention(nn.Module):
+    """Convolutions, recurrent layers, and attention over frames."""
+
+    def __init__(self, options: Options, inputs: tuple[int, int, int], outputs: int) -> None:
+        super().__init__()
+        self.maps = Layers(options, inputs)
+        self.head = AttentionPooling(options.widths[-1], outputs, options.attention)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(batch, channels, frames, bands) to logits (batch, outputs) and latents (batch, last width)."""
-        x = self.convolutions(x).transpose(1, 2).flatten(2)
-        for layer in self.layers:
-            x = self.drop(layer(x)[0])
-        return self.head(x), x.mean(dim=1)
+        maps = self.maps(x)[..., 0]
+        return self.head(maps.transpose(1, 2)), maps.mean(dim=2)
 
 
 def build(options: Options, inputs: tuple[int, int, int], outputs: int) -> CRNNAttention:

@@ -46,10 +46,10 @@ class Module(nn.Module):
         )
 
 
-class InceptionTime(nn.Module):
-    """Modules with shortcuts, mean over time, dropout, one linear layer."""
+class Modules(nn.Module):
+    """Modules with shortcuts: (batch, channels, frames) to maps (batch, 4 x filters, frames, 1)."""
 
-    def __init__(self, options: Options, channels: int, outputs: int) -> None:
+    def __init__(self, options: Options, channels: int) -> None:
         super().__init__()
         self.stem = None
         if options.stride > 1:
@@ -69,13 +69,10 @@ class InceptionTime(nn.Module):
                 before = channels
         self.inception = nn.ModuleList(modules)
         self.shortcuts = nn.ModuleList(shortcuts)
-        self.drop_channels = StochasticDropout(options.dropout, channels=True)
-        self.drop = StochasticDropout(options.dropout)
-        self.head = nn.Linear(channels, outputs)
+        self.drop = StochasticDropout(options.dropout, channels=True)
+        self.channels = channels
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(batch, channels, frames, bands) to logits (batch, outputs) and latents (batch, 4 x filters)."""
-        x = x.transpose(2, 3).flatten(1, 2)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.stem is not None:
             x = self.stem(x)
         kept = x
@@ -83,10 +80,24 @@ class InceptionTime(nn.Module):
             x = module(x)
             if number % 3 == 2:
                 x = x + self.shortcuts[number // 3](kept)
-            x = self.drop_channels(torch.relu(x))
+            x = self.drop(torch.relu(x))
             if number % 3 == 2:
                 kept = x
-        latents = x.mean(dim=2)
+        return x[..., None]
+
+
+class InceptionTime(nn.Module):
+    """Modules, mean over time, dropout, one linear layer."""
+
+    def __init__(self, options: Options, channels: int, outputs: int) -> None:
+        super().__init__()
+        self.maps = Modules(options, channels)
+        self.drop = StochasticDropout(options.dropout)
+        self.head = nn.Linear(self.maps.channels, outputs)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(batch, channels, frames, bands) to logits (batch, outputs) and latents (batch, 4 x filters)."""
+        latents = self.maps(x.transpose(2, 3).flatten(1, 2)).mean(dim=(2, 3))
         return self.head(self.drop(latents)), latents
 
 

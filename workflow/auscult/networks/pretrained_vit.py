@@ -92,7 +92,7 @@ class Block(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Log-mels to tokens on their grid: (batch, channels, frames, bands) to (batch, width, down, along)."""
+    """Log-mels to tokens on their grid: (batch, channels, frames, bands) to (batch, width, along, down)."""
 
     def __init__(self, options: Options, inputs: tuple[int, int, int]) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class Encoder(nn.Module):
         place = self.pos_embed[:, 1:].unflatten(1, self.grid)[:, :down, :along].flatten(1, 2)
         first = (self.cls_token + self.pos_embed[:, :1]).expand(len(x), -1, -1)
         x = self.norm(self.blocks(torch.cat([first, x.flatten(2).transpose(1, 2) + place], dim=1)))
-        return x[:, 1:].transpose(1, 2).unflatten(2, (down, along))
+        return x[:, 1:].transpose(1, 2).unflatten(2, (down, along)).transpose(2, 3)
 
 
 class PretrainedViT(nn.Module):
@@ -132,7 +132,7 @@ class PretrainedViT(nn.Module):
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(batch, channels, frames, bands) to logits (batch, outputs) and latents (batch, width x patches down)."""
-        latents = self.maps(x).mean(dim=3).flatten(1)
+        latents = self.maps(x).mean(dim=2).flatten(1)
         return self.head(self.drop(self.norm(latents))), latents
 
 

@@ -58,8 +58,8 @@ def render(
     study_name: str,
     study: Study,
     tables: dict[str, pd.DataFrame],
-    figures: pd.DataFrame,
-    figure_folder: Path,
+    figures: list[pd.DataFrame],
+    folders: list[Path],
     facts: dict[str, Any],
 ) -> str:
     """The page as HTML, with figures, style and script inside: it asks nothing of any network.
@@ -68,7 +68,8 @@ def render(
     ----------
     tables : `leaderboard`, `cross_validation`, `floors`, `uncertainty`, `audit`, `quality`, and `cases`
         (`target, class, n`, with an empty class for cases without a label).
-    figures : `file, title, alt, caption` of the files in `figure_folder`.
+    figures : `file, title, alt, caption` of the figures, and of the explanations.
+    folders : where the files of each lie.
     facts : `commit`, `digest`, `versions`, `folds`, `repeats`, `counts` (cases, subjects, recordings), `leak` (the
         mark), `winner` (per target), `made` (a date), `trainings` (`system, task, repeat, fold, parameters, epochs,
         seconds` of each).
@@ -94,7 +95,8 @@ def render(
         ],
         choose_by=METRICS[study.evaluation.choose_by][0],
         quality=_quality(tables["quality"]),
-        figures=[_figure(row, figure_folder) for row in figures.to_dict("records")],
+        figures=[_figure(row, folders[0]) for row in figures[0].to_dict("records")],
+        explained=[_figure(row, folders[1]) for row in figures[1].to_dict("records")],
         systems=_systems(study),
         trainings=_trainings(facts["trainings"]),
     )

@@ -1,0 +1,96 @@
+"""Which cases are explained, their pictures, and the shares of heart phases with their intervals."""
+
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from auscult.evaluation.drawing import save
+from auscult.evaluation.explanations import Explained, explain_system, phases_table, pick, picture
+
+STATES = pd.DataFrame(
+    [(k / 4, (k + 1) / 4, ("S1", "systole", "S2", "diastole")[k % 4]) for k in range(48)],
+    columns=["onset_s", "offset_s", "state"],
+)
+
+
+def explained(recording: str = "a_AV", seconds: float = 12.0, states: pd.DataFrame = STATES) -> Explained:
+    """A map that is bright in systole of the seconds 7 to 9 alone."""
+    times = np.arange(0, seconds, 0.05) + 0.025
+    cam = np.zeros((len(times), 6))
+    cam[(times % 1 > 0.25) & (times % 1 < 0.5) & (times > 7) & (times < 9)] = 1.0
+    samples = np.random.default_rng(0).standard_normal(int(seconds * 100))
+    return Explained(recording, cam, np.random.default_rng(1).random(cam.shape), times, samples, 100, states)
+
+
+def predictions() -> pd.DataFrame:
+    """Ten of class Present, found when the probability is high; two others, of which one is the least sure."""
+    p = [0.95, 0.9, 0.85, 0.8, 0.75, 0.4, 0.3, 0.2, 0.1, 0.05, 0.3, 0.02]
+    rows = pd.DataFrame({"case": [f"c{k:02d}" for k in range(12)], "p_Present": p})
+    rows["label"] = ["Present"] * 10 + ["Absent"] * 2
+    rows["prediction"] = np.where(rows["p_Present"] > 0.5, "Present", "Absent")
+    rows["uncertainty"] = 0.1
+    rows.loc[[10, 6], "uncertainty"] = [0.9, 0.8]
+    key = {"target": "murmur", "system": "small", "stage": "network", "fit_on": "none", "decision": "reference"}
+    return rows.assign(**key, repeat=0, fold=[k % 2 for k in range(12)], subject=rows["case"])
+
+
+def test_typical_cases_are_picked():
+    picked = pick(predictions(), "Present")
+    assert picked[picked["kind"] == "hit"]["case"].tolist() == ["c03", "c02"]  # the middle of five
+    assert picked[picked["kind"] == "miss"]["case"].tolist() == ["c08", "c07"]
+    assert picked[picked["kind"] == "uncertain"]["case"].tolist() == ["c10", "c06"]
+
+
+def test_without_misses_there_are_none():
+    rows = predictions().query("prediction == label")
+    assert set(pick(rows, "Present")["kind"]) == {"hit", "uncertain"}
+
+
+def test_the_brightest_seconds_are_shown(tmp_path):
+    drawn = picture("a", explained(), "a: Present, found", "probability of Present 0.90")
+    table = save([drawn], tmp_path)
+    low, high = drawn.figure.axes[0].get_xlim()
+    assert low <= 7 and high >= 9 and high - low == pytest.approx(5)
+    assert ET.parse(tmp_path / table.at[0, "file"]).getroot().tag.endswith("svg")
+    assert "a_AV" in drawn.caption and "heart phases" in drawn.caption
+
+
+@pytest.mark.parametrize(("seconds", "states"), [(2.0, STATES), (12.0, STATES.head(0))])
+def test_short_recordings_and_those_without_phases_are_drawn_too(tmp_path, seconds, states):
+    drawn = picture("a", explained(seconds=seconds, states=states), "words", "meaning")
+    save([drawn], tmp_path)
+    assert ("heart phases" in drawn.caption) == bool(len(states))
+
+
+def test_shares_of_phases_with_intervals_over_subjects():
+    shares = pd.DataFrame(
+        [(f"r{k}", f"c{k}", "systole", 0.5 + 0.1 * (k % 2), 0.3) for k in range(20)],
+        columns=["recording", "case", "state", "energy", "time"],
+    )
+    subjects = pd.Series([f"s{k // 2}" for k in range(20)], index=[f"c{k}" for k in range(20)])
+    row = phases_table(shares, subjects).iloc[0]
+    assert (row["state"], row["energy"], row["time"]) == ("systole", pytest.approx(0.55), pytest.approx(0.3))
+    assert row["energy_low"] == pytest.approx(0.55) and row["energy_high"] == pytest.approx(0.55)  # pairs are alike
+    alone = phases_table(shares, pd.Series(shares["case"].to_numpy(), index=shares["case"])).iloc[0]
+    assert alone["energy_low"] < 0.545 < 0.555 < alone["energy_high"]
+
+
+def test_a_system_is_explained_fold_by_fold(murmur_study, world, tmp_path):
+    asked = []
+    rows = predictions().assign(case=lambda t: "c" + t["case"].str[1:])
+
+    def explain(repeat, fold, output, cases):
+        asked.append((repeat, fold, output, sorted(cases)))
+        return {case: [explained(f"{case}_AV")] for case in cases}
+
+    manifest = world.manifest
+    drawn, table = explain_system(murmur_study(), "small", rows, manifest, explain)
+    assert [part[:3] for part in asked] == [(0, 0, "present"), (0, 1, "present")]
+    assert asked[0][3] == ["c00", "c02", "c04", "c06", "c08", "c10"]  # Present cases of the fold, and the uncertain
+    assert [one.file for one in drawn] == [
+        "explained-phases.svg",
+        *(f"explained-{case}.svg" for case in ("c02", "c06", "c08", "c10", "c03", "c07")),
+    ]
+    assert table.set_index("state").at["systole", "energy"] == pytest.approx(1)

@@ -1,0 +1,96 @@
+"""Explanations: Grad-CAM of a network's output over the frames of recordings, and in which heart phases it lies.
+
+A map says which frames and bands speak for an output: the network's last feature maps times the gradient of the
+output's logit, summed over the maps and cut at 0. For a network that averages its maps over all places this is Grad-CAM
+(Selvaraju et al. 2017); for one that weighs places, as attention does, the gradient of each place counts by itself
+(Draelos and Carin 2020), since its mean would point elsewhere. Networks that have a part `maps` can be explained (see
+`networks`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+from torch.nn import functional
+
+from auscult.cache.store import Cache
+from auscult.inference.job import load_network
+from auscult.training.data import Frames, load_frames
+from auscult.training.job import Job
+from auscult.training.loop import windows
+
+
+def grad_cam(network: nn.Module, x: torch.Tensor, output: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Maps (batch, frames, bands) ≥ 0 of windows (batch, channels, frames, bands), and logits (batch,) of `output`.
+
+    In evaluation mode, without dropout. Maps have the window's resolution, interpolated from the network's. Raises
+    ValueError for a network without `maps`.
+    """
+    if not hasattr(network, "maps"):
+        raise ValueError(f"{type(network).__name__} has no part `maps`: it cannot be explained by Grad-CAM")
+    network.eval()
+    kept: list[torch.Tensor] = []
+    hook = network.maps.register_forward_hook(lambda module, given, out: kept.append(out))
+    try:
+        with torch.enable_grad():
+            logits = network(x.detach().requires_grad_())[0][:, output]
+            gradient = torch.autograd.grad(logits.sum(), kept[0])[0]
+    finally:
+        hook.remove()
+    maps = kept[0].detach()
+    weighed = (gradient * maps).sum(dim=1, keepdim=True).relu()
+    whole = functional.interpolate(weighed, size=x.shape[2:], mode="bilinear", align_corners=False)
+    return whole[:, 0], logits.detach()
+
+
+def explain(network: nn.Module, frames: Frames, hop: int, output: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """A map (frames, bands) of every recording, and the mean logit of each (recordings,).
+
+    Windows are `hop` frames apart; where they overlap, their maps are averaged. Frames that no window covers are 0.
+    """
+    which, start = windows(frames, hop)
+    window = frames.shape[1]
+    lengths = frames.length.cpu().numpy()
+    total = [np.zeros((max(length, window), frames.shape[2])) for length in lengths]
+    times = [np.zeros((max(length, window), 1)) for length in lengths]
+    logits = np.zeros(len(lengths))
+    counts = np.bincount(which.numpy(), minlength=len(lengths))
+    for part in torch.split(torch.arange(len(which)), 64):
+        maps, scores = grad_cam(network, frames.batch(which[part], start[part]), output)
+        for number, first, cam, score in zip(which[part], start[part], maps.cpu().numpy(), scores, strict=True):
+            total[number][first : first + window] += cam
+            times[number][first : first + window] += 1
+            logits[number] += float(score) / counts[number]
+    return [(a / np.maximum(b, 1))[:length] for a, b, length in zip(total, times, lengths, strict=True)], logits
+
+
+def explain_recordings(
+    job: Job, names: list[str], output: int, frames: Cache, where: torch.device
+) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
+    """`explain` of a trained network for recordings by name: maps, centres of their frames in seconds, logits."""
+    network, front, hop, shape = load_network(job, where)
+    module, settings = front
+    part = load_frames(frames, names, shape, module.pad_value(settings), where, True)
+    maps, logits = explain(network, part, hop, output)
+    middle = getattr(settings, "window_s", 1 / module.frames_per_second(settings)) / 2
+    times = [np.arange(len(cam)) / module.frames_per_second(settings) + middle for cam in maps]
+    return maps, times, logits
+
+
+def phase_shares(cam: np.ndarray, times: np.ndarray, states: pd.DataFrame) -> pd.DataFrame:
+    """Where the energy of a map lies: per state its share of the map's sum, and of the frames (what chance would give).
+
+    cam: (frames, bands). times: (frames,) centres in seconds. states: `onset_s, offset_s, state`. Only frames inside an
+    annotated state count. Returns `state, energy, time`; empty where no frame is annotated or the map is 0.
+    """
+    found = np.full(len(times), "", dtype=object)
+    for row in states[states["state"] != "unannotated"].itertuples():
+        found[(times >= row.onset_s) & (times < row.offset_s)] = row.state
+    energy = pd.Series(cam.sum(axis=1)).groupby(found).sum().drop("", errors="ignore")
+    time = pd.Series(1.0, index=range(len(times))).groupby(found).sum().drop("", errors="ignore")
+    if not energy.sum() > 0:
+        return pd.DataFrame(columns=["state", "energy", "time"])
+    table = pd.DataFrame({"energy": energy / energy.sum(), "time": time / time.sum()})
+    return table.rename_axis("state").reset_index()
