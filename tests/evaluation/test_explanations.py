@@ -52,7 +52,7 @@ def test_the_brightest_seconds_are_shown(tmp_path):
     drawn = picture("a", explained(), "a: Present, found", "probability of Present 0.90")
     table = save([drawn], tmp_path)
     low, high = drawn.figure.axes[0].get_xlim()
-    assert low <= 7 and high >= 9 and high - low == pytest.approx(5)
+    assert low <= 7.25 and high >= 8.5 and high - low == pytest.approx(5)
     assert ET.parse(tmp_path / table.at[0, "file"]).getroot().tag.endswith("svg")
     assert "a_AV" in drawn.caption and "heart phases" in drawn.caption
 
