@@ -5,9 +5,17 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
+from auscult.cache.store import open_cache, write_cache
 from auscult.evaluation.drawing import save
-from auscult.evaluation.explanations import Explained, explain_system, phases_table, pick, picture
+from auscult.evaluation.explanations import Explained, explain_system, explainer, phases_table, pick, picture
+from auscult.inference.explain import NotExplainable, explain_recordings
+
+
+def noise(row) -> np.ndarray:
+    return np.random.default_rng(0).integers(-100, 100, (4000, 1), dtype=np.int16)
+
 
 STATES = pd.DataFrame(
     [(k / 4, (k + 1) / 4, ("S1", "systole", "S2", "diastole")[k % 4]) for k in range(48)],
@@ -94,3 +102,42 @@ def test_a_system_is_explained_fold_by_fold(murmur_study, world, tmp_path):
         *(f"explained-{case}.svg" for case in ("c02", "c06", "c08", "c10", "c03", "c07")),
     ]
     assert table.set_index("state").at["systole", "energy"] == pytest.approx(1)
+
+
+def test_a_network_without_maps_explains_nothing(murmur_study, world):
+    def explain(repeat, fold, output, cases):
+        raise NotExplainable("no maps")
+
+    drawn, table = explain_system(murmur_study(), "small", predictions(), world.manifest, explain)
+    assert drawn == [] and table.empty
+
+
+def test_recordings_of_a_case_come_likeliest_first(world, scored, tmp_path):
+    """With a trained network, its frames and audio from caches."""
+    audio = tmp_path / "audio"
+    rows = world.manifest.recordings
+    write_cache(audio, rows[["recording", "sha256"]], noise, {"kind": "audio"}, "code", shards=2)
+    frames, sound = open_cache(world.cache, world.cache_config), open_cache(audio, {"kind": "audio"})
+    cpu = torch.device("cpu")
+    explain = explainer(
+        world.study,
+        "small",
+        lambda task, repeat, fold: world.job(scored[task][0], task),
+        world.manifest,
+        STATES.assign(recording="c06_AV"),
+        frames,
+        sound,
+        cpu,
+    )
+    found = explain(0, 0, "present", {"c05", "c06"})
+    assert {case: sorted(one.recording for one in parts) for case, parts in found.items()} == {
+        "c05": ["c05_AV", "c05_MV"],
+        "c06": ["c06_AV"],
+    }
+    assert len(found["c06"][0].states) == 48 and found["c05"][0].states.empty
+    for parts in found.values():
+        for one in parts:
+            assert one.cam.shape == one.features.shape == (len(one.times), one.cam.shape[1])
+    job = world.job(scored["present"][0], "present")
+    *_, logits = explain_recordings(job, ["c05_AV", "c05_MV"], 0, frames, cpu)
+    assert found["c05"][0].recording == ["c05_AV", "c05_MV"][int(np.argmax(logits))]

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from auscult import networks
-from auscult.inference.explain import explain, grad_cam, phase_shares
+from auscult.inference.explain import NotExplainable, explain, grad_cam, phase_shares
 from auscult.training.data import Frames
 
 
@@ -34,7 +34,7 @@ def test_a_map_worked_by_hand():
 
 
 def test_a_network_without_maps_is_refused():
-    with pytest.raises(ValueError, match="Linear has no part `maps`"):
+    with pytest.raises(NotExplainable, match="Linear has no part `maps`"):
         grad_cam(nn.Linear(4, 1), torch.zeros(1, 1, 20, 4), 0)
 
 

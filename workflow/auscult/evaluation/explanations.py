@@ -19,8 +19,10 @@ from auscult.datasets.base import Manifest
 from auscult.evaluation.drawing import PALETTE, STYLE, WIDTH, Drawn, blank
 from auscult.evaluation.intervals import bootstrap, subject_draws
 from auscult.evaluation.tables import scored
-from auscult.inference.explain import explain_recordings, phase_shares
+from auscult.inference.explain import NotExplainable, explain_recordings, phase_shares
+from auscult.progress import note
 from auscult.training.job import Job
+from auscult.training.targets import output_names
 
 SHOWN_S = 5.0  # seconds of a recording in a picture
 PHASES = {"S1": PALETTE[0], "systole": PALETTE[1], "S2": PALETTE[2], "diastole": PALETTE[3]}
@@ -43,6 +45,9 @@ class Explained:
     def shares(self) -> pd.DataFrame:
         """`state, energy, time` (see `phase_shares`)."""
         return phase_shares(self.cam, self.times, self.states)
+
+
+Explain = Callable[[int, int, str, set[str]], dict[str, list[Explained]]]  # repeat, fold, output, cases
 
 
 def pick(rows: pd.DataFrame, positive: str) -> pd.DataFrame:
@@ -96,17 +101,39 @@ def explain_cases(
     return {case: [one for _, one in sorted(parts, key=lambda part: part[0])] for case, parts in found.items()}
 
 
+def explainer(
+    study: Study,
+    system: str,
+    job_of: Callable[[str, int, int], Job],
+    manifest: Manifest,
+    states: pd.DataFrame,
+    frames: Cache,
+    audio: Cache,
+    where: torch.device,
+) -> Explain:
+    """`explain_cases` of whatever network of a fold has an output; `job_of(task, repeat, fold)` is that network."""
+
+    def explain(repeat: int, fold: int, output: str, cases: set[str]) -> dict[str, list[Explained]]:
+        outputs = {task: output_names(study.tasks[task].heads) for task in study.systems[system].tasks}
+        task = next(name for name, names in outputs.items() if output in names)
+        number = outputs[task].index(output)
+        rate = study.dataset.rate_hz
+        job = job_of(task, repeat, fold)
+        return explain_cases(job, number, manifest, states, cases, frames, audio, rate, where)
+
+    return explain
+
+
 def explain_system(
     study: Study,
     system: str,
     predictions: pd.DataFrame,
     manifest: Manifest,
-    explain: Callable[[int, int, str, set[str]], dict[str, list[Explained]]],
+    explain: Explain,
 ) -> tuple[list[Drawn], pd.DataFrame]:
     """Pictures of a system's typical cases, and the phases that it hears as figure and table (see `phases_table`).
 
-    Of the first target that the system serves, its first class is explained. `explain(repeat, fold, output, cases)`
-    gives `explain_cases` of the network of a fold that has the output.
+    Of the first target that the system serves, its first class is explained, by `explain` (see `explainer`).
     """
     name, target = next(iter(study.targets_of(study.systems[system]).items()))
     positive, head = target.classes[0], study.heads_of(study.systems[system])[target.heads[0]]
@@ -120,7 +147,11 @@ def explain_system(
     drawn, shares = [], []
     for (repeat, fold), part in rows.groupby(["repeat", "fold"]):
         of_class = set(part.loc[part["label"] == positive, "case"])
-        explained = explain(repeat, fold, output, of_class | (set(part["case"]) & set(picked)))
+        try:
+            explained = explain(repeat, fold, output, of_class | (set(part["case"]) & set(picked)))
+        except NotExplainable as reason:  # a network need not have maps
+            note(str(reason))
+            break
         for case in sorted(explained):
             row = part[part["case"] == case].iloc[0]
             if case in of_class:

@@ -22,14 +22,18 @@ from auscult.training.job import Job
 from auscult.training.loop import windows
 
 
+class NotExplainable(Exception):
+    """The network has no part `maps`."""
+
+
 def grad_cam(network: nn.Module, x: torch.Tensor, output: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Maps (batch, frames, bands) ≥ 0 of windows (batch, channels, frames, bands), and logits (batch,) of `output`.
 
     In evaluation mode, without dropout. Maps have the window's resolution, interpolated from the network's. Raises
-    ValueError for a network without `maps`.
+    NotExplainable for a network without `maps`.
     """
     if not hasattr(network, "maps"):
-        raise ValueError(f"{type(network).__name__} has no part `maps`: it cannot be explained by Grad-CAM")
+        raise NotExplainable(f"{type(network).__name__} has no part `maps`: it cannot be explained by Grad-CAM")
     network.eval()
     kept: list[torch.Tensor] = []
     hook = network.maps.register_forward_hook(lambda module, given, out: kept.append(out))
