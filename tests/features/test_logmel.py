@@ -73,6 +73,8 @@ def _slow(samples: np.ndarray, rate_hz: int, front: logmel.Settings) -> np.ndarr
         features = np.array(frames)
         if front.normalise == "recording":
             features = (features - features.mean()) / features.std()
+        elif front.normalise == "band":
+            features = (features - features.mean(axis=0)) / np.maximum(features.std(axis=0), 0.1)
         channels.append(features)
     return np.stack(channels, axis=1)
 
@@ -117,7 +119,7 @@ def test_presets_are_as_published():
     }
     assert (BAND1K.window_s, BAND1K.hop_s, BAND1K.bands) == (0.064, 0.016, 40)
     assert (BAND1K.low_hz, BAND1K.high_hz, BAND1K.spectrum) == (20.0, 1000.0, "power")
-    assert BAND1K.normalise == "recording"
+    assert BAND1K.normalise == "band"
     assert logmel.frames_per_second(REFERENCE) == pytest.approx(100.0)
     assert logmel.frames_per_second(BAND1K) == pytest.approx(62.5)
 
@@ -160,12 +162,31 @@ def test_band1k_against_librosa():
     np.testing.assert_allclose(raw, np.log(power.T @ theirs.T + BAND1K.offset), atol=0.02)
 
 
-def test_normalised_recordings_have_mean_0_and_deviation_1_and_ignore_gain():
-    samples = _noise(3, 30000)
-    frames = logmel.compute(samples, 4000, BAND1K).astype(np.float64)
-    np.testing.assert_allclose(frames.mean(axis=(0, 2)), 0.0, atol=1e-5)
-    np.testing.assert_allclose(frames.std(axis=(0, 2)), 1.0, atol=1e-5)
-    np.testing.assert_allclose(logmel.compute(samples * 0.1, 4000, BAND1K), frames, atol=1e-3)
+@pytest.mark.parametrize(("normalise", "axes"), [("recording", (0, 2)), ("band", 0)])
+def test_normalised_features_have_mean_0_and_deviation_1_and_ignore_gain(normalise, axes):
+    samples, front = _noise(3, 30000), BAND1K.model_copy(update={"normalise": normalise})
+    frames = logmel.compute(samples, 4000, front).astype(np.float64)
+    np.testing.assert_allclose(frames.mean(axis=axes), 0.0, atol=1e-5)
+    np.testing.assert_allclose(frames.std(axis=axes), 1.0, atol=1e-5)
+    np.testing.assert_allclose(logmel.compute(samples * 0.1, 4000, front), frames, atol=1e-3)
+
+
+def test_bands_by_themselves_ignore_a_steady_colour():
+    """A filter over the whole recording, as of another stethoscope, changes nothing but the ends."""
+    samples = _noise(1, 60000)
+    coloured = np.convolve(samples[0], [1.0, 0.6, 0.3])[None, : samples.shape[1]]
+    by_band, by_recording = (
+        [logmel.compute(x, 4000, BAND1K.model_copy(update={"normalise": how})) for x in (samples, coloured)]
+        for how in ("band", "recording")
+    )
+    changed = [np.abs(a - b).mean() for a, b in (by_band, by_recording)]
+    assert changed[0] < 0.02 and changed[1] > 5 * changed[0]
+
+
+def test_a_band_without_change_is_not_blown_up():
+    n = np.arange(20000)
+    samples = (0.5 * np.sin(2 * np.pi * 300 * n / 4000))[None]
+    assert np.abs(logmel.compute(samples, 4000, BAND1K)).max() < 50
 
 
 def test_channels_do_not_touch_each_other():
@@ -222,7 +243,7 @@ def test_any_recording_gives_finite_frames(
     assert frames.shape == (1 + max(0, n - window) // hop, channels, front.bands)
     assert frames.dtype == np.float32
     assert np.isfinite(frames).all()
-    if front.normalise == "recording" and kind in ("silent", "constant"):
+    if front.normalise != "none" and kind in ("silent", "constant"):
         assert not frames.any()
 
 

@@ -82,7 +82,7 @@ PRESETS: dict[str, Settings] = {
         high_hz=1000.0,
         spectrum="power",
         offset=1e-8,
-        normalise="recording",
+        normalise="band",
     ),
 }
 
