@@ -69,6 +69,19 @@ rule evaluate:
 TABLES = ["leaderboard", "cross_validation", "floors", "uncertainty"]
 
 
+def of_every_network(name):
+    """A file of the model folder of every network of a study, as an input function."""
+    return lambda wildcards: [
+        f"results/{wildcards.study}/networks/{folder}/{name}"
+        for system in STUDIES[wildcards.study].systems
+        for folders in networks(wildcards.study, system).values()
+        for folder in folders
+    ]
+
+
+manifests, histories = of_every_network("manifest.json"), of_every_network("history.csv")
+
+
 rule compare:
     """Leaderboard with intervals, cross-validation table, floors, winner, Challenge files."""
     input:
@@ -76,6 +89,7 @@ rule compare:
         scores=P.scores,
         audit=P.audit,
         manifest=manifest,
+        models=manifests,
         code=code("compare"),
     output:
         tables=[f"{P.tables}/{name}.{end}" for name in TABLES for end in ("csv", "md", "html", "tex")],
@@ -98,14 +112,6 @@ rule compare:
         "../workflow/scripts/compare.py"
 
 
-def histories(wildcards):
-    """history.csv of every network of a study."""
-    return [
-        f"results/{wildcards.study}/networks/{folder}/history.csv"
-        for system in STUDIES[wildcards.study].systems
-        for folders in networks(wildcards.study, system).values()
-        for folder in folders
-    ]
 
 
 rule plot:

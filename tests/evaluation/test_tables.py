@@ -88,6 +88,17 @@ def test_leaderboard_worked_by_hand(murmur_study, six):
     assert row[["target", *VARIANT]].tolist() == ["murmur", "small", "network", "none", "reference"]
 
 
+def test_sizes_and_training_times_stand_beside_the_scores(murmur_study, six):
+    names = [f"r0f{fold}s{seed}" for fold in range(2) for seed in range(2)]
+    rows = [("small", "present", name, 100, 3.0 + k) for k, name in enumerate(names)]
+    trainings = pd.DataFrame(rows, columns=["system", "task", "network", "parameters", "seconds"])
+    board = tables.with_sizes(tables.leaderboard(murmur_study(), six, ""), trainings)
+    small = board[board["system"] == "small"].iloc[0]
+    assert (small["parameters"], small["train_s"]) == (200, np.mean([3 + 4, 5 + 6]))
+    assert list(board)[list(board).index("n") :][:3] == ["n", "parameters", "train_s"]
+    assert board.loc[board["system"] != "small", "parameters"].isna().all()
+
+
 def test_columns_of_the_leaderboard(murmur_study, six):
     needed = "target system stage fit_on decision n w_acc w_acc_low w_acc_high uar uar_low uar_high accuracy f auroc "
     needed += "auroc_low auroc_high auprc cost ece recall_Present recall_Unknown recall_Absent chosen_on leak"

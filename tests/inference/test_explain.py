@@ -41,6 +41,7 @@ def test_a_network_without_maps_is_refused():
 SMALL = {
     "dbresnet": {"block": "basic", "depths": [1], "widths": [8], "stem_kernel": 3, "stem_pool": False},
     "dynse_bdresnet": {"block": "basic", "depths": [1], "widths": [8], "stem_kernel": 3, "stem_pool": False},
+    "compact": {"widths": [8, 16]},
     "cnn_attention": {"widths": [8]},
     "inception_time": {"depth": 3, "filters": 4, "kernels": [9, 5, 3]},
     "crnn_attention": {"widths": [16]},

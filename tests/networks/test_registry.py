@@ -10,6 +10,7 @@ RESIDUAL = {"block": "basic", "depths": [1, 1], "widths": [4, 8], "stem_kernel":
 SMALL = {
     "dbresnet": RESIDUAL,
     "dynse_bdresnet": {**RESIDUAL, "widths": [8, 16]},
+    "compact": {"widths": [4, 8]},
     "inception_time": {"depth": 3, "filters": 4, "kernels": [9, 5, 3]},
     "cnn_attention": {"widths": [4, 8]},
     "crnn_attention": {"convolutions": [4], "widths": [8, 4]},

@@ -7,6 +7,7 @@ from auscult import networks
 PARAMETERS = {
     "dbresnet": ((3, 400, 64), 23_510_081),
     "dynse_bdresnet": ((3, 400, 64), 23_511_853),
+    "compact": ((1, 250, 40), 77_425),
     "inception_time": ((1, 4000, 1), 435_777),
     "cnn_attention": ((1, 250, 40), 960_962),
     "crnn_attention": ((1, 250, 40), 5_152_258),

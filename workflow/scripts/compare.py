@@ -10,6 +10,7 @@ from auscult.evaluation import tables
 from auscult.evaluation.selective import uncertainty_table
 from auscult.folds.audit import mark
 from auscult.provenance import commit, write_json
+from auscult.training.job import read_trainings
 from common import begin, folder_of, read_rows
 
 begin(snakemake)
@@ -17,7 +18,8 @@ study, name = Study.model_validate(snakemake.params.study), snakemake.wildcards.
 predictions = read_rows(snakemake.input.predictions)
 scores = pd.read_csv(snakemake.input.scores)
 leak = mark(study, pd.read_csv(snakemake.input.audit))
-board = tables.leaderboard(study, predictions, leak)
+trainings = read_trainings([Path(path).parent for path in snakemake.input.models])
+board = tables.with_sizes(tables.leaderboard(study, predictions, leak), trainings)
 digest = load(folder_of(snakemake.input.manifest)).digest()
 origin = f"Study {name}, commit {commit()}, data set {digest[:12]}."
 folder = Path(snakemake.params.folder)

@@ -39,6 +39,20 @@ def leaderboard(study: Study, predictions: pd.DataFrame, leak: str) -> pd.DataFr
     return pd.DataFrame(rows)
 
 
+def with_sizes(board: pd.DataFrame, trainings: pd.DataFrame) -> pd.DataFrame:
+    """The leaderboard with `parameters` of all networks that score a case, and `train_s`, a fold's training in seconds.
+
+    trainings: see `training.job.read_trainings`. The row `chosen`, which mixes systems, has neither.
+    """
+    folds = trainings.assign(fold=trainings["network"].str.extract(r"^(r\d+f\d+)", expand=False))
+    each = folds.groupby(["system", "fold"])[["parameters", "seconds"]].sum().groupby("system").mean()
+    at = board.columns.get_loc("n") + 1
+    board = board.copy()
+    board.insert(at, "parameters", board["system"].map(each["parameters"]).astype("Int64"))
+    board.insert(at + 1, "train_s", board["system"].map(each["seconds"]).round(1))
+    return board
+
+
 def cross_validation(study: Study, predictions: pd.DataFrame, leak: str) -> pd.DataFrame:
     """One row per variant, repeat and fold, and for each variant a row with mean and one with standard deviation."""
     rows = []

@@ -13,6 +13,7 @@ from auscult.config.study import Study
 from auscult.datasets.base import Manifest
 from auscult.folds.audit import mark
 from auscult.provenance import commit, environment
+from auscult.training.job import read_trainings
 
 
 def class_counts(study: Study, manifest: Manifest) -> pd.DataFrame:
@@ -30,12 +31,6 @@ def class_counts(study: Study, manifest: Manifest) -> pd.DataFrame:
 def facts(study: Study, manifest: Manifest, folds: str, audit: str, winner: str, models: list[Path]) -> dict[str, Any]:
     """Facts for `page.render`; `folds`, `audit`, `winner` are files, `models` model folders."""
     pairs = pd.read_csv(folds, usecols=["repeat", "fold"]).drop_duplicates()
-    trainings = []
-    for folder in models:
-        made = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        system, task, network = folder.parts[-3:]
-        row = {"system": system, "task": task, "network": network}
-        trainings.append(row | {key: made[key] for key in ("parameters", "epochs", "val_score", "seconds", "device")})
     return {
         "commit": commit(),
         "digest": manifest.digest(),
@@ -50,5 +45,5 @@ def facts(study: Study, manifest: Manifest, folds: str, audit: str, winner: str,
         "leak": mark(study, pd.read_csv(audit)),
         "winner": json.loads(Path(winner).read_text(encoding="utf-8")),
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "trainings": trainings,
+        "trainings": read_trainings(models).to_dict("records"),
     }

@@ -45,6 +45,11 @@ GROUPS = {
     "Ranking": ["auroc", "auprc"],
     "Probabilities": ["ece", "brier", "nll"],
 }
+SIZE = {
+    "n": ("Cases", "Judged cases with a label."),
+    "parameters": ("Parameters", "Of all networks that score a case."),
+    "train_s": ("Training", "Seconds that the networks of one fold trained."),
+}
 FINDINGS = {
     "identical_audio": "the same samples in both roles",
     "class_absent": "classes without a case in this role",
@@ -227,14 +232,16 @@ def _stage(row: dict) -> str:
 
 def _grid(rows: pd.DataFrame, extra: list[str], write: Callable[[dict, str], dict]) -> dict:
     """A table of variants: names, marks, `extra` columns, groups of metrics whose cells `write(row, c)` makes, n."""
-    groups = [*_columns(rows), ("Size", [("n", ("Cases", "Judged cases with a label."))])]
+    size = [(column, label) for column, label in SIZE.items() if column in rows]
+    groups = [*_columns(rows), ("Size", size)]
     heads = ["System", "Stage · decision", *map(str.capitalize, extra)]
     spans = [("Variant", len(heads)), *((group, len(columns)) for group, columns in groups)]
     metrics = [column for _, columns in groups[:-1] for column, _ in columns]
     body, kinds = [], []
     for row in rows.to_dict("records"):
         names = [str(row["system"]), _variant(row), *(_cell(int(row[name])) for name in extra)]
-        body.append([*names, *(write(row, column) for column in metrics), _cell(int(row["n"]))])
+        sizes = [_cell("" if pd.isna(row[column]) else int(row[column])) for column, _ in size]
+        body.append([*names, *(write(row, column) for column in metrics), *sizes])
         kinds.append("chosen" if row["system"] == "chosen" else "leaky" if row["fit_on"] == "train" else "")
     return _table([*heads, *(head for _, columns in groups for _, head in columns)], body, spans, kinds)
 

@@ -164,6 +164,16 @@ def train(
     return "trained"
 
 
+def read_trainings(folders: list[Path]) -> pd.DataFrame:
+    """What is on record of trainings: `system, task, network, parameters, epochs, val_score, seconds, device`."""
+    rows = []
+    for folder in folders:
+        made = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        kept = {key: made[key] for key in ("parameters", "epochs", "val_score", "seconds", "device")}
+        rows.append(dict(zip(("system", "task", "network"), folder.parts[-3:], strict=True)) | kept)
+    return pd.DataFrame(rows)
+
+
 def _finished(folder: Path, digest: str) -> bool:
     """Whether the folder holds a finished model of this digest; its files are then touched, not changed."""
     try:

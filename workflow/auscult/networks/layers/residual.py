@@ -41,7 +41,15 @@ class Sizes(BaseModel):
 class Block(nn.Module):
     """Convolutions with dropout after each activation; the gate acts on the branch before the sum."""
 
-    def __init__(self, kind: Kind, channels: int, width: int, stride: int, drop: nn.Module, gate: nn.Module) -> None:
+    def __init__(
+        self,
+        kind: Kind,
+        channels: int,
+        width: int,
+        stride: int | tuple[int, int],
+        drop: nn.Module,
+        gate: nn.Module,
+    ) -> None:
         super().__init__()
         out = EXPANSION[kind] * width
         shapes = {
