@@ -185,7 +185,7 @@ def test_a_key_unlike_any_is_answered_with_all(load) -> None:
         (
             f"{SMALL}.network.name",
             "resnet",
-            f"{SMALL}.network.name: 'resnet' is not one of dbresnet (did you mean 'dbre",
+            f"{SMALL}.network.name: 'resnet' is not one of cnn_attention, compact",
         ),
         (
             "protocol.name",
