@@ -102,18 +102,37 @@ def fold_names(name):
 FOLDS = {name: fold_names(name) for name in STUDIES}
 
 
-def members(study, system):
+def is_inner(name):
+    """Whether a fold's or a network's name is that of an inner fold, such as r0f3i1."""
+    return "i" in name
+
+
+def inner_names(study, fold):
+    """The inner folds of a fold: r0f3i0, r0f3i1, …; [] in a study without them."""
+    inner = STUDIES[study].inner_folds
+    return [f"{fold}i{number}" for number in range(inner.folds)] if inner else []
+
+
+def members(study, system, fold):
     """Endings of the model folders of an ensemble: [""] for a single network."""
-    seeds = STUDIES[study].systems[system].training.seeds
+    one = STUDIES[study]
+    seeds = one.inner_folds.seeds if is_inner(fold) else one.systems[system].training.seeds
     return [""] if seeds == 1 else [f"s{seed}" for seed in range(seeds)]
 
 
 def networks(study, system, folds=None):
-    """Model folders (relative to the study's `networks`) of a system, by task."""
+    """Model folders (relative to the study's `networks`) of a system, by task: of some folds, or of all."""
+    every = folds or [name for fold in FOLDS[study] for name in (fold, *inner_names(study, fold))]
     return {
-        task: [f"{system}/{task}/{fold}{member}" for fold in folds or FOLDS[study] for member in members(study, system)]
+        task: [f"{system}/{task}/{fold}{member}" for fold in every for member in members(study, system, fold)]
         for task in STUDIES[study].systems[system].tasks
     }
+
+
+def folds_of(wildcards):
+    """The table that says what a fold or a network, inner or not, trains on and scores."""
+    name = getattr(wildcards, "network", None) or wildcards.fold
+    return (P.inner if is_inner(name) else P.folds).format(study=wildcards.study)
 
 
 # ---------------------------------------------------------------- paths
@@ -128,6 +147,7 @@ P = SimpleNamespace(
     facts="results/datasets/{dataset}/dataset.json",
     cache="results/cache/{dataset}/{kind}",
     folds="results/{study}/folds.csv",
+    inner="results/{study}/inner_folds.csv",
     audit="results/{study}/audit.csv",
     model="results/{study}/networks/{system}/{task}/{network}",
     outputs="results/{study}/outputs/{system}/{fold}",
@@ -232,6 +252,8 @@ def scoring_slice(wildcards):
 
 def roles(wildcards):
     """Roles that a system's networks score."""
+    if is_inner(getattr(wildcards, "network", None) or wildcards.fold):
+        return ["test"]
     fusion = STUDIES[wildcards.study].fusion
     train = fusion and wildcards.system in fusion.systems and "train" in fusion.fit_on
     return ["train", "val", "test"] if train else ["val", "test"]
@@ -263,7 +285,7 @@ def system_slice(wildcards, *parts):
         },
     }
     if "fusion" in parts:
-        cut["fusion"] = {**study["fusion"], "systems": [wildcards.system]}
+        cut |= {"fusion": {**study["fusion"], "systems": [wildcards.system]}, "inner_folds": study["inner_folds"]}
     return cut
 
 

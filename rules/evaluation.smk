@@ -12,6 +12,16 @@ def fused(wildcards):
     return [pair for pair in evaluated(wildcards) if fusion and pair[0] in fusion.systems]
 
 
+def inner_outputs(pairs):
+    """Cases and recordings of the inner folds of (system, fold) pairs."""
+    return lambda wildcards: [
+        f"{P.outputs}/{table}.csv".format(study=wildcards.study, system=system, fold=name)
+        for system, fold in pairs(wildcards)
+        for name in inner_names(wildcards.study, fold)
+        for table in ("cases", "recordings")
+    ]
+
+
 def each(pattern, pairs):
     """A path for every (system, fold) of `pairs`."""
     return lambda wildcards: [
@@ -44,7 +54,7 @@ rule evaluate:
         recordings=each(f"{P.outputs}/recordings.csv", evaluated),
         fused=each(f"{P.fusion}/probabilities.csv", fused),
         manifest=manifest,
-        folds=P.folds,
+        inner=inner_outputs(evaluated),
         code=code("evaluate"),
     output:
         predictions=P.predictions,
@@ -112,8 +122,6 @@ rule compare:
         "../workflow/scripts/compare.py"
 
 
-
-
 rule plot:
     """ROC, precision–recall, confusion, reliability, intervals and learning curves."""
     input:
@@ -143,7 +151,7 @@ def first_networks(wildcards):
     """Weights and configuration of the first network of every task and fold of a system."""
     study, system = wildcards.study, wildcards.system
     return [
-        f"results/{study}/networks/{system}/{task}/{fold}{members(study, system)[0]}/{name}"
+        f"results/{study}/networks/{system}/{task}/{fold}{members(study, system, fold)[0]}/{name}"
         for task in STUDIES[study].systems[system].tasks
         for fold in FOLDS[study]
         for name in MODEL_FILES[:2]

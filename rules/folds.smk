@@ -41,6 +41,34 @@ rule assign_folds:
         "../workflow/scripts/assign_folds.py"
 
 
+def inner_slice(wildcards):
+    return {**folds_slice(wildcards), "inner_folds": STUDIES[wildcards.study].inner_folds.model_dump()}
+
+
+rule assign_inner_folds:
+    """Divide every fold's own cases once more, for thresholds and fusions fitted on cases that no network saw."""
+    input:
+        manifest=manifest,
+        folds=P.folds,
+        code=code("assign_inner_folds"),
+    output:
+        inner=P.inner,
+    log:
+        f"{P.log}/{{study}}/assign_inner_folds.log",
+    benchmark:
+        f"{P.benchmark}/{{study}}/assign_inner_folds.tsv"
+    conda:
+        "../envs/auscult.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        study=inner_slice,
+    script:
+        "../workflow/scripts/assign_inner_folds.py"
+
+
 def started_from(wildcards):
     """Files of weights that systems start from, by system."""
     systems = STUDIES[wildcards.study].systems.items()
@@ -57,6 +85,7 @@ rule audit_folds:
     input:
         manifest=manifest,
         folds=P.folds,
+        inner=lambda wildcards: P.inner if STUDIES[wildcards.study].inner_folds else [],
         declarations=declarations,
         code=code("audit_folds"),
     output:

@@ -7,6 +7,11 @@ rule fuse:
         cases=f"{P.outputs}/cases.csv",
         recordings=f"{P.outputs}/recordings.csv",
         outputs=model_files("outputs.h5"),
+        inner=lambda wildcards: [
+            f"{P.outputs}/{table}.csv".format(study=wildcards.study, system=wildcards.system, fold=name)
+            for name in inner_names(wildcards.study, wildcards.fold)
+            for table in ("cases", "recordings")
+        ],
         manifest=manifest,
         statistics=lambda wildcards: shards(KEY[wildcards.study], "statistics"),
         code=code("fuse"),

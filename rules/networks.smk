@@ -7,7 +7,7 @@ rule train:
     """Train one network on one fold (or find that it is already trained)."""
     input:
         manifest=manifest,
-        folds=P.folds,
+        folds=folds_of,
         audit=ancient(P.audit),
         tracking=ancient(P.tracking),
         frames=frames_of,
@@ -39,7 +39,7 @@ rule infer:
     """Stochastic passes of one network over the cases that its fold scores."""
     input:
         manifest=manifest,
-        folds=P.folds,
+        folds=folds_of,
         frames=frames_of,
         model=[f"{P.model}/{name}" for name in MODEL_FILES[:2]],
         code=network_code("infer"),
@@ -90,7 +90,7 @@ rule aggregate:
     """Pool passes over segments and recordings to cases, and heads to classes."""
     input:
         outputs=model_files("outputs.h5", "manifest.json"),
-        folds=P.folds,
+        folds=folds_of,
         code=code("aggregate"),
     output:
         cases=f"{P.outputs}/cases.csv",

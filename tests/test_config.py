@@ -37,6 +37,7 @@ STUDY = {
             "inference": {"pool": {"present": {"recordings": "max"}}},
         }
     },
+    "inner_folds": {},
     "fusion": {"systems": ["small"], "booster": {}},
 }
 RHYTHM = {"label": "rhythm", "kind": "multilabel", "classes": ["af", "lbbb", "pvc"]}
@@ -181,6 +182,10 @@ RANGES = [
     *((key, [0, 3], [-1, float("nan"), float("inf"), "some"]) for key in NOT_NEGATIVE),
     *((key, [0, 2**31 - 1], [-1, 2**31, 0.5]) for key in SEEDS),
     ("protocol.folds", [2, 10], [1, 0]),
+    ("inner_folds.folds", [2, 10], [1, 0]),
+    ("inner_folds.seeds", [1, 3], [0, 1.5]),
+    ("inner_folds.val", [0.01, 0.99], [0, 1]),
+    ("inner_folds.seed", [0, 2**31 - 1], [-1, 2**31]),
     ("protocol.val", [0.01, 0.99], [0, 1, -0.1, float("nan")]),
     (f"{SMALL}.training.warmup", [0, 0.99], [-0.1, 1, float("nan")]),
     ("fusion.booster.max_depth", [1, 8], [0, 9]),

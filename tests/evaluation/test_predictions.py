@@ -56,7 +56,7 @@ def fold_outputs(fold: int, seed: int = 0, system: str = "small") -> FoldOutputs
 
 def run(study, data=None, outputs=None):
     outputs = [fold_outputs(0), fold_outputs(1)] if outputs is None else outputs
-    return predict(study, data or manifest(), folds(), outputs)
+    return predict(study, data or manifest(), outputs)
 
 
 def test_rows_of_all_variants(murmur_study):
@@ -74,7 +74,7 @@ def test_rows_of_all_variants(murmur_study):
         ("chosen", "chosen", "none", "chosen"): 24,
     }
     assert not predictions.duplicated([*KEYS, "case"]).any()
-    assert list(scores) == [*KEYS, "score", "chosen"] and len(scores) == 14
+    assert list(scores) == [*KEYS, "scored_on", "score", "chosen"] and len(scores) == 14
     judged = folds().query("role == 'test'")[["fold", "case"]]
     for _, part in predictions.groupby(VARIANT):
         assert sorted(part[["fold", "case"]].itertuples(index=False, name=None)) == sorted(
@@ -132,8 +132,7 @@ def test_the_order_of_rows_is_irrelevant(murmur_study):
     data = manifest()
     first, scores = run(murmur_study(), data)
     turned = replace(data, cases=data.cases.sample(frac=1, random_state=0))
-    shuffled = folds().sample(frac=1, random_state=1)
-    again, others = predict(murmur_study(), turned, shuffled, [fold_outputs(0), fold_outputs(1)])
+    again, others = predict(murmur_study(), turned, [fold_outputs(0), fold_outputs(1)])
     pd.testing.assert_frame_equal(first, again)
     pd.testing.assert_frame_equal(scores, others)
 
@@ -153,12 +152,13 @@ def test_chosen_rows_are_those_of_the_best_variant(murmur_study):
 # The choice by itself, with planted scores
 
 
-def planted(scores: dict[tuple, float]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def planted(scores: dict[tuple, float], on: str | list[str] = "stopping") -> tuple[pd.DataFrame, pd.DataFrame]:
     """Scores and one prediction per `(system, fit_on, fold)`; the prediction names them."""
     rows = [("murmur", system, "s", fit_on, "cost", 0, fold) for system, fit_on, fold in scores]
     table = pd.DataFrame(rows, columns=KEYS)
     names = [f"{system} {fit_on} {fold}" for system, fit_on, fold in scores]
-    return table.assign(case="a", prediction=names, chosen_on="none"), table.assign(score=list(scores.values()))
+    found = table.assign(scored_on=on, score=list(scores.values()))
+    return table.assign(case="a", prediction=names, chosen_on="none"), found
 
 
 def picks(scores: dict[tuple, float]) -> list[str]:
@@ -172,6 +172,38 @@ def picks(scores: dict[tuple, float]) -> list[str]:
 def test_every_fold_takes_its_own_best():
     scores = {("a", "none", 0): 0.6, ("a", "none", 1): 0.5, ("b", "none", 0): 0.5, ("b", "none", 1): 0.7}
     assert picks(scores) == ["a none 0", "b none 1"]
+
+
+def test_scores_on_inner_folds_are_compared_with_each_other_alone():
+    scores = {("a", "none", 0): 0.6, ("a", "validation", 0): 0.9, ("a", "inner_folds", 0): 0.7}
+    chosen, _ = choose(*planted(scores, ["inner", "stopping", "inner"]))
+    assert chosen["prediction"].tolist() == ["a inner_folds 0"] and chosen["chosen_on"].tolist() == ["inner"]
+
+
+def test_outputs_of_inner_folds_choose_where_they_are(murmur_study):
+    """Rules fitted on the role `inner` are marked so, and validation cases then choose nothing."""
+    outputs = [fold_outputs(fold) for fold in range(2)]
+    inside = []
+    for part in outputs:
+        inner = part.cases[part.cases["role"] == "val"].assign(role="inner")
+        heard = part.recordings[part.recordings["role"] == "val"].assign(role="inner")
+        fused = part.fused[part.fused["fit_on"] == "validation"].assign(fit_on="inner_folds")
+        fused = fused.assign(role=fused["role"].replace("val", "inner"))
+        shuffled = part.cases.assign(**{"murmur:Present": 0.5})  # what is said of validation cases no longer matters
+        cases = pd.concat([shuffled.where(shuffled["role"] == "val", part.cases), inner])
+        inside.append(replace(part, cases=cases, recordings=pd.concat([part.recordings, heard]), fused=fused))
+    study = murmur_study()
+    on_val, _ = predict(study, manifest(), [replace(part, fused=None) for part in outputs])
+    on_inner, scores = predict(study, manifest(), inside)
+    marks = on_inner.groupby(["stage", "decision"])["chosen_on"].unique().map(list).to_dict()
+    assert marks[("network", "reference")] == ["none"] and marks[("network", "cost")] == ["inner"]
+    assert marks[("fusion", "reference")] == marks[("fusion", "cost")] == marks[("chosen", "chosen")] == ["inner"]
+    assert set(scores["scored_on"]) == {"inner"}
+    same = ["case", "decision", "prediction", *P]
+    pd.testing.assert_frame_equal(
+        on_val.query("stage == 'network'")[same].reset_index(drop=True),
+        on_inner.query("stage == 'network'")[same].reset_index(drop=True),
+    )
 
 
 def test_a_booster_fitted_on_training_cases_is_never_chosen():
@@ -215,9 +247,8 @@ def test_multilabel_predictions_are_joined(rhythm_study):
     cases[[f"rhythm:{c}" for c in classes]] = p
     table = pd.DataFrame({"case": ["a", "b", "c"], "subject": ["1", "2", "3"], "rhythm": ["pvc|af", "none", "lbbb"]})
     data = Manifest(table, pd.DataFrame(), pd.DataFrame(), Columns(labels=["rhythm"]))
-    roles = pd.DataFrame({"repeat": 0, "fold": 0, "case": ["a", "b", "c"], "role": ["test", "test", "val"]})
     part = FoldOutputs("small", 0, 0, cases, cases.assign(recording=cases["case"]), None)
-    predictions, _ = predict(rhythm_study, data, roles, [part])
+    predictions, _ = predict(rhythm_study, data, [part])
     rows = predictions.query("system == 'small'")
     assert rows["prediction"].tolist() == ["af|pvc", ""] and rows["label"].tolist() == ["pvc|af", "none"]
     assert rows["uncertainty"].to_numpy() == pytest.approx(entropy(p[:2], "multilabel"))

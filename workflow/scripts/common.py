@@ -37,6 +37,18 @@ def fold_of(name: str) -> tuple[int, int]:
     return tuple(int(number) for number in re.match(r"r(\d+)f(\d+)", name).groups())
 
 
+def inner_of(name: str) -> int | None:
+    """Number of the inner fold of a name such as r0f3i1 or r0f3i1s0; None for a fold itself."""
+    found = re.match(r"r\d+f\d+i(\d+)", name)
+    return int(found.group(1)) if found else None
+
+
+def read_folds(path: str, name: str) -> pd.DataFrame:
+    """The table of folds; for a name of an inner fold, the table of inner folds as if that one were the folds."""
+    table, inner = read_rows(path), inner_of(name)
+    return table if inner is None else table[table["inner"] == inner].drop(columns="inner")
+
+
 WORDS = ["case", "recording", "site", "subject", "label", "prediction", "fit_on", "chosen_on", "should_refer"]
 
 
@@ -44,6 +56,15 @@ def read_rows(path: str) -> pd.DataFrame:
     """A table of cases or recordings: ids and labels as they are written, '' when missing, whatever they look like."""
     table = pd.read_csv(path, dtype=dict.fromkeys(WORDS, str), keep_default_na=False, na_values=[""])
     return table.fillna({word: "" for word in WORDS if word in table})
+
+
+def with_inner(cases: str, recordings: str, inner: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Outputs of a fold, cases and recordings, with those of its inner folds' held cases as role `inner`."""
+    tables = []
+    for path in (cases, recordings):
+        mine = [read_rows(other).assign(role="inner") for other in inner if Path(other).name == Path(path).name]
+        tables.append(pd.concat([read_rows(path), *mine], ignore_index=True))
+    return tuple(tables)
 
 
 def read_histories(paths: list[str]) -> pd.DataFrame:

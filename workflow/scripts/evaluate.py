@@ -4,7 +4,7 @@ from auscult.config.study import Study
 from auscult.datasets.base import load
 from auscult.evaluation.predictions import FoldOutputs, predict
 from auscult.provenance import write_text
-from common import begin, fold_of, folder_of, read_rows
+from common import begin, fold_of, folder_of, read_rows, with_inner
 
 begin(snakemake)
 fused = {tuple(path.split("/")[-3:-1]): path for path in snakemake.input.fused}
@@ -12,16 +12,14 @@ outputs = [
     FoldOutputs(
         system,
         *fold_of(fold),
-        read_rows(cases),
-        read_rows(recordings),
+        *with_inner(cases, recordings, [path for path in snakemake.input.inner if f"/{system}/{fold}i" in path]),
         read_rows(fused[system, fold]) if (system, fold) in fused else None,
     )
     for (system, fold), cases, recordings in zip(
         snakemake.params.pairs, snakemake.input.cases, snakemake.input.recordings, strict=True
     )
 ]
-folds = read_rows(snakemake.input.folds)
 manifest = load(folder_of(snakemake.input.manifest))
-predictions, scores = predict(Study.model_validate(snakemake.params.study), manifest, folds, outputs)
+predictions, scores = predict(Study.model_validate(snakemake.params.study), manifest, outputs)
 write_text(snakemake.output.predictions, predictions.to_csv(index=False))
 write_text(snakemake.output.scores, scores.to_csv(index=False))

@@ -7,7 +7,7 @@ from auscult.datasets.base import load
 from auscult.features.tables import read_statistics
 from auscult.fusion.job import fuse
 from auscult.provenance import write_text
-from common import begin, folder_of, read_rows
+from common import begin, folder_of, with_inner
 
 begin(snakemake)
 study = Study.model_validate(snakemake.params.study)
@@ -15,8 +15,7 @@ probabilities, importances = fuse(
     study,
     snakemake.wildcards.system,
     {task: [Path(folder) for folder in paths] for task, paths in snakemake.params.folders.items()},
-    read_rows(snakemake.input.cases),
-    read_rows(snakemake.input.recordings),
+    *with_inner(snakemake.input.cases, snakemake.input.recordings, snakemake.input.inner),
     load(folder_of(snakemake.input.manifest)),
     read_statistics(folder_of(snakemake.input.statistics), study.dataset),
     Path(snakemake.output.boosters),

@@ -7,7 +7,7 @@ from auscult.config.dataset import Dataset
 from auscult.config.systems import FrontEnd, System, Task
 from auscult.features.frames import frames_config
 from auscult.training.job import Job
-from common import fold_of
+from common import fold_of, inner_of
 
 
 def job_of(snakemake) -> Job:
@@ -22,6 +22,7 @@ def job_of(snakemake) -> Job:
         repeat=repeat,
         fold=fold,
         index=int(member.group(1)) if member else 0,
+        inner=inner_of(words.network),
     )
 
 

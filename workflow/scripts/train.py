@@ -7,7 +7,7 @@ from auscult.progress import note
 from auscult.provenance import code_digest
 from auscult.tracking import live
 from auscult.training.job import train
-from common import begin, folder_of, read_rows
+from common import begin, folder_of, read_folds
 from network_job import frames_config_of, job_of
 
 begin(snakemake)
@@ -15,7 +15,7 @@ words = snakemake.wildcards
 outcome = train(
     job_of(snakemake),
     load(folder_of(snakemake.input.manifest)),
-    read_rows(snakemake.input.folds),
+    read_folds(snakemake.input.folds, words.network),
     Path(snakemake.params.cache),
     frames_config_of(snakemake),
     code_digest(snakemake.input.code),

@@ -30,11 +30,12 @@ class Fusion(Strict):
     """The second stage: one booster per system, target and fold."""
 
     systems: Annotated[list[Name], Once] = Field(min_length=1)
-    fit_on: Annotated[list[Literal["validation", "train"]], Once] = Field(
+    fit_on: Annotated[list[Literal["inner_folds", "validation", "train"]], Once] = Field(
         default=["validation"],
         min_length=1,
-        description="Cases whose outputs fit the booster. `train`: the network's own training cases, which leaks "
-        "and is marked in every table.",
+        description="Cases whose outputs fit the booster. `inner_folds`: all cases that the fold does not judge, each "
+        "scored by a network of an inner fold that never saw it; `validation`: the validation cases; `train`: the "
+        "network's own training cases, which leaks and is marked in every table.",
     )
     features: Annotated[list[Feature], Once] = Field(default=list(get_args(Feature)), min_length=1)
     latents: Count = Field(default=4, description="Principal components of the latents, fitted inside the fold.")

@@ -85,6 +85,15 @@ class Column(Strict):
         return self
 
 
+class InnerFolds(Strict):
+    """Folds inside every fold's own cases: networks that score cases for the second stage without having seen them."""
+
+    folds: Annotated[int, Field(ge=2)] = 3
+    seeds: Count = Field(default=1, description="Networks per task and inner fold.")
+    val: Fraction = Field(default=0.2, description="Share of an inner fold's other cases that stop its networks.")
+    seed: Seed = Field(default=0, description="Seed of the draw.")
+
+
 def _leaves_train(protocol: Any) -> Any:
     if protocol.val + protocol.test >= 1:
         raise ValueError(f"val: {protocol.val:g} and test {protocol.test:g} leave nothing to train on")

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from auscult.config.base import Name, Seed, Strict
 from auscult.config.dataset import Dataset
 from auscult.config.fusion import Fusion
-from auscult.config.protocols import Leak, Protocol
+from auscult.config.protocols import InnerFolds, Leak, Protocol
 from auscult.config.systems import Head, System, Task
 from auscult.config.targets import Target
 
@@ -32,6 +32,11 @@ class Study(Strict):
     targets: dict[Name, Target] = Field(min_length=1)
     protocol: Protocol
     leak: Leak = Leak()
+    inner_folds: InnerFolds | None = Field(
+        default=None,
+        description="Networks of inner folds choose thresholds and calibration, and fit the fusion, on cases that they "
+        "never saw; without them the validation cases do, which also stopped the network.",
+    )
     tasks: dict[Name, Task] = Field(min_length=1)
     systems: dict[Name, System] = Field(min_length=1)
     fusion: Fusion | None = None
@@ -52,6 +57,8 @@ class Study(Strict):
         for name, target in self.targets.items():
             self._check_target(name, target)
         if self.fusion:
+            if "inner_folds" in self.fusion.fit_on and not self.inner_folds:
+                raise ValueError("fusion.fit_on: `inner_folds` needs the study's key inner_folds, as {folds: 3}")
             for system in self.fusion.systems:
                 _known("fusion.systems", system, self.systems)
             if all(target.kind == "multilabel" for target in self.targets.values()):

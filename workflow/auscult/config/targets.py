@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from auscult.config.base import Name, Once, Positive, Strict
 
+Rule = Literal["reference", "any_recording", "cost", "temperature", "tuned_w_acc", "tuned_uar"]
+
 
 class Referral(Strict):
     """Who is sent on to an expert, and who should have been: the truth of the Challenge cost."""
@@ -32,12 +34,13 @@ class Target(Strict):
         description="Heads that serve it: one multiclass or multilabel head, or a binary head for each class but "
         "the last, asked in that order."
     )
-    decisions: Annotated[list[Literal["reference", "any_recording", "cost", "temperature"]], Once] = Field(
+    decisions: Annotated[list[Rule], Once] = Field(
         default=["reference", "cost"],
         min_length=1,
         description="Rules from probabilities to a class. `reference`: 0.5, the first class first; `any_recording`: "
         "the first class that any recording has; `cost`: the largest weight x probability, calibrated by regression; "
-        "`temperature`: the same, calibrated by one temperature.",
+        "`temperature`: the same, calibrated by one temperature; `tuned_w_acc`, `tuned_uar`: a weight per class, tuned "
+        "to the metric.",
     )
     referral: Referral | None = Field(default=None, description="Gives the column `cost`.")
 

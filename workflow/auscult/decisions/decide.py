@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from auscult.config.targets import Target
-from auscult.decisions import calibration, rules
+from auscult.decisions import calibration, rules, tuning
 from auscult.evaluation import metrics
+
+TUNED = {"tuned_w_acc": "w_acc", "tuned_uar": "uar"}  # rule: what it is tuned to
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,11 @@ def decide(
                 continue
             on_val = _any_recording(target, outputs.val, outputs.val_recordings)
             on_test = _any_recording(target, outputs.test, outputs.test_recordings)
+        elif rule in TUNED:
+            weights, chosen = target.class_weights(), True
+            on_val = np.argmax(p_val, axis=1)
+            on_val[known] = tuning.cross_fit(p_val[known], truth, groups, weights, TUNED[rule])
+            on_test = tuning.decide(p_test, tuning.tune(p_val[known], truth, weights, TUNED[rule]))
         else:
             weights, chosen = target.class_weights(), True
             kind = "temperature" if rule == "temperature" else "regression"

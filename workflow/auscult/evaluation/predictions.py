@@ -18,9 +18,15 @@ VARIANT = ["system", "stage", "fit_on", "decision"]
 KEYS = ["target", *VARIANT, "repeat", "fold"]
 
 
+ON = {"inner": "inner", "val": "stopping"}  # which cases choose, in the words of the tables
+
+
 @dataclass(frozen=True)
 class FoldOutputs:
-    """Tables of one system and fold: `cases` and `recordings` of `aggregate`, `fused` of `fuse` (or None)."""
+    """Tables of one system and fold: `cases` and `recordings` of `aggregate`, `fused` of `fuse` (or None).
+
+    Outputs of inner folds' networks for the cases that these held back are in them as role `inner`.
+    """
 
     system: str
     repeat: int
@@ -30,25 +36,23 @@ class FoldOutputs:
     fused: pd.DataFrame | None
 
 
-def predict(
-    study: Study, manifest: Manifest, folds: pd.DataFrame, outputs: list[FoldOutputs]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Decide every fold; returns predictions and the scores of the variants on validation cases.
+def predict(study: Study, manifest: Manifest, outputs: list[FoldOutputs]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Decide every fold; returns predictions and the scores of the variants on its own cases.
 
     Predictions: see design of predictions.csv; besides, `information` and `variance` sum the mutual information and
     the variance of the passes over the target's heads (empty for a fusion), `chosen_on` says which cases chose the
-    rule (`none`: nothing was chosen; `stopping`: validation cases, which also stopped the network) and `should_refer`
-    is the truth of the Challenge cost. Scores: `target, system, stage, fit_on, decision, repeat, fold, score, chosen`.
+    rule (`none`: nothing was chosen; `inner`: all cases that the fold does not judge, scored by networks of inner
+    folds; `stopping`: validation cases, which also stopped the network) and `should_refer` is the truth of the
+    Challenge cost.
+    Scores: `target, system, stage, fit_on, decision, repeat, fold, scored_on, score, chosen`.
     """
     cases = manifest.cases.set_index("case")
     rows, scores = [], []
     for part in outputs:
         system = study.systems[part.system]
-        in_fold = folds[(folds["repeat"] == part.repeat) & (folds["fold"] == part.fold)]
-        val_ids = in_fold.loc[in_fold["role"] == "val", "case"]
         for name, target in study.targets_of(system).items():
-            labels = cases.loc[val_ids, target.label]
-            for stage, fit_on, one in _variants(name, target.classes, part):
+            for stage, fit_on, scored_on, one in _variants(name, target.classes, part):
+                labels = cases.loc[one.val["case"], target.label]
                 for rule, decided in decide(target, one, labels, cases["subject"], study.evaluation.choose_by).items():
                     key = dict(
                         zip(
@@ -57,8 +61,8 @@ def predict(
                             strict=True,
                         )
                     )
-                    scores.append({**key, "score": decided.inner_score})
-                    on = "stopping" if decided.chosen or fit_on == "validation" else "none"
+                    scores.append({**key, "scored_on": scored_on, "score": decided.inner_score})
+                    on = scored_on if decided.chosen or fit_on in ("validation", "inner_folds") else "none"
                     table = _rows(key, target, one.test["case"], decided, cases, on)
                     passes = one.test if stage == "network" else None
                     rows.append(_with_passes(table, passes, target, study.heads_of(system)))
@@ -68,11 +72,14 @@ def predict(
 
 
 def choose(predictions: pd.DataFrame, scores: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows `chosen`: each fold takes the variant that is best on its own validation score.
+    """The rows `chosen`: each fold takes the variant that is best on its own inner score.
 
-    Ties go to the variant that stands first. A booster fitted on the network's own training cases is never chosen.
+    Scores on inner folds are compared with each other, where there are any; else those on validation cases. Ties go to
+    the variant that stands first. A booster fitted on the network's own training cases is never chosen.
     """
     candidates = scores[scores["fit_on"] != "train"].fillna({"score": float("-inf")})
+    inner = (candidates["scored_on"] == "inner").any()
+    candidates = candidates[candidates["scored_on"] == ("inner" if inner else "stopping")]
     best = candidates.groupby(["target", "repeat", "fold"], sort=False)["score"].transform("max") == candidates["score"]
     first = candidates[best].drop_duplicates(["target", "repeat", "fold"])
     picked = predictions.merge(first[KEYS], on=KEYS)
@@ -81,28 +88,34 @@ def choose(predictions: pd.DataFrame, scores: pd.DataFrame) -> tuple[pd.DataFram
         "stage": "chosen",
         "fit_on": "none",
         "decision": "chosen",
-        "chosen_on": "stopping",
+        "chosen_on": "inner" if inner else "stopping",
     }
     return picked.assign(**mark), scores.assign(chosen=scores.index.isin(first.index))
 
 
+def role_of(table: pd.DataFrame) -> str:
+    """The role whose cases choose: `inner` where there is one."""
+    return "inner" if (table["role"] == "inner").any() else "val"
+
+
 def _variants(target: str, classes: list[str], part: FoldOutputs):
-    """(stage, fit_on, outputs) of the network, and of each fusion."""
+    """(stage, fit_on, what chooses, outputs) of the network, and of each fusion.
+
+    Thresholds and calibration are chosen on the role `inner` where there is one, else on `val`.
+    """
     rename = {f"{target}:{c}": c for c in classes}
 
     def of(table: pd.DataFrame, role: str) -> pd.DataFrame:
         return table[table["role"] == role].rename(columns=rename)
 
-    cases = part.cases
-    yield (
-        "network",
-        "none",
-        Outputs(of(cases, "val"), of(cases, "test"), of(part.recordings, "val"), of(part.recordings, "test")),
-    )
+    cases, heard = part.cases, part.recordings
+    role = role_of(cases)
+    yield "network", "none", ON[role], Outputs(*(of(table, r) for table in (cases, heard) for r in (role, "test")))
     if part.fused is not None:
         fused = part.fused[part.fused["target"] == target].rename(columns={f"p_{c}": c for c in classes})
         for fit_on, table in fused.groupby("fit_on", sort=False):
-            yield "fusion", fit_on, Outputs(of(table, "val"), of(table, "test"))
+            role = role_of(table)
+            yield "fusion", fit_on, ON[role], Outputs(of(table, role), of(table, "test"))
 
 
 def _with_passes(table: pd.DataFrame, passes: pd.DataFrame | None, target: Target, heads: dict[str, Head]):

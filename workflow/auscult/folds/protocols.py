@@ -34,7 +34,7 @@ def assign(study: Study, cases: pd.DataFrame, lists: Path) -> pd.DataFrame:
     """
     cases = cases.sort_values("case").reset_index(drop=True)
     check_labels(study, cases)
-    keys = _keys(study, cases)
+    keys = stratify_keys(study, cases)
     protocol = study.protocol
     makers = {GroupCV: _group_cv, CV10: _cv10, Walker: _walker, Fixed: _fixed, Column: _column}
     if isinstance(protocol, M2D3):
@@ -86,7 +86,7 @@ def check_labels(study: Study, cases: pd.DataFrame) -> None:
                     raise FoldError(f"case {case!r}: {label} is {value!r}, not one of the study's classes {classes}")
 
 
-def _keys(study: Study, cases: pd.DataFrame) -> np.ndarray:
+def stratify_keys(study: Study, cases: pd.DataFrame) -> np.ndarray:
     """One string per case that stratification keeps in proportion."""
     labels = study.stratify_labels()
     for label in labels:

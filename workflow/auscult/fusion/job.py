@@ -20,7 +20,7 @@ from auscult.inference.aggregate import read_latents
 from auscult.inference.uncertainty import entropy
 from auscult.progress import note
 
-ROLE = {"validation": "val", "train": "train"}
+ROLE = {"inner_folds": "inner", "validation": "val", "train": "train"}
 
 
 def fuse(
@@ -36,8 +36,9 @@ def fuse(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Fit and apply the boosters of every multiclass target.
 
-    `cases`, `recordings`: tables of `aggregate`. Labels of the cases that the booster is fitted on are read, no others;
-    validation cases are scored cross-fitted (`fit_on: validation`) or by a booster that never saw them (`train`).
+    `cases`, `recordings`: tables of `aggregate`, with those of the inner folds under the role `inner`. Labels of the
+    cases that the booster is fitted on are read, no others; these cases are scored cross-fitted, and under `fit_on:
+    train` not at all.
 
     Returns probabilities (`target, fit_on, role, case, p_<class>…, uncertainty`) and importances (`target, fit_on,
     feature, gain`); boosters go to `boosters` as `<target>-<fit_on>.json`.
@@ -48,7 +49,8 @@ def fuse(
     tables, gains = [], []
     for fit_on in settings.fit_on:
         fit_role = ROLE[fit_on]
-        others = [role for role in ("val", "test") if role != fit_role]
+        others = ["test"] if fit_on == "inner_folds" else [role for role in ("val", "test") if role != fit_role]
+        cross_fitted = fit_on != "train"
         x = {
             role: case_features(
                 settings,
@@ -61,7 +63,8 @@ def fuse(
             )
             for role in (fit_role, *others)
         }
-        if "latents" in settings.features:
+        # latents of different networks share no axes: those of inner folds cannot stand beside the fold's own
+        if "latents" in settings.features and fit_on != "inner_folds":
             x = _with_latents(x, fit_role, folders, settings.latents)
         fit_rows, other_rows = x[fit_role], pd.concat([x[role] for role in others])
         for name, target in study.targets_of(system).items():
@@ -76,11 +79,11 @@ def fuse(
                 other_rows,
                 settings.booster,
                 threads,
-                cross_fitted=fit_on == "validation",
+                cross_fitted=cross_fitted,
             )
             note(f"{name}, fit_on {fit_on}: {len(fit_rows)} cases, {fit_rows.shape[1]} features")
             parts = [(role, x[role].index, outside[other_rows.index.get_indexer(x[role].index)]) for role in others]
-            if fit_on == "validation":
+            if cross_fitted:
                 parts.append((fit_role, fit_rows.index, inside))
             for role, index, p in parts:
                 tables.append(_table(name, target.classes, fit_on, role, index, p))

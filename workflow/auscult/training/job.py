@@ -28,7 +28,10 @@ FILES = ("weights.safetensors", "config.json", "history.csv", "manifest.json")
 
 @dataclass(frozen=True)
 class Job:
-    """One network: where it goes, what it learns, on which fold. `index` numbers the seed of an ensemble."""
+    """One network: where it goes, what it learns, on which fold.
+
+    `index` numbers the seed of an ensemble; `inner` the inner fold, where it is one's (None: the fold itself).
+    """
 
     folder: Path
     system: System
@@ -36,11 +39,13 @@ class Job:
     repeat: int
     fold: int
     index: int = 0
+    inner: int | None = None
 
     @property
     def seed(self) -> int:
         """Seed of this network: its own for every fold and member of an ensemble."""
-        return (self.system.training.seed * 1009 + self.index) * 1009 + self.repeat * 101 + self.fold
+        inside = 0 if self.inner is None else 1_000_000_007 * (self.inner + 1)
+        return (self.system.training.seed * 1009 + self.index) * 1009 + self.repeat * 101 + self.fold + inside
 
     def config(self) -> dict[str, Any]:
         """All of the configuration that the weights depend on."""

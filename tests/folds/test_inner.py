@@ -1,0 +1,96 @@
+"""Inner folds: every case that a fold does not judge is held back once, and no subject is split."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from auscult.datasets.base import Columns, Manifest
+from auscult.folds.audit import audit, gate
+from auscult.folds.inner import COLUMNS, as_folds, assign_inner
+from auscult.folds.protocols import FoldError, assign
+
+YES_NO = {"sound": ["yes", "no"]}
+
+
+@pytest.fixture
+def study(make_study):
+    return make_study({"name": "group_cv", "folds": 4}, YES_NO).model_copy(update={"inner_folds": inner(3)})
+
+
+def inner(folds: int):
+    from auscult.config.protocols import InnerFolds
+
+    return InnerFolds(folds=folds)
+
+
+def cases(size: int = 80) -> pd.DataFrame:
+    """Cases of subjects who have two each."""
+    ids = [f"c{k:02d}" for k in range(size)]
+    subjects, sounds = [f"s{k // 2:02d}" for k in range(size)], ["yes", "no"] * (size // 2)
+    return pd.DataFrame({"case": ids, "subject": subjects, "sound": sounds})
+
+
+def assigned(study, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    folds = assign(study, table, None)
+    return folds, assign_inner(study, table, folds)
+
+
+def test_roles_inside_every_fold(study):
+    folds, inside = assigned(study, cases())
+    assert list(inside) == COLUMNS
+    for (repeat, fold), part in inside.groupby(["repeat", "fold"]):
+        outer = folds[(folds["repeat"] == repeat) & (folds["fold"] == fold)]
+        own = set(outer.loc[outer["role"].isin(["train", "val"]), "case"])
+        assert set(part["inner"]) == {0, 1, 2}
+        for _, one in part.groupby("inner"):
+            assert set(one["case"]) == own and not one["case"].duplicated().any()
+            assert set(one["role"]) == {"train", "val", "test"}
+        held = part[part["role"] == "test"]
+        assert sorted(held["case"]) == sorted(own)  # each once
+        assert not set(part["case"]) & set(outer.loc[outer["role"] == "test", "case"])
+
+
+def test_inner_folds_pass_the_audit(study):
+    table = cases()
+    _, inside = assigned(study, table)
+    recordings = pd.DataFrame({"recording": table["case"], "case": table["case"], "sha256": table["case"]})
+    manifest = Manifest(table, recordings, pd.DataFrame(), Columns(labels=["sound"]))
+    findings = audit(study, manifest, as_folds(inside))
+    gate(study, findings)
+    assert findings.empty
+    inside.loc[inside.index[inside["role"] == "test"][0], "role"] = "train"  # its twin is held back: a planted leak
+    found = audit(study, manifest, as_folds(inside))
+    assert set(found["finding"]) == {"shared_subject"} and found["fold"].tolist()[0] == "0i0"
+
+
+def test_classes_are_in_proportion(study):
+    _, inside = assigned(study, cases())
+    labels = cases().set_index("case")["sound"]
+    share = inside.assign(yes=inside["case"].map(labels) == "yes").groupby(["fold", "inner", "role"])["yes"].mean()
+    assert np.allclose(share, 0.5, atol=0.01)
+
+
+def test_the_order_of_rows_and_labels_of_judged_cases_are_irrelevant(study):
+    table = cases()
+    folds, inside = assigned(study, table)
+    shuffled = assign_inner(study, table.sample(frac=1, random_state=0), folds.sample(frac=1, random_state=1))
+    pd.testing.assert_frame_equal(inside, shuffled)
+    judged = folds.query("fold == 0 and role == 'test'")["case"]
+    flipped = table.assign(sound=table["sound"].where(~table["case"].isin(judged), "yes"))
+    again = assign_inner(study, flipped, folds)
+    pd.testing.assert_frame_equal(inside.query("fold == 0"), again.query("fold == 0"))
+
+
+def test_too_few_cases_name_the_keys(study):
+    table = cases(24)
+    table["subject"] = table["case"]
+    few = study.model_copy(update={"inner_folds": inner(3).model_copy(update={"val": 0.05})})
+    with pytest.raises(FoldError, match=r"the 18 cases of fold 0 cannot be divided: lower inner_folds\.folds or raise"):
+        assign_inner(few, table, assign(study, table, None))
+
+
+def test_more_inner_folds_than_subjects_is_refused(study):
+    table = cases(12)
+    folds = assign(study, table, None)
+    with pytest.raises(FoldError, match=r"inner_folds.folds: 9 of \d values of 'subject' in fold 0; lower it"):
+        assign_inner(study.model_copy(update={"inner_folds": inner(9)}), table, folds)

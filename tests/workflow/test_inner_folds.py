@@ -1,0 +1,87 @@
+"""Inner folds through the whole workflow: their networks, what they choose, and what a judged label cannot reach."""
+
+import copy
+
+import pandas as pd
+import pytest
+
+from auscult.datasets import simulate
+from tests.workflow.harness import Project, copy_workflow
+from tests.workflow.test_reruns import STUDY
+
+pytestmark = pytest.mark.xdist_group("inner")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Project:
+    project = copy_workflow(tmp_path_factory.mktemp("inner"))
+    root = project.path("resources/tiny")
+    simulate.fetch(root, simulate.Options(subjects=24, seed=3, seconds=(3.0, 4.0), twins=0.0), lambda line: None)
+    cases = sorted(path.stem for path in root.glob("training_data/*.txt"))
+    roles = [
+        (0, fold, case, "test" if number % 2 == fold else "val" if number % 4 == 3 - fold else "train")
+        for fold in (0, 1)
+        for number, case in enumerate(cases)
+    ]
+    table = pd.DataFrame(roles, columns=["repeat", "fold", "case", "role"])
+    table.to_csv(project.path("resources/roles.csv"), index=False)
+    study = copy.deepcopy(STUDY) | {"inner_folds": {"folds": 2, "val": 0.4}}
+    study["targets"]["outcome"]["decisions"] = ["reference", "cost", "tuned_w_acc", "tuned_uar"]
+    study["fusion"] |= {"fit_on": ["inner_folds", "validation"]}
+    project.study("tiny", **study)
+    ran = project.run()
+    assert (ran.jobs["train"], ran.jobs["infer"], ran.jobs["aggregate"], ran.jobs["fuse"]) == (6, 6, 6, 2)
+    return project
+
+
+def predictions(project: Project) -> pd.DataFrame:
+    return pd.read_csv(project.path("results/tiny/predictions.csv"), dtype=str, keep_default_na=False)
+
+
+def test_every_case_that_a_fold_does_not_judge_was_held_back_once(project):
+    folds = pd.read_csv(project.path("results/tiny/folds.csv"), dtype=str).query("fold == '0' and role != 'test'")
+    held = [
+        pd.read_csv(project.path(f"results/tiny/outputs/small/r0f0i{number}/cases.csv"), dtype=str)
+        for number in range(2)
+    ]
+    assert all(set(part["role"]) == {"test"} for part in held)
+    assert sorted(pd.concat(held)["case"]) == sorted(folds["case"])
+    fused = pd.read_csv(project.path("results/tiny/fusion/small/r0f0/probabilities.csv"), dtype=str)
+    inner = fused.query("fit_on == 'inner_folds'")
+    assert set(inner["role"]) == {"inner", "test"} and sorted(inner.query("role == 'inner'")["case"]) == sorted(
+        folds["case"]
+    )
+
+
+def test_tables_say_what_chose(project):
+    marks = predictions(project).groupby(["stage", "fit_on", "decision"])["chosen_on"].unique().map(list).to_dict()
+    assert marks[("network", "none", "reference")] == ["none"]
+    for rule in ("cost", "tuned_w_acc", "tuned_uar"):
+        assert marks[("network", "none", rule)] == marks[("fusion", "inner_folds", rule)] == ["inner"]
+    assert marks[("fusion", "validation", "cost")] == ["stopping"]
+    assert marks[("chosen", "none", "chosen")] == ["inner"]
+
+
+def test_a_judged_label_reaches_nothing_of_its_fold(project):
+    def of_fold_0() -> pd.DataFrame:
+        table = predictions(project)
+        return table[table["fold"] == "0"].drop(columns=["label", "should_refer"]).reset_index(drop=True)
+
+    before = of_fold_0()
+    roles = pd.read_csv(project.path("resources/roles.csv"), dtype=str)
+    case = roles.query("fold == '0' and role == 'test'")["case"].iloc[0]
+    text = project.path(f"resources/tiny/training_data/{case}.txt")
+    words = text.read_text()
+    text.write_text(
+        words.replace("Outcome: Abnormal", "Outcome: Turned")
+        .replace("Outcome: Normal", "Outcome: Abnormal")
+        .replace("Outcome: Turned", "Outcome: Normal")
+    )
+    assert text.read_text() != words
+    project.run()
+    said = {name.removeprefix("small-outcome-"): word for name, word in project.said("train").items()}
+    for name in ("r0f0", "r0f0i0", "r0f0i1"):
+        assert said.get(name, "reused") == "reused"
+    assert said["r0f1i0"] == said["r0f1i1"] == "trained"  # there the case is the fold's own
+    pd.testing.assert_frame_equal(before, of_fold_0())
+    assert project.run().jobs == {}
