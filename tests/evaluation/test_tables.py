@@ -238,7 +238,7 @@ def validation_scores(values: dict[tuple, list[float]]) -> pd.DataFrame:
         for (system, fit_on), scores in values.items()
         for fold, score in enumerate(scores)
     ]
-    return pd.DataFrame(rows, columns=[*KEYS, "score"])
+    return pd.DataFrame(rows, columns=[*KEYS, "score"]).assign(scored_on="stopping")
 
 
 def test_the_winner_is_the_best_on_validation_cases_not_on_judged_ones(murmur_study):
@@ -247,7 +247,7 @@ def test_the_winner_is_the_best_on_validation_cases_not_on_judged_ones(murmur_st
     board = tables.leaderboard(murmur_study(), pd.concat([good, poor]), "")
     found = tables.winner(board, validation_scores({("good", "none"): [0.5, 0.6], ("poor", "none"): [0.6, 0.7]}))
     assert found["murmur"]["system"] == "poor"
-    assert found["murmur"]["validation_score"] == 0.65
+    assert found["murmur"]["inner_score"] == 0.65
     assert found["murmur"]["judged"]["w_acc"] == pytest.approx(1 / 9, abs=1e-4)
 
 
@@ -261,7 +261,7 @@ def test_a_booster_fitted_on_training_cases_never_wins(murmur_study, six):
 def test_a_winner_without_scores(murmur_study, six):
     board = tables.leaderboard(murmur_study(), six, "")
     found = tables.winner(board, validation_scores({("small", "none"): [float("nan")] * 2}))
-    assert found["murmur"]["system"] == "small" and found["murmur"]["validation_score"] is None
+    assert found["murmur"]["system"] == "small" and found["murmur"]["inner_score"] is None
 
 
 # Multilabel

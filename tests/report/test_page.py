@@ -101,7 +101,7 @@ def facts(leak: str = "") -> dict:
         "repeats": 1,
         "counts": {"cases": 84, "subjects": 82, "recordings": 301},
         "leak": leak,
-        "winner": {"murmur": {**kept, "validation_score": 0.8, "judged": {"w_acc": 0.7}}},
+        "winner": {"murmur": {**kept, "inner_score": 0.8, "judged": {"w_acc": 0.7}}},
         "made": "1 May 2025",
         "trainings": [{**training, "fold": fold} for fold in range(2)],
     }

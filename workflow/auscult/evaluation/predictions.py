@@ -74,12 +74,9 @@ def predict(study: Study, manifest: Manifest, outputs: list[FoldOutputs]) -> tup
 def choose(predictions: pd.DataFrame, scores: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows `chosen`: each fold takes the variant that is best on its own inner score.
 
-    Scores on inner folds are compared with each other, where there are any; else those on validation cases. Ties go to
-    the variant that stands first. A booster fitted on the network's own training cases is never chosen.
+    Ties go to the variant that stands first.
     """
-    candidates = scores[scores["fit_on"] != "train"].fillna({"score": float("-inf")})
-    inner = (candidates["scored_on"] == "inner").any()
-    candidates = candidates[candidates["scored_on"] == ("inner" if inner else "stopping")]
+    candidates = comparable(scores).fillna({"score": float("-inf")})
     best = candidates.groupby(["target", "repeat", "fold"], sort=False)["score"].transform("max") == candidates["score"]
     first = candidates[best].drop_duplicates(["target", "repeat", "fold"])
     picked = predictions.merge(first[KEYS], on=KEYS)
@@ -88,9 +85,19 @@ def choose(predictions: pd.DataFrame, scores: pd.DataFrame) -> tuple[pd.DataFram
         "stage": "chosen",
         "fit_on": "none",
         "decision": "chosen",
-        "chosen_on": "inner" if inner else "stopping",
+        "chosen_on": candidates["scored_on"].iloc[0],
     }
     return picked.assign(**mark), scores.assign(chosen=scores.index.isin(first.index))
+
+
+def comparable(scores: pd.DataFrame) -> pd.DataFrame:
+    """The scores that choose: those on inner folds, where there are any, else those on validation cases.
+
+    A booster fitted on the network's own training cases is not among them.
+    """
+    scores = scores[scores["fit_on"] != "train"]
+    inner = scores["scored_on"] == "inner"
+    return scores[inner] if inner.any() else scores
 
 
 def role_of(table: pd.DataFrame) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 from auscult.config.study import Study
 from auscult.config.targets import Target
 from auscult.evaluation import intervals, metrics
-from auscult.evaluation.predictions import KEYS, VARIANT
+from auscult.evaluation.predictions import KEYS, VARIANT, comparable
 from auscult.provenance import write_text
 
 INTERVALS = ("w_acc", "uar", "auroc")
@@ -183,15 +183,20 @@ def _sets(target: Target, cells: pd.Series) -> np.ndarray:
 
 
 def winner(board: pd.DataFrame, scores: pd.DataFrame) -> dict[str, Any]:
-    """For every target the variant with the best mean validation score, never the best judged one."""
+    """For every target the variant with the best mean inner or validation score, never the best judged one."""
     found = {}
-    for name, part in scores[scores["fit_on"] != "train"].groupby("target", sort=False):
+    for name, part in comparable(scores).groupby("target", sort=False):
         means = part.groupby(VARIANT, sort=False)["score"].mean()
         best = means.fillna(-np.inf).idxmax()
         row = board[board["target"] == name].set_index(VARIANT).loc[best]
         judged = {k: round(float(row[k]), 4) for k in ("w_acc", "uar", "auroc") if k in row and pd.notna(row[k])}
         score = round(float(means[best]), 4) if pd.notna(means[best]) else None
-        found[name] = {**dict(zip(VARIANT, best, strict=True)), "validation_score": score, "judged": judged}
+        found[name] = {
+            **dict(zip(VARIANT, best, strict=True)),
+            "inner_score": score,
+            "scored_on": part["scored_on"].iloc[0],
+            "judged": judged,
+        }
     return found
 
 

@@ -147,7 +147,7 @@ def _result(name: str, study: Study, board: pd.DataFrame, floors: pd.DataFrame, 
     kept = winner.get(name)
     if kept:
         kept = f"{kept['system']}, {_stage(kept)}, decision {kept['decision']}"
-        kept += f" (mean validation score {winner[name]['validation_score']:.3f})"
+        kept += f" (mean {'inner' if study.inner_folds else 'validation'} score {winner[name]['inner_score']:.3f})"
     return {"name": name, "text": text, "verdict": verdict, "strips": strips, "winner": kept or ""}
 
 
@@ -220,7 +220,8 @@ def _columns(table: pd.DataFrame) -> list[tuple[str, list[tuple[str, tuple[str, 
 
 def _variant(row: dict) -> dict:
     """Cell with stage, what it was fitted on, decision, and the marks of a variant."""
-    badges = [("mild", "chosen_on: stopping")] if row.get("chosen_on") == "stopping" else []
+    on = row.get("chosen_on")
+    badges = [("mild", f"chosen_on: {on}")] if on in ("stopping", "inner") else []
     badges += [("bad", "fit_on: train")] if row["fit_on"] == "train" else []
     name = "best in each fold" if row["stage"] == "chosen" else f"{_stage(row)} · {row['decision']}"
     return _cell(name, badges=badges)
