@@ -1,4 +1,4 @@
-# HDF5 caches shared by all studies of a data set: audio, one folder per front end, statistics.
+# HDF5 caches shared by all studies of a data set: audio, one folder per front end, tables of numbers.
 
 FRONT_ENDS = {
     (key, folder_name(system.front_end)): system.front_end
@@ -59,7 +59,7 @@ rule extract_features:
     benchmark:
         f"{P.benchmark}/extract_features-{{dataset}}-{{front_end}}.tsv"
     wildcard_constraints:
-        front_end="(?!audio/|statistics/)[^/]+",
+        front_end="(?!audio/|statistics/|descriptors/)[^/]+",
     conda:
         "../envs/auscult.yaml"
     threads: 4
@@ -74,17 +74,19 @@ rule extract_features:
 
 
 rule describe:
-    """The 44 statistics of every recording."""
+    """The 44 statistics, or the 23 complexity descriptors, of every recording."""
     input:
         manifest=lambda wildcards: manifest_files(wildcards.dataset),
         audio=lambda wildcards: shards(wildcards.dataset, "audio"),
         code=code("describe"),
     output:
-        shards=cached("statistics"),
+        shards=cached("{table}"),
     log:
-        f"{P.log}/describe-{{dataset}}.log",
+        f"{P.log}/describe-{{dataset}}-{{table}}.log",
     benchmark:
-        f"{P.benchmark}/describe-{{dataset}}.tsv"
+        f"{P.benchmark}/describe-{{dataset}}-{{table}}.tsv"
+    wildcard_constraints:
+        table="statistics|descriptors",
     conda:
         "../envs/auscult.yaml"
     threads: 4

@@ -1,6 +1,11 @@
 # One booster per system, target and fold on the networks' outputs, covariates and statistics.
 
 
+def described(study):
+    """Tables of numbers about the recordings that a study's fusion reads."""
+    return [table for table in ("statistics", "descriptors") if table in STUDIES[study].fusion.features]
+
+
 rule fuse:
     """Fit and apply the second stage of one fold."""
     input:
@@ -13,7 +18,9 @@ rule fuse:
             for table in ("cases", "recordings")
         ],
         manifest=manifest,
-        statistics=lambda wildcards: shards(KEY[wildcards.study], "statistics"),
+        tables=lambda wildcards: [
+            path for table in described(wildcards.study) for path in shards(KEY[wildcards.study], table)
+        ],
         code=code("fuse"),
     output:
         probabilities=f"{P.fusion}/probabilities.csv",

@@ -14,7 +14,7 @@ from auscult.config.dataset import Dataset
 from auscult.config.systems import FrontEnd
 from auscult.features.frames import extract, folder_name, frames_config
 from auscult.features.statistics import NAMES, statistics
-from auscult.features.tables import describe, read_statistics
+from auscult.features.tables import describe, read_table
 
 SHARDS = 3
 
@@ -121,8 +121,8 @@ def test_folders_tell_settings_apart() -> None:
 @pytest.mark.parametrize(("rate", "channels"), [(4000, 1), (100, 12)])
 def test_statistics_of_every_recording(tmp_path: Path, rate: int, channels: int) -> None:
     release = Release(tmp_path, rate, channels)
-    describe(tmp_path / "statistics", tmp_path / "audio", release.recordings, release.data, "1", 1)
-    table = read_statistics(tmp_path / "statistics", release.data)
+    describe("statistics", tmp_path / "statistics", tmp_path / "audio", release.recordings, release.data, "1", 1)
+    table = read_table("statistics", tmp_path / "statistics", release.data)
     assert list(table.columns) == list(NAMES)
     assert sorted(table.index) == release.recordings["recording"].tolist()
     for recording, found in table.iterrows():

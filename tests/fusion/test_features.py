@@ -38,11 +38,15 @@ def without_sites(manifest: Manifest) -> Manifest:
     return replace(manifest, recordings=manifest.recordings.assign(site=""))
 
 
+DESCRIPTORS = pd.DataFrame({"higuchi_fd": [1.5, 1.25, 1.75, 2.0]}, index=STATISTICS.index)
+TABLES = {"statistics": STATISTICS, "descriptors": DESCRIPTORS}
+
+
 def features(manifest, which, cases=("a", "b", "silent"), missing="nan"):
     outputs = pd.DataFrame({"case": cases, "p_present": 0.1, "variance_present": 0.2})
     heard = RECORDINGS.assign(p_present=[0.1, 0.2, 0.5, 0.4])
     settings = Fusion(systems=["small"], features=which, missing_site=missing)
-    return case_features(settings, manifest, outputs, heard, ["p_present"], ["variance_present"], STATISTICS)
+    return case_features(settings, manifest, outputs, heard, ["p_present"], ["variance_present"], TABLES)
 
 
 def same(a: pd.DataFrame, row: str, expected: dict) -> None:
@@ -99,11 +103,20 @@ def test_statistics_without_sites_are_means(manifest):
         ("probabilities", ["p_present", "p_present@AV", "p_present@MV"]),
         ("uncertainty", ["variance_present"]),
         ("statistics", ["present@AV", "rms@AV", "present@MV", "rms@MV"]),
+        ("descriptors", ["higuchi_fd_mean", "higuchi_fd_max"]),
         ("latents", []),
     ],
 )
 def test_blocks(manifest, block, columns):
     assert list(features(manifest, [block])) == columns
+
+
+def test_descriptors_are_averaged_and_maximised_over_a_cases_recordings(manifest):
+    table = features(manifest, ["descriptors"])
+    mine = DESCRIPTORS.loc[["r1", "r2", "r3"], "higuchi_fd"]
+    assert len(mine) > 1 and mine.mean() < mine.max()
+    same(table, "a", {"higuchi_fd_mean": mine.mean(), "higuchi_fd_max": mine.max()})
+    assert table.loc["silent"].isna().all()
 
 
 def test_covariates_are_a_block(manifest):
@@ -113,7 +126,7 @@ def test_covariates_are_a_block(manifest):
 
 
 def test_rows_follow_the_cases_by_id(manifest):
-    everything = ["probabilities", "uncertainty", "covariates", "statistics"]
+    everything = ["probabilities", "uncertainty", "covariates", "statistics", "descriptors"]
     table = features(manifest, everything)
     turned = features(manifest, everything, cases=("silent", "b", "a"))
     pd.testing.assert_frame_equal(table, turned.loc[table.index])
@@ -123,7 +136,7 @@ def test_rows_follow_the_cases_by_id(manifest):
 
 
 def test_no_label_no_group_no_id_is_among_them(manifest):
-    everything = ["probabilities", "uncertainty", "covariates", "statistics"]
+    everything = ["probabilities", "uncertainty", "covariates", "statistics", "descriptors"]
     table = features(manifest, everything)
     blind = replace(manifest, cases=CASES.drop(columns=["murmur", "subject"]))
     pd.testing.assert_frame_equal(features(blind, everything), table)

@@ -170,9 +170,12 @@ def fused(world, scored, folder, manifest=None, fit_on=("validation", "train")):
     cases, recordings = aggregate(study, study.systems["small"], scored, roles, world.folds.query("fold == 0"))
     rng = np.random.default_rng(0)
     names = world.manifest.recordings["recording"]
-    statistics = pd.DataFrame({"present": 1.0, "rms": rng.random(len(names))}, index=names)
+    tables = {
+        "statistics": pd.DataFrame({"present": 1.0, "rms": rng.random(len(names))}, index=names),
+        "descriptors": pd.DataFrame({"katz_fd": rng.random(len(names))}, index=names),
+    }
     manifest = manifest or world.manifest
-    return fuse(study, "small", scored, cases, recordings, manifest, statistics, folder, 1)
+    return fuse(study, "small", scored, cases, recordings, manifest, tables, folder, 1)
 
 
 def flipped(world, role: str, label: str = "Present"):

@@ -27,7 +27,7 @@ def project(tmp_path_factory) -> Project:
     table.to_csv(project.path("resources/roles.csv"), index=False)
     study = copy.deepcopy(STUDY) | {"inner_folds": {"folds": 2, "val": 0.4}}
     study["targets"]["outcome"]["decisions"] = ["reference", "cost", "tuned_w_acc", "tuned_uar"]
-    study["fusion"] |= {"fit_on": ["inner_folds", "validation"]}
+    study["fusion"] |= {"fit_on": ["inner_folds", "validation"], "features": ["probabilities", "descriptors"]}
     project.study("tiny", **study)
     ran = project.run()
     assert (ran.jobs["train"], ran.jobs["infer"], ran.jobs["aggregate"], ran.jobs["fuse"]) == (6, 6, 6, 2)

@@ -1,4 +1,4 @@
-"""Write the shards of the 44 statistics."""
+"""Write the shards of a table of numbers about every recording."""
 
 from auscult.config.dataset import Dataset
 from auscult.datasets.base import load
@@ -12,4 +12,5 @@ recordings = load(folder_of(snakemake.input.manifest)).recordings
 dataset = Dataset.model_validate(snakemake.params.dataset)
 code = code_digest(snakemake.input.code)
 audio = folder_of(snakemake.input.audio)
-note(describe(folder_of(snakemake.output), audio, recordings, dataset, code, snakemake.threads))
+table, folder = snakemake.wildcards.table, folder_of(snakemake.output)
+note(describe(table, folder, audio, recordings, dataset, code, snakemake.threads))

@@ -4,20 +4,21 @@ from pathlib import Path
 
 from auscult.config.study import Study
 from auscult.datasets.base import load
-from auscult.features.tables import read_statistics
+from auscult.features.tables import read_table
 from auscult.fusion.job import fuse
 from auscult.provenance import write_text
 from common import begin, folder_of, with_inner
 
 begin(snakemake)
 study = Study.model_validate(snakemake.params.study)
+folders = {Path(path).parent.name: Path(path).parent for path in snakemake.input.tables}
 probabilities, importances = fuse(
     study,
     snakemake.wildcards.system,
     {task: [Path(folder) for folder in paths] for task, paths in snakemake.params.folders.items()},
     *with_inner(snakemake.input.cases, snakemake.input.recordings, snakemake.input.inner),
     load(folder_of(snakemake.input.manifest)),
-    read_statistics(folder_of(snakemake.input.statistics), study.dataset),
+    {table: read_table(table, folder, study.dataset) for table, folder in folders.items()},
     Path(snakemake.output.boosters),
     snakemake.threads,
 )

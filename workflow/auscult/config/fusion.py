@@ -23,7 +23,7 @@ class Booster(Strict):
     seed: Seed = 0
 
 
-Feature = Literal["probabilities", "uncertainty", "latents", "covariates", "statistics"]
+Feature = Literal["probabilities", "uncertainty", "latents", "covariates", "statistics", "descriptors"]
 
 
 class Fusion(Strict):

@@ -1,4 +1,4 @@
-"""The table of the 44 statistics of every recording, as HDF5 shards of one row each."""
+"""Tables of numbers about every recording, as HDF5 shards of one row each: the statistics, and the descriptors."""
 
 from __future__ import annotations
 
@@ -12,32 +12,39 @@ import pandas as pd
 from auscult.cache.audio import audio_config, read_audio
 from auscult.cache.store import INPUTS, open_cache, write_cache
 from auscult.config.dataset import Dataset
+from auscult.features import descriptors, statistics
 from auscult.features.frames import opened
-from auscult.features.statistics import NAMES, statistics
+
+TABLES = {
+    "statistics": (statistics.NAMES, statistics.statistics),
+    "descriptors": (descriptors.NAMES, descriptors.descriptors),
+}
+"""Table → (names, function of one channel's samples and their rate)."""
 
 
-def statistics_config(dataset: Dataset) -> dict[str, Any]:
-    """What the statistics depend on besides the recordings."""
-    return {"kind": "statistics", "names": list(NAMES), "audio": audio_config(dataset)}
+def table_config(table: str, dataset: Dataset) -> dict[str, Any]:
+    """What a table depends on besides the recordings."""
+    return {"kind": table, "names": list(TABLES[table][0]), "audio": audio_config(dataset)}
 
 
 def describe(
-    folder: Path, audio: Path, recordings: pd.DataFrame, dataset: Dataset, code: str, workers: int
+    table: str, folder: Path, audio: Path, recordings: pd.DataFrame, dataset: Dataset, code: str, workers: int
 ) -> dict[str, int]:
-    """Compute the statistics of every recording into shards; returns counts of shards."""
-    make = partial(_row, audio=audio, config=tuple(sorted(audio_config(dataset).items())))
-    config = statistics_config(dataset)
+    """Compute a table of every recording into shards; returns counts of shards."""
+    make = partial(_row, table=table, audio=audio, config=tuple(sorted(audio_config(dataset).items())))
+    config = table_config(table, dataset)
     return write_cache(folder, recordings[[*INPUTS]], make, config, code, dataset.shards, workers)
 
 
-def _row(row: Any, audio: Path, config: tuple) -> np.ndarray:
+def _row(row: Any, table: str, audio: Path, config: tuple) -> np.ndarray:
     samples = read_audio(opened(audio, config), row.recording)
     # several channels: the mean over them, so that the row has one meaning whatever their number
-    return np.mean([statistics(channel, dict(config)["rate_hz"]) for channel in samples], axis=0)[None]
+    compute = TABLES[table][1]
+    return np.mean([compute(channel, dict(config)["rate_hz"]) for channel in samples], axis=0)[None]
 
 
-def read_statistics(folder: Path, dataset: Dataset) -> pd.DataFrame:
-    """Recordings × statistics."""
-    cache = open_cache(folder, statistics_config(dataset))
+def read_table(table: str, folder: Path, dataset: Dataset) -> pd.DataFrame:
+    """Recordings × the numbers of a table."""
+    cache = open_cache(folder, table_config(table, dataset))
     rows = [cache.read(name)[0] for name in cache.index.index]
-    return pd.DataFrame(rows, index=cache.index.index, columns=list(NAMES))
+    return pd.DataFrame(rows, index=cache.index.index, columns=list(TABLES[table][0]))

@@ -52,6 +52,13 @@ def statistics_by_site(manifest: Manifest, statistics: pd.DataFrame, missing: st
     return last
 
 
+def over_recordings(manifest: Manifest, descriptors: pd.DataFrame) -> pd.DataFrame:
+    """Mean and maximum over a case's recordings, `<descriptor>_mean` and `<descriptor>_max`; NaN without any."""
+    table = manifest.recordings[["recording", "case"]].join(descriptors, on="recording")
+    parts = [table.groupby("case")[list(descriptors)].agg(how).add_suffix(f"_{how}") for how in ("mean", "max")]
+    return pd.concat(parts, axis=1).reindex(manifest.cases["case"])
+
+
 def case_features(
     settings: Fusion,
     manifest: Manifest,
@@ -59,7 +66,7 @@ def case_features(
     recordings: pd.DataFrame,
     probabilities: list[str],
     uncertainties: list[str],
-    statistics: pd.DataFrame,
+    tables: dict[str, pd.DataFrame],
 ) -> pd.DataFrame:
     """All blocks but the latents for the cases of `cases` (a table of `aggregate`), by case. No label is read."""
     index = cases.set_index("case")
@@ -71,7 +78,9 @@ def case_features(
     if "covariates" in settings.features:
         blocks.append(covariates(manifest))
     if "statistics" in settings.features:
-        blocks.append(statistics_by_site(manifest, statistics, settings.missing_site))
+        blocks.append(statistics_by_site(manifest, tables["statistics"], settings.missing_site))
+    if "descriptors" in settings.features:
+        blocks.append(over_recordings(manifest, tables["descriptors"]))
     return pd.concat([block.reindex(index.index) for block in blocks], axis=1).astype(np.float32)
 
 

@@ -30,7 +30,7 @@ def fuse(
     cases: pd.DataFrame,
     recordings: pd.DataFrame,
     manifest: Manifest,
-    statistics: pd.DataFrame,
+    tables_of_recordings: dict[str, pd.DataFrame],
     boosters: Path,
     threads: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -39,6 +39,8 @@ def fuse(
     `cases`, `recordings`: tables of `aggregate`, with those of the inner folds under the role `inner`. Labels of the
     cases that the booster is fitted on are read, no others; these cases are scored cross-fitted, and under `fit_on:
     train` not at all.
+
+    tables_of_recordings: `statistics`, `descriptors`, as far as the study's fusion reads them.
 
     Returns probabilities (`target, fit_on, role, case, p_<class>…, uncertainty`) and importances (`target, fit_on,
     feature, gain`); boosters go to `boosters` as `<target>-<fit_on>.json`.
@@ -59,7 +61,7 @@ def fuse(
                 recordings[recordings["role"] == role],
                 probability_columns(study, system),
                 uncertainty_columns(study, system),
-                statistics,
+                tables_of_recordings,
             )
             for role in (fit_role, *others)
         }

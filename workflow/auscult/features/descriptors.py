@@ -1,0 +1,125 @@
+"""The 23 complexity descriptors of a recording, on windows of 4 s at 1 kHz, averaged over the windows; by antropy.
+
+A recording shorter than a window is one window by itself; what is left after the last whole window is not used. Where a
+descriptor is not defined, it has the value that `TABLE` says, so that every recording has 23 finite numbers.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from auscult.cache.audio import resample
+
+RATE_HZ = 1000
+WINDOW = 4 * RATE_HZ
+SCALES = range(1, 11)
+TOLERANCE = 0.15  # of sample entropy, in standard deviations of the unscaled window
+_LEAST = 10  # samples under which a window says nothing
+_FLUX_WINDOW, _FLUX_HOP = 64, 16
+
+TABLE: dict[str, tuple[str, str]] = {
+    **{
+        f"sample_entropy_{scale}": (
+            "nat",
+            f"sample entropy (m 2, r 0.15 SD) of the window averaged over {scale} samples; without any match the "
+            "largest value that its length allows; 0 for a constant window",
+        )
+        for scale in SCALES
+    },
+    "complexity_index": ("nat", "sum of the sample entropies over the scales"),
+    "entropy_slope": ("nat", "slope of the sample entropy over the scale, by least squares"),
+    "permutation_entropy": ("1", "of order 3, as a share of its maximum; 0 for a constant window"),
+    "spectral_entropy": ("1", "of the periodogram, as a share of its maximum; 0 for a constant window"),
+    "svd_entropy": ("1", "of the singular values of the embedding of order 3, as a share; 0 for a constant window"),
+    "hjorth_mobility": ("1", "deviation of the differences over that of the samples; 0 for a constant window"),
+    "hjorth_complexity": ("1", "mobility of the differences over that of the samples; 0 for a constant window"),
+    "higuchi_fd": ("1", "Higuchi's fractal dimension, to 10 samples; 1 for a constant window"),
+    "petrosian_fd": ("1", "Petrosian's fractal dimension; 1 for a constant window"),
+    "katz_fd": ("1", "Katz's fractal dimension; 1 for a constant window"),
+    "lempel_ziv": ("1", "Lempel–Ziv complexity of the signs about the median, normalised; 0 for a constant window"),
+    "dfa_exponent": ("1", "exponent of the detrended fluctuation; 0.5, as of noise, where it is not defined"),
+    "flux_variation": ("1", "coefficient of variation of the spectral flux; 0 where nothing changes"),
+}
+"""Name → (unit, meaning), in the order of `descriptors`."""
+
+NAMES: tuple[str, ...] = tuple(TABLE)
+CONSTANT = np.array(
+    [1.0 if name.endswith("_fd") else 0.5 if name == "dfa_exponent" else 0.0 for name in NAMES]
+)  # of a window without change
+
+
+def descriptors(samples: np.ndarray, rate_hz: int) -> np.ndarray:
+    """The 23 descriptors (23,) of one channel of a recording (n,), named by `NAMES` and explained in `TABLE`.
+
+    Raises ValueError for NaN or infinite samples, and for none.
+    """
+    samples = np.asarray(samples, dtype=np.float64)
+    if samples.ndim != 1 or not len(samples):
+        raise ValueError(f"one channel with samples is needed, not an array of shape {samples.shape}")
+    if not np.isfinite(samples).all():
+        raise ValueError("samples contain NaN or infinity: repair or drop the recording")
+    signal = resample(samples[:, None], rate_hz, RATE_HZ)[:, 0]
+    whole = len(signal) // WINDOW
+    windows = signal[: whole * WINDOW].reshape(whole, WINDOW) if whole else signal[None]
+    return np.mean([of_window(window) for window in windows], axis=0)
+
+
+def of_window(x: np.ndarray) -> np.ndarray:
+    """The 23 descriptors (23,) of one window (n,)."""
+    if len(x) < _LEAST or np.ptp(x) <= 1e-12 * np.abs(x).max(initial=0):
+        return CONSTANT.copy()
+    import antropy  # seconds: only where it is used
+
+    tolerance = TOLERANCE * x.std()
+    entropies = [_sample_entropy(_coarse(x, scale), tolerance) for scale in SCALES]
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # what is not defined is replaced below
+        mobility, complexity = antropy.hjorth_params(x)
+        values = [
+            *entropies,
+            sum(entropies),
+            np.polyfit(SCALES, entropies, 1)[0],
+            antropy.perm_entropy(x, order=3, normalize=True),
+            antropy.spectral_entropy(x, RATE_HZ, method="fft", normalize=True),
+            antropy.svd_entropy(x, order=3, normalize=True),
+            mobility,
+            complexity,
+            antropy.higuchi_fd(x, kmax=min(10, len(x) // 2)),
+            antropy.petrosian_fd(x),
+            antropy.katz_fd(x),
+            antropy.lziv_complexity(x > np.median(x), normalize=True),
+            antropy.detrended_fluctuation(x) if len(x) >= 100 else np.nan,
+            _flux_variation(x),
+        ]
+    values = np.asarray(values, dtype=np.float64)
+    return np.where(np.isfinite(values), values, CONSTANT)
+
+
+def _coarse(x: np.ndarray, scale: int) -> np.ndarray:
+    """Means of `scale` samples each (Costa et al. 2002)."""
+    return x[: len(x) // scale * scale].reshape(-1, scale).mean(axis=1)
+
+
+def _sample_entropy(x: np.ndarray, tolerance: float) -> float:
+    """Sample entropy of order 2; without any match the bound that the length sets (Richman and Moorman 2000)."""
+    import antropy
+
+    n = len(x)
+    if n < 5:
+        return 0.0
+    bound = np.log(n - 2) + np.log(n - 3) - np.log(2)
+    with np.errstate(all="ignore"):
+        value = antropy.sample_entropy(np.ascontiguousarray(x), order=2, tolerance=tolerance)
+    return float(value) if np.isfinite(value) else float(bound)
+
+
+def _flux_variation(x: np.ndarray) -> float:
+    """Deviation over mean of the spectral flux: the norm of what is louder than in the frame before."""
+    if len(x) < _FLUX_WINDOW + 2 * _FLUX_HOP:
+        return 0.0
+    frames = np.lib.stride_tricks.sliding_window_view(x, _FLUX_WINDOW)[::_FLUX_HOP]
+    spectra = np.abs(np.fft.rfft(frames * np.hanning(_FLUX_WINDOW), axis=1))
+    flux = np.linalg.norm(np.maximum(np.diff(spectra, axis=0), 0), axis=1)
+    return float(flux.std() / flux.mean()) if flux.mean() > 0 else 0.0
