@@ -14,7 +14,7 @@ import importlib
 from pathlib import Path
 from types import ModuleType
 
-NOT_ADAPTERS = {"__init__", "base", "audio", "download"}
+NOT_ADAPTERS = {"__init__", "base", "audio", "download", "sounds"}
 
 
 def names() -> list[str]:

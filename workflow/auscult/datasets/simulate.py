@@ -17,15 +17,11 @@ from pathlib import Path
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 
 from auscult.datasets import circor
 from auscult.datasets.base import Listing
+from auscult.datasets.sounds import FACTS, RATE, Murmur, Person, Rng, Take, render
 
-Array, Rng = np.ndarray, np.random.Generator
-Rows = list[tuple[float, float, int]]  # start s, end s, state 0-4
-
-RATE = 4000  # Hz
 BLOCK = 64  # recordings last a whole number of blocks of samples, as in the release
 SHARES = {"Present": 0.19, "Unknown": 0.072}  # the rest is Absent
 ABNORMAL = {"Present": 0.84, "Unknown": 0.63, "Absent": 0.38}  # P(outcome is Abnormal | murmur)
@@ -35,21 +31,10 @@ BAND = 6.0  # dB by which the noise in a murmur's band is below all of it
 AUDIBLE = 1.5  # dB over the noise in its band from which a murmur is heard
 STALE = 3600.0  # seconds after which an abandoned half-written folder is removed
 
-# By site: position on the chest (arbitrary units), and loudness of S1 and S2 there (dB).
+# By site: position on the chest (arbitrary units).
 PLACES = {"AV": (-1.0, 2.0), "PV": (1.0, 2.0), "TV": (0.5, 0.0), "MV": (2.2, -0.6), "Phc": (3.2, 1.0)}
-SOUNDS = {"AV": (-2.0, 1.0), "PV": (-2.0, 2.0), "TV": (1.0, -1.0), "MV": (2.0, -2.0), "Phc": (-4.0, -4.0)}
-# By timing, part of systole or diastole that a murmur fills.
-WINDOWS = {
-    "Holosystolic": (0, 1),
-    "Early-systolic": (0, 0.6),
-    "Mid-systolic": (0.2, 0.8),
-    "Late-systolic": (0.5, 1),
-}
-WINDOWS |= {"Early-diastolic": (0, 0.5), "Mid-diastolic": (0.3, 0.7), "Holodiastolic": (0, 0.9)}
 PITCHES = {"Low": (100.0, 170.0), "Medium": (170.0, 270.0), "High": (270.0, 420.0)}  # centre, Hz
-WIDTHS = {"Harsh": 0.8, "Blowing": 0.5, "Musical": 0.1}  # standard deviation, octaves
 GRADES = {"I": (4.0, 9.0), "II": (9.0, 14.0), "III": (14.0, 21.0)}  # dB over usual noise in its band
-FACTS = ("timing", "shape", "grading", "pitch", "quality")
 FIELDS = ["Age", "Sex", "Height", "Weight", "Pregnancy status", "Murmur"]  # of the text files, in order
 FIELDS += ["Murmur locations", "Most audible location"]
 FIELDS += [f"{phase} murmur {fact}" for phase in ("Systolic", "Diastolic") for fact in FACTS]
@@ -71,49 +56,6 @@ class Options(BaseModel):
         if not 2.0 <= self.seconds[0] <= self.seconds[1] <= 120.0:
             raise ValueError(f"must be the shortest and the longest, within 2 and 120, not {self.seconds}")
         return self
-
-
-@dataclass(frozen=True)
-class Murmur:
-    """One murmur in systole or diastole."""
-
-    facts: dict[str, str]  # by name in FACTS
-    centre: float  # Hz
-    level: float  # dB over usual noise in its band, where loudest
-
-
-@dataclass(frozen=True)
-class Person:
-    """What stays the same in a person from one visit to the next."""
-
-    years: float
-    female: bool
-    pregnant: bool
-    size: tuple[float, float]  # height and weight, relative to what is usual
-    bpm: float
-    breaths: float  # Hz
-    loudness: float  # dB
-    tones: Array  # (S1 and S2, components, 4): Hz, decay s, delay s, amplitude
-    source: str  # the site at which a murmur is loudest
-    slope: float  # dB lost per unit of distance from there
-    innocent: Murmur  # faint flow sound in systole, never labelled
-    murmurs: dict[str, Murmur]  # by phase, heard only at a visit labelled Present
-
-
-@dataclass(frozen=True)
-class Take:
-    """One recording, before it is rendered."""
-
-    name: str  # of the files, less the patient id
-    site: str
-    frames: int
-    bpm: float
-    heart: float  # dB, peak of S1
-    noise: float  # dB, RMS of the ambient noise
-    bad: bool  # badly taken: knocks, friction, voices, few states annotated
-    innocent: float  # dB, RMS
-    murmurs: dict[str, float]  # dB, RMS by phase, also where too faint to be heard
-    heard: bool  # a murmur stands out of the noise
 
 
 @dataclass(frozen=True)
@@ -189,57 +131,6 @@ def plan(options: Options) -> list[Patient]:
     return sorted(patients, key=lambda patient: int(patient.id))
 
 
-def render(person: Person, take: Take, rng: Rng) -> tuple[Array, Rows]:
-    """Samples (frames,) int16 at 4 kHz, and rows (start s, end s, state 0-4) that cover the recording."""
-    n, t = take.frames, np.arange(take.frames) / RATE
-    beats = _beats(rng, n / RATE, take.bpm, person.breaths)
-    s1, s1_end, s2, s2_end = beats.T
-    signal = np.zeros(n)
-    for i, tones in enumerate(person.tones):
-        peak = 10 ** ((take.heart + SOUNDS[take.site][i]) / 20)
-        _add_sounds(signal, rng, beats[:, 2 * i], tones, peak)
-    spans = {"Systolic": (s1 + 0.4 * (s1_end - s1), s2 + 0.01)}
-    spans["Diastolic"] = (s2_end - 0.02, np.r_[s1[1:], s2_end[-1] + 0.3])
-    sounds = [(phase, person.murmurs[phase], level) for phase, level in take.murmurs.items()]
-    for phase, murmur, level in [*sounds, ("Systolic", person.innocent, take.innocent)]:
-        swell = 10 ** (level / 20) * rng.lognormal(0, 0.12, len(beats))
-        sound = _noise(rng, n, lambda f, m=murmur: _bump(f, m.centre, WIDTHS[m.facts["quality"]]))
-        signal += sound * _envelope(t, *spans[phase], swell, murmur)
-    signal += _surroundings(rng, t, person, take)
-    samples = np.clip(np.round(signal * 32768), -32768, 32767).astype("<i2")
-    return samples, _states(rng, beats, n / RATE, rng.uniform(0.2, 0.6) if take.bad else rng.uniform(0.4, 1.0))
-
-
-def _surroundings(rng: Rng, t: Array, person: Person, take: Take) -> Array:
-    """Ambient noise, breathing, voice, friction and knocks: (frames,)."""
-    n, floor = len(t), 10 ** (take.noise / 20)
-    slope, edge = rng.uniform(0.2, 0.6), rng.uniform(700, 1000)
-    drift = 10 ** (_noise(rng, n, lambda f: (f < 0.3) * 1.0) * 1.5 / 20)
-    out = _noise(rng, n, lambda f: np.maximum(f, 20) ** -slope / (1 + (f / edge) ** 2)) * drift
-    cycle = 2 * np.pi * (person.breaths * t + rng.random())
-    flow = np.maximum(np.sin(cycle), 0) ** 1.5 + 0.6 * np.maximum(-np.sin(cycle + 0.4), 0) ** 2
-    hoarse = rng.uniform(180, 350)
-    out += _noise(rng, n, lambda f: _bump(f, hoarse, 0.6)) * flow * 10 ** (rng.normal(-5, 4) / 20)
-    if rng.random() < (0.3 if take.bad else 0.1):  # voice
-        tune = rng.uniform(220, 420) * (1 + 0.08 * np.sin(2 * np.pi * rng.uniform(0.3, 1.0) * t))
-        angle = 2 * np.pi * np.cumsum(tune) / RATE
-        words = np.clip(_noise(rng, n, lambda f: np.exp(-f / 1.5)) - 0.8, 0, 1.5)
-        out += sum(np.sin(h * angle) / h for h in (1, 2, 3)) * words * 10 ** (rng.uniform(-3, 6) / 20)
-    if rng.random() < (0.6 if take.bad else 0.15):  # friction
-        rub = _noise(rng, n, lambda f: np.exp(-f / 3.0))
-        rare = np.quantile(rub, 1 - rng.uniform(0.05, 0.4 if take.bad else 0.2))
-        gate = np.clip(2 * (rub - rare), 0, 1.5) * 10 ** (rng.uniform(4, 10) / 20)
-        out += _noise(rng, n, lambda f: _bump(f, 220, 1.4)) * gate
-    out *= floor
-    knocks = rng.poisson((rng.uniform(0.1, 0.8) if take.bad else rng.uniform(0, 0.12)) * n / RATE)
-    for first in rng.integers(0, n, knocks):
-        tau = t[: min(n - first, RATE // 2)]
-        knock = np.sin(2 * np.pi * rng.uniform(8, 90) * tau) * np.exp(-tau / rng.uniform(0.01, 0.08))
-        knock += 0.3 * rng.standard_normal(len(tau)) * np.exp(-tau / 0.006)
-        out[first : first + len(tau)] += rng.uniform(0.03, 0.3) * knock
-    return out
-
-
 def _rng(seed: int, *key: int) -> Rng:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
@@ -248,68 +139,6 @@ def _pick(rng: Rng, names: str, *shares: float) -> str:
     """One of the names (between blanks), drawn by their shares, which need not sum to 1."""
     ends = np.cumsum(shares)
     return names.split()[int(np.searchsorted(ends, rng.random() * ends[-1], side="right"))]
-
-
-def _noise(rng: Rng, n: int, gain: Callable[[Array], Array]) -> Array:
-    """Gaussian noise (n,) of RMS 1 with the amplitude spectrum `gain` of the frequency in Hz."""
-    size = next_fast_len(n, real=True)
-    sound = irfft(rfft(rng.standard_normal(size)) * gain(rfftfreq(size, 1 / RATE)), size)[:n]
-    return sound / (np.sqrt(np.mean(sound**2)) + 1e-12)
-
-
-def _bump(f: Array, centre: float, octaves: float) -> Array:
-    return np.exp(-0.5 * (np.log2(np.maximum(f, 1.0) / centre) / octaves) ** 2)
-
-
-def _beats(rng: Rng, seconds: float, bpm: float, breaths: float) -> Array:
-    """Start and end of S1, start and end of S2: (beats, 4) in seconds, some before 0 or past the end."""
-    n = int(seconds * bpm / 60 * 1.3) + 6
-    wander = irfft(rfft(rng.standard_normal(64 * 8)) / np.sqrt(np.arange(1, 258)), 512)
-    wander = np.resize(wander / wander.std(), n)
-    phase = 2 * np.pi * (breaths * np.arange(n) * 60 / bpm + rng.random())
-    rr = 60 / bpm * (1 + rng.uniform(0.01, 0.06) * np.sin(phase) + 0.02 * wander).clip(0.7, 1.4)
-    s1 = np.r_[0, np.cumsum(rr[:-1])] - rr[0] * (1 + rng.random())
-    root = np.sqrt(rr)
-    s2 = s1 + 0.32 * root * (1 + 0.01 * rng.standard_normal(n))
-    beats = np.stack([s1, s1 + 0.15 * root, s2, s2 + 0.132 * root], 1)
-    return beats[s1 < seconds + 0.2]
-
-
-def _add_sounds(signal: Array, rng: Rng, onsets: Array, tones: Array, peak: float) -> None:
-    """Add to the signal a sum of damped tones at each of `onsets` (beats,) in seconds; see `Person.tones`."""
-    first = np.floor(onsets * RATE).astype(int)
-    index = first[:, None] + np.arange(int(0.18 * RATE))
-    since = index / RATE - onsets[:, None] - 0.012
-    late = rng.uniform(0, 0.01, (len(onsets), 1))  # the split varies
-    loud, high = rng.lognormal(0, [[[0.08]], [[0.012]]], (2, len(onsets), len(tones)))
-    sound = np.zeros(index.shape)
-    for c, (hz, decay, delay, amplitude) in enumerate(tones):
-        tau = np.maximum(since - delay - late * (delay > 0.015), 0)
-        body = np.exp(-tau / decay) * (1 - np.exp(-tau / 0.004))
-        sound += amplitude * loud[:, c, None] * body * np.sin(2 * np.pi * hz * high[:, c, None] * tau)
-    inside = (index >= 0) & (index < len(signal))
-    np.add.at(signal, index[inside], peak * sound[inside])
-
-
-def _envelope(t: Array, starts: Array, ends: Array, swell: Array, murmur: Murmur) -> Array:
-    """Amplitude (frames,) of a murmur: RMS about `swell` (beats,) within its part of each span."""
-    beat = np.maximum(np.searchsorted(starts, t, side="right") - 1, 0)
-    low, high = WINDOWS[murmur.facts["timing"]]
-    v = (((t - starts[beat]) / (ends[beat] - starts[beat]) - low) / (high - low)).clip(0, 1)
-    ramp = {"Crescendo": v, "Decrescendo": 1 - v, "Diamond": 1 - np.abs(2 * v - 1)}
-    body = 1.73 * ramp.get(murmur.facts["shape"], 1 / 1.73)
-    return swell[beat] * body * np.clip(8 * v, 0, 1) * np.clip(8 - 8 * v, 0, 1)
-
-
-def _states(rng: Rng, beats: Array, seconds: float, share: float) -> Rows:
-    """Rows (start, end, state) that cover the recording; only a run of whole beats is annotated."""
-    whole = beats[(beats[:, 0] > 0.02) & (beats[:, 3] < seconds - 0.02)]
-    count = max(1, round(share * len(whole)))
-    first = int(rng.integers(0, len(whole) - count + 1)) if len(whole) else 0
-    cuts = np.round(np.r_[0, whole[first : first + count].ravel(), seconds], 6).tolist()
-    states = [0] + [1, 2, 3, 4] * (len(cuts) // 4)
-    states[len(cuts) - 2] = 0
-    return list(zip(cuts[:-1], cuts[1:], states[: len(cuts) - 1], strict=True))
 
 
 def _labels(count: int, rng: Rng) -> list[str]:
