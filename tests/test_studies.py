@@ -165,7 +165,9 @@ def test_a_misspelt_key_of_every_protocol(load, protocol: dict, wrong: str, near
 
 def test_a_key_unlike_any_is_answered_with_all(load) -> None:
     message = refused(load, with_value("qqq", 1))
-    assert message.startswith("qqq: unknown key; known here: dataset, description, evaluation, fusion, leak, protocol,")
+    assert message.startswith(
+        "qqq: unknown key; known here: dataset, description, evaluation, fusion, inner_folds, leak,"
+    )
 
 
 @pytest.mark.parametrize(

@@ -103,3 +103,12 @@ def test_the_table(murmur_study):
     fused = table.query("stage == 'fusion'")
     assert fused["measure"].tolist() == ["confidence"]
     assert fused["leak"].tolist() == ["a leak; fitted on the network's training cases"]
+
+
+def test_targets_of_several_labels_have_an_empty_table_that_can_be_read(rhythm_study, tmp_path):
+    key = {"target": "rhythm", "system": "small", "stage": "network", "fit_on": "none", "decision": "reference"}
+    table = uncertainty_table(
+        rhythm_study, pd.DataFrame([{**key, "label": "af", "repeat": 0, "fold": 0, "case": "a"}]), ""
+    )
+    table.to_csv(tmp_path / "uncertainty.csv", index=False)
+    assert pd.read_csv(tmp_path / "uncertainty.csv").empty

@@ -116,7 +116,7 @@ def uncertainty_table(study: Study, predictions: pd.DataFrame, leak: str) -> pd.
                 row[f"accuracy_referring_{share:.0%}"] = float((rest["prediction"] == rest["label"]).mean())
                 row[f"w_acc_referring_{share:.0%}"] = weighted_accuracy(target, rest)
             rows.append({**row, "leak": tables.variant_mark(leak, row["fit_on"])})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=None if rows else ["target", *VARIANT, "measure", "aurc"])
 
 
 def measure(part: pd.DataFrame, target: Target, name: str) -> NDArray | None:
