@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from auscult.networks.layers.dropout import StochasticDropout
+from auscult.networks.layers.weights import refuse_misfits
 
 
 class Options(BaseModel):
@@ -150,17 +151,10 @@ def load_pretrained(network: PretrainedViT, weights: dict[str, torch.Tensor]) ->
     encoder = network.maps
     mine = encoder.state_dict()
     given = {key: value for key, value in weights.items() if key.split(".")[0] in {key.split(".")[0] for key in mine}}
-    problems = [f"{key} is missing" for key in sorted(mine.keys() - given.keys())]
-    problems += [f"{key} is not known" for key in sorted(given.keys() - mine.keys())]
+    problems: list[str] = []
     if "pos_embed" in given and given["pos_embed"].shape != mine["pos_embed"].shape:
         given["pos_embed"] = _regrid(given["pos_embed"], encoder.grid, problems)
-    problems += [
-        f"{key} has shape {tuple(given[key].shape)}, not {tuple(mine[key].shape)}"
-        for key in sorted(mine.keys() & given.keys())
-        if given[key].shape != mine[key].shape
-    ]
-    if problems:
-        raise ValueError(f"weights of another network: {'; '.join(problems[:5])} ({len(problems)} in all)")
+    refuse_misfits(given, mine, tuple(problems))
     encoder.load_state_dict(given)
     if network.freeze_patches:
         encoder.patch_embed.requires_grad_(False)

@@ -12,6 +12,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 from torch import nn
 
+from auscult.networks.layers.weights import refuse_misfits
+
 Kind = Literal["bottleneck", "basic"]
 EXPANSION = {"bottleneck": 4, "basic": 1}
 
@@ -127,13 +129,5 @@ class Residual(nn.Module):
         if "conv1.weight" in given and self.conv1.in_channels == 1:
             given["conv1.weight"] = given["conv1.weight"].sum(dim=1, keepdim=True)
         mine = {key: value for key, value in self.state_dict().items() if ".gate." not in key}
-        problems = [f"{key} is missing" for key in sorted(mine.keys() - given.keys())]
-        problems += [f"{key} is not known" for key in sorted(given.keys() - mine.keys())]
-        problems += [
-            f"{key} has shape {tuple(given[key].shape)}, not {tuple(mine[key].shape)}"
-            for key in sorted(mine.keys() & given.keys())
-            if given[key].shape != mine[key].shape
-        ]
-        if problems:
-            raise ValueError(f"weights of another network: {'; '.join(problems[:5])} ({len(problems)} in all)")
+        refuse_misfits(given, mine)
         self.load_state_dict(given, strict=False)
