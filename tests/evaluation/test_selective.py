@@ -82,7 +82,9 @@ def judged(study_of) -> tuple:
     label = np.where(wrong, "Absent", said)
     key = {"target": "murmur", "system": "small", "stage": "network", "fit_on": "none", "decision": "reference"}
     part = pd.DataFrame({**key, "repeat": 0, "fold": 0, "case": [f"{k:03}" for k in range(n)], "label": label})
-    part = part.assign(subject=part["case"], prediction=said, information=(said != label) + 0.0, variance=0.5)
+    part = part.assign(
+        subject=part["case"], prediction=said, information=(said != label) + 0.0, variance=0.5, should_refer=""
+    )
     part[["p_Present", "p_Unknown", "p_Absent"]] = p
     fused = part.assign(stage="fusion", fit_on="train", information=np.nan, variance=np.nan)
     return study_of(), pd.concat([part, fused, part.assign(decision="cost", label="")])

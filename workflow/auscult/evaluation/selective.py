@@ -13,7 +13,7 @@ from scipy.special import digamma
 
 from auscult.config.study import Study
 from auscult.config.targets import Target
-from auscult.evaluation import intervals, metrics, tables
+from auscult.evaluation import intervals, tables
 from auscult.evaluation.predictions import VARIANT
 
 # how sure a prediction is, from its own probabilities alone: what any softmax network gives without extra passes
@@ -112,9 +112,8 @@ def uncertainty_table(study: Study, predictions: pd.DataFrame, leak: str) -> pd.
                 "minus_confidence_high": less_high,
             }
             for share in SHARES:
-                rest = part[~referred(values, share)]
-                row[f"accuracy_referring_{share:.0%}"] = float((rest["prediction"] == rest["label"]).mean())
-                row[f"w_acc_referring_{share:.0%}"] = weighted_accuracy(target, rest)
+                left = tables.score(target, part[~referred(values, share)])
+                row |= {f"{metric}_referring_{share:.0%}": left[metric] for metric in ("accuracy", "w_acc")}
             rows.append({**row, "leak": tables.variant_mark(leak, row["fit_on"])})
     return pd.DataFrame(rows, columns=None if rows else ["target", *VARIANT, "measure", "aurc"])
 
@@ -129,11 +128,3 @@ def measure(part: pd.DataFrame, target: Target, name: str) -> NDArray | None:
     if name not in part or part[name].isna().all():
         return None
     return part[name].fillna(np.inf).to_numpy(dtype=float)
-
-
-def weighted_accuracy(target: Target, part: pd.DataFrame) -> float:
-    """Weighted accuracy of the rows of predictions."""
-    place = {name: number for number, name in enumerate(target.classes)}
-    truth, said = (part[key].map(place).to_numpy(dtype=int) for key in ("label", "prediction"))
-    matrix = metrics.confusion(truth, said, len(target.classes))
-    return float(metrics.weighted_accuracy(matrix, target.class_weights()))
