@@ -29,6 +29,7 @@ rule all:
 onstart:
     lock_studies()
     estimate()
+    select_jobs_when_one_ends()
 
 
 onsuccess:

@@ -76,7 +76,7 @@ rule evaluate:
         "../workflow/scripts/evaluate.py"
 
 
-TABLES = ["leaderboard", "cross_validation", "floors", "uncertainty"]
+TABLES = ["leaderboard", "cross_validation", "floors", "uncertainty", "comparison", "subgroups"]
 
 
 def of_every_network(name):
@@ -93,7 +93,7 @@ manifests, histories = of_every_network("manifest.json"), of_every_network("hist
 
 
 rule compare:
-    """Leaderboard with intervals, cross-validation table, floors, winner, Challenge files."""
+    """Leaderboard with intervals, cross-validation, floors, comparisons, subgroups, winner, Challenge files."""
     input:
         predictions=P.predictions,
         scores=P.scores,
@@ -122,11 +122,45 @@ rule compare:
         "../workflow/scripts/compare.py"
 
 
+TOGETHER = P.together.format(studies="+".join(STUDIES))
+
+
+rule compare_studies:
+    """Leaderboard and paired differences of the systems of all studies asked for, which must be judged alike."""
+    input:
+        predictions=[P.predictions.format(study=study) for study in STUDIES],
+        folds=[P.folds.format(study=study) for study in STUDIES],
+        audits=[P.audit.format(study=study) for study in STUDIES],
+        code=code("compare_studies"),
+    output:
+        tables=[
+            f"{TOGETHER}/{name}.{end}"
+            for name in ("leaderboard", "comparison")
+            for end in ("csv", "md", "html", "tex")
+        ],
+    log:
+        f"{P.log}/compare_studies.log",
+    benchmark:
+        f"{P.benchmark}/compare_studies.tsv"
+    conda:
+        "../envs/auscult.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        studies=lambda wildcards: {study: study_slice(SimpleNamespace(study=study)) for study in STUDIES},
+        folder=TOGETHER,
+    script:
+        "../workflow/scripts/compare_studies.py"
+
+
 rule plot:
-    """ROC, precision–recall, confusion, reliability, intervals and learning curves."""
+    """ROC, precision–recall, confusion, reliability, intervals, learning curves and what the second stage reads."""
     input:
         predictions=P.predictions,
         tables=f"{P.tables}/leaderboard.csv",
+        importances=each(f"{P.fusion}/importances.csv", fused),
         histories=histories,
         code=code("plot"),
     output:
@@ -217,6 +251,7 @@ rule report:
         histories=histories,
         manifest=manifest,
         quality=of_dataset(P.quality),
+        published="resources/published.csv",
         code=code("report"),
         template=os.path.relpath(WORKFLOW / "auscult" / "report" / "templates" / "report.html.j2"),
     output:

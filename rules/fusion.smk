@@ -1,9 +1,10 @@
-# One booster per system, target and fold on the networks' outputs, covariates and statistics.
+# One model per learner, system, target and fold on the networks' outputs, covariates and statistics.
 
 
 def described(study):
     """Tables of numbers about the recordings that a study's fusion reads."""
-    return [table for table in ("statistics", "descriptors") if table in STUDIES[study].fusion.features]
+    blocks = {block.removeprefix("pooled_") for block in STUDIES[study].fusion.features}
+    return [table for table in ("statistics", "descriptors") if table in blocks]
 
 
 rule fuse:
@@ -25,7 +26,8 @@ rule fuse:
     output:
         probabilities=f"{P.fusion}/probabilities.csv",
         importances=f"{P.fusion}/importances.csv",
-        boosters=directory(f"{P.fusion}/boosters"),
+        trials=f"{P.fusion}/trials.csv",
+        models=directory(f"{P.fusion}/models"),
     log:
         f"{P.log}/{{study}}/fuse/{{system}}-{{fold}}.log",
     benchmark:
@@ -39,5 +41,6 @@ rule fuse:
     params:
         study=lambda wildcards: system_slice(wildcards, "fusion"),
         folders=model_folders,
+        store=f"{P.fusion}/tuning.log",
     script:
         "../workflow/scripts/fuse.py"

@@ -60,7 +60,7 @@ def _murmur_study(**changes: Any):
         "protocol": {"name": "group_cv", "folds": 4},
         "tasks": {name: {"heads": {name: head}} for name, head in heads.items()},
         "systems": {"small": system},
-        "fusion": {"systems": ["small"], "booster": {"rounds": 5}},
+        "fusion": {"systems": ["small"], "learners": ["xgboost"], "booster": {"rounds": 5}},
         "evaluation": {"draws": 100},
     }
     return Study.model_validate({**values, **changes})

@@ -38,7 +38,7 @@ STUDY = {
         }
     },
     "inner_folds": {},
-    "fusion": {"systems": ["small"], "booster": {}},
+    "fusion": {"systems": ["small"], "booster": {}, "tuning": {}},
 }
 RHYTHM = {"label": "rhythm", "kind": "multilabel", "classes": ["af", "lbbb", "pvc"]}
 PROTOCOLS = {
@@ -163,12 +163,14 @@ def test_a_required_key_that_is_missing(key: str) -> None:
 
 COUNTS = [
     *("dataset.rate_hz", "dataset.shards", "fusion.latents", "fusion.booster.rounds", "protocol.repeats"),
+    "fusion.tuning.trials",
     *(f"{SMALL}.training.{key}" for key in ("epochs", "batch", "crops", "patience", "seeds", "augment.band_mask")),
     *(f"{SMALL}.inference.{key}" for key in ("passes", "batch", "pool.present.k")),
 ]
 POSITIVE = [
     *("dataset.short_s", f"{SMALL}.segment.seconds", f"{SMALL}.segment.hop_s", f"{SMALL}.training.learning_rate"),
     *(f"{SMALL}.training.augment.time_mask_s", "fusion.booster.learning_rate"),
+    *("fusion.logistic.c", "fusion.tuning.minutes"),
 ]
 NOT_NEGATIVE = [
     *(f"{SMALL}.training.augment.{key}" for key in ("mixup", "time_masks", "band_masks", "gain", "noise")),
@@ -182,6 +184,7 @@ RANGES = [
     *((key, [0, 3], [-1, float("nan"), float("inf"), "some"]) for key in NOT_NEGATIVE),
     *((key, [0, 2**31 - 1], [-1, 2**31, 0.5]) for key in SEEDS),
     ("protocol.folds", [2, 10], [1, 0]),
+    ("fusion.tuning.folds", [2, 10], [1, 0]),
     ("inner_folds.folds", [2, 10], [1, 0]),
     ("inner_folds.seeds", [1, 3], [0, 1.5]),
     ("inner_folds.val", [0.01, 0.99], [0, 1]),
@@ -208,6 +211,9 @@ CHOICES = {
     f"{SMALL}.inference.pool.present.recordings": "median",
     "fusion.missing_site": "mean",
     "evaluation.choose_by": "cost",
+    "fusion.booster.weigh": "median",
+    "fusion.logistic.weigh": "median",
+    "fusion.tuning.objective": "auroc",
 }
 
 
@@ -266,6 +272,8 @@ def test_what_may_not_be_empty(key: str) -> None:
         ("fusion.systems", ["small", "small"]),
         ("fusion.fit_on", ["train", "train"]),
         ("fusion.features", ["latents", "latents"]),
+        ("fusion.learners", ["logistic", "logistic"]),
+        ("evaluation.subgroups", ["site", "site"]),
         ("protocol", {"name": "m2d3", "lists": [1, 1]}),
         ("protocol", {"name": "walker", "seeds": [3, 3]}),
     ],
@@ -318,6 +326,11 @@ def test_nothing_is_named_twice(key: str, twice: Any) -> None:
             "systems.chosen",
             STUDY["systems"]["small"],
             "systems: `chosen` is the name of a row of the tables; take another",
+        ),
+        (
+            "fusion",
+            {"systems": ["small"], "fit_on": ["inner_folds"], "features": ["latents"]},
+            "`latents` alone leave nothing to fit on inner_folds",
         ),
         ("fusion.systems", ["large"], "fusion.systems: 'large' is not one of ['small']"),
         ("protocol", {"name": "column", "column": "f", "val": ["1"], "test": ["2", "1"]}, "test: '1' is in `val` too"),

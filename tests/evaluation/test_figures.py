@@ -8,6 +8,7 @@ import pytest
 
 from auscult.config.study import Study
 from auscult.evaluation import figures, tables
+from auscult.evaluation.importances import importance_figures, stability
 
 CLASSES = {"murmur": ["Present", "Unknown", "Absent"], "rhythm": ["af", "$sinus^$", "_block"]}
 
@@ -103,12 +104,38 @@ def histories(folds: int = 3, epochs: int = 12) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["system", "task", "repeat", "fold", "epoch", "train_loss", "val_score"])
 
 
+def importances(folds: int = 3) -> pd.DataFrame:
+    """Of four features: one that every fold reads most, two that change places, one that none reads."""
+    shares = [[0.6, 0.3, 0.1, 0], [0.5, 0.2, 0.3, 0], [0.7, 0.2, 0.1, 0]]
+    rows = [
+        ("murmur", "small", "fusion", "validation", f"r0f{fold}", name, share, share)
+        for fold in range(folds)
+        for name, share in zip(["p_present", "age", "rms", "never"], shares[fold], strict=True)
+    ]
+    columns = ["target", "system", "stage", "fit_on", "fold", "feature", "gain", "shap"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_importances_say_how_stable_they_are():
+    (drawn,) = importance_figures(importances())
+    assert "first p_present 0.60, age 0.23, rms 0.17" in drawn.caption and "never" not in drawn.alt
+    # ranks of (p_present, age, rms): 3 2 1, 3 1 2, 3 2 1
+    assert stability(importances().pivot(index="feature", columns="fold", values="shap")) == pytest.approx(2 / 3)
+    assert "correlate with 0.67" in drawn.caption
+    assert "correlate" not in next(importance_figures(importances(1))).caption
+
+
+def test_importances_of_nothing_are_not_drawn():
+    assert list(importance_figures(pd.DataFrame())) == []
+    assert list(importance_figures(importances().assign(gain=0.0, shap=0.0))) == []
+
+
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     folder = tmp_path_factory.mktemp("figures")
     made = predictions()
     board = tables.leaderboard(study(), made, "")
-    return made, board, folder, figures.draw_all(study(), made, board, histories(), folder)
+    return made, board, folder, figures.draw_all(study(), made, board, histories(), importances(), folder)
 
 
 def test_every_figure_is_drawn_with_its_texts(drawn):
@@ -119,6 +146,7 @@ def test_every_figure_is_drawn_with_its_texts(drawn):
         *(f"{kind}-murmur.svg" for kind in ("roc", "roc-variants", "pr", "confusion", "reliability", "forest")),
         *(f"{kind}-rhythm.svg" for kind in ("roc", "roc-variants", "pr", "reliability", "forest")),
         "referral-murmur.svg",
+        "importance-murmur-small-fusion-validation.svg",
         *(f"learning-{system}-{task}.svg" for system in ("small", "large") for task in ("present", "unknown")),
     }
     assert (table[["title", "alt", "caption"]].map(len) > 10).all(axis=None)
@@ -149,7 +177,8 @@ def test_the_same_tables_give_the_same_bytes_in_any_order_of_cases_and_epochs(dr
     made, board, folder, table = drawn
     variants = made.groupby(["target", "system", "stage", "fit_on", "decision"], sort=False)
     shuffled = pd.concat([rows.sample(frac=1, random_state=0) for _, rows in variants])
-    figures.draw_all(study(), shuffled, board, histories().sample(frac=1, random_state=0), tmp_path)
+    turned = [table.sample(frac=1, random_state=0) for table in (histories(), importances())]
+    figures.draw_all(study(), shuffled, board, *turned, tmp_path)
     for name in table["file"]:
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
@@ -168,7 +197,7 @@ def test_a_class_without_cases_is_named_and_not_drawn():
 def test_nothing_to_draw_is_said(tmp_path):
     made = predictions().assign(label=np.nan)
     board = pd.DataFrame(columns=["target", "system", "stage", "fit_on", "decision", "w_acc", "uar"])
-    table = figures.draw_all(study(), made, board, histories().head(0), tmp_path)
+    table = figures.draw_all(study(), made, board, histories().head(0), pd.DataFrame(), tmp_path)
     assert table["caption"].str.contains("not defined|nothing to show|0 judged cases").all()
     for name in table["file"]:
         ET.parse(tmp_path / name)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from auscult.config.fusion import Tuning
 from auscult.datasets.base import Columns, Manifest
 from auscult.evaluation.predictions import KEYS, VARIANT, FoldOutputs, choose, predict
 from auscult.inference.uncertainty import entropy
@@ -48,7 +49,9 @@ def fold_outputs(fold: int, seed: int = 0, system: str = "small") -> FoldOutputs
     cases = part.assign(**dict(zip(names, p[0].T, strict=True)), **spread)
     recordings = part.assign(recording=part["case"], **dict(zip(names, p[0].T, strict=True)))
     fused = pd.concat(
-        part.assign(target="murmur", fit_on=fit_on, uncertainty=0.5, **dict(zip(P, p[1].T, strict=True)))
+        part.assign(
+            target="murmur", stage="fusion", fit_on=fit_on, uncertainty=0.5, **dict(zip(P, p[1].T, strict=True))
+        )
         for fit_on in ("validation", "train")
     )
     return FoldOutputs(system, 0, fold, cases, recordings, fused)
@@ -204,6 +207,22 @@ def test_outputs_of_inner_folds_choose_where_they_are(murmur_study):
         on_val.query("stage == 'network'")[same].reset_index(drop=True),
         on_inner.query("stage == 'network'")[same].reset_index(drop=True),
     )
+
+
+def test_cases_that_tuned_and_scored_are_marked_twice(murmur_study):
+    study = murmur_study()
+    tuned = study.model_copy(update={"fusion": study.fusion.model_copy(update={"tuning": Tuning()})})
+    marks = run(tuned)[0].groupby(["stage", "fit_on", "decision"])["chosen_on"].unique().map(list).to_dict()
+    assert marks[("fusion", "validation", "reference")] == marks[("fusion", "validation", "cost")] == ["stopping twice"]
+    assert marks[("network", "none", "cost")] == marks[("fusion", "train", "cost")] == ["stopping"]
+    assert marks[("network", "none", "reference")] == ["none"]
+
+
+def test_every_learner_is_a_stage(murmur_study):
+    part = fold_outputs(0)
+    both = pd.concat([part.fused, part.fused.assign(stage="logistic")])
+    predictions, _ = run(murmur_study(), None, [replace(part, fused=both)])
+    assert set(predictions["stage"]) == {"network", "fusion", "logistic", "chosen"}
 
 
 def test_a_booster_fitted_on_training_cases_is_never_chosen():

@@ -182,9 +182,14 @@ def test_cross_validation(murmur_study, six):
 
 def test_cross_validation_of_several_variants(murmur_study):
     table = tables.cross_validation(murmur_study(), made(), "")
-    assert table.groupby("system").size().tolist() == [8, 8]
-    for _, part in table.groupby("system"):
-        folds = part[part["repeat"] != "all"]
+    assert table.groupby("system").size().tolist() == [10, 10]
+    for name, part in table.groupby("system"):
+        for repeat in (0, 1):
+            alone = made()[(made()["system"] == name) & (made()["repeat"] == repeat)]
+            pooled = part[(part["repeat"] == repeat) & (part["fold"] == "pooled")]
+            assert pooled["uar"].item() == tables.leaderboard(murmur_study(), alone, "")["uar"].item()
+        folds = part[~part["fold"].isin(["pooled", "mean", "sd"])]
+        assert len(folds) == 6
         assert part[part["fold"] == "mean"]["uar"].item() == pytest.approx(folds["uar"].astype(float).mean())
 
 

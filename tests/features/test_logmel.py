@@ -171,6 +171,17 @@ def test_normalised_features_have_mean_0_and_deviation_1_and_ignore_gain(normali
     np.testing.assert_allclose(logmel.compute(samples * 0.1, 4000, front), frames, atol=1e-3)
 
 
+def test_both_normalisations_stand_side_by_side():
+    samples = _noise(3, 30000)
+    samples[2] = 0.25  # a constant channel
+    one, other, both = (
+        logmel.compute(samples, 4000, BAND1K.model_copy(update={"normalise": how}))
+        for how in ("recording", "band", "both")
+    )
+    assert both.shape[1] == 6 and not np.array_equal(one[:, :2], other[:, :2])
+    np.testing.assert_array_equal(both, np.concatenate([one, other], axis=1))
+
+
 def test_bands_by_themselves_ignore_a_steady_colour():
     """A filter over the whole recording, as of another stethoscope, changes nothing but the ends."""
     samples = _noise(1, 60000)

@@ -44,9 +44,10 @@ TABLES = {"statistics": STATISTICS, "descriptors": DESCRIPTORS}
 
 def features(manifest, which, cases=("a", "b", "silent"), missing="nan"):
     outputs = pd.DataFrame({"case": cases, "p_present": 0.1, "variance_present": 0.2})
-    heard = RECORDINGS.assign(p_present=[0.1, 0.2, 0.5, 0.4])
+    heard = RECORDINGS.assign(p_present=[0.1, 0.2, 0.5, 0.4], variance_present=[0.0, 0.1, 0.2, 0.3])
     settings = Fusion(systems=["small"], features=which, missing_site=missing)
-    return case_features(settings, manifest, outputs, heard, ["p_present"], ["variance_present"], TABLES)
+    blocks = case_features(settings, manifest, outputs, heard, ["p_present"], ["variance_present"], TABLES)
+    return pd.concat([pd.DataFrame(index=list(cases)), *blocks.values()], axis=1)
 
 
 def same(a: pd.DataFrame, row: str, expected: dict) -> None:
@@ -100,9 +101,10 @@ def test_statistics_without_sites_are_means(manifest):
 @pytest.mark.parametrize(
     ("block", "columns"),
     [
-        ("probabilities", ["p_present", "p_present@AV", "p_present@MV"]),
-        ("uncertainty", ["variance_present"]),
+        ("probabilities", ["p_present", "p_present_max", "p_present@AV", "p_present@MV"]),
+        ("uncertainty", ["variance_present", "variance_present@AV", "variance_present@MV"]),
         ("statistics", ["present@AV", "rms@AV", "present@MV", "rms@MV"]),
+        ("pooled_statistics", ["rms_mean", "rms_min", "rms_max"]),
         ("descriptors", ["higuchi_fd_mean", "higuchi_fd_max"]),
         ("latents", []),
     ],
@@ -119,6 +121,18 @@ def test_descriptors_are_averaged_and_maximised_over_a_cases_recordings(manifest
     assert table.loc["silent"].isna().all()
 
 
+def test_statistics_are_pooled_over_a_cases_recordings(manifest):
+    table = features(manifest, ["pooled_statistics"])
+    same(table, "a", {"rms_mean": 0.2, "rms_min": 0.1, "rms_max": 0.3})
+    assert table.loc["silent"].isna().all()
+
+
+def test_the_largest_probability_of_any_recording(manifest):
+    table = features(manifest, ["probabilities"])
+    same(table, "a", {"p_present": 0.1, "p_present_max": 0.5, "p_present@AV": 0.3})
+    same(table, "silent", {"p_present": 0.1, "p_present_max": NAN})
+
+
 def test_covariates_are_a_block(manifest):
     table = features(manifest, ["covariates"])
     assert {"age_months", "seconds", "site_AV"} <= set(table)
@@ -126,7 +140,7 @@ def test_covariates_are_a_block(manifest):
 
 
 def test_rows_follow_the_cases_by_id(manifest):
-    everything = ["probabilities", "uncertainty", "covariates", "statistics", "descriptors"]
+    everything = ["probabilities", "uncertainty", "covariates", "statistics", "pooled_statistics", "descriptors"]
     table = features(manifest, everything)
     turned = features(manifest, everything, cases=("silent", "b", "a"))
     pd.testing.assert_frame_equal(table, turned.loc[table.index])
@@ -136,7 +150,7 @@ def test_rows_follow_the_cases_by_id(manifest):
 
 
 def test_no_label_no_group_no_id_is_among_them(manifest):
-    everything = ["probabilities", "uncertainty", "covariates", "statistics", "descriptors"]
+    everything = ["probabilities", "uncertainty", "covariates", "statistics", "pooled_statistics", "descriptors"]
     table = features(manifest, everything)
     blind = replace(manifest, cases=CASES.drop(columns=["murmur", "subject"]))
     pd.testing.assert_frame_equal(features(blind, everything), table)

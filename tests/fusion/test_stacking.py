@@ -1,4 +1,4 @@
-"""Stacking: learns what is there, nothing from noise, and no row from its own subject."""
+"""Stacking and its job: learns what is there, nothing from noise, and no row from its own subject."""
 
 from dataclasses import replace
 
@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from auscult.config.fusion import Booster
+from auscult.config.fusion import Booster, Tuning
 from auscult.evaluation import metrics
 from auscult.fusion import stacking
 from auscult.fusion.job import fuse
-from auscult.fusion.stacking import fit, importances, predict, stack
+from auscult.fusion.stacking import Stacked, stack
 from auscult.inference.aggregate import aggregate
 
 CLASSES = ["Present", "Unknown", "Absent"]
@@ -41,13 +41,23 @@ def auroc(labels: pd.Series, p: np.ndarray) -> float:
     return metrics.macro_auroc(labels.map(CLASSES.index).to_numpy(), p)
 
 
-def run(target, x, labels, other, subjects=None, cross_fitted=True, settings=SMALL):
-    return stack(target, x, labels, own(labels) if subjects is None else subjects, other, settings, 1, cross_fitted)
+def blocks(x: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    return {"first": x.iloc[:, :1], "others": x.iloc[:, 1:]}
+
+
+def stacked(target, x, labels, other, subjects=None, cross_fitted=True, settings=SMALL, **more) -> Stacked:
+    subjects = own(labels) if subjects is None else subjects
+    return stack(target, blocks(x), labels, subjects, blocks(other), settings, 1, cross_fitted, **more)
+
+
+def run(*given, **more) -> tuple[np.ndarray, np.ndarray]:
+    found = stacked(*given, **more)
+    return found.inside, found.outside
 
 
 def test_signal_is_learnt(target):
     (x, labels), (other, truth) = rows(120), rows(60, 1)
-    inside, outside, _ = run(target, x, labels, other)
+    inside, outside = run(target, x, labels, other)
     assert auroc(labels, inside) > 0.9 and auroc(truth, outside) > 0.9
     for p in (inside, outside):
         assert p.sum(axis=1) == pytest.approx(np.ones(len(p)), abs=1e-5)
@@ -59,7 +69,7 @@ def test_permuted_labels_give_chance(target):
     for seed in range(6):
         x, labels = rows(90, seed)
         permuted = pd.Series(np.random.default_rng(seed).permutation(labels), labels.index)
-        p, q, _ = run(target, x, permuted, other)
+        p, q = run(target, x, permuted, other)
         inside.append(auroc(permuted, p))
         outside.append(auroc(truth, q))
     assert np.mean(inside) == pytest.approx(0.5, abs=0.06)
@@ -98,9 +108,9 @@ def test_unlabelled_cases_are_scored_not_fitted_on(target):
     some = labels.copy()
     some.iloc[::4] = ""
     known = some != ""
-    inside, outside, _ = run(target, x, some, x, own(labels))
+    inside, outside = run(target, x, some, x, own(labels))
     assert np.isfinite(inside).all()
-    alone, others, _ = run(target, x[known], labels[known], x, own(labels)[known])
+    alone, others = run(target, x[known], labels[known], x, own(labels)[known])
     assert (inside[known] == alone).all() and (outside == others).all()
 
 
@@ -108,7 +118,8 @@ def test_unlabelled_cases_are_scored_not_fitted_on(target):
 def test_an_absent_class_gets_probability_0(target, absent):
     x, labels = rows(60)
     known = (labels != absent).to_numpy()
-    inside, outside, fitted = run(target, x[known], labels[known], x)
+    found = stacked(target, x[known], labels[known], x)
+    inside, outside, fitted = found.inside, found.outside, found.fitted
     number = CLASSES.index(absent)
     for p in (inside, outside):
         assert (p[:, number] == 0).all() and p.sum(axis=1) == pytest.approx(np.ones(len(p)), abs=1e-5)
@@ -118,53 +129,34 @@ def test_an_absent_class_gets_probability_0(target, absent):
 
 def test_a_single_class(target):
     x, labels = rows(12)
-    inside, outside, fitted = run(target, x, labels.map(lambda _: "Unknown"), x)
+    inside, outside = run(target, x, labels.map(lambda _: "Unknown"), x)
     assert inside.tolist() == outside.tolist() == [[0, 1, 0]] * 12
-    assert fitted.booster is None and importances(fitted, list(x))["gain"].tolist() == [0] * 4
 
 
 @pytest.mark.parametrize("size", [3, 4, 5, 7])
 def test_few_cases(target, size):
     x, labels = rows(size)
-    inside, outside, _ = run(target, x, labels, x)
+    inside, outside = run(target, x, labels, x)
     assert np.isfinite(inside).all() and np.isfinite(outside).all()
 
 
 def test_no_other_rows_and_no_cross_fitting(target):
     x, labels = rows(30)
-    inside, outside, _ = run(target, x, labels, x.iloc[:0], cross_fitted=False)
+    inside, outside = run(target, x, labels, x.iloc[:0], cross_fitted=False)
     assert np.isnan(inside).all() and outside.shape == (0, 3)
 
 
 def test_threads_and_repetition_change_nothing(target):
     x, labels = rows(60)
-    first = stack(target, x, labels, own(labels), x, SMALL, 1, True)
-    again = stack(target, x, labels, own(labels), x, SMALL, 2, True)
-    assert (first[0] == again[0]).all() and (first[1] == again[1]).all()
-
-
-@pytest.mark.parametrize(("weighted", "expected"), [(False, [1 / 3] * 3), (True, [5 / 9, 3 / 9, 1 / 9])])
-def test_rows_weigh_by_their_class(target, weighted, expected):
-    """Features that say nothing: the probabilities are the shares of the weights."""
-    _, labels = rows(90)
-    x = pd.DataFrame({"nothing": 0.0}, labels.index)
-    settings = SMALL.model_copy(update={"rounds": 60, "subsample": 1.0, "weighted": weighted, "reg_lambda": 0.0})
-    p = predict(fit(x, labels.map(CLASSES.index).to_numpy(), target, settings, 1), x, target)
-    np.testing.assert_allclose(p, np.tile(expected, (90, 1)), atol=0.01)
-
-
-def test_importances_are_shares_of_gain(target):
-    x, labels = rows(90)
-    fitted = run(target, x, labels, x, cross_fitted=False)[2]
-    table = importances(fitted, list(x)).set_index("feature")["gain"]
-    assert table.sum() == pytest.approx(1) and table[["w", "x"]].sum() > 0.7
+    first, again = (stack(target, blocks(x), labels, own(labels), blocks(x), SMALL, n, True) for n in (1, 2))
+    assert (first.inside == again.inside).all() and (first.outside == again.outside).all()
 
 
 # The job
 
 
-def fused(world, scored, folder, manifest=None, fit_on=("validation", "train")):
-    settings = world.study.fusion.model_copy(update={"fit_on": list(fit_on), "latents": 2})
+def fused(world, scored, folder, manifest=None, fit_on=("validation", "train"), **more):
+    settings = world.study.fusion.model_copy(update={"fit_on": list(fit_on), "latents": 2, **more})
     study = world.study.model_copy(update={"fusion": settings})
     roles = ["train", "val", "test"]
     cases, recordings = aggregate(study, study.systems["small"], scored, roles, world.folds.query("fold == 0"))
@@ -175,7 +167,7 @@ def fused(world, scored, folder, manifest=None, fit_on=("validation", "train")):
         "descriptors": pd.DataFrame({"katz_fd": rng.random(len(names))}, index=names),
     }
     manifest = manifest or world.manifest
-    return fuse(study, "small", scored, cases, recordings, manifest, tables, folder, 1)
+    return fuse(study, "small", scored, cases, recordings, manifest, tables, folder, folder / "tuning.log", 1)
 
 
 def flipped(world, role: str, label: str = "Present"):
@@ -191,24 +183,36 @@ def part(table: pd.DataFrame, fit_on: str, role: str) -> pd.DataFrame:
 
 
 def test_a_fusion_job(world, scored, tmp_path):
-    table, gains = fused(world, scored, tmp_path)
-    assert list(table) == ["target", "fit_on", "role", "case", "p_Present", "p_Unknown", "p_Absent", "uncertainty"]
+    table, gains, trials = fused(world, scored, tmp_path)
+    assert list(table) == [
+        "target",
+        "stage",
+        "fit_on",
+        "role",
+        "case",
+        "p_Present",
+        "p_Unknown",
+        "p_Absent",
+        "uncertainty",
+    ]
     sizes = table.groupby(["fit_on", "role"]).size().to_dict()
     assert sizes == {(fit_on, role): 12 for fit_on in ("validation", "train") for role in ("val", "test")}
     assert table[["p_Present", "p_Unknown", "p_Absent"]].sum(axis=1).to_numpy() == pytest.approx(np.ones(48), abs=1e-5)
-    assert {path.name for path in tmp_path.iterdir()} == {"murmur-validation.json", "murmur-train.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {"murmur-fusion-validation.json", "murmur-fusion-train.json"}
     names = set(gains["feature"])
     assert {"p_present", "p_unknown@AV", "variance_present", "latent_unknown_1", "age_months", "rms@MV"} <= names
-    assert gains.groupby("fit_on")["gain"].sum().tolist() == pytest.approx([1, 1])
+    for share in ("gain", "shap"):
+        assert gains.groupby("fit_on")[share].sum().tolist() == pytest.approx([1, 1])
+    assert trials.empty
     val, test = (part(table, "train", role) for role in ("val", "test"))
     assert set(test.index) == set(world.folds.query("fold == 0 and role == 'test'")["case"])
     assert not np.array_equal(val, test)  # every role has its own rows of what one booster says
 
 
 def test_test_labels_change_no_probability(world, scored, tmp_path):
-    first, gains = fused(world, scored, tmp_path)
+    first, gains, _ = fused(world, scored, tmp_path)
     for label in ("Present", ""):
-        again, others = fused(world, scored, tmp_path, flipped(world, "test", label))
+        again, others, _ = fused(world, scored, tmp_path, flipped(world, "test", label))
         pd.testing.assert_frame_equal(first, again)
         pd.testing.assert_frame_equal(gains, others)
 
@@ -228,3 +232,24 @@ def test_only_labels_of_the_fit_role_are_read(world, scored, tmp_path, role, cha
     first, again = fused(world, scored, tmp_path)[0], fused(world, scored, tmp_path, turned)[0]
     assert part(first, kept, "test").equals(part(again, kept, "test"))
     assert not part(first, changed, "test").equals(part(again, changed, "test"))
+
+
+def test_both_learners_tuned(world, scored, tmp_path):
+    tuning = Tuning(trials=2, folds=2)
+    table, gains, trials = fused(
+        world,
+        scored,
+        tmp_path,
+        learners=["xgboost", "logistic"],
+        tuning=tuning,
+        features=["probabilities", "covariates"],
+    )
+    sizes = table.groupby(["stage", "fit_on", "role"]).size()
+    assert set(sizes) == {12} and len(sizes) == 8
+    # a booster fitted on the network's own training cases is not tuned: nothing could say what is better
+    assert trials.groupby(["stage", "fit_on"]).size().to_dict() == {
+        ("fusion", "validation"): 2,
+        ("logistic", "validation"): 2,
+    }
+    assert (tmp_path / "murmur-logistic-validation.json").is_file()
+    assert set(gains["stage"]) == {"fusion", "logistic"}

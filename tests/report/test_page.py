@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from auscult.config.study import Study
-from auscult.report.page import duration, render
+from auscult.report.cells import duration
+from auscult.report.page import render
 
 EVIL = "<script>alert('x')</script>"
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -73,6 +74,36 @@ def uncertainty(**changes: float) -> pd.DataFrame:
     return pd.DataFrame([{**row, "measure": "confidence", **same}, {**row, "measure": "uncertainty", **less}])
 
 
+def comparison(difference: float = 0.02, low: float = -0.01, high: float = 0.05) -> pd.DataFrame:
+    """The network less its fusion, under one decision; and `chosen` less the network."""
+    network, fusion = ["small", "network", "none", "cost"], ["small", "fusion", "validation", "cost"]
+    columns = [f"{side}_{word}" for side in "ab" for word in ("system", "stage", "fit_on", "decision")]
+    rows = [
+        [*pair, metric, 80, difference, low, high, 0.2, 0.3, 5]
+        for pair in ([*network, *fusion], [*["chosen"] * 2, "none", "chosen", *network])
+        for metric in ("w_acc", "uar")
+    ]
+    names = [*columns, "metric", "n", "difference", "difference_low", "difference_high", "p_bootstrap", "p_t_test"]
+    return pd.DataFrame(rows, columns=[*names, "folds"]).assign(target="murmur", leak="")
+
+
+def subgroups() -> pd.DataFrame:
+    row = {"target": "murmur", "by": "age_group", "group": "Infant <1", "n": 12, "w_acc": 0.71, "w_acc_low": 0.6}
+    return pd.DataFrame([{**row, "w_acc_high": 0.8, "uar": 0.6, "recall_Present": 0.9, "leak": ""}])
+
+
+def published() -> pd.DataFrame:
+    row = {"adapter": "folder", "label": "murmur", "system": "Others & al.", "w_acc": 0.832, "uar": 0.713}
+    row |= {
+        "auroc": float("nan"),
+        "cost": float("nan"),
+        "protocol": "their splits",
+        "trap": "twins",
+        "source": "a paper",
+    }
+    return pd.DataFrame([row, {**row, "label": "outcome", "system": "Of another label"}])
+
+
 def tables(leak: str = "") -> dict[str, pd.DataFrame]:
     rounds = board(leak).drop(columns=["w_acc_low", "w_acc_high", "uar_low", "uar_high"]).assign(repeat=0)
     parts = [rounds.assign(fold=0), rounds.assign(fold=1), rounds.assign(repeat="all", fold="mean")]
@@ -84,6 +115,8 @@ def tables(leak: str = "") -> dict[str, pd.DataFrame]:
             {"target": "murmur", "always": ["Present", "Absent"], "n": 80, "w_acc": [0.55, 0.45], "uar": 0.5}
         ),
         "uncertainty": uncertainty(),
+        "comparison": comparison(),
+        "subgroups": subgroups(),
         "audit": pd.DataFrame(columns=AUDIT),
         "quality": pd.DataFrame(columns=QUALITY),
         "cases": pd.DataFrame({"target": "murmur", "class": ["Present", "Absent", ""], "n": [20, 60, 4]}),
@@ -146,7 +179,13 @@ class Page(HTMLParser):
 
 def page(folder, leak: str = "", changes: dict | None = None, **replaced) -> tuple[str, Page]:
     html = render(
-        "demo", study(**changes or {}), {**tables(leak), **replaced}, [figures()] * 2, [folder] * 2, facts(leak)
+        "demo",
+        study(**changes or {}),
+        {**tables(leak), **replaced},
+        [figures()] * 2,
+        [folder] * 2,
+        facts(leak),
+        published(),
     )
     return html, Page(html)
 
@@ -198,7 +237,13 @@ def test_empty_tables_are_said_in_words(folder):
     assert "No recording had a problem." in parsed.text
     empty = {name: table.head(0) for name, table in tables().items()}
     html = render(
-        "demo", study(), empty, [figures().head(0)] * 2, [folder] * 2, {**facts(), "trainings": [], "winner": {}}
+        "demo",
+        study(),
+        empty,
+        [figures().head(0)] * 2,
+        [folder] * 2,
+        {**facts(), "trainings": [], "winner": {}},
+        published().head(0),
     )
     text = Page(html).text
     for words in (
@@ -219,7 +264,8 @@ def test_a_leak_is_in_a_red_box_with_its_reason_and_marks_every_table_of_scores(
     assert any(attrs.get("class") == "box leak" for _, attrs in parsed.tags)
     assert "Allowed because: to compare with <others>" in parsed.text
     assert "The audit found 14 cases that share something across the roles." in parsed.text
-    assert parsed.text.count(mark) == 1 + 2 + 2 + 1 + 1 + 2 * 2 + 1  # box, results, boards, floors, uncertainty, …
+    # box, results, boards, floors, differences, uncertainty, folds, …
+    assert parsed.text.count(mark) == 1 + 2 + 2 + 1 + 2 + 1 + 2 * 2 + 1
     _, clean = page(folder)
     assert not any(attrs.get("class") == "box leak" for _, attrs in clean.tags)
 
@@ -257,6 +303,34 @@ def test_whether_uncertainty_beats_confidence_is_said(folder, changes, words):
 
 
 @pytest.mark.parametrize(
+    ("difference", "words"),
+    [
+        ((0.02, -0.01, 0.05), "no different in W.acc under cost, UAR under cost. The simpler rule is not worse."),
+        ((0.02, 0.01, 0.05), "is worse in W.acc under cost, UAR under cost. The simpler rule is not worse."),
+        ((-0.02, -0.05, -0.01), "small: XGBoost fitted on validation, against the network alone, is better in W.acc"),
+    ],
+)
+def test_what_the_second_stage_adds_is_said(folder, difference, words):
+    _, seen = page(folder, comparison=comparison(*difference))
+    assert words in seen.text
+    assert ("The simpler rule" in seen.text) == (difference[2] > 0)
+    assert "{:+.3f} ({:+.3f} to {:+.3f})".format(*difference) in seen.text and "p 0.200, 0.300" in seen.text
+
+
+def test_groups_of_cases_stand_where_the_study_asks_for_them(folder):
+    assert "Infant" not in page(folder)[1].text
+    _, seen = page(folder, changes={"evaluation": {"subgroups": ["age_group"]}})
+    assert "Infant <1" in seen.text and "0.710 (0.60–0.80)" in seen.text and "Recall Present" in seen.text
+
+
+def test_published_results_of_the_same_label_stand_below_the_studys_own(folder):
+    _, seen = page(folder)
+    assert "Others & al." in seen.text and "0.832" in seen.text and "twins [a paper]" in seen.text
+    assert "Of another label" not in seen.text
+    assert seen.text.index("this study, chosen") < seen.text.index("Others & al.")
+
+
+@pytest.mark.parametrize(
     ("protocol", "words"),
     [
         ({"name": "cv10"}, "The published ten folds"),
@@ -275,7 +349,7 @@ def test_every_protocol_is_put_in_words(folder, protocol, words):
 def test_a_figure_outside_the_folder_is_refused(folder):
     outside = figures().assign(file="../secret.svg")
     with pytest.raises(ValueError, match="should be the name of a file"):
-        render("demo", study(), tables(), [outside, figures()], [folder] * 2, facts())
+        render("demo", study(), tables(), [outside, figures()], [folder] * 2, facts(), published())
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(4.4, "4 s"), (200, "3 min 20 s"), (7501, "2 h 5 min")])

@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 TOP = Path(__file__).resolve().parents[2]
-PARTS = ["Snakefile", "rules", "workflow", "config", "profiles", "resources/splits", "envs"]
+PARTS = ["Snakefile", "rules", "workflow", "config", "profiles", "resources/splits", "resources/published.csv", "envs"]
 
 
 @dataclass

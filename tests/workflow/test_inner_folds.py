@@ -28,6 +28,8 @@ def project(tmp_path_factory) -> Project:
     study = copy.deepcopy(STUDY) | {"inner_folds": {"folds": 2, "val": 0.4}}
     study["targets"]["outcome"]["decisions"] = ["reference", "cost", "tuned_w_acc", "tuned_uar"]
     study["fusion"] |= {"fit_on": ["inner_folds", "validation"], "features": ["probabilities", "descriptors"]}
+    study["fusion"]["tuning"] = {"trials": 2, "folds": 2}
+    study["evaluation"]["subgroups"] = ["age_group", "site", "seconds"]
     project.study("tiny", **study)
     ran = project.run()
     assert (ran.jobs["train"], ran.jobs["infer"], ran.jobs["aggregate"], ran.jobs["fuse"]) == (6, 6, 6, 2)
@@ -47,7 +49,7 @@ def test_every_case_that_a_fold_does_not_judge_was_held_back_once(project):
     assert all(set(part["role"]) == {"test"} for part in held)
     assert sorted(pd.concat(held)["case"]) == sorted(folds["case"])
     fused = pd.read_csv(project.path("results/tiny/fusion/small/r0f0/probabilities.csv"), dtype=str)
-    inner = fused.query("fit_on == 'inner_folds'")
+    inner = fused.query("fit_on == 'inner_folds' and stage == 'fusion'")
     assert set(inner["role"]) == {"inner", "test"} and sorted(inner.query("role == 'inner'")["case"]) == sorted(
         folds["case"]
     )
@@ -57,9 +59,32 @@ def test_tables_say_what_chose(project):
     marks = predictions(project).groupby(["stage", "fit_on", "decision"])["chosen_on"].unique().map(list).to_dict()
     assert marks[("network", "none", "reference")] == ["none"]
     for rule in ("cost", "tuned_w_acc", "tuned_uar"):
-        assert marks[("network", "none", rule)] == marks[("fusion", "inner_folds", rule)] == ["inner"]
-    assert marks[("fusion", "validation", "cost")] == ["stopping"]
+        assert marks[("network", "none", rule)] == ["inner"]
+        for stage in ("fusion", "logistic"):
+            assert marks[(stage, "inner_folds", rule)] == ["inner twice"]
+    assert marks[("fusion", "validation", "cost")] == ["stopping twice"]
     assert marks[("chosen", "none", "chosen")] == ["inner"]
+
+
+def test_what_the_second_stage_tried_and_reads_is_kept(project):
+    folder = project.path("results/tiny/fusion/small/r0f0")
+    trials = pd.read_csv(folder / "trials.csv")
+    assert trials.groupby(["stage", "fit_on"]).size().to_dict() == dict.fromkeys(
+        [(stage, fit_on) for stage in ("fusion", "logistic") for fit_on in ("inner_folds", "validation")], 2
+    )
+    assert {path.stem for path in (folder / "models").iterdir()} == {
+        f"outcome-{stage}-{fit_on}" for stage in ("fusion", "logistic") for fit_on in ("inner_folds", "validation")
+    }
+    figures = pd.read_csv(project.path("results/tiny/figures/figures.csv"))["file"]
+    assert "importance-outcome-small-logistic-inner_folds.svg" in set(figures)
+
+
+def test_differences_and_groups_have_tables(project):
+    pairs = pd.read_csv(project.path("results/tiny/tables/comparison.csv"))
+    assert {"chosen", "small"} == set(pairs["a_system"]) and set(pairs["metric"]) == {"w_acc", "uar", "auroc"}
+    groups = pd.read_csv(project.path("results/tiny/tables/subgroups.csv"))
+    assert set(groups["by"]) == {"age_group", "site", "seconds"}
+    assert groups.query("by == 'seconds'")["n"].sum() == 24
 
 
 def test_a_judged_label_reaches_nothing_of_its_fold(project):

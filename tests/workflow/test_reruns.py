@@ -1,5 +1,6 @@
 """A change reruns exactly what depends on it: jobs, trainings and scorings are counted on real small runs."""
 
+import copy
 import os
 import shutil
 from pathlib import Path
@@ -235,3 +236,20 @@ def test_a_killed_study_leaves_nothing_to_unlock(project):
         ran = project.run(fails=True)
         assert "study tiny: another Snakemake is running it" in ran.words
     project.run()
+
+
+def test_systems_of_two_studies_compare_when_they_were_judged_alike(project):
+    other = copy.deepcopy(STUDY) | {"fusion": None}
+    other["systems"]["small"]["training"]["epochs"] = 1
+    project.study("other", **other)
+    project.run("compare_studies", studies="tiny,other")
+    table = pd.read_csv(project.path("results/comparisons/tiny+other/comparison.csv"))
+    alike = table[(table["a_system"] == "tiny/small") & (table["b_system"] == "other/small")]
+    assert set(alike["metric"]) == {"w_acc", "uar", "auroc"}
+    board = pd.read_csv(project.path("results/comparisons/tiny+other/leaderboard.csv"))
+    assert {"tiny/small", "other/small", "tiny/chosen", "other/chosen"} == set(board["system"])
+    project.change("other", "targets.outcome.weights", [3, 1])
+    ran = project.run("compare_studies", studies="tiny,other", fails=True)
+    assert "train" not in ran.jobs
+    log = project.path("results/logs/compare_studies.log").read_text()
+    assert "ComparisonError: studies tiny and other: targets.outcome.weights differ: [5.0, 1.0] and [3.0, 1.0]" in log

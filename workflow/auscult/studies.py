@@ -32,7 +32,14 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-TAKEN = {"datasets", "cache", "logs", "benchmarks", "mlartifacts"}  # results/<study> must be the study's own
+TAKEN = {
+    "datasets",
+    "cache",
+    "logs",
+    "benchmarks",
+    "mlartifacts",
+    "comparisons",
+}  # results/<study> must be the study's own
 
 
 class ConfigError(Exception):

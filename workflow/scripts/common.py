@@ -75,3 +75,9 @@ def read_histories(paths: list[str]) -> pd.DataFrame:
         repeat, fold = fold_of(network)
         parts.append(pd.read_csv(path).assign(system=system, task=task, repeat=repeat, fold=fold))
     return pd.concat(parts, ignore_index=True)
+
+
+def read_importances(paths: list[str]) -> pd.DataFrame:
+    """importances.csv of fusions `…/<system>/<fold>/`, with those words as columns; empty without any."""
+    parts = [pd.read_csv(path).assign(system=Path(path).parts[-3], fold=Path(path).parts[-2]) for path in paths]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

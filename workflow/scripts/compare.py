@@ -7,7 +7,9 @@ import pandas as pd
 from auscult.config.study import Study
 from auscult.datasets.base import load
 from auscult.evaluation import tables
+from auscult.evaluation.comparison import comparison
 from auscult.evaluation.selective import uncertainty_table
+from auscult.evaluation.subgroups import subgroups
 from auscult.folds.audit import mark
 from auscult.provenance import commit, write_json
 from auscult.training.job import read_trainings
@@ -20,13 +22,17 @@ scores = pd.read_csv(snakemake.input.scores)
 leak = mark(study, pd.read_csv(snakemake.input.audit))
 trainings = read_trainings([Path(path).parent for path in snakemake.input.models])
 board = tables.with_sizes(tables.leaderboard(study, predictions, leak), trainings)
-digest = load(folder_of(snakemake.input.manifest)).digest()
-origin = f"Study {name}, commit {commit()}, data set {digest[:12]}."
-folder = Path(snakemake.params.folder)
-tables.write_table(board, folder / "leaderboard", f"{origin} Pooled out-of-fold; 95 % intervals over subjects.")
-tables.write_table(tables.cross_validation(study, predictions, leak), folder / "cross_validation", origin)
-tables.write_table(tables.floors(study, predictions), folder / "floors", f"{origin} Always the same class.")
-uncertainty = uncertainty_table(study, predictions, leak)
-tables.write_table(uncertainty, folder / "uncertainty", f"{origin} AURC: lower is better.")
+manifest = load(folder_of(snakemake.input.manifest))
+origin = f"Study {name}, commit {commit()}, data set {manifest.digest()[:12]}."
+captions = {
+    "leaderboard": (board, "Pooled out-of-fold; 95 % intervals over subjects."),
+    "cross_validation": (tables.cross_validation(study, predictions, leak), ""),
+    "floors": (tables.floors(study, predictions), "Always the same class."),
+    "uncertainty": (uncertainty_table(study, predictions, leak), "AURC: lower is better."),
+    "comparison": (comparison(study, predictions, leak), "Differences a - b, paired; 95 % intervals over subjects."),
+    "subgroups": (subgroups(study, manifest, predictions, leak), "The row chosen; 95 % intervals over subjects."),
+}
+for table, (values, caption) in captions.items():
+    tables.write_table(values, Path(snakemake.params.folder) / table, f"{origin} {caption}".strip())
 write_json(snakemake.output.winner, tables.winner(board, scores))
 tables.write_challenge(study, predictions, Path(snakemake.output.challenge))

@@ -12,15 +12,17 @@ from common import begin, folder_of, with_inner
 begin(snakemake)
 study = Study.model_validate(snakemake.params.study)
 folders = {Path(path).parent.name: Path(path).parent for path in snakemake.input.tables}
-probabilities, importances = fuse(
+probabilities, importances, trials = fuse(
     study,
     snakemake.wildcards.system,
     {task: [Path(folder) for folder in paths] for task, paths in snakemake.params.folders.items()},
     *with_inner(snakemake.input.cases, snakemake.input.recordings, snakemake.input.inner),
     load(folder_of(snakemake.input.manifest)),
     {table: read_table(table, folder, study.dataset) for table, folder in folders.items()},
-    Path(snakemake.output.boosters),
+    Path(snakemake.output.models),
+    Path(snakemake.params.store),
     snakemake.threads,
 )
 write_text(snakemake.output.probabilities, probabilities.to_csv(index=False))
 write_text(snakemake.output.importances, importances.to_csv(index=False))
+write_text(snakemake.output.trials, trials.to_csv(index=False))

@@ -7,7 +7,7 @@ import pandas as pd
 from auscult.config.study import Study
 from auscult.evaluation.figures import draw_all
 from auscult.provenance import write_text
-from common import begin, read_histories, read_rows
+from common import begin, read_histories, read_importances, read_rows
 
 begin(snakemake)
 folder = Path(snakemake.output.figures).parent
@@ -16,6 +16,7 @@ drawn = draw_all(
     read_rows(snakemake.input.predictions),
     pd.read_csv(snakemake.input.tables),
     read_histories(snakemake.input.histories),
+    read_importances(snakemake.input.importances),
     folder,
 )
 write_text(snakemake.output.figures, drawn.to_csv(index=False))

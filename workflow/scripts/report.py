@@ -21,5 +21,6 @@ tables["cases"] = class_counts(study, manifest)
 figures, explained = (pd.read_csv(path, keep_default_na=False) for path in (inputs.figures, inputs.explained))
 folders = [Path(inputs.figures).parent, Path(inputs.explained).parent]
 known = facts(study, manifest, inputs.folds, inputs.audit, inputs.winner, [Path(p).parent for p in inputs.histories])
-page = render(snakemake.wildcards.study, study, tables, [figures, explained], folders, known)
+published = pd.read_csv(inputs.published)
+page = render(snakemake.wildcards.study, study, tables, [figures, explained], folders, known, published)
 write_text(snakemake.output.report, page)

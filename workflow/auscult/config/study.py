@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from auscult.config.base import Name, Seed, Strict
+from auscult.config.base import Name, Once, Seed, Strict
 from auscult.config.dataset import Dataset
 from auscult.config.fusion import Fusion
 from auscult.config.protocols import InnerFolds, Leak, Protocol
@@ -18,8 +18,15 @@ class Evaluation(Strict):
     """How the tables are made."""
 
     draws: Annotated[int, Field(ge=100)] = Field(default=2000, description="Bootstrap draws of subjects.")
-    choose_by: Literal["w_acc", "uar", "auroc"] = Field(
-        default="w_acc", description="Validation score by which each fold chooses the row `chosen`."
+    choose_by: Literal["w_acc", "uar", "both", "auroc"] = Field(
+        default="w_acc",
+        description="Inner or validation score by which each fold chooses the row `chosen`; `both`: the mean of "
+        "weighted accuracy and UAR.",
+    )
+    subgroups: Annotated[list[str], Once] = Field(
+        default=[],
+        description="The row `chosen` by groups of cases: a label or group column of cases.csv, a covariate (numbers "
+        "of many values in thirds), or `site` (cases with a recording there).",
     )
     seed: Seed = 0
 
@@ -59,6 +66,8 @@ class Study(Strict):
         if self.fusion:
             if "inner_folds" in self.fusion.fit_on and not self.inner_folds:
                 raise ValueError("fusion.fit_on: `inner_folds` needs the study's key inner_folds, as {folds: 3}")
+            if "inner_folds" in self.fusion.fit_on and self.fusion.features == ["latents"]:
+                raise ValueError("fusion.features: `latents` alone leave nothing to fit on inner_folds; add a block")
             for system in self.fusion.systems:
                 _known("fusion.systems", system, self.systems)
             if all(target.kind == "multilabel" for target in self.targets.values()):

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from auscult.config.base import Name, Once, Positive, Strict
 
-Rule = Literal["reference", "any_recording", "cost", "temperature", "tuned_w_acc", "tuned_uar"]
+Rule = Literal["reference", "any_recording", "cost", "temperature", "tuned_w_acc", "tuned_uar", "tuned_both"]
 
 
 class Referral(Strict):
@@ -39,8 +39,8 @@ class Target(Strict):
         min_length=1,
         description="Rules from probabilities to a class. `reference`: 0.5, the first class first; `any_recording`: "
         "the first class that any recording has; `cost`: the largest weight x probability, calibrated by regression; "
-        "`temperature`: the same, calibrated by one temperature; `tuned_w_acc`, `tuned_uar`: a weight per class, tuned "
-        "to the metric.",
+        "`temperature`: the same, calibrated by one temperature; `tuned_w_acc`, `tuned_uar`, `tuned_both`: a weight "
+        "per class, tuned to the metric, or to the mean of both.",
     )
     referral: Referral | None = Field(default=None, description="Gives the column `cost`.")
 

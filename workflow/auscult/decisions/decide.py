@@ -14,7 +14,7 @@ from auscult.config.targets import Target
 from auscult.decisions import calibration, rules, tuning
 from auscult.evaluation import metrics
 
-TUNED = {"tuned_w_acc": "w_acc", "tuned_uar": "uar"}  # rule: what it is tuned to
+TUNED = {"tuned_w_acc": "w_acc", "tuned_uar": "uar", "tuned_both": "both"}  # rule: what it is tuned to
 
 
 @dataclass(frozen=True)
@@ -85,15 +85,14 @@ def decide(
 
 
 def inner_score(target: Target, truth: np.ndarray, decision: np.ndarray, p: np.ndarray, by: str) -> float:
-    """Validation score by which variants are compared: `w_acc`, `uar` or `auroc`; NaN without labelled cases."""
+    """Score by which variants are compared: `w_acc`, `uar`, `both` or `auroc`; NaN without labelled cases."""
     if not len(truth):
         return float("nan")
     if by == "auroc":
         return float(metrics.macro_auroc(truth, p))
     if target.kind == "multilabel":
         return float(np.nanmean(metrics.uar(metrics.multilabel_counts(truth, decision))))
-    matrix = metrics.confusion(truth, decision, len(target.classes))
-    return float(metrics.uar(matrix) if by == "uar" else metrics.weighted_accuracy(matrix, target.class_weights()))
+    return float(tuning.score(metrics.confusion(truth, decision, len(target.classes)), target.class_weights(), by))
 
 
 def _any_recording(target: Target, cases: pd.DataFrame, recordings: pd.DataFrame) -> np.ndarray:

@@ -16,7 +16,7 @@ ROUNDS = 2  # over the classes, where they are too many for a whole grid
 def tune(p: np.ndarray, labels: np.ndarray, weights: list[float], by: str) -> np.ndarray:
     """Weights (classes,) by which the largest weight × probability scores best; the last class has weight 1.
 
-    p: (n, classes). labels: class numbers (n,). weights: of the true classes in weighted accuracy. by: `w_acc`, `uar`.
+    p: (n, classes). labels: class numbers (n,). weights: of the true classes in weighted accuracy. by: see `score`.
     With three classes the whole grid is searched, with more one class after the other.
     """
     classes = p.shape[1]
@@ -52,12 +52,18 @@ def cross_fit(
     return out
 
 
+def score(matrix: np.ndarray, weights: list[float], by: str) -> float:
+    """Of a confusion matrix: `w_acc`, `uar`, or `both`, their mean."""
+    parts = {"w_acc": metrics.weighted_accuracy(matrix, weights), "uar": metrics.uar(matrix)}
+    return (parts["w_acc"] + parts["uar"]) / 2 if by == "both" else parts[by]
+
+
 def _scores(logs: np.ndarray, labels: np.ndarray, tried: np.ndarray, weights: list[float], by: str) -> np.ndarray:
     """Score of every candidate (candidates, classes) of logarithms of weights."""
     scores = np.empty(len(tried))
     for number, candidate in enumerate(tried):
         matrix = metrics.confusion(labels, np.argmax(logs + candidate, axis=1), logs.shape[1])
-        scores[number] = metrics.uar(matrix) if by == "uar" else metrics.weighted_accuracy(matrix, weights)
+        scores[number] = score(matrix, weights, by)
     return scores
 
 

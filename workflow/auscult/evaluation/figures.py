@@ -7,6 +7,7 @@ readers tell apart, with an alternative text and a caption that say its key numb
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import matplotlib
@@ -34,6 +35,7 @@ from auscult.evaluation.drawing import (
     shortened,
     square,
 )
+from auscult.evaluation.importances import importance_figures
 
 BINS = 15  # of the reliability diagram, as in the tables' `ece`
 WORDS = {"w_acc": "weighted accuracy", "uar": "UAR", "auroc": "AUROC"}
@@ -41,16 +43,22 @@ SELECT = {"auroc": "AUROC", "loss": "minus log loss", "balanced_accuracy": "bala
 
 
 def draw_all(
-    study: Study, predictions: pd.DataFrame, board: pd.DataFrame, histories: pd.DataFrame, folder: Path
+    study: Study,
+    predictions: pd.DataFrame,
+    board: pd.DataFrame,
+    histories: pd.DataFrame,
+    importances: pd.DataFrame,
+    folder: Path,
 ) -> pd.DataFrame:
     """Draw every figure of a study into `folder` as SVG; returns a table `file, title, alt, caption, sha256`.
 
     `predictions`, `board`: predictions.csv and leaderboard of the study. `histories`: `system, task, repeat, fold,
-    epoch, train_loss, val_score` of all trainings (and `seed`, if there).
+    epoch, train_loss, val_score` of all trainings (and `seed`, if there). `importances`: see `importances.draw`.
     """
     predictions = predictions.assign(label=predictions["label"].astype(object).fillna(""))
     with matplotlib.rc_context(STYLE):
-        return save(_figures(study, predictions, board, histories), folder)
+        drawn = chain(_figures(study, predictions, board, histories), importance_figures(importances))
+        return save(drawn, folder)
 
 
 def _figures(study: Study, predictions: pd.DataFrame, board: pd.DataFrame, histories: pd.DataFrame) -> Iterator[Drawn]:

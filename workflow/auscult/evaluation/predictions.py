@@ -42,7 +42,8 @@ def predict(study: Study, manifest: Manifest, outputs: list[FoldOutputs]) -> tup
     Predictions: see design of predictions.csv; besides, `information` and `variance` sum the mutual information and
     the variance of the passes over the target's heads (empty for a fusion), `chosen_on` says which cases chose the
     rule (`none`: nothing was chosen; `inner`: all cases that the fold does not judge, scored by networks of inner
-    folds; `stopping`: validation cases, which also stopped the network) and `should_refer` is the truth of the
+    folds; `stopping`: validation cases, which also stopped the network; `twice` after it: they tuned the second stage
+    too) and `should_refer` is the truth of the
     Challenge cost.
     Scores: `target, system, stage, fit_on, decision, repeat, fold, scored_on, score, chosen`.
     """
@@ -62,7 +63,7 @@ def predict(study: Study, manifest: Manifest, outputs: list[FoldOutputs]) -> tup
                         )
                     )
                     scores.append({**key, "scored_on": scored_on, "score": decided.inner_score})
-                    on = scored_on if decided.chosen or fit_on in ("validation", "inner_folds") else "none"
+                    on = _chosen_on(study, stage, fit_on, scored_on, decided)
                     table = _rows(key, target, one.test["case"], decided, cases, on)
                     passes = one.test if stage == "network" else None
                     rows.append(_with_passes(table, passes, target, study.heads_of(system)))
@@ -120,9 +121,16 @@ def _variants(target: str, classes: list[str], part: FoldOutputs):
     yield "network", "none", ON[role], Outputs(*(of(table, r) for table in (cases, heard) for r in (role, "test")))
     if part.fused is not None:
         fused = part.fused[part.fused["target"] == target].rename(columns={f"p_{c}": c for c in classes})
-        for fit_on, table in fused.groupby("fit_on", sort=False):
+        for (stage, fit_on), table in fused.groupby(["stage", "fit_on"], sort=False):
             role = role_of(table)
-            yield "fusion", fit_on, ON[role], Outputs(of(table, role), of(table, "test"))
+            yield stage, fit_on, ON[role], Outputs(of(table, role), of(table, "test"))
+
+
+def _chosen_on(study: Study, stage: str, fit_on: str, scored_on: str, decided: Decided) -> str:
+    """Which cases chose a variant; `twice` where they chose the settings of its learner, and then scored it."""
+    if stage != "network" and fit_on != "train":
+        return f"{scored_on} twice" if study.fusion.tuning else scored_on
+    return scored_on if decided.chosen else "none"
 
 
 def _with_passes(table: pd.DataFrame, passes: pd.DataFrame | None, target: Target, heads: dict[str, Head]):

@@ -25,14 +25,8 @@ def leaderboard(study: Study, predictions: pd.DataFrame, leak: str) -> pd.DataFr
     for key, part in predictions.groupby(["target", *VARIANT], sort=False):
         target = study.targets[key[0]]
         part = scored(part)
-        low_high = _intervals(study, target, part)
-        values = score(target, part)
         row: dict[str, Any] = dict(zip(["target", *VARIANT], key, strict=True))
-        row["n"] = len(part)
-        for name, value in values.items():
-            row[name] = value
-            if name in INTERVALS:
-                row[f"{name}_low"], row[f"{name}_high"] = low_high[name]
+        row |= {"n": len(part), **with_intervals(study, target, part)}
         row["chosen_on"] = part["chosen_on"].iloc[0] if len(part) else ""
         row["leak"] = variant_mark(leak, row["fit_on"])
         rows.append(row)
@@ -54,19 +48,28 @@ def with_sizes(board: pd.DataFrame, trainings: pd.DataFrame) -> pd.DataFrame:
 
 
 def cross_validation(study: Study, predictions: pd.DataFrame, leak: str) -> pd.DataFrame:
-    """One row per variant, repeat and fold, and for each variant a row with mean and one with standard deviation."""
+    """One row per variant, repeat and fold, and for each variant a row with mean and one with standard deviation.
+
+    Where the folds were drawn several times, each repeat has a row `pooled` too: all its folds scored together.
+    """
     rows = []
     for key, part in predictions.groupby(KEYS, sort=False):
         target = study.targets[key[0]]
         values = score(target, scored(part))
         rows.append({**dict(zip(KEYS, key, strict=True)), "n": len(scored(part)), **values})
+    if predictions["repeat"].nunique() > 1:
+        for key, part in predictions.groupby(KEYS[:-1], sort=False):
+            part = scored(part)
+            values = score(study.targets[key[0]], part)
+            rows.append({**dict(zip(KEYS, (*key, "pooled"), strict=True)), "n": len(part), **values})
     table = pd.DataFrame(rows)
     metrics_ = [c for c in table if c not in [*KEYS, "n"]]
     parts = []
     for key, part in table.groupby(["target", *VARIANT], sort=False):
         head = dict(zip(["target", *VARIANT], key, strict=True))
-        means = {**head, "repeat": "all", "fold": "mean", "n": part["n"].sum(), **part[metrics_].mean()}
-        spread = {**head, "repeat": "all", "fold": "sd", "n": part["n"].sum(), **part[metrics_].std(ddof=1)}
+        folds = part[part["fold"] != "pooled"]
+        means = {**head, "repeat": "all", "fold": "mean", "n": folds["n"].sum(), **folds[metrics_].mean()}
+        spread = {**head, "repeat": "all", "fold": "sd", "n": folds["n"].sum(), **folds[metrics_].std(ddof=1)}
         parts += [part.astype(object), pd.DataFrame([means, spread]).astype(object)]
     table = pd.concat(parts, ignore_index=True)
     on = predictions.drop_duplicates(["target", *VARIANT])[["target", *VARIANT, "chosen_on"]]
@@ -144,25 +147,36 @@ def _score_multilabel(target: Target, part: pd.DataFrame, p: np.ndarray) -> dict
     return {name: float(value) for name, value in values.items()}
 
 
-def _intervals(study: Study, target: Target, part: pd.DataFrame) -> dict[str, tuple[float, float]]:
-    empty = dict.fromkeys(INTERVALS, (float("nan"), float("nan")))
-    if part.empty:
-        return empty
+def resampled(study: Study, target: Target, part: pd.DataFrame) -> dict[str, np.ndarray]:
+    """The metrics that have intervals, of predictions with labels, in every bootstrap draw of subjects: (draws,) each.
+
+    Two variants of the same cases get the same draws.
+    """
     draws = intervals.subject_draws(part["subject"].to_numpy(dtype=str), study.evaluation.draws, study.evaluation.seed)
     p = part[[f"p_{c}" for c in target.classes]].to_numpy(dtype=float)
     if target.kind == "multilabel":
         truth, said = _sets(target, part["label"]), _sets(target, part["prediction"])
         uar = metrics.macro(metrics.multilabel_recalls(metrics.multilabel_counts(truth, said, draws)))
-        found = {"uar": uar, "auroc": metrics.macro(metrics.auroc(truth, p, draws))}
-    else:
-        truth, said = _numbers(target, part["label"]), _numbers(target, part["prediction"])
-        matrices = metrics.confusion(truth, said, len(target.classes), draws)
-        found = {
-            "w_acc": metrics.weighted_accuracy(matrices, target.class_weights()),
-            "uar": metrics.uar(matrices),
-            "auroc": metrics.macro(metrics.auroc(truth, p, draws)),
-        }
-    return empty | {name: tuple(float(x) for x in intervals.interval(values)) for name, values in found.items()}
+        return {"uar": uar, "auroc": metrics.macro(metrics.auroc(truth, p, draws))}
+    truth, said = _numbers(target, part["label"]), _numbers(target, part["prediction"])
+    matrices = metrics.confusion(truth, said, len(target.classes), draws)
+    return {
+        "w_acc": metrics.weighted_accuracy(matrices, target.class_weights()),
+        "uar": metrics.uar(matrices),
+        "auroc": metrics.macro(metrics.auroc(truth, p, draws)),
+    }
+
+
+def with_intervals(study: Study, target: Target, part: pd.DataFrame) -> dict[str, float]:
+    """All metrics of predictions with labels, each of `INTERVALS` followed by the ends of its interval."""
+    drawn = resampled(study, target, part) if len(part) else {}
+    row = {}
+    for name, value in score(target, part).items():
+        row[name] = value
+        if name in INTERVALS:
+            low, high = intervals.interval(drawn[name]) if name in drawn else (float("nan"), float("nan"))
+            row |= {f"{name}_low": float(low), f"{name}_high": float(high)}
+    return row
 
 
 def _cost(target: Target, part: pd.DataFrame) -> float:

@@ -42,11 +42,12 @@ class Settings(BaseModel):
     offset: float = Field(
         gt=0, description="Added to each band before the natural logarithm, so that silence stays finite."
     )
-    normalise: Literal["none", "recording", "band"] = Field(
+    normalise: Literal["none", "recording", "band", "both"] = Field(
         default="none",
         description="recording: subtract the mean and divide by the standard deviation of all frames and "
         "bands of the recording (each channel on its own); band: each band by itself, which takes out the "
-        "steady colour of stethoscope and room. A constant recording gives zeros. none: leave.",
+        "steady colour of stethoscope, room and noise; both: every channel twice, normalised in the one way "
+        "and in the other. A constant recording gives zeros. none: leave.",
     )
 
     @model_validator(mode="after")
@@ -139,7 +140,8 @@ def compute(samples: np.ndarray, rate_hz: int, settings: Settings) -> np.ndarray
 
     Returns:
         float32 (frames, channels, bands): natural logarithms, or standard deviations from the channel's mean
-        where the settings normalise (zeros for a channel whose samples, or whose features, are all alike).
+        where the settings normalise (zeros for a channel whose samples, or whose features, are all alike). With
+        `both`, twice as many channels: all normalised by recording, then all normalised by band.
 
     Raises:
         ValueError: `samples` is not a float array of two dimensions with a channel, or holds NaN or
@@ -158,23 +160,30 @@ def compute(samples: np.ndarray, rate_hz: int, settings: Settings) -> np.ndarray
     else:
         padded = samples
     framed = sliding_window_view(padded, len(plan.window), axis=1)[:, :: plan.hop]
-    features = np.empty((framed.shape[1], len(framed), settings.bands), np.float32)
+    channels = len(framed)
+    copies = 2 if settings.normalise == "both" else 1
+    features = np.empty((framed.shape[1], copies * channels, settings.bands), np.float32)
     for channel, frames in enumerate(framed):
         mean, sd = _channel(frames, plan, settings, features[:, channel])
-        if settings.normalise != "none":
-            original = samples[channel]
-            constant = original.size == 0 or original.min() == original.max()
-            if constant or sd < _CONSTANT_SD:
-                features[:, channel] = 0.0
-            elif settings.normalise == "band":
-                bands = features[:, channel]
-                bands -= bands.mean(axis=0, dtype=np.float64).astype(np.float32)
-                spread = bands.std(axis=0, dtype=np.float64)
-                bands /= np.maximum(spread, _LEAST_SD).astype(np.float32)
-            else:
-                features[:, channel] -= np.float32(mean)
-                features[:, channel] *= np.float32(1.0 / sd)
+        if settings.normalise == "none":
+            continue
+        original = samples[channel]
+        constant = original.size == 0 or original.min() == original.max()
+        if constant or sd < _CONSTANT_SD:
+            features[:, channel::channels] = 0.0
+            continue
+        if settings.normalise in ("band", "both"):
+            _normalise_bands(features[:, channel], features[:, channel + (copies - 1) * channels])
+        if settings.normalise in ("recording", "both"):
+            features[:, channel] -= np.float32(mean)
+            features[:, channel] *= np.float32(1.0 / sd)
     return features
+
+
+def _normalise_bands(values: np.ndarray, out: np.ndarray) -> None:
+    """Write (frames, bands) with mean 0 and deviation 1 in every band to `out`, which may be `values`."""
+    np.subtract(values, values.mean(axis=0, dtype=np.float64).astype(np.float32), out=out)
+    out /= np.maximum(out.std(axis=0, dtype=np.float64), _LEAST_SD).astype(np.float32)
 
 
 class _Plan(NamedTuple):

@@ -52,10 +52,10 @@ def statistics_by_site(manifest: Manifest, statistics: pd.DataFrame, missing: st
     return last
 
 
-def over_recordings(manifest: Manifest, descriptors: pd.DataFrame) -> pd.DataFrame:
-    """Mean and maximum over a case's recordings, `<descriptor>_mean` and `<descriptor>_max`; NaN without any."""
-    table = manifest.recordings[["recording", "case"]].join(descriptors, on="recording")
-    parts = [table.groupby("case")[list(descriptors)].agg(how).add_suffix(f"_{how}") for how in ("mean", "max")]
+def over_recordings(manifest: Manifest, numbers: pd.DataFrame, how: list[str]) -> pd.DataFrame:
+    """Mean, least or largest number over a case's recordings, `<number>_<mean|min|max>`; NaN without any."""
+    table = manifest.recordings[["recording", "case"]].join(numbers, on="recording")
+    parts = [table.groupby("case")[list(numbers)].agg(one).add_suffix(f"_{one}") for one in how]
     return pd.concat(parts, axis=1).reindex(manifest.cases["case"])
 
 
@@ -67,21 +67,31 @@ def case_features(
     probabilities: list[str],
     uncertainties: list[str],
     tables: dict[str, pd.DataFrame],
-) -> pd.DataFrame:
-    """All blocks but the latents for the cases of `cases` (a table of `aggregate`), by case. No label is read."""
-    index = cases.set_index("case")
-    blocks = [pd.DataFrame(index=index.index)]
-    if "probabilities" in settings.features:
-        blocks += [index[probabilities], by_site(recordings, probabilities, site_names(manifest))]
-    if "uncertainty" in settings.features:
-        blocks.append(index[uncertainties])
-    if "covariates" in settings.features:
-        blocks.append(covariates(manifest))
-    if "statistics" in settings.features:
-        blocks.append(statistics_by_site(manifest, tables["statistics"], settings.missing_site))
-    if "descriptors" in settings.features:
-        blocks.append(over_recordings(manifest, tables["descriptors"]))
-    return pd.concat([block.reindex(index.index) for block in blocks], axis=1).astype(np.float32)
+) -> dict[str, pd.DataFrame]:
+    """Blocks of features, all but the latents, for the cases of `cases` (a table of `aggregate`). No label is read.
+
+    Probabilities: of the case, the largest over its recordings, and by site. Uncertainties: of the case and by site.
+    """
+    index, sites = cases.set_index("case"), site_names(manifest)
+    make = {
+        "probabilities": lambda: [
+            index[probabilities],
+            recordings.groupby("case")[probabilities].max().add_suffix("_max"),
+            by_site(recordings, probabilities, sites),
+        ],
+        "uncertainty": lambda: [index[uncertainties], by_site(recordings, uncertainties, sites)],
+        "covariates": lambda: [covariates(manifest)],
+        "statistics": lambda: [statistics_by_site(manifest, tables["statistics"], settings.missing_site)],
+        "pooled_statistics": lambda: [
+            over_recordings(manifest, tables["statistics"].drop(columns="present"), ["mean", "min", "max"])
+        ],
+        "descriptors": lambda: [over_recordings(manifest, tables["descriptors"], ["mean", "max"])],
+    }
+    return {
+        name: pd.concat([part.reindex(index.index) for part in make[name]()], axis=1).astype(np.float32)
+        for name in settings.features
+        if name in make
+    }
 
 
 def reduce_latents(

@@ -1,4 +1,4 @@
-"""One fusion job: a system's outputs on one fold in, probabilities of the second stage and its boosters out."""
+"""One fusion job: a system's outputs on one fold in, probabilities of the second stage and its models out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from auscult.fusion.features import (
     reduce_latents,
     uncertainty_columns,
 )
-from auscult.fusion.stacking import importances, stack
+from auscult.fusion.learners import STAGE, importances, save
+from auscult.fusion.stacking import stack
 from auscult.inference.aggregate import read_latents
 from auscult.inference.uncertainty import entropy
 from auscult.progress import note
@@ -31,24 +32,27 @@ def fuse(
     recordings: pd.DataFrame,
     manifest: Manifest,
     tables_of_recordings: dict[str, pd.DataFrame],
-    boosters: Path,
+    models: Path,
+    store: Path,
     threads: int,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Fit and apply the boosters of every multiclass target.
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Fit and apply every learner for every multiclass target.
 
     `cases`, `recordings`: tables of `aggregate`, with those of the inner folds under the role `inner`. Labels of the
-    cases that the booster is fitted on are read, no others; these cases are scored cross-fitted, and under `fit_on:
-    train` not at all.
+    cases that the learner is fitted on are read, no others; these cases are scored cross-fitted, and under `fit_on:
+    train` not at all, nor is anything tuned on them.
 
-    tables_of_recordings: `statistics`, `descriptors`, as far as the study's fusion reads them.
+    tables_of_recordings: `statistics`, `descriptors`, as far as the study's fusion reads them. store: the file that
+    keeps the trials of tuning.
 
-    Returns probabilities (`target, fit_on, role, case, p_<class>…, uncertainty`) and importances (`target, fit_on,
-    feature, gain`); boosters go to `boosters` as `<target>-<fit_on>.json`.
+    Returns probabilities (`target, stage, fit_on, role, case, p_<class>…, uncertainty`), importances (`target, stage,
+    fit_on, feature, gain, shap`, over the cases that are scored but not fitted on) and trials (`target, stage, fit_on,
+    trial, value, …`); models go to `models` as `<target>-<stage>-<fit_on>.json`.
     """
     system, settings = study.systems[system_name], study.fusion
-    subjects = manifest.cases.set_index("case")["subject"]
-    boosters.mkdir(parents=True, exist_ok=True)
-    tables, gains = [], []
+    by_case = manifest.cases.set_index("case")
+    models.mkdir(parents=True, exist_ok=True)
+    tables, weights, searches = [], [], [pd.DataFrame(columns=["target", "stage", "fit_on", "trial", "value"])]
     for fit_on in settings.fit_on:
         fit_role = ROLE[fit_on]
         others = ["test"] if fit_on == "inner_folds" else [role for role in ("val", "test") if role != fit_role]
@@ -65,50 +69,59 @@ def fuse(
             )
             for role in (fit_role, *others)
         }
+        index = {role: cases.loc[cases["role"] == role, "case"] for role in x}
         # latents of different networks share no axes: those of inner folds cannot stand beside the fold's own
         if "latents" in settings.features and fit_on != "inner_folds":
-            x = _with_latents(x, fit_role, folders, settings.latents)
-        fit_rows, other_rows = x[fit_role], pd.concat([x[role] for role in others])
+            for role, block in _latents(index, fit_role, folders, settings.latents).items():
+                x[role]["latents"] = block
+        rest = {name: pd.concat([x[role][name] for role in others]) for name in x[fit_role]}
         for name, target in study.targets_of(system).items():
             if target.kind != "multiclass":
                 continue
-            labels = manifest.cases.set_index("case").loc[fit_rows.index, target.label]
-            inside, outside, fitted = stack(
-                target,
-                fit_rows,
-                labels,
-                subjects[fit_rows.index],
-                other_rows,
-                settings.booster,
-                threads,
-                cross_fitted=cross_fitted,
-            )
-            note(f"{name}, fit_on {fit_on}: {len(fit_rows)} cases, {fit_rows.shape[1]} features")
-            parts = [(role, x[role].index, outside[other_rows.index.get_indexer(x[role].index)]) for role in others]
-            if cross_fitted:
-                parts.append((fit_role, fit_rows.index, inside))
-            for role, index, p in parts:
-                tables.append(_table(name, target.classes, fit_on, role, index, p))
-            gains.append(importances(fitted, list(fit_rows)).assign(target=name, fit_on=fit_on))
-            if fitted.booster is not None:
-                fitted.booster.save_model(boosters / f"{name}-{fit_on}.json")
-    return pd.concat(tables), pd.concat(gains)[["target", "fit_on", "feature", "gain"]]
+            for learner in settings.learners:
+                stage = STAGE[learner]
+                stacked = stack(
+                    target,
+                    x[fit_role],
+                    by_case.loc[index[fit_role], target.label],
+                    by_case.loc[index[fit_role], "subject"],
+                    rest,
+                    settings.booster if learner == "xgboost" else settings.logistic,
+                    threads,
+                    cross_fitted,
+                    settings.tuning if cross_fitted else None,
+                    store,
+                )
+                used = len(stacked.fitted.columns)
+                note(f"{name}, {stage}, fit_on {fit_on}: {len(index[fit_role])} cases, {used} features")
+                ends = np.cumsum([len(index[role]) for role in others])[:-1]
+                parts = dict(zip(others, np.split(stacked.outside, ends), strict=True))
+                if cross_fitted:
+                    parts[fit_role] = stacked.inside
+                key = {"target": name, "stage": stage, "fit_on": fit_on}
+                tables += [_table(key, target.classes, role, index[role], p) for role, p in parts.items()]
+                weights.append(importances(stacked.fitted, pd.concat(rest.values(), axis=1)).assign(**key))
+                searches.append(stacked.trials.assign(**key))
+                save(stacked.fitted, models / f"{name}-{stage}-{fit_on}.json")
+    first = ["target", "stage", "fit_on"]
+    weights, searches = pd.concat(weights), pd.concat(searches)
+    return pd.concat(tables), weights[[*first, "feature", "gain", "shap"]], searches
 
 
-def _table(name: str, classes: list[str], fit_on: str, role: str, index: pd.Index, p: np.ndarray) -> pd.DataFrame:
-    table = pd.DataFrame({"target": name, "fit_on": fit_on, "role": role, "case": index})
+def _table(key: dict[str, str], classes: list[str], role: str, index: pd.Series, p: np.ndarray) -> pd.DataFrame:
+    table = pd.DataFrame({**key, "role": role, "case": index.to_numpy()})
     table[[f"p_{c}" for c in classes]] = p
     return table.assign(uncertainty=entropy(p, "multiclass"))
 
 
-def _with_latents(
-    x: dict[str, pd.DataFrame], fit_role: str, folders: dict[str, list[Path]], count: int
+def _latents(
+    index: dict[str, pd.Series], fit_role: str, folders: dict[str, list[Path]], count: int
 ) -> dict[str, pd.DataFrame]:
-    """Add the principal components of each network's latents, fitted on the fit role."""
+    """Principal components of each network's latents by role, fitted on the fit role; NaN without recordings."""
+    blocks: dict[str, list[pd.DataFrame]] = {role: [] for role in index}
     for task, members in folders.items():
-        latents = {role: read_latents(members, role) for role in x}
-        for role in x:
+        latents = {role: read_latents(members, role) for role in index}
+        for role in index:
             fitted, applied = reduce_latents(latents[fit_role], latents[role], count, task)
-            part = fitted if role == fit_role else applied
-            x = {**x, role: x[role].join(part)}
-    return x
+            blocks[role].append(fitted if role == fit_role else applied)
+    return {role: pd.concat(blocks[role], axis=1).reindex(index[role]) for role in index}

@@ -1,98 +1,67 @@
-"""Stacking: one booster per target and fold, fitted on outputs for cases that the judged ones are not among."""
+"""Stacking: one model per learner, target and fold, fitted on outputs for cases that the judged ones are not among."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import xgboost
 
-from auscult.config.fusion import Booster
+from auscult.config.fusion import Tuning
 from auscult.config.targets import Target
 from auscult.decisions.calibration import splits
+from auscult.fusion.learners import Fitted, Settings, fit, predict
+from auscult.fusion.tuning import Choice, tune
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A booster and the class numbers that it knows (None: the fit rows held one class, `classes[0]`)."""
+class Stacked:
+    """Probabilities of the fit rows (NaN unless cross-fitted) and of the other rows, (cases, classes) each."""
 
-    booster: xgboost.XGBClassifier | None
-    classes: np.ndarray
+    inside: np.ndarray
+    outside: np.ndarray
+    fitted: Fitted
+    trials: pd.DataFrame
 
 
 def stack(
     target: Target,
-    fit_rows: pd.DataFrame,
+    fit_blocks: dict[str, pd.DataFrame],
     labels: pd.Series,
     subjects: pd.Series,
-    other_rows: pd.DataFrame,
-    settings: Booster,
+    other_blocks: dict[str, pd.DataFrame],
+    settings: Settings,
     threads: int,
     cross_fitted: bool,
-) -> tuple[np.ndarray, np.ndarray, Fitted]:
+    tuning: Tuning | None = None,
+    store: Path | None = None,
+) -> Stacked:
     """Fit on some cases, score others.
 
     Parameters
     ----------
-    fit_rows, other_rows : features, cases × the same named columns.
-    labels, subjects : of `fit_rows`; a case with an empty label is scored, not fitted on.
-    cross_fitted : score the fit rows too, each by boosters that saw no case of its subject.
-
-    Returns probabilities of the fit rows (NaN unless `cross_fitted`) and of the other rows, (cases, classes) each, and
-    the booster.
+    fit_blocks, other_blocks : features by block, cases × the same named columns.
+    labels, subjects : of the fit rows; a case with an empty label is scored, not fitted on.
+    cross_fitted : score the fit rows too, each by models that saw no case of its subject.
+    tuning, store : search for settings and blocks first, on the fit rows, keeping the trials in the file `store`. The
+        cross-fitted scores are then of settings that their own cases took part in choosing.
     """
+    fit_rows, other_rows = (pd.concat(blocks.values(), axis=1) for blocks in (fit_blocks, other_blocks))
     numbers = labels.map({name: number for number, name in enumerate(target.classes)})
     known = numbers.notna().to_numpy()
-    y = numbers[known].to_numpy(dtype=int)
-    x = fit_rows[known]
-    fitted = fit(x, y, target, settings, threads)
+    y, groups = numbers[known].to_numpy(dtype=int), subjects[known].to_numpy()
+    choice, trials = Choice(settings, list(fit_rows)), pd.DataFrame()
+    if tuning is not None:
+        columns = {name: list(block) for name, block in fit_blocks.items()}
+        choice, trials = tune(fit_rows[known], y, groups, columns, target, settings, tuning, store, threads)
+    x = fit_rows.loc[known, choice.columns]
+    fitted = fit(x, y, target, choice.settings, threads)
     inside = np.full((len(fit_rows), len(target.classes)), np.nan)
     if cross_fitted:
         inside[:] = predict(fitted, fit_rows, target)
         place = np.flatnonzero(known)
-        for rest, held in splits(y, subjects[known].to_numpy(), 5, settings.seed):
-            part = fit(x.iloc[rest], y[rest], target, settings, threads)
+        for rest, held in splits(y, groups, 5, 0):
+            part = fit(x.iloc[rest], y[rest], target, choice.settings, threads)
             inside[place[held]] = predict(part, x.iloc[held], target)
-    return inside, predict(fitted, other_rows, target), fitted
-
-
-def fit(x: pd.DataFrame, y: np.ndarray, target: Target, settings: Booster, threads: int) -> Fitted:
-    """A booster for class numbers `y`."""
-    classes, numbers = np.unique(y, return_inverse=True)
-    if len(classes) < 2:
-        return Fitted(None, classes)
-    model = xgboost.XGBClassifier(
-        n_estimators=settings.rounds,
-        max_depth=settings.max_depth,
-        learning_rate=settings.learning_rate,
-        subsample=settings.subsample,
-        colsample_bytree=settings.colsample,
-        min_child_weight=settings.min_child_weight,
-        reg_lambda=settings.reg_lambda,
-        objective="binary:logistic" if len(classes) == 2 else "multi:softprob",
-        tree_method="hist",
-        n_jobs=threads,
-        random_state=settings.seed,
-    )
-    weights = np.asarray(target.class_weights())[y] if settings.weighted else None
-    return Fitted(model.fit(x, numbers, sample_weight=weights), classes)
-
-
-def predict(fitted: Fitted, x: pd.DataFrame, target: Target) -> np.ndarray:
-    """(cases, classes) probabilities; a class that no fit row had is 0."""
-    out = np.zeros((len(x), len(target.classes)))
-    if not len(x):
-        return out
-    if fitted.booster is None:
-        out[:, fitted.classes] = 1.0
-    else:
-        out[:, fitted.classes] = fitted.booster.predict_proba(x)
-    return out
-
-
-def importances(fitted: Fitted, columns: list[str]) -> pd.DataFrame:
-    """Total gain of every feature, as a share of all."""
-    gain = {} if fitted.booster is None else fitted.booster.get_booster().get_score(importance_type="total_gain")
-    total = sum(gain.values()) or 1.0
-    return pd.DataFrame({"feature": columns, "gain": [gain.get(name, 0.0) / total for name in columns]})
+    return Stacked(inside, predict(fitted, other_rows, target), fitted, trials)

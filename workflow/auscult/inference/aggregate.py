@@ -64,7 +64,7 @@ def aggregate(study: Study, system: System, folders: dict[str, list[Path]], role
 
     `cases`: role, case, per output `p_<output>` and `variance_<output>`, per head `entropy_<head>` and
     `information_<head>` (nats), and per target `<target>:<class>`. A case without recordings has the
-    training priors and no variance. `recordings`: role, recording, case, site, `p_<output>` and `<target>:<class>`.
+    training priors and no variance. `recordings`: role, recording, case, site, and the same columns.
     """
     heads = study.heads_of(system)
     names = output_names(heads)
@@ -73,38 +73,41 @@ def aggregate(study: Study, system: System, folders: dict[str, list[Path]], role
     priors = np.concatenate([_priors(folders[task]) for task in system.tasks])
     for role in roles:
         ids = sorted(members.loc[members["role"] == role, "case"])
-        parts = [_read(folders[task], role, study.tasks[task].heads, pools) for task in system.tasks]
-        first = parts[0][0]
-        by_recording = np.concatenate([_mean(values) for _, values in parts], axis=1)
+        parts = {task: _read(folders[task], role, study.tasks[task].heads, pools) for task in system.tasks}
+        heard = next(iter(parts.values()))[0].assign(role=role)
         place = pd.Series(range(len(ids)), index=ids)
-        owner = place[first["case"]].to_numpy()
-        summaries = [
-            measures(
-                pool_heads(values, owner, len(ids), study.tasks[task].heads, pools, "recordings"),
-                study.tasks[task].heads,
-            )
-            for task, (_, values) in zip(system.tasks, parts, strict=True)
-        ]
-        joined = {key: np.concatenate([summary[key] for summary in summaries], axis=1) for key in summaries[0]}
-        silent = np.isnan(joined["mean"]).any(axis=1)
-        joined["mean"][silent] = priors
-        table = pd.DataFrame({"role": role, "case": ids})
-        for number, name in enumerate(names):
-            table[f"p_{name}"] = joined["mean"][:, number]
-            table[f"variance_{name}"] = joined["variance"][:, number]
-        for number, name in enumerate(heads):
-            table[f"entropy_{name}"] = joined["predictive_entropy"][:, number]
-            table[f"information_{name}"] = joined["mutual_information"][:, number]
-        heard = first.assign(role=role)
-        for number, name in enumerate(names):
-            heard[f"p_{name}"] = by_recording[:, number]
-        for key, target in study.targets_of(system).items():
-            p = class_probabilities(target, heads, joined["mean"])
-            table[[f"{key}:{c}" for c in target.classes]] = p
-            heard[[f"{key}:{c}" for c in target.classes]] = class_probabilities(target, heads, by_recording)
+        owner = place[heard["case"]].to_numpy()
+        by_recording = {task: values for task, (_, values) in parts.items()}
+        by_case = {
+            task: pool_heads(values, owner, len(ids), study.tasks[task].heads, pools, "recordings")
+            for task, values in by_recording.items()
+        }
+        table = pd.DataFrame({"role": role, "case": ids}).join(_summary(study, by_case))
+        heard = heard.join(_summary(study, by_recording))
+        silent = table[[f"p_{name}" for name in names]].isna().any(axis=1)
+        table.loc[silent, [f"p_{name}" for name in names]] = priors
+        for level in (table, heard):
+            p = level[[f"p_{name}" for name in names]].to_numpy()
+            for key, target in study.targets_of(system).items():
+                level[[f"{key}:{c}" for c in target.classes]] = class_probabilities(target, heads, p)
         case_tables.append(table)
         recording_tables.append(heard[["role", *[c for c in heard if c != "role"]]])
     return pd.concat(case_tables), pd.concat(recording_tables)
+
+
+def _summary(study: Study, passes: dict[str, np.ndarray]) -> pd.DataFrame:
+    """Columns `p_, variance_<output>` and `entropy_, information_<head>` of passes (n, passes, outputs) by task."""
+    columns = {}
+    for task, values in passes.items():
+        heads = study.tasks[task].heads
+        found = measures(values, heads)
+        for number, name in enumerate(output_names(heads)):
+            columns[f"p_{name}"] = found["mean"][:, number]
+            columns[f"variance_{name}"] = found["variance"][:, number]
+        for number, name in enumerate(heads):
+            columns[f"entropy_{name}"] = found["predictive_entropy"][:, number]
+            columns[f"information_{name}"] = found["mutual_information"][:, number]
+    return pd.DataFrame(columns)
 
 
 def read_latents(folders: list[Path], role: str) -> pd.DataFrame:
@@ -132,10 +135,6 @@ def _read(
             segments = part["segments/passes"][:]
             found.append(pool_heads(segments, part["segments/recording"][:], len(table), heads, pools, "segments"))
     return table, np.concatenate(found, axis=1)
-
-
-def _mean(values: np.ndarray) -> np.ndarray:
-    return values.mean(axis=1) if len(values) else values[:, 0]
 
 
 def _priors(folders: list[Path]) -> np.ndarray:

@@ -72,6 +72,7 @@ def _kept(path: Path, digests: dict[str, str]) -> list[str]:
 
 def load_network(job: Job, where) -> tuple[Any, tuple[Any, Any], int, tuple[int, int, int]]:
     """A trained network on a device, its front end (module, settings), the windows' hop in frames, and their shape."""
+    import torch
     from safetensors.torch import load_file
 
     from auscult import features, networks
@@ -84,7 +85,7 @@ def load_network(job: Job, where) -> tuple[Any, tuple[Any, Any], int, tuple[int,
     shape = tuple(built["inputs"])
     network = networks.build(job.system.network.name, job.system.network.options, shape, len(built["outputs"]))
     network.load_state_dict(load_file(job.folder / "weights.safetensors"))
-    return network.to(where), (module, settings), hop, shape
+    return network.to(where, memory_format=torch.channels_last), (module, settings), hop, shape
 
 
 def _score(

@@ -16,35 +16,20 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from auscult.config.study import Study
-from auscult.evaluation.selective import CONFIDENCE, MEASURES, SHARES
+from auscult.report import sections
+from auscult.report.cells import METRICS, cell, duration, number, table, with_interval
 
 VARIANT = ["system", "stage", "fit_on", "decision"]
 LISTED = 1000  # rows of a long list on the page; the CSV has all
 SHARED = ("shared_", "identical_audio")  # findings of the audit that cross the roles
 
-# Name on the page, and meaning in one line.
-METRICS = {
-    "w_acc": ("W.acc", "Weighted accuracy: share of right decisions, each counted with the weight of its true class."),
-    "uar": ("UAR", "Unweighted average recall: the share of a class that is found, averaged over the classes."),
-    "accuracy": ("Accuracy", "Share of cases decided rightly (multi-label: with every label right)."),
-    "f": ("F", "F1 averaged over the classes: it weighs what is found against what is named wrongly."),
-    "cost": ("Cost", "Mean cost per case of screening, formula of the PhysioNet Challenge 2022. Lower is better."),
-    "auroc": (
-        "AUROC",
-        "Chance that a case of a class ranks above another case, averaged over the classes; 0.5 is luck.",
-    ),
-    "auprc": ("AUPRC", "Average precision, averaged over the classes; luck reaches the share of the class."),
-    "ece": ("ECE", "Calibration error: distance between probabilities and what comes true. Lower is better."),
-    "brier": ("Brier", "Squared error of the probabilities. Lower is better."),
-    "nll": ("NLL", "Log loss of the probabilities, hard on confident errors. Lower is better."),
-    "recall_": ("Recall", "Share of the cases of one class that is found."),
-    "auroc_": ("AUROC by class", "AUROC of one class against the rest."),
-}
 GROUPS = {
     "Decisions": ["w_acc", "uar", "accuracy", "f", "cost"],
     "Ranking": ["auroc", "auprc"],
     "Probabilities": ["ece", "brier", "nll"],
 }
+CHOSEN_ON = ("stopping", "inner", "stopping twice", "inner twice")  # words of the tables that get a mark
+CHOOSE = {"both": "mean of W.acc and UAR"}
 SIZE = {
     "n": ("Cases", "Judged cases with a label."),
     "parameters": ("Parameters", "Of all networks that score a case."),
@@ -66,18 +51,20 @@ def render(
     figures: list[pd.DataFrame],
     folders: list[Path],
     facts: dict[str, Any],
+    published: pd.DataFrame,
 ) -> str:
     """The page as HTML, with figures, style and script inside: it asks nothing of any network.
 
     Parameters
     ----------
-    tables : `leaderboard`, `cross_validation`, `floors`, `uncertainty`, `audit`, `quality`, and `cases`
-        (`target, class, n`, with an empty class for cases without a label).
+    tables : `leaderboard`, `cross_validation`, `floors`, `uncertainty`, `comparison`, `subgroups`, `audit`, `quality`,
+        and `cases` (`target, class, n`, with an empty class for cases without a label).
     figures : `file, title, alt, caption` of the figures, and of the explanations.
     folders : where the files of each lie.
     facts : `commit`, `digest`, `versions`, `folds`, `repeats`, `counts` (cases, subjects, recordings), `leak` (the
         mark), `winner` (per target), `made` (a date), `trainings` (`system, task, repeat, fold, parameters, epochs,
         seconds` of each).
+    published : resources/published.csv.
     """
     loader = PackageLoader("auscult.report")
     rooms = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -94,11 +81,14 @@ def render(
         boards=[(name, _board(_of(board, name), facts["leak"])) for name in names],
         rounds=[(name, _means(_of(rounds, name)), _folds(_of(rounds, name))) for name in names],
         floors=_plain(floors),
-        uncertainty=[(name, _uncertainty(_of(tables["uncertainty"], name))) for name in names],
+        uncertainty=[(name, sections.uncertainty(_of(tables["uncertainty"], name))) for name in names],
+        published=[(name, sections.published(study, name, published, _of(board, name))) for name in names],
+        comparison=[(name, sections.comparison(_of(tables["comparison"], name))) for name in names],
+        subgroups=[(name, sections.subgroups(_of(tables["subgroups"], name))) for name in names],
         metrics=[
             METRICS[key] for key in METRICS if any(_key(column) == key for column in board.dropna(axis=1, how="all"))
         ],
-        choose_by=METRICS[study.evaluation.choose_by][0],
+        choose_by=CHOOSE.get(study.evaluation.choose_by) or METRICS[study.evaluation.choose_by][0],
         quality=_quality(tables["quality"]),
         figures=[_figure(row, folders[0]) for row in figures[0].to_dict("records")],
         explained=[_figure(row, folders[1]) for row in figures[1].to_dict("records")],
@@ -127,7 +117,7 @@ def _result(name: str, study: Study, board: pd.DataFrame, floors: pd.DataFrame, 
     shown = ["uar", "auroc"] if study.targets[name].kind == "multilabel" else ["w_acc", "uar"]
     shown = [metric for metric in shown if pd.notna(row.get(metric))]
     words = {"w_acc": "a weighted accuracy of", "uar": "an average recall (UAR) of", "auroc": "an AUROC of"}
-    said = " and ".join(f"{words[metric]} {_with_interval(row, metric)}" for metric in shown)
+    said = " and ".join(f"{words[metric]} {with_interval(row, metric)}" for metric in shown)
     text = f"On {row['n']} judged cases the row chosen reaches {said or 'no defined score'}."
     strips, clear, not_clear = [], [], []
     for metric in shown:
@@ -139,7 +129,7 @@ def _result(name: str, study: Study, board: pd.DataFrame, floors: pd.DataFrame, 
         if marks and pd.notna(low):
             (clear if low > max(value for _, value in marks) else not_clear).append(METRICS[metric][0])
     for floor in below:
-        scores = " and ".join(f"{METRICS[m][0]} {_number(floor[m])}" for m in shown if m in floor)
+        scores = " and ".join(f"{METRICS[m][0]} {number(floor[m])}" for m in shown if m in floor)
         text += f" Always saying {floor['always']} scores {scores}." if scores else ""
     verdict = f"The whole interval of {' and of '.join(clear)} lies above the floor." if clear else ""
     if not_clear:
@@ -149,50 +139,6 @@ def _result(name: str, study: Study, board: pd.DataFrame, floors: pd.DataFrame, 
         kept = f"{kept['system']}, {_stage(kept)}, decision {kept['decision']}"
         kept += f" (mean {'inner' if study.inner_folds else 'validation'} score {winner[name]['inner_score']:.3f})"
     return {"name": name, "text": text, "verdict": verdict, "strips": strips, "winner": kept or ""}
-
-
-def _with_interval(row: dict, metric: str) -> str:
-    """`0.777 (0.73–0.82)`, or the value alone."""
-    low, high = row.get(f"{metric}_low"), row.get(f"{metric}_high")
-    known = pd.notna(low) and pd.notna(high) and low is not None and high is not None
-    return _number(row[metric]) + (f" ({low:.2f}–{high:.2f})" if known else "")
-
-
-def _number(value: Any) -> str:
-    """Whole numbers as they are, others with three decimals, undefined ones empty."""
-    if value is None or pd.isna(value):
-        return ""
-    if isinstance(value, (int, np.integer)) or abs(value) >= 100 or (value == round(value) and abs(value) > 1):
-        return f"{value:.0f}"
-    return f"{value:.3f}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words: `45 s`, `3 min 20 s`, `2 h 5 min`."""
-    seconds = round(seconds)
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min {seconds % 60} s"
-    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
-
-
-# Tables: dictionaries of heads and rows, laid out by the template's macro
-
-
-def _table(heads: list, rows: list[list], groups: list[tuple[str, int]] = (), kinds: list[str] | None = None) -> dict:
-    """heads: labels, or (label, explanation); groups: (label, span) above them; kinds: a class for each row."""
-    heads = [head if isinstance(head, tuple) else (head, "") for head in heads]
-    cells = [[cell if isinstance(cell, dict) else _cell(cell) for cell in row] for row in rows]
-    return {"heads": heads, "groups": groups, "rows": list(zip(kinds or [""] * len(rows), cells, strict=True))}
-
-
-def _cell(value: Any, text: str | None = None, badges: list[tuple[str, str]] = ()) -> dict[str, Any]:
-    """A text or number, what it is sorted by, and marks (kind, text)."""
-    number = not isinstance(value, str)
-    sort = value if not number else "" if value is None or pd.isna(value) else float(value)
-    shown = text if text is not None else _number(value) if number else value
-    return {"text": shown, "sort": sort, "number": number, "badges": badges}
 
 
 def _of(table: pd.DataFrame, target: str) -> pd.DataFrame:
@@ -221,10 +167,10 @@ def _columns(table: pd.DataFrame) -> list[tuple[str, list[tuple[str, tuple[str, 
 def _variant(row: dict) -> dict:
     """Cell with stage, what it was fitted on, decision, and the marks of a variant."""
     on = row.get("chosen_on")
-    badges = [("mild", f"chosen_on: {on}")] if on in ("stopping", "inner") else []
+    badges = [("mild", f"chosen_on: {on}")] if on in CHOSEN_ON else []
     badges += [("bad", "fit_on: train")] if row["fit_on"] == "train" else []
     name = "best in each fold" if row["stage"] == "chosen" else f"{_stage(row)} · {row['decision']}"
-    return _cell(name, badges=badges)
+    return cell(name, badges=badges)
 
 
 def _stage(row: dict) -> str:
@@ -240,11 +186,11 @@ def _grid(rows: pd.DataFrame, extra: list[str], write: Callable[[dict, str], dic
     metrics = [column for _, columns in groups[:-1] for column, _ in columns]
     body, kinds = [], []
     for row in rows.to_dict("records"):
-        names = [str(row["system"]), _variant(row), *(_cell(int(row[name])) for name in extra)]
-        sizes = [_cell("" if pd.isna(row[column]) else int(row[column])) for column, _ in size]
+        names = [str(row["system"]), _variant(row), *(cell(str(row[name])) for name in extra)]
+        sizes = [cell("" if pd.isna(row[column]) else int(row[column])) for column, _ in size]
         body.append([*names, *(write(row, column) for column in metrics), *sizes])
         kinds.append("chosen" if row["system"] == "chosen" else "leaky" if row["fit_on"] == "train" else "")
-    return _table([*heads, *(head for _, columns in groups for _, head in columns)], body, spans, kinds)
+    return table([*heads, *(head for _, columns in groups for _, head in columns)], body, spans, kinds)
 
 
 def _board(rows: pd.DataFrame, mark: str) -> dict | None:
@@ -252,7 +198,7 @@ def _board(rows: pd.DataFrame, mark: str) -> dict | None:
     if rows.empty:
         return None
     rows = rows.sort_values("system", key=lambda names: names != "chosen", kind="stable")
-    return _grid(rows, [], lambda row, column: _cell(row[column], _with_interval(row, column)))
+    return _grid(rows, [], lambda row, column: cell(row[column], with_interval(row, column)))
 
 
 def _means(rows: pd.DataFrame) -> dict | None:
@@ -265,8 +211,8 @@ def _means(rows: pd.DataFrame) -> dict | None:
 
     def write(row: dict, column: str) -> dict:
         sd = spread.get(tuple(row[key] for key in VARIANT), {}).get(column)
-        text = _number(row[column])
-        return _cell(row[column], f"{text} ± {_number(sd)}" if text and sd is not None and pd.notna(sd) else text)
+        text = number(row[column])
+        return cell(row[column], f"{text} ± {number(sd)}" if text and sd is not None and pd.notna(sd) else text)
 
     return _grid(rows[fold == "mean"], [], write)
 
@@ -274,60 +220,17 @@ def _means(rows: pd.DataFrame) -> dict | None:
 def _folds(rows: pd.DataFrame) -> dict | None:
     """Every fold of every variant."""
     rows = rows[~rows["fold"].astype(str).isin(["mean", "sd"])] if len(rows) else rows
-    return None if rows.empty else _grid(rows, ["repeat", "fold"], lambda row, column: _cell(row[column]))
+    return None if rows.empty else _grid(rows, ["repeat", "fold"], lambda row, column: cell(row[column]))
 
 
-def _plain(table: pd.DataFrame) -> dict | None:
+def _plain(values: pd.DataFrame) -> dict | None:
     """A table as it is, with the names of metrics."""
-    if table.empty:
+    if values.empty:
         return None
-    table = table.dropna(axis=1, how="all")
+    values = values.dropna(axis=1, how="all")
     names = {"n": "Cases", "always": "Always said"}
-    heads = [METRICS.get(column, (names.get(column, column.capitalize()), "")) for column in table]
-    return _table(heads, [list(row.values()) for row in table.to_dict("records")])
-
-
-def _uncertainty(rows: pd.DataFrame) -> dict[str, Any] | None:
-    """Whether a network's measures of uncertainty find its errors better than plain confidence, and the figures."""
-    rows = rows[(rows["stage"] == "network") & (rows["decision"] == "reference")] if len(rows) else rows
-    others = rows[rows["measure"] != CONFIDENCE] if len(rows) else rows
-    if others.empty:
-        return None
-    named = [f"{MEASURES[row.measure][0]} of {row.system}" for row in others.itertuples()]
-    better = [name for name, high in zip(named, others["minus_confidence_high"], strict=True) if high < 0]
-    worse = [name for name, low in zip(named, others["minus_confidence_low"], strict=True) if low > 0]
-    text = f"Better than plain confidence beyond chance: {', '.join(better) or 'none'}."
-    text += f" Worse beyond chance: {', '.join(worse)}." if worse else ""
-    lines = []
-    for row in rows.to_dict("records"):
-        less = (
-            ""
-            if row["measure"] == CONFIDENCE
-            else f"{row['minus_confidence']:+.3f} "
-            f"({row['minus_confidence_low']:+.3f} to {row['minus_confidence_high']:+.3f})"
-        )
-        lines.append(
-            [
-                row["system"],
-                MEASURES[row["measure"]][0],
-                _cell(row["aurc"], f"{row['aurc']:.3f} ({row['aurc_low']:.3f}–{row['aurc_high']:.3f})"),
-                less,
-                row["error"],
-                *(1 - row[f"accuracy_referring_{share:.0%}"] for share in SHARES),
-            ]
-        )
-    heads = [
-        "System",
-        "Measure",
-        (
-            "AURC",
-            "Area under risk and coverage: errors among the surest, over how many are kept. Lower is better.",
-        ),
-        ("Less confidence's", "Difference to plain confidence, with its interval; below 0 the measure is better."),
-        "Errors of all",
-        *(f"left, {share:.0%} referred" for share in SHARES),
-    ]
-    return {"text": text, "table": _table(heads, lines)}
+    heads = [METRICS.get(column, (names.get(column, column.capitalize()), "")) for column in values]
+    return table(heads, [list(row.values()) for row in values.to_dict("records")])
 
 
 def _class_counts(cases: pd.DataFrame) -> list[dict[str, Any]]:
@@ -355,7 +258,7 @@ def _audit(findings: pd.DataFrame) -> dict[str, Any]:
         ids = ids if len(ids) <= 200 else f"{ids[:200]} …"
         rows.append([str(row["repeat"]), str(row["fold"]), name, words, str(row["roles"]), row["count"], ids])
     heads = ["Repeat", "Fold", "Finding", "Meaning", "Roles", "Count", "Ids"]
-    return {"text": text, "table": _table(heads, rows) if rows else None}
+    return {"text": text, "table": table(heads, rows) if rows else None}
 
 
 def _quality(problems: pd.DataFrame) -> dict[str, Any] | None:
@@ -366,8 +269,8 @@ def _quality(problems: pd.DataFrame) -> dict[str, Any] | None:
     columns = ["recording", "problem", "action", "detail"]
     listed = problems[columns].head(LISTED).astype(object).fillna("").astype(str)
     return {
-        "counts": _table(["Problem", "Action", "Recordings"], [[*key, int(n)] for key, n in counts.items()]),
-        "list": _table([column.capitalize() for column in columns], listed.to_numpy().tolist()),
+        "counts": table(["Problem", "Action", "Recordings"], [[*key, int(n)] for key, n in counts.items()]),
+        "list": table([column.capitalize() for column in columns], listed.to_numpy().tolist()),
         "listed": len(listed),
         "all": len(problems),
     }
@@ -381,22 +284,22 @@ def _systems(study: Study) -> dict:
         learnt = f"at most {one.training.epochs} epochs, {one.training.optimiser}"
         rows.append([name, one.front_end.name, window, one.network.name, ", ".join(one.tasks), learnt])
         rows[-1].append(f"{one.inference.passes} stochastic passes")
-    return _table(["System", "Front end", "Windows", "Network", "Tasks", "Training", "Scoring"], rows)
+    return table(["System", "Front end", "Windows", "Network", "Tasks", "Training", "Scoring"], rows)
 
 
 def _trainings(trainings: list[dict[str, Any]]) -> dict[str, Any] | None:
     """Sizes, epochs and durations by system and task."""
     if not trainings:
         return None
-    table, rows = pd.DataFrame(trainings), []
-    for (system, task), part in table.groupby(["system", "task"], sort=False):
+    made, rows = pd.DataFrame(trainings), []
+    for (system, task), part in made.groupby(["system", "task"], sort=False):
         size, epochs = f"{int(part['parameters'].max()):,}".replace(",", " "), part["epochs"].astype(int)
         ran = f"{epochs.min()}" if epochs.min() == epochs.max() else f"{epochs.min()}–{epochs.max()}"
-        times = [_cell(float(s), duration(s)) for s in (part["seconds"].mean(), part["seconds"].sum())]
-        rows.append([system, task, len(part), _cell(int(part["parameters"].max()), size), _cell(epochs.mean(), ran)])
+        times = [cell(float(s), duration(s)) for s in (part["seconds"].mean(), part["seconds"].sum())]
+        rows.append([system, task, len(part), cell(int(part["parameters"].max()), size), cell(epochs.mean(), ran)])
         rows[-1] += times
     heads = ["System", "Task", "Networks", "Parameters", "Epochs", "Time each", "Time in all"]
-    return {"table": _table(heads, rows), "count": len(table), "time": duration(float(table["seconds"].sum()))}
+    return {"table": table(heads, rows), "count": len(made), "time": duration(float(made["seconds"].sum()))}
 
 
 def _figure(row: dict[str, str], folder: Path) -> dict[str, str]:

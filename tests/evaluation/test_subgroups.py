@@ -1,0 +1,81 @@
+"""Subgroups: who is in which, their scores against the same rows alone, and a grouping that is not there."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.evaluation.test_tables import CLASSES, predictions
+
+from auscult.datasets.base import Columns, Manifest
+from auscult.evaluation import tables
+from auscult.evaluation.subgroups import SubgroupError, group_cases, subgroups
+
+SIZE = 60
+
+
+@pytest.fixture
+def manifest() -> Manifest:
+    number = np.arange(SIZE)
+    cases = pd.DataFrame({"case": [f"c{k:03d}" for k in number], "subject": [f"s{k}" for k in number]})
+    cases["murmur"] = np.array(CLASSES)[number % 3]
+    cases["age_group"] = np.where(number < 10, "", np.where(number < 30, "Infant", "Child"))
+    cases["day"] = np.where(number % 2, "Monday", "Tuesday")
+    cases["weight_kg"], cases["female"] = number.astype(float), np.where(number == 5, np.nan, number % 2)
+    sites = [("AV", "MV") if k % 3 else ("AV",) for k in number]
+    recordings = pd.DataFrame(
+        [(f"c{k:03d}_{s}", f"c{k:03d}", s, 8, 4) for k, pair in enumerate(sites) for s in pair],
+        columns=["recording", "case", "site", "frames", "rate_hz"],
+    )
+    return Manifest(
+        cases, recordings, pd.DataFrame(), Columns(["day"], ["murmur", "age_group"], ["weight_kg", "female"], [])
+    )
+
+
+@pytest.mark.parametrize(
+    ("by", "sizes"),
+    [
+        ("age_group", {"Infant": 20, "Child": 30}),
+        ("day", {"Monday": 30, "Tuesday": 30}),
+        ("female", {"0": 30, "1": 29}),
+        ("weight_kg", {"up to 19.67": 20, "19.67 to 39.33": 20, "above 39.33": 20}),
+        ("site", {"AV": 60, "MV": 40}),
+        ("recordings", {"1": 20, "2": 40}),
+    ],
+)
+def test_groups(manifest, by, sizes):
+    assert {name: len(cases) for name, cases in group_cases(manifest, by).items()} == sizes
+
+
+def rows() -> pd.DataFrame:
+    labels = np.array(CLASSES)[np.arange(SIZE) % 3]
+    said = np.where(np.arange(SIZE) % 4 == 0, "Absent", labels)
+    made = predictions(labels, said)
+    return pd.concat([made.assign(system="chosen"), made.assign(prediction="Absent")], ignore_index=True)
+
+
+def test_scores_are_those_of_the_rows_alone(murmur_study, manifest):
+    study = murmur_study(evaluation={"draws": 100, "subgroups": ["age_group", "site"]})
+    table = subgroups(study, manifest, rows(), "mark")
+    assert table["by"].tolist() == ["age_group"] * 2 + ["site"] * 2 and set(table["leak"]) == {"mark"}
+    alone = rows().query("system == 'chosen'").iloc[10:30]
+    expected = tables.score(study.targets["murmur"], alone)
+    found = table[table["group"] == "Infant"].iloc[0]
+    assert found["n"] == 20
+    for name in ("w_acc", "uar", "recall_Present"):
+        assert found[name] == pytest.approx(expected[name])
+    assert found["w_acc_low"] <= found["w_acc"] <= found["w_acc_high"]
+
+
+def test_a_group_without_judged_cases_has_no_row(murmur_study, manifest):
+    study = murmur_study(evaluation={"draws": 100, "subgroups": ["age_group"]})
+    judged = rows().query("case < 'c030'")
+    assert subgroups(study, manifest, judged, "")["group"].tolist() == ["Infant"]
+
+
+def test_no_groupings_make_an_empty_table(murmur_study, manifest):
+    assert list(subgroups(murmur_study(), manifest, rows(), "")) == ["target", "by", "group", "n"]
+
+
+def test_an_unknown_grouping_is_named_with_what_there_is(murmur_study, manifest):
+    study = murmur_study(evaluation={"draws": 100, "subgroups": ["colour"]})
+    with pytest.raises(SubgroupError, match="'colour' is not one of site, murmur, age_group, day, weight_kg"):
+        subgroups(study, manifest, rows(), "")

@@ -1,0 +1,133 @@
+"""The learners: weights of the rows, importances against independent sums, files without pickle."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import xgboost
+from scipy.special import softmax
+from scipy.stats import norm
+
+from auscult.config.fusion import Booster, Logistic
+from auscult.fusion.learners import fit, importances, predict, row_weights, save
+
+CLASSES = ["Present", "Unknown", "Absent"]
+SMALL = Booster(rounds=15, learning_rate=0.3, min_child_weight=0)
+LEARNERS = pytest.mark.parametrize("settings", [SMALL, Logistic(c=1.0)], ids=["xgboost", "logistic"])
+
+
+@pytest.fixture
+def target(murmur_study):
+    return murmur_study().targets["murmur"]
+
+
+def rows(size: int, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
+    """Features of which the first two say the class, a tenth missing, and class numbers."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(size) % 3
+    x = rng.standard_normal((size, 4))
+    x[:, :2] += 3 * np.eye(3)[y][:, :2]
+    x[rng.random(x.shape) < 0.1] = np.nan
+    return pd.DataFrame(x, columns=list("wxyz")), y
+
+
+@LEARNERS
+def test_signal_is_learnt(target, settings):
+    fitted = fit(*rows(120), target, settings, 1)
+    x, y = rows(60, 1)
+    p = predict(fitted, x, target)
+    assert p.sum(axis=1) == pytest.approx(np.ones(60), abs=1e-5) and (p.argmax(axis=1) == y).mean() > 0.75
+
+
+@LEARNERS
+def test_scale_and_order_of_the_columns_do_not_matter(target, settings):
+    (x, y), (other, _) = rows(120), rows(60, 1)
+    p = predict(fit(x, y, target, settings, 1), other, target)
+    assert predict(fit(x, y, target, settings, 1), other[list("zyxw")], target) == pytest.approx(p)
+    scaled = [table.assign(w=np.exp(table["w"]) * 1e6) for table in (x, other)]
+    assert predict(fit(scaled[0], y, target, settings, 1), scaled[1], target) == pytest.approx(p, abs=0.05)
+
+
+@LEARNERS
+def test_a_class_that_is_absent_and_one_alone(target, settings):
+    x, y = rows(60)
+    p = predict(fit(x[y != 1], y[y != 1], target, settings, 1), x, target)
+    assert (p[:, 1] == 0).all() and p.sum(axis=1) == pytest.approx(np.ones(60), abs=1e-5)
+    alone = fit(x[y == 1], y[y == 1], target, settings, 1)
+    assert predict(alone, x, target).tolist() == [[0, 1, 0]] * 60
+    assert (importances(alone, x)[["gain", "shap"]] == 0).all(axis=None)
+
+
+@LEARNERS
+@pytest.mark.parametrize(
+    ("weigh", "expected"), [("none", [0.6, 0.3, 0.1]), ("target", [30 / 40, 9 / 40, 1 / 40]), ("balanced", [1 / 3] * 3)]
+)
+def test_rows_weigh_by_their_class(target, settings, weigh, expected):
+    """Features that say nothing: the probabilities are the shares of the weights."""
+    y = np.repeat([0, 1, 2], [54, 27, 9])
+    x = pd.DataFrame({"nothing": np.zeros(90)})
+    update = {"rounds": 60, "subsample": 1.0, "reg_lambda": 0.0} if isinstance(settings, Booster) else {}
+    settings = settings.model_copy(update={"weigh": weigh, **update})
+    p = predict(fit(x, y, target, settings, 1), x, target)
+    np.testing.assert_allclose(p, np.tile(expected, (90, 1)), atol=0.01)
+
+
+def test_balanced_weights_sum_to_the_rows(target):
+    weights = row_weights(np.array([0, 0, 0, 2]), target, "balanced")
+    assert weights.tolist() == pytest.approx([2 / 3, 2 / 3, 2 / 3, 2])
+
+
+@LEARNERS
+def test_importances_are_shares_and_find_the_signal(target, settings):
+    x, y = rows(90)
+    table = importances(fit(x, y, target, settings, 1), x).set_index("feature")
+    for share in ("gain", "shap"):
+        assert table[share].sum() == pytest.approx(1) and table.loc[["w", "x"], share].sum() > 0.7
+
+
+def test_importances_name_every_column_also_those_that_are_not_used(target):
+    x, y = rows(90)
+    table = importances(fit(x[["w", "x"]], y, target, SMALL, 1), x).set_index("feature")
+    assert table.index.tolist() == list("wxyz") and (table.loc[["y", "z"]] == 0).all(axis=None)
+
+
+def test_shapley_values_of_the_booster_sum_to_its_output(target):
+    """What `shap` averages adds up: values of all features and the constant are the raw score of each class."""
+    x, y = rows(90)
+    booster = fit(x, y, target, SMALL, 1).model.get_booster()
+    data = xgboost.DMatrix(x)
+    values, raw = booster.predict(data, pred_contribs=True), booster.predict(data, output_margin=True)
+    assert values.shape == (90, 3, 5)
+    np.testing.assert_allclose(values.sum(axis=-1), raw, atol=1e-4)
+
+
+def test_early_stopping_keeps_the_best_round(target):
+    (x, y), (other, truth) = rows(90), rows(60, 1)
+    settings = SMALL.model_copy(update={"rounds": 300, "learning_rate": 1.0})
+    fitted = fit(x, y, target, settings, 1, (other, truth, 5))
+    assert 0 < fitted.model.best_iteration < 100
+
+
+def test_a_saved_logistic_regression_can_be_computed_from_its_numbers(target, tmp_path):
+    (x, y), (other, _) = rows(120), rows(30, 1)
+    fitted = fit(x, y, target, Logistic(c=1.0), 1)
+    save(fitted, tmp_path / "model.json")
+    kept = json.loads((tmp_path / "model.json").read_text())
+    values = other[kept["columns"]].to_numpy()
+    values = np.where(np.isnan(values), kept["medians"], values)
+    levels = np.linspace(0, 1, len(kept["quantiles"][0]))
+    columns = list(zip(values.T, map(np.array, kept["quantiles"]), strict=True))
+    upper = np.stack([np.interp(v, q, levels) for v, q in columns], axis=1)
+    lower = np.stack([-np.interp(-v, -q[::-1], -levels[::-1]) for v, q in columns], axis=1)
+    ranks = (upper + lower) / 2  # equal quantiles: the middle of their levels
+    scores = norm.ppf(np.clip(ranks, 1e-7, 1 - 1e-7)) @ np.transpose(kept["coefficients"]) + kept["intercepts"]
+    np.testing.assert_allclose(softmax(scores, axis=1), predict(fitted, other, target), atol=0.01)
+
+
+def test_a_saved_booster_is_xgboosts_own_file(target, tmp_path):
+    (x, y), (other, _) = rows(90), rows(30, 1)
+    fitted = fit(x, y, target, SMALL, 1)
+    save(fitted, tmp_path / "model.json")
+    again = xgboost.Booster(model_file=tmp_path / "model.json")
+    np.testing.assert_allclose(again.predict(xgboost.DMatrix(other)), predict(fitted, other, target), atol=1e-6)

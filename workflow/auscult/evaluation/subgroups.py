@@ -1,0 +1,63 @@
+"""Scores of the row `chosen` by groups of cases: where does it hold, and where not."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from auscult.config.study import Study
+from auscult.datasets.base import Manifest
+from auscult.evaluation import tables
+from auscult.features.covariates import covariates
+
+MOST_VALUES = 6  # of a number that is taken as it is; of more, thirds
+METRICS = ["w_acc", "w_acc_low", "w_acc_high", "uar", "uar_low", "uar_high", "auroc", "auroc_low", "auroc_high"]
+
+
+class SubgroupError(Exception):
+    """A study names a grouping that its data set does not have."""
+
+
+def subgroups(study: Study, manifest: Manifest, predictions: pd.DataFrame, leak: str) -> pd.DataFrame:
+    """One row per target, grouping and group: `target, by, group, n`, scores with intervals, recalls, `leak`.
+
+    A grouping is a key of `evaluation.subgroups`: a label or group column (cases without a value are left out), a
+    covariate (a number of many values in thirds of all cases), or `site` (the cases with a recording there, so that a
+    case is in several groups). Raises SubgroupError for another word.
+    """
+    rows = []
+    for by in study.evaluation.subgroups:
+        groups = group_cases(manifest, by)
+        for name, target in study.targets.items():
+            chosen = predictions[(predictions["target"] == name) & (predictions["system"] == "chosen")]
+            for group, cases in groups.items():
+                part = tables.scored(chosen[chosen["case"].isin(cases)])
+                if part.empty:
+                    continue
+                found = tables.with_intervals(study, target, part)
+                kept = {k: v for k, v in found.items() if k in METRICS or k.startswith("recall_")}
+                rows.append({"target": name, "by": by, "group": group, "n": len(part), **kept, "leak": leak})
+    return pd.DataFrame(rows, columns=None if rows else ["target", "by", "group", "n"])
+
+
+def group_cases(manifest: Manifest, by: str) -> dict[str, set[str]]:
+    """Cases of every group of one grouping, by the name of the group."""
+    cases = manifest.cases.set_index("case")
+    if by == "site":
+        heard = manifest.recordings[manifest.recordings["site"] != ""]
+        return {site: set(part) for site, part in heard.groupby("site")["case"]}
+    if by in (*manifest.columns.labels, *manifest.columns.groups):
+        values = cases[by].astype(str)
+    else:
+        numbers = covariates(manifest)
+        if by not in numbers:
+            known = ["site", *manifest.columns.labels, *manifest.columns.groups, *numbers]
+            raise SubgroupError(f"evaluation.subgroups: {by!r} is not one of {', '.join(known)}")
+        column = numbers[by].dropna()
+        if column.nunique() <= MOST_VALUES:
+            values = column.map("{:g}".format)
+        else:
+            ends = column.quantile([1 / 3, 2 / 3])
+            low, high = (f"{end:.4g}" for end in ends)
+            names = [f"up to {low}", f"{low} to {high}", f"above {high}"]
+            values = column.map(lambda number: names[int((number > ends).sum())])
+    return {group: set(part.index) for group, part in values[values != ""].groupby(values)}

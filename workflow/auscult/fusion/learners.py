@@ -1,0 +1,143 @@
+"""The learners of the second stage, XGBoost and logistic regression: fit, predict, importances, files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xgboost
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import QuantileTransformer
+
+from auscult.config.fusion import Booster, Logistic
+from auscult.config.targets import Target
+from auscult.provenance import write_json
+
+Settings = Booster | Logistic
+STAGE = {"xgboost": "fusion", "logistic": "logistic"}
+"""Learner → stage in the tables."""
+
+QUANTILES = 100  # of a feature's distribution, by which the logistic regression ranks it
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A model, the columns it reads, and the class numbers that it knows (no model: the fit rows held one class)."""
+
+    model: xgboost.XGBClassifier | Pipeline | None
+    columns: list[str]
+    classes: np.ndarray
+
+
+def fit(
+    x: pd.DataFrame,
+    y: np.ndarray,
+    target: Target,
+    settings: Settings,
+    threads: int,
+    stop: tuple[pd.DataFrame, np.ndarray, int] | None = None,
+) -> Fitted:
+    """A model of cases × features `x` for class numbers `y`.
+
+    stop: rows and class numbers whose log loss ends the boosting, and after how many rounds without a better one.
+    """
+    classes, numbers = np.unique(y, return_inverse=True)
+    if len(classes) < 2:
+        return Fitted(None, list(x), classes)
+    weights = row_weights(y, target, settings.weigh)
+    if isinstance(settings, Logistic):
+        return Fitted(
+            _logistic(settings, len(x)).fit(x, numbers, logisticregression__sample_weight=weights), list(x), classes
+        )
+    watched = {}
+    if stop is not None:
+        rows, labels, _ = stop
+        seen = np.isin(labels, classes)
+        labels = labels[seen]
+        weigh = None if weights is None else [row_weights(labels, target, settings.weigh)]
+        watched = {"eval_set": [(rows[seen], np.searchsorted(classes, labels))], "sample_weight_eval_set": weigh}
+    model = xgboost.XGBClassifier(
+        n_estimators=settings.rounds,
+        max_depth=settings.max_depth,
+        learning_rate=settings.learning_rate,
+        subsample=settings.subsample,
+        colsample_bytree=settings.colsample,
+        min_child_weight=settings.min_child_weight,
+        reg_lambda=settings.reg_lambda,
+        objective="binary:logistic" if len(classes) == 2 else "multi:softprob",
+        tree_method="hist",
+        n_jobs=threads,
+        random_state=settings.seed,
+        early_stopping_rounds=stop[2] if stop else None,
+    )
+    return Fitted(model.fit(x, numbers, sample_weight=weights, verbose=False, **watched), list(x), classes)
+
+
+def row_weights(y: np.ndarray, target: Target, weigh: str) -> np.ndarray | None:
+    """Weight (n,) of every row; None where rows count alike."""
+    if weigh == "none":
+        return None
+    if weigh == "target":
+        return np.asarray(target.class_weights())[y]
+    counts = np.bincount(y)
+    return len(y) / (np.count_nonzero(counts) * counts[y])
+
+
+def predict(fitted: Fitted, x: pd.DataFrame, target: Target) -> np.ndarray:
+    """(cases, classes) probabilities; a class that no fit row had is 0."""
+    out = np.zeros((len(x), len(target.classes)))
+    if not len(x):
+        return out
+    out[:, fitted.classes] = 1.0 if fitted.model is None else fitted.model.predict_proba(x[fitted.columns])
+    return out
+
+
+def importances(fitted: Fitted, x: pd.DataFrame) -> pd.DataFrame:
+    """`feature, gain, shap` of every column of the cases `x`; each a share that sums to 1 (0 where there is no model).
+
+    gain: of XGBoost the total gain; of the logistic regression the magnitude of the coefficients. shap: mean magnitude
+    of the Shapley values over the cases and classes, exact for both (Lundberg et al. 2018; linear ones against the mean
+    of the fit rows' ranks).
+    """
+    gain, shap = pd.Series(0.0, list(x)), pd.Series(0.0, list(x))
+    rows = x[fitted.columns]
+    if isinstance(fitted.model, Pipeline):
+        coefficients = np.abs(fitted.model[-1].coef_)
+        ranked = np.abs(fitted.model[:-1].transform(rows)) if len(rows) else np.zeros((0, len(fitted.columns)))
+        gain[fitted.columns] = coefficients.mean(axis=0)
+        shap[fitted.columns] = ranked.sum(axis=0) * coefficients.mean(axis=0)
+    elif fitted.model is not None:
+        booster = fitted.model.get_booster()
+        gain.update(pd.Series(booster.get_score(importance_type="total_gain"), dtype=float))
+        values = booster.predict(xgboost.DMatrix(rows), pred_contribs=True)[..., :-1]
+        shap[fitted.columns] = np.abs(values).reshape(-1, len(fitted.columns)).sum(axis=0)
+    table = pd.DataFrame({"gain": gain, "shap": shap})
+    return (table / table.sum().replace(0.0, 1.0)).rename_axis("feature").reset_index()
+
+
+def save(fitted: Fitted, path: Path) -> None:
+    """XGBoost's own JSON; of a logistic regression its columns, their medians and quantiles, and the coefficients."""
+    if isinstance(fitted.model, xgboost.XGBClassifier):
+        fitted.model.save_model(path)
+    elif fitted.model is not None:
+        impute, rank, model = (step for _, step in fitted.model.steps)
+        numbers = {
+            "medians": impute.statistics_,
+            "quantiles": rank.quantiles_.T,
+            "coefficients": model.coef_,
+            "intercepts": model.intercept_,
+            "classes": fitted.classes,
+        }
+        write_json(path, {"columns": fitted.columns, **{key: value.tolist() for key, value in numbers.items()}})
+
+
+def _logistic(settings: Logistic, rows: int) -> Pipeline:
+    return make_pipeline(
+        SimpleImputer(strategy="median", keep_empty_features=True),
+        QuantileTransformer(n_quantiles=min(QUANTILES, rows), output_distribution="normal"),
+        LogisticRegression(C=settings.c, max_iter=1000),
+    )

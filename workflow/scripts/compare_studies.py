@@ -1,0 +1,25 @@
+"""Compare the systems of several studies that were judged on the same cases."""
+
+from pathlib import Path
+
+from auscult.config.study import Study
+from auscult.evaluation import tables
+from auscult.evaluation.comparison import comparison, joined
+from auscult.folds.audit import mark
+from auscult.provenance import commit
+from common import begin, read_rows
+
+begin(snakemake)
+inputs = snakemake.input
+studies = {name: Study.model_validate(study) for name, study in snakemake.params.studies.items()}
+predictions, folds, audits = (
+    dict(zip(studies, [read_rows(path) for path in paths], strict=True))
+    for paths in (inputs.predictions, inputs.folds, inputs.audits)
+)
+together = joined(studies, predictions, folds)
+first = next(iter(studies.values()))
+leak = "; ".join(sorted({mark(study, audits[name]) for name, study in studies.items()} - {""}))
+origin = f"Studies {', '.join(studies)}, commit {commit()}."
+folder = Path(snakemake.params.folder)
+tables.write_table(tables.leaderboard(first, together, leak), folder / "leaderboard", f"{origin} Pooled out-of-fold.")
+tables.write_table(comparison(first, together, leak), folder / "comparison", f"{origin} Differences a - b, paired.")
