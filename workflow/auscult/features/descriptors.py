@@ -72,8 +72,10 @@ def of_window(x: np.ndarray) -> np.ndarray:
         return CONSTANT.copy()
     import antropy  # seconds: only where it is used
 
-    tolerance = TOLERANCE * x.std()
-    entropies = [_sample_entropy(_coarse(x, scale), tolerance) for scale in SCALES]
+    from auscult.features.sample_entropy import sample_entropy
+
+    tolerance, scaled = TOLERANCE * x.std(), [_coarse(x, scale) for scale in SCALES]
+    entropies = [sample_entropy(part, tolerance) if len(part) >= 5 else 0.0 for part in scaled]
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # what is not defined is replaced below
         mobility, complexity = antropy.hjorth_params(x)
@@ -100,19 +102,6 @@ def of_window(x: np.ndarray) -> np.ndarray:
 def _coarse(x: np.ndarray, scale: int) -> np.ndarray:
     """Means of `scale` samples each (Costa et al. 2002)."""
     return x[: len(x) // scale * scale].reshape(-1, scale).mean(axis=1)
-
-
-def _sample_entropy(x: np.ndarray, tolerance: float) -> float:
-    """Sample entropy of order 2; without any match the bound that the length sets (Richman and Moorman 2000)."""
-    import antropy
-
-    n = len(x)
-    if n < 5:
-        return 0.0
-    bound = np.log(n - 2) + np.log(n - 3) - np.log(2)
-    with np.errstate(all="ignore"):
-        value = antropy.sample_entropy(np.ascontiguousarray(x), order=2, tolerance=tolerance)
-    return float(value) if np.isfinite(value) else float(bound)
 
 
 def _flux_variation(x: np.ndarray) -> float:
