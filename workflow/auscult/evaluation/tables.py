@@ -15,7 +15,7 @@ from auscult.evaluation import intervals, metrics
 from auscult.evaluation.predictions import KEYS, VARIANT, comparable
 from auscult.provenance import write_text
 
-INTERVALS = ("w_acc", "uar", "auroc")
+INTERVALS = ("w_acc", "uar", "auroc", "ece")
 FLOOR_METRICS = ["w_acc", "uar", "accuracy", "cost"]
 
 
@@ -164,17 +164,24 @@ def resampled(study: Study, target: Target, part: pd.DataFrame) -> dict[str, np.
         "w_acc": metrics.weighted_accuracy(matrices, target.class_weights()),
         "uar": metrics.uar(matrices),
         "auroc": metrics.macro(metrics.auroc(truth, p, draws)),
+        "ece": metrics.ece(truth, p, weights=draws),
     }
 
 
 def with_intervals(study: Study, target: Target, part: pd.DataFrame) -> dict[str, float]:
-    """All metrics of predictions with labels, each of `INTERVALS` followed by the ends of its interval."""
+    """All metrics of predictions with labels, each of `INTERVALS` followed by the ends of its interval.
+
+    Intervals are of percentiles. That of `ece` is turned about the value (the basic bootstrap): gaps are magnitudes, so
+    that drawing cases again makes them larger.
+    """
     drawn = resampled(study, target, part) if len(part) else {}
     row = {}
     for name, value in score(target, part).items():
         row[name] = value
         if name in INTERVALS:
             low, high = intervals.interval(drawn[name]) if name in drawn else (float("nan"), float("nan"))
+            if name == "ece":
+                low, high = np.clip(2 * value - high, 0, value), np.maximum(2 * value - low, value)
             row |= {f"{name}_low": float(low), f"{name}_high": float(high)}
     return row
 
