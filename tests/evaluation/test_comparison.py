@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from tests.evaluation.test_tables import CLASSES, predictions
 
 from auscult.evaluation import tables
 from auscult.evaluation.comparison import ComparisonError, comparison, joined
+from tests.evaluation.test_tables import CLASSES, predictions
 
 
 def variants(**shares: float) -> pd.DataFrame:

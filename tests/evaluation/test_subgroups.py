@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from tests.evaluation.test_tables import CLASSES, predictions
 
 from auscult.datasets.base import Columns, Manifest
 from auscult.evaluation import tables
 from auscult.evaluation.subgroups import SubgroupError, group_cases, subgroups
+from tests.evaluation.test_tables import CLASSES, predictions
 
 SIZE = 60
 

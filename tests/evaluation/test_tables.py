@@ -112,7 +112,7 @@ def test_intervals_hold_their_value(murmur_study, seed):
         assert (board[f"{name}_low"] < board[name]).all() and (board[name] < board[f"{name}_high"]).all()
         assert (board[f"{name}_high"] - board[f"{name}_low"] < 0.4).all()
     assert (board["ece_low"] <= board["ece"]).all() and (board["ece"] <= board["ece_high"]).all()
-    assert (0 <= board["ece_low"]).all() and (board["ece_high"] - board["ece_low"] > 0.01).all()
+    assert (board["ece_low"] >= 0).all() and (board["ece_high"] - board["ece_low"] > 0.01).all()
 
 
 def test_intervals_draw_subjects_with_all_their_rows(murmur_study):
