@@ -34,16 +34,20 @@ def leaderboard(study: Study, predictions: pd.DataFrame, leak: str) -> pd.DataFr
 
 
 def with_sizes(board: pd.DataFrame, trainings: pd.DataFrame) -> pd.DataFrame:
-    """The leaderboard with `parameters` of all networks that score a case, and `train_s`, a fold's training in seconds.
+    """The leaderboard with `parameters` of all networks that score a judged case, and `train_s`, a fold's training.
+
+    `train_s`: in seconds, of all networks of a fold, those of its inner folds too.
 
     trainings: see `training.job.read_trainings`. The row `chosen`, which mixes systems, has neither.
     """
     folds = trainings.assign(fold=trainings["network"].str.extract(r"^(r\d+f\d+)", expand=False))
-    each = folds.groupby(["system", "fold"])[["parameters", "seconds"]].sum().groupby("system").mean()
+    each = folds.groupby(["system", "fold"])["seconds"].sum().groupby("system").mean()
+    judging = folds[~folds["network"].str.contains("i")].groupby(["system", "fold"])["parameters"].sum()
+    parameters = judging.groupby("system").mean()
     at = board.columns.get_loc("n") + 1
     board = board.copy()
-    board.insert(at, "parameters", board["system"].map(each["parameters"]).astype("Int64"))
-    board.insert(at + 1, "train_s", board["system"].map(each["seconds"]).round(1))
+    board.insert(at, "parameters", board["system"].map(parameters).astype("Int64"))
+    board.insert(at + 1, "train_s", board["system"].map(each).round(1))
     return board
 
 
