@@ -317,6 +317,11 @@ def test_what_the_second_stage_adds_is_said(folder, difference, words):
     assert "{:+.3f} ({:+.3f} to {:+.3f})".format(*difference) in seen.text and "p 0.200, 0.300" in seen.text
 
 
+def test_a_difference_on_one_fold_has_no_t_test(folder):
+    _, seen = page(folder, comparison=comparison().assign(p_t_test=float("nan")))
+    assert "p 0.200" in seen.text and "p 0.200, " not in seen.text
+
+
 def test_groups_of_cases_stand_where_the_study_asks_for_them(folder):
     assert "Infant" not in page(folder)[1].text
     _, seen = page(folder, changes={"evaluation": {"subgroups": ["age_group"]}})

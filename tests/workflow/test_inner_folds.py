@@ -72,7 +72,7 @@ def test_what_the_second_stage_tried_and_reads_is_kept(project):
     assert trials.groupby(["stage", "fit_on"]).size().to_dict() == dict.fromkeys(
         [(stage, fit_on) for stage in ("fusion", "logistic") for fit_on in ("inner_folds", "validation")], 2
     )
-    assert {path.stem for path in (folder / "models").iterdir()} == {
+    assert {path.stem for path in (folder / "models").glob("*.json")} == {
         f"outcome-{stage}-{fit_on}" for stage in ("fusion", "logistic") for fit_on in ("inner_folds", "validation")
     }
     figures = pd.read_csv(project.path("results/tiny/figures/figures.csv"))["file"]
@@ -81,7 +81,7 @@ def test_what_the_second_stage_tried_and_reads_is_kept(project):
 
 def test_differences_and_groups_have_tables(project):
     pairs = pd.read_csv(project.path("results/tiny/tables/comparison.csv"))
-    assert {"chosen", "small"} == set(pairs["a_system"]) and set(pairs["metric"]) == {"w_acc", "uar", "auroc"}
+    assert {"chosen", "small"} == set(pairs["a_system"]) and set(pairs["metric"]) == {"w_acc", "uar", "auroc", "ece"}
     groups = pd.read_csv(project.path("results/tiny/tables/subgroups.csv"))
     assert set(groups["by"]) == {"age_group", "site", "seconds"}
     assert groups.query("by == 'seconds'")["n"].sum() == 24

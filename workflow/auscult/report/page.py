@@ -69,7 +69,7 @@ def render(
     loader = PackageLoader("auscult.report")
     rooms = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     board, rounds, floors = (tables[key] for key in ("leaderboard", "cross_validation", "floors"))
-    names = list(study.targets)
+    names, pairs = list(study.targets), tables["comparison"]
     return rooms.get_template("report.html.j2").render(
         name=study_name,
         study=study,
@@ -83,7 +83,7 @@ def render(
         floors=_plain(floors),
         uncertainty=[(name, sections.uncertainty(_of(tables["uncertainty"], name))) for name in names],
         published=[(name, sections.published(study, name, published, _of(board, name))) for name in names],
-        comparison=[(name, sections.comparison(_of(tables["comparison"], name))) for name in names],
+        comparison=[(name, sections.comparison(pairs[pairs["target"] == name])) for name in names],
         subgroups=[(name, sections.subgroups(_of(tables["subgroups"], name))) for name in names],
         metrics=[
             METRICS[key] for key in METRICS if any(_key(column) == key for column in board.dropna(axis=1, how="all"))
