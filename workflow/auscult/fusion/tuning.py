@@ -49,7 +49,7 @@ def tune(
     ----------
     x, y, groups : features, class numbers and subjects of the cases that fit the learner.
     blocks : columns by block; the first block is always used.
-    given : the study's settings, which are the first trial.
+    given : the study's settings, which are the first trial but for the rounds, which early stopping finds.
     store : file in which every trial is kept; a search that was cut off goes on there, another search does not read it.
 
     The same cases, settings and number of trials give the same trials, whether cut off or not; `tuning.minutes` is the
