@@ -10,6 +10,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from auscult.datasets import wfdb_record
+from auscult.datasets.unusable import Unusable
+
 CLIPPED_SHARE = 0.01
 FULL_SCALE = 0.999
 END_TOLERANCE_S = 0.01  # annotation times are rounded: a last offset may pass the end by this much
@@ -26,38 +29,26 @@ class Facts:
     problems: tuple[tuple[str, str], ...]
 
 
-class Unusable(Exception):
-    """A recording that must be dropped: `problem` is a word for quality.csv, the message its detail."""
-
-    def __init__(self, problem: str, detail: str) -> None:
-        super().__init__(problem, detail)  # all of them, so that it travels between processes
-        self.problem = problem
-        self.detail = detail
-
-    def __str__(self) -> str:
-        return self.detail
-
-
 def read(path: Path, onset_s: float | None = None, offset_s: float | None = None) -> tuple[np.ndarray, int, str]:
     """Samples (frames, channels), rate in Hz, and the file's sample format.
 
-    16-bit files give int16, all others float64 in ±1. Raises Unusable for a file that is missing, empty,
-    truncated or not audio, and for an interval that is not inside it.
+    16-bit audio files give int16, others float64 in ±1; a WFDB header (`.hea`) gives its record's samples as float64
+    in physical units, format `WFDB`. Raises Unusable for a file that is missing, empty, truncated or not what its
+    name says, and for an interval that is not inside it.
     """
     if not path.is_file():
         raise Unusable("missing", "the file is not there")
+    if path.suffix == ".hea":
+        samples, rate = wfdb_record.read(path)
+        start, stop = _bounds(onset_s, offset_s, rate, len(samples))
+        if stop == start:
+            raise Unusable("empty", "no samples")
+        return samples[start:stop], rate, "WFDB"
     _refuse_truncated(path)
     try:
         with soundfile.SoundFile(path) as file:
             rate, total, subtype = file.samplerate, file.frames, file.subtype
-            if not all(math.isfinite(time) for time in (onset_s or 0, offset_s or 0)):
-                raise Unusable("interval", f"{onset_s} to {offset_s} s is no interval")
-            start = 0 if onset_s is None else round(onset_s * rate)
-            stop = total if offset_s is None else round(offset_s * rate)
-            if stop > total and stop <= total + math.ceil(END_TOLERANCE_S * rate):
-                stop = total
-            if total and not 0 <= start < stop <= total:
-                raise Unusable("interval", f"{onset_s} to {offset_s} s is not inside the file's {total / rate:.3f} s")
+            start, stop = _bounds(onset_s, offset_s, rate, total)
             file.seek(start)
             dtype = "int16" if subtype == "PCM_16" else "float64"
             samples = file.read(stop - start, dtype=dtype, always_2d=True)
@@ -66,6 +57,19 @@ def read(path: Path, onset_s: float | None = None, offset_s: float | None = None
     if len(samples) == 0:
         raise Unusable("empty", "no samples")
     return samples, rate, subtype
+
+
+def _bounds(onset_s: float | None, offset_s: float | None, rate: int, total: int) -> tuple[int, int]:
+    """First sample and end of an interval of a file of `total` samples. Raises Unusable."""
+    if not all(math.isfinite(time) for time in (onset_s or 0, offset_s or 0)):
+        raise Unusable("interval", f"{onset_s} to {offset_s} s is no interval")
+    start = 0 if onset_s is None else round(onset_s * rate)
+    stop = total if offset_s is None else round(offset_s * rate)
+    if stop > total and stop <= total + math.ceil(END_TOLERANCE_S * rate):
+        stop = total
+    if total and not 0 <= start < stop <= total:
+        raise Unusable("interval", f"{onset_s} to {offset_s} s is not inside the file's {total / rate:.3f} s")
+    return start, stop
 
 
 def inspect(path: Path, onset_s: float | None, offset_s: float | None, short_s: float, mono: bool) -> Facts:
@@ -78,9 +82,10 @@ def inspect(path: Path, onset_s: float | None, offset_s: float | None, short_s: 
         raise Unusable("constant", f"every sample is {samples[0].tolist()}")
     if samples.shape[1] > 1 and mono:
         problems.append(("channels", f"{samples.shape[1]} channels, averaged to one"))
-    if subtype != "PCM_16":
+    if subtype not in ("PCM_16", "WFDB"):
         problems.append(("sample_format", f"{subtype}, not 16-bit"))
-    top = {"PCM_16": 32768, "PCM_U8": 127 / 128, "PCM_S8": 127 / 128}.get(subtype, 1)
+    tops = {"PCM_16": 32768, "PCM_U8": 127 / 128, "PCM_S8": 127 / 128, "WFDB": math.inf}  # physical units have no end
+    top = tops.get(subtype, 1)
     limit = FULL_SCALE * top
     clipped = float((np.abs(samples.astype(np.float64)) >= limit).mean())
     if clipped >= CLIPPED_SHARE:

@@ -1,0 +1,199 @@
+"""The adapters `ptbxl` and `challenge2021`, and what is read of WFDB records, on records written by hand."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+
+from auscult.datasets import audio, challenge2021, ptbxl
+from auscult.datasets.base import DatasetError, build, load
+
+LEADS = ["I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6"]
+STATEMENTS = """,description,diagnostic,form,rhythm,diagnostic_class,diagnostic_subclass
+NORM,normal ECG,1.0,,,NORM,NORM
+IMI,inferior infarction,1.0,,,MI,IMI
+NDT,non-diagnostic T,1.0,1.0,,STTC,STTC
+SR,sinus rhythm,,,1.0,,
+PACE,pacemaker,,,1.0,,
+"""
+HEAD = "ecg_id,patient_id,age,sex,height,weight,report,scp_codes,strat_fold,filename_lr,filename_hr"
+ROWS = [
+    "1,15.0,56.0,1,,63.0,\"a, b\",\"{'NORM': 100.0, 'SR': 0.0}\",3,records100/00000/00001_lr,records500/00000/00001_hr",
+    "2,16.0,300.0,0,170,,,\"{'IMI': 15.0, 'NDT': 0.0}\",10,records100/00000/00002_lr,records500/00000/00002_hr",
+    "3,16.0,,0,,,,\"{'PACE': 0.0}\",8,records100/00000/00003_lr,records500/00000/00003_hr",
+]
+
+
+def counts(seed: int = 0, n: int = 1000) -> np.ndarray:
+    return np.random.default_rng(seed).integers(-2000, 2000, (n, 12), dtype=np.int16)
+
+
+def write(path: Path, samples: np.ndarray, rate: int = 100, comments: str = "", suffix: str = ".dat") -> None:
+    """A record in format 16: header, and samples as `.dat` or, behind 24 bytes, as the `.mat` of the Challenges."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fmt = "16" if suffix == ".dat" else "16+24"
+    lines = [f"{path.name} 12 {rate} {len(samples)}"]
+    for lead, column in zip(LEADS, samples.T, strict=True):
+        total = int(column.astype(np.int64).sum()) % 65536
+        lines.append(f"{path.name}{suffix} {fmt} 1000.0(0)/mV 16 0 {column[0]} {total} 0 {lead}")
+    path.with_name(f"{path.name}.hea").write_text("\n".join(lines) + "\n" + comments)
+    if suffix == ".dat":
+        path.with_name(f"{path.name}.dat").write_bytes(samples.astype("<i2").tobytes())
+    else:
+        scipy.io.savemat(path.with_name(f"{path.name}.mat"), {"val": samples.T}, format="4")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "scp_statements.csv").write_text(STATEMENTS)
+    (tmp_path / "ptbxl_database.csv").write_text("\n".join([HEAD, *ROWS]) + "\n")
+    for number in (1, 2, 3):
+        write(tmp_path / f"records100/00000/0000{number}_lr", counts(number))
+    return tmp_path
+
+
+def read(root: Path):
+    return build(ptbxl.ingest(root, ptbxl.Options()), root, "all", 9.0, workers=1)
+
+
+def test_labels_of_every_set(root):
+    cases = read(root).cases
+    assert cases["superclass"].tolist() == ["NORM", "MI|STTC", "none"]
+    assert cases["subclass"].tolist() == ["NORM", "IMI|STTC", "none"]
+    assert cases["form"].tolist() == ["none", "NDT", "none"]
+    assert cases["rhythm"].tolist() == ["SR", "none", "PACE"]
+
+
+def test_patients_folds_and_covariates(root):
+    manifest = read(root)
+    cases = manifest.cases
+    assert cases["subject"].tolist() == ["15", "16", "16"]
+    assert cases["strat_fold"].tolist() == ["3", "10", "8"]
+    np.testing.assert_array_equal(cases["age_years"], [56, 90, np.nan])
+    np.testing.assert_array_equal(cases["female"], [1, 0, 0])
+    assert manifest.columns.covariates == ["age_years", "female", "height_cm", "weight_kg"]
+
+
+def test_samples_are_millivolts_and_large_ones_are_not_called_clipped(root):
+    manifest = read(root)
+    assert manifest.quality.empty
+    samples, rate, kind = audio.read(root / "records100/00000/00001_lr.hea")
+    np.testing.assert_allclose(samples, counts(1) / 1000)
+    assert (rate, kind) == (100, "WFDB")
+    assert manifest.recordings["channels"].tolist() == [12, 12, 12]
+
+
+def test_an_interval_of_a_record(root):
+    samples, _, _ = audio.read(root / "records100/00000/00001_lr.hea", 2.0, 4.5)
+    np.testing.assert_allclose(samples, counts(1)[200:450] / 1000)
+
+
+def problem(root: Path, name: str = "00001_lr") -> str:
+    with pytest.raises(audio.Unusable) as error:
+        audio.read(root / f"records100/00000/{name}.hea")
+    return error.value.problem
+
+
+def test_faults_of_records(root):
+    folder = root / "records100/00000"
+    header, samples = folder / "00001_lr.hea", folder / "00001_lr.dat"
+    text, raw = header.read_text(), samples.read_bytes()
+    samples.write_bytes(raw[:-200])
+    assert problem(root) == "truncated"
+    samples.write_bytes(raw[:100] + bytes([raw[100] ^ 1]) + raw[101:])
+    assert problem(root) == "corrupt"
+    samples.unlink()
+    assert problem(root) == "missing"
+    samples.write_bytes(raw)
+    header.write_text(text.replace("00001_lr.dat", "../00000/00001_lr.dat"))
+    assert problem(root) == "corrupt"
+    header.write_text(text.replace("/mV", "/uV", 1))
+    assert problem(root) == "units"
+    header.write_text("nonsense\n")
+    assert problem(root) == "corrupt"
+    header.write_text(text.replace(" 1000\n", " 99999999999\n", 1))
+    assert problem(root) == "truncated"
+    header.write_bytes(b"\xff\xfe\x00")
+    assert problem(root) == "corrupt"
+
+
+def test_a_bad_record_is_dropped_and_the_rest_is_kept(root):
+    (root / "records100/00000/00002_lr.dat").unlink()
+    manifest = read(root)
+    assert manifest.recordings["recording"].tolist() == ["1", "3"]
+    assert manifest.quality[["recording", "problem", "action"]].to_numpy().tolist() == [["2", "missing", "dropped"]]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("{'PACE': 0.0}", "PACE", "row 4, column 'scp_codes': 'PACE' is not a dictionary"),
+        (",16.0,300.0", ",,300.0", "row 3, column 'patient_id': empty"),
+        ("strat_fold", "fold", "no column 'strat_fold'"),
+    ],
+)
+def test_bad_tables_are_refused(root, old, new, said):
+    path = root / "ptbxl_database.csv"
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(DatasetError, match=said):
+        read(root)
+
+
+def test_the_faster_version(root):
+    write(root / "records500/00000/00001_hr", counts(1, 5000), 500)
+    listing = ptbxl.ingest(root, ptbxl.Options(rate_hz=500))
+    assert listing.recordings["path"].iloc[0] == "records500/00000/00001_hr.hea"
+    assert [path.name for path in ptbxl.files(root, ptbxl.Options(rate_hz=500))][2:] == ["00001_hr.dat", "00001_hr.hea"]
+
+
+# ---------------------------------------------------------------- challenge2021
+
+CODES = challenge2021.Options(codes={"426783006": "sinus", "164889003": "AF", "164890007": "AF"})
+
+
+@pytest.fixture
+def challenge(tmp_path: Path) -> Path:
+    write(tmp_path / "g1/A0001", counts(1), 500, "#Age: 74\n#Sex: Male\n#Dx: 59118001,426783006\n", ".mat")
+    write(tmp_path / "g1/A0002", counts(2), 500, "# Age: NaN\n# Sex: Female\n# Dx: 164890007,164889003\n", ".mat")
+    write(tmp_path / "g1/A0003", counts(3), 500, "#Age: 60\n#Sex: Unknown\n#Dx: 59118001\n", ".mat")
+    return tmp_path
+
+
+def test_records_of_the_challenges(challenge, tmp_path):
+    manifest = build(challenge2021.ingest(challenge, CODES), challenge, "all", 1.0, workers=1)
+    assert manifest.quality.empty
+    assert manifest.cases["diagnosis"].tolist() == ["sinus", "AF", "none"]
+    np.testing.assert_array_equal(manifest.cases["age_years"], [74, np.nan, 60])
+    np.testing.assert_array_equal(manifest.cases["female"], [0, 1, np.nan])
+    samples, rate, _ = audio.read(challenge / "g1/A0002.hea")
+    np.testing.assert_allclose(samples, counts(2) / 1000)
+    assert rate == 500
+    manifest.write(tmp_path / "out")
+    assert not load(tmp_path / "out").subjects_known
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("#Dx:", "#Dg:", "A0001.hea: no line `# Dx: <codes>`"),
+        ("Age: 74", "Age: old", "A0001.hea: the line `# Age: old`"),
+    ],
+)
+def test_bad_headers_are_refused(challenge, old, new, said):
+    path = challenge / "g1/A0001.hea"
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(DatasetError, match=said):
+        challenge2021.ingest(challenge, CODES)
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not os.environ.get("AUSCULT_REAL_PTBXL"), reason="AUSCULT_REAL_PTBXL is not set")
+def test_the_real_records():
+    root = Path(os.environ["AUSCULT_REAL_PTBXL"])
+    manifest = read(root)
+    assert manifest.quality.empty
+    sets = manifest.cases["superclass"].str.get_dummies("|").sum().to_dict()
+    assert sets == {"NORM": 1044, "STTC": 551, "MI": 527, "CD": 474, "HYP": 279, "none": 47}
+    assert manifest.cases["subject"].nunique() == 2226

@@ -1,0 +1,110 @@
+"""The ICBHI adapter on a few recordings written by hand, and on the real ones."""
+
+import os
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from auscult.datasets import icbhi
+from auscult.datasets.base import DatasetError, build
+
+FIRST, SECOND = "101_1b1_Al_sc_Meditron", "156_5b3_Tc_mc_AKGC417L"
+
+
+@pytest.fixture
+def root(tmp_path: Path, sine) -> Path:
+    (tmp_path / "audio").mkdir()
+    soundfile.write(tmp_path / "audio" / f"{FIRST}.wav", sine(100, 4.0, 44100), 44100)
+    soundfile.write(tmp_path / "audio" / f"{SECOND}.wav", sine(110, 4.0, 4000), 4000)
+    (tmp_path / "audio" / f"{FIRST}.txt").write_text("0.0\t1.5\t0\t0\r\n1.5\t4.0005\t1\t0\r\n")
+    (tmp_path / "audio" / f"{SECOND}.txt").write_text("0.5\t2.0\t0\t1\n2.0\t3.8\t1\t1\n")
+    (tmp_path / "official_split.txt").write_text(f"{FIRST}\ttrain\n{SECOND}\ttest\n")
+    (tmp_path / "patient_diagnosis.csv").write_text("101,URTI\n156,COPD\n")
+    return tmp_path
+
+
+def read(root: Path):
+    return build(icbhi.ingest(root, icbhi.Options()), root, "mean", 0.5, workers=1)
+
+
+def refused(root: Path, said: str) -> None:
+    with pytest.raises(DatasetError, match=said):
+        read(root)
+
+
+def test_a_cycle_is_a_case(root):
+    manifest = read(root)
+    assert manifest.quality.empty
+    cases = manifest.cases.set_index("case")
+    assert cases["sound"].tolist() == ["normal", "crackle", "wheeze", "both"]
+    assert cases["abnormal"].tolist() == ["normal", "abnormal", "abnormal", "abnormal"]
+    assert cases["subject"].tolist() == ["101", "101", "156", "156"]
+    assert cases["official"].tolist() == ["train", "train", "test", "test"]
+    assert cases["diagnosis"].tolist() == ["URTI", "URTI", "COPD", "COPD"]
+    assert cases["device"].tolist() == ["Meditron", "Meditron", "AKGC417L", "AKGC417L"]
+    recordings = manifest.recordings
+    assert recordings["site"].tolist() == ["Al", "Al", "Tc", "Tc"]
+    assert recordings["rate_hz"].tolist() == [44100, 44100, 4000, 4000]
+
+
+def test_a_last_offset_may_pass_the_end_by_what_rounding_does(root):
+    frames = read(root).recordings["frames"].tolist()
+    assert frames == [round(1.5 * 44100), round(2.5 * 44100), 6000, 7200]
+
+
+def test_an_empty_cycle_is_left_out_and_reported(root):
+    (root / "audio" / f"{SECOND}.txt").write_text("0.5\t2.0\t0\t1\n2.0\t2.0\t1\t1\n")
+    manifest = read(root)
+    assert len(manifest.cases) == 3
+    assert manifest.quality[["recording", "problem", "action"]].to_numpy().tolist() == [[SECOND, "cycle", "dropped"]]
+
+
+def test_a_cycle_outside_its_recording_is_dropped(root):
+    (root / "audio" / f"{SECOND}.txt").write_text("0.5\t2.0\t0\t1\n2.0\t9.0\t1\t1\n")
+    assert read(root).quality[["problem", "action"]].to_numpy().tolist() == [["interval", "dropped"]]
+
+
+def test_annotations_without_a_recording_are_reported(root):
+    (root / "audio" / f"{SECOND}.wav").unlink()
+    assert read(root).quality[["recording", "problem", "action"]].to_numpy().tolist() == [
+        [SECOND, "missing", "dropped"]
+    ]
+
+
+@pytest.mark.parametrize("line", ["1.0\t2.0\t0", "1.0\t2.0\t2\t0", "a\t2.0\t0\t0", "1.0\t2.0\t0\t0\t1", "1,0 2,0 0 0"])
+def test_bad_lines_are_refused(root, line):
+    (root / "audio" / f"{FIRST}.txt").write_text(f"0.0\t1.0\t0\t0\n{line}\n")
+    refused(root, f"{FIRST}.txt: line 2 should be `onset offset crackle wheeze`")
+
+
+def test_every_recording_needs_a_side_and_a_diagnosis(root):
+    (root / "official_split.txt").write_text(f"{FIRST}\ttrain\n")
+    refused(root, f"official_split.txt: no line for the recording '{SECOND}'")
+    (root / "official_split.txt").write_text(f"{FIRST}\ttrain\n{SECOND}\tboth\n")
+    refused(root, "official_split.txt: line 2 should be")
+    (root / "official_split.txt").write_text(f"{FIRST}\ttrain\n{SECOND}\ttest\n")
+    (root / "patient_diagnosis.csv").write_text("101,URTI\n")
+    refused(root, "patient_diagnosis.csv: no line for the patient '156'")
+    (root / "patient_diagnosis.csv").write_text("101;URTI\n")
+    refused(root, "patient_diagnosis.csv: line 1 should be")
+
+
+def test_an_annotation_file_must_be_there(root):
+    (root / "audio" / f"{FIRST}.txt").unlink()
+    refused(root, f"{FIRST}.txt: the file is not there")
+
+
+def test_a_strange_name_is_refused(root):
+    (root / "audio" / f"{FIRST}.wav").rename(root / "audio" / "heart.wav")
+    refused(root, "heart.wav: the name is not")
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not os.environ.get("AUSCULT_REAL_ICBHI"), reason="AUSCULT_REAL_ICBHI is not set")
+def test_the_real_recordings():
+    manifest = read(Path(os.environ["AUSCULT_REAL_ICBHI"]))
+    cases = manifest.cases
+    assert cases["sound"].value_counts().to_dict() == {"normal": 979, "crackle": 157, "wheeze": 141, "both": 22}
+    assert (cases["subject"].nunique(), cases["source"].nunique()) == (48, 114)
+    assert set(manifest.quality["action"]) == {"kept"}

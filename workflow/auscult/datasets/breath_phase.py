@@ -1,0 +1,56 @@
+"""Breath phase: one-second clips of a stethoscope, each breathed in or out, as train.csv and train/*.wav.
+
+A clip is called `steth_<date>_<time>_<number>.wav`: cut from the recording of that moment. Nobody knows who breathed;
+a day is taken as the subject, since clips of one day share room, device and perhaps people.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from auscult.datasets.base import Columns, DatasetError, Listing, read_table
+
+PHASES = {"I": "inhale", "E": "exhale"}
+NAME = re.compile(r"steth_(\d{8})_(\d\d_\d\d_\d\d)_\d+\.wav")
+
+
+class Options(BaseModel):
+    """The adapter has no options."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def files(root: Path, options: Options) -> list[Path]:
+    """The files that `ingest` reads."""
+    return [*root.glob("train.csv"), *root.glob("train/[!.]*.wav")]
+
+
+def ingest(root: Path, options: Options) -> Listing:
+    """Read the clips that train.csv lists; a clip is a case, its day the subject, its recording the group `source`."""
+    path = root / "train.csv"
+    table = read_table(path, [])
+    if lost := [name for name in ("file_name", "label") if name not in table]:
+        raise DatasetError(f"{path}: no column {lost[0]!r}; it has {', '.join(table.columns)}")
+    rows = []
+    for number, (file, label) in enumerate(zip(table["file_name"], table["label"], strict=True), start=2):
+        match = NAME.fullmatch(file)
+        if not match:
+            raise DatasetError(
+                f"{path}: row {number}, column 'file_name': {file!r} is not steth_<date>_<time>_<clip>.wav"
+            )
+        if label not in PHASES:
+            raise DatasetError(f"{path}: row {number}, column 'label': {label!r} is not I or E")
+        day, time = match.groups()
+        clip = file.removesuffix(".wav")
+        rows.append((clip, day, f"{day}_{time}", PHASES[label], f"train/{file}"))
+    clips = pd.DataFrame(rows, columns=["case", "subject", "source", "phase", "path"])
+    listed = set(table["file_name"])
+    unlisted = sorted(path.name for path in root.glob("train/[!.]*.wav") if path.name not in listed)
+    quality = [(Path(name).stem, "unlisted", "dropped", f"train.csv does not list {name}") for name in unlisted]
+    recordings = clips[["case", "path"]].assign(recording=clips["case"], site="", onset_s=None, offset_s=None)
+    columns = Columns(groups=["source"], labels=["phase"])
+    return Listing(clips.drop(columns="path"), recordings, columns, quality)

@@ -1,0 +1,70 @@
+"""ECGs in the form of the PhysioNet Challenges 2020 and 2021: `.hea` with SNOMED codes, samples in `.mat` beside it.
+
+CPSC-2018, Chapman–Shaoxing and others are distributed so. The form names no patients: every record is its own subject,
+and every table says that the subjects are unknown.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from auscult.datasets.base import Columns, DatasetError, Listing, read_text
+
+AGE = {"nan": "", "unknown": "", "": ""}
+SEX = {"female": 1.0, "f": 1.0, "male": 0.0, "m": 0.0}
+
+
+class Options(BaseModel):
+    """Options of the adapter."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    codes: dict[str, str] = Field(
+        min_length=1,
+        description="SNOMED codes that are labels, with their names, as {426783006: sinus}; codes that mean the same "
+        "share a name, others are ignored.",
+    )
+    folder: str = Field(default="", description="Folder below the root to read; default: all folders.")
+
+
+def files(root: Path, options: Options) -> list[Path]:
+    """The files that `ingest` reads."""
+    return [path for path in (root / options.folder).rglob("[!.]*") if path.suffix in {".hea", ".mat"}]
+
+
+def ingest(root: Path, options: Options) -> Listing:
+    """Read the headers: label `diagnosis` (names joined by `|`, `none` for a record with none of them), age and sex."""
+    cases, recordings = [], []
+    for path in sorted((root / options.folder).rglob("[!.]*.hea")):
+        case = path.stem
+        comments = _comments(path)
+        if "Dx" not in comments:
+            raise DatasetError(f"{path}: no line `# Dx: <codes>`")
+        found = {options.codes[code.strip()] for code in comments["Dx"].split(",") if code.strip() in options.codes}
+        age = comments.get("Age", "")
+        try:
+            years = float(AGE.get(age.lower(), age) or "nan")
+        except ValueError:
+            raise DatasetError(f"{path}: the line `# Age: {age}` gives no number") from None
+        sex = SEX.get(comments.get("Sex", "").lower(), float("nan"))
+        cases.append((case, case, "|".join(sorted(found)) or "none", years, sex))
+        recordings.append((case, case, "", str(path.relative_to(root))))
+    columns = ["recording", "case", "site", "path"]
+    return Listing(
+        pd.DataFrame(cases, columns=["case", "subject", "diagnosis", "age_years", "female"]),
+        pd.DataFrame(recordings, columns=columns).assign(onset_s=None, offset_s=None),
+        Columns(labels=["diagnosis"], covariates=["age_years", "female"]),
+        subjects_known=False,
+    )
+
+
+def _comments(path: Path) -> dict[str, str]:
+    """The header's lines `#Key: value`."""
+    found = {}
+    for line in read_text(path).splitlines():
+        if line.startswith("#"):
+            key, _, value = line[1:].partition(":")
+            found[key.strip()] = value.strip()
+    return found

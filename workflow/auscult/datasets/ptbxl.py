@@ -1,0 +1,108 @@
+"""PTB-XL, 12-lead ECGs of 10 s (PhysioNet, version 1.0.3), as its folder stands on disk.
+
+A case is one record, the subject the patient. The statements of a record become one label column per set; a record with
+no statement of a set is `none` there, which is a label, not a missing one.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from auscult.datasets import download
+from auscult.datasets.base import Columns, DatasetError, Listing, read_table
+
+URL = "https://physionet.org/files/ptb-xl/1.0.3/"
+SETS = ["superclass", "subclass", "form", "rhythm"]
+COVARIATES = ["age_years", "female", "height_cm", "weight_kg"]
+HIDDEN_AGE = 300.0  # how the release writes an age above 89
+OLDEST = 90.0
+
+
+class Options(BaseModel):
+    """Options of the adapter."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    rate_hz: Literal[100, 500] = Field(default=100, description="Which of the two versions of a record is read.")
+    url: str = Field(default=URL, description="Where `snakemake download` fetches the release from.")
+
+
+def fetch(root: Path, options: Options, log: Callable[[str], None] = print) -> None:
+    """Download the release into `root`; raises download.DownloadError."""
+    download.fetch_release(options.url, root, log)
+
+
+def files(root: Path, options: Options) -> list[Path]:
+    """The files that `ingest` reads."""
+    tables = [root / name for name in ("ptbxl_database.csv", "scp_statements.csv")]
+    records = (root / f"records{options.rate_hz}").glob("*/[!.]*")
+    return [
+        *(path for path in tables if path.is_file()),
+        *(path for path in records if path.suffix in {".hea", ".dat"}),
+    ]
+
+
+def ingest(root: Path, options: Options) -> Listing:
+    """Read the records that ptbxl_database.csv lists, with their statements, patients and folds."""
+    sets = _statements(root / "scp_statements.csv")
+    path = root / "ptbxl_database.csv"
+    table = read_table(path, ["patient_id", "age", "sex", "height", "weight"])
+    file = "filename_lr" if options.rate_hz == 100 else "filename_hr"
+    wanted = ["ecg_id", "patient_id", "age", "sex", "height", "weight", "scp_codes", "strat_fold", file]
+    if lost := [name for name in wanted if name not in table]:
+        raise DatasetError(f"{path}: no column {lost[0]!r}; it has {', '.join(table.columns)}")
+    if (empty := table["patient_id"].isna()).any():
+        raise DatasetError(f"{path}: row {int(empty.to_numpy().argmax()) + 2}, column 'patient_id': empty")
+    labels = [_labels(cell, sets, path, number) for number, cell in enumerate(table["scp_codes"], start=2)]
+    cases = pd.DataFrame(
+        {
+            "case": table["ecg_id"],
+            "subject": table["patient_id"].astype(int).astype(str),
+            "strat_fold": table["strat_fold"],
+            **{name: [row[name] for row in labels] for name in SETS},
+            "age_years": table["age"].mask(table["age"] == HIDDEN_AGE, OLDEST),
+            "female": table["sex"],  # 0 male, 1 female
+            "height_cm": table["height"],
+            "weight_kg": table["weight"],
+        }
+    )
+    recordings = pd.DataFrame(
+        {"recording": cases["case"], "case": cases["case"], "site": "", "path": table[file] + ".hea"}
+    ).assign(onset_s=None, offset_s=None)
+    return Listing(cases, recordings, Columns(groups=["strat_fold"], labels=SETS, covariates=COVARIATES))
+
+
+def _statements(path: Path) -> dict[str, dict[str, str]]:
+    """Per set of labels: the label of every statement that belongs to it."""
+    table = read_table(path, [])
+    code = table.columns[0]
+    for name in ("form", "rhythm", "diagnostic_class", "diagnostic_subclass"):
+        if name not in table:
+            raise DatasetError(f"{path}: no column {name!r}; it has {', '.join(table.columns)}")
+    sets: dict[str, dict[str, str]] = {name: {} for name in SETS}
+    for row in table.to_dict("records"):
+        named = {"superclass": row["diagnostic_class"], "subclass": row["diagnostic_subclass"]}
+        named |= {name: row[code] if row[name] else "" for name in ("form", "rhythm")}
+        for name, label in named.items():
+            if label:
+                sets[name][row[code]] = label
+    return sets
+
+
+def _labels(cell: str, sets: dict[str, dict[str, str]], path: Path, number: int) -> dict[str, str]:
+    """Labels of one record by set, joined by `|`; a statement counts at any likelihood, 0 (unknown) too."""
+    try:
+        codes = list(ast.literal_eval(cell))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        raise DatasetError(
+            f"{path}: row {number}, column 'scp_codes': {cell!r} is not a dictionary of statements"
+        ) from None
+    return {
+        name: "|".join(sorted({labels[code] for code in codes if code in labels})) or "none"
+        for name, labels in sets.items()
+    }
