@@ -120,12 +120,32 @@ def members(study, system, fold):
     return [""] if seeds == 1 else [f"s{seed}" for seed in range(seeds)]
 
 
+def judged(study):
+    """Systems and ensembles of a study: what gets rows in its tables."""
+    return [*STUDIES[study].systems, *STUDIES[study].ensembles]
+
+
+def systems_of(study, name):
+    """The systems of an ensemble, or a system alone."""
+    return STUDIES[study].ensembles.get(name, [name])
+
+
+def stand_in(study, name):
+    """A system, or what stands for an ensemble after its networks have scored: the first of its systems."""
+    return STUDIES[study].systems[systems_of(study, name)[0]]
+
+
 def networks(study, system, folds=None):
-    """Model folders (relative to the study's `networks`) of a system, by task: of some folds, or of all."""
+    """Model folders (relative to the study's `networks`) of a system or ensemble, by task: of some folds, or of all."""
     every = folds or [name for fold in FOLDS[study] for name in (fold, *inner_names(study, fold))]
     return {
-        task: [f"{system}/{task}/{fold}{member}" for fold in every for member in members(study, system, fold)]
-        for task in STUDIES[study].systems[system].tasks
+        task: [
+            f"{one}/{task}/{fold}{member}"
+            for fold in every
+            for one in systems_of(study, system)
+            for member in members(study, one, fold)
+        ]
+        for task in stand_in(study, system).tasks
     }
 
 
@@ -255,15 +275,16 @@ def roles(wildcards):
     """Roles that a system's networks score."""
     if is_inner(getattr(wildcards, "network", None) or wildcards.fold):
         return ["test"]
-    fusion = STUDIES[wildcards.study].fusion
-    train = fusion and wildcards.system in fusion.systems and "train" in fusion.fit_on
+    study = wildcards.study
+    fusion, mine = STUDIES[study].fusion, set(systems_of(study, wildcards.system))
+    train = fusion and "train" in fusion.fit_on and any(mine & set(systems_of(study, name)) for name in fusion.systems)
     return ["train", "val", "test"] if train else ["val", "test"]
 
 
 def system_slice(wildcards, *parts):
-    """A study cut down to one system and to `parts` (`fusion`, …): still a valid study."""
+    """A study cut down to one system or ensemble and to `parts` (`fusion`, …): still a valid study."""
     study = STUDIES[wildcards.study].model_dump()
-    system = STUDIES[wildcards.study].systems[wildcards.system]
+    system = stand_in(wildcards.study, wildcards.system)
     served = STUDIES[wildcards.study].targets_of(system)
     pools = {"pool": {name: rule.model_dump() for name, rule in system.inference.pool.items()}}
     cut = {

@@ -2,9 +2,8 @@
 
 
 def evaluated(wildcards):
-    """(system, fold) pairs of a study, those with a second stage apart."""
-    study = STUDIES[wildcards.study]
-    return [(system, fold) for system in study.systems for fold in FOLDS[wildcards.study]]
+    """(system, fold) pairs of a study, ensembles too; those with a second stage apart."""
+    return [(system, fold) for system in judged(wildcards.study) for fold in FOLDS[wildcards.study]]
 
 
 def fused(wildcards):
@@ -30,12 +29,15 @@ def each(pattern, pairs):
 
 
 def study_slice(wildcards):
-    """A study without what the networks were made of: what is read from their outputs on."""
+    """A study without what the networks were made of: what is read from their outputs on. Ensembles are systems."""
     study = whole_study(wildcards)
+    study["systems"] = {name: stand_in(wildcards.study, name).model_dump() for name in judged(wildcards.study)}
+    del study["ensembles"]
     for system in study["systems"].values():
         for key in ("front_end", "network"):
             system[key] = {"name": system[key]["name"]}
-        for key in ("training", "inference", "segment"):
+        system["training"] = {"select": system["training"]["select"]}
+        for key in ("inference", "segment"):
             del system[key]
     return study
 
@@ -117,6 +119,7 @@ rule compare:
         runtime=30,
     params:
         study=study_slice,
+        ensembles=lambda wildcards: STUDIES[wildcards.study].ensembles,
         folder=P.tables,
     script:
         "../workflow/scripts/compare.py"
@@ -197,7 +200,8 @@ def explained_slice(wildcards):
     study, name = STUDIES[wildcards.study], wildcards.system
     whole = whole_study(wildcards)
     served = {target: whole["targets"][target] for target in study.targets_of(study.systems[name])}
-    return {**whole, "description": "", "fusion": None, "systems": {name: whole["systems"][name]}, "targets": served}
+    alone = {"ensembles": {}, "fusion": None, "systems": {name: whole["systems"][name]}, "targets": served}
+    return {**whole, "description": "", **alone}
 
 
 rule explain_system:

@@ -105,6 +105,7 @@ def levels(values: Any, path: tuple = ()) -> Iterator[tuple[tuple, list[str]]]:
             ("pool",),
             ("options",),
             ("settings",),
+            ("ensembles",),
         ]:
             yield path, list(values)
         for key, value in values.items():
@@ -336,8 +337,8 @@ def test_nothing_is_named_twice(key: str, twice: Any) -> None:
         ("protocol", {"name": "column", "column": "f", "val": ["1"], "test": ["2", "1"]}, "test: '1' is in `val` too"),
         (
             "protocol",
-            {"name": "column", "column": "f", "val": [], "test": ["2"]},
-            "protocol.column.val: List should have",
+            {"name": "column", "column": "f", "val": ["1"], "test": []},
+            "protocol.column.test: List should have",
         ),
         ("protocol", {"name": "cv10", "val": 0.8, "test": 0.2}, "val: 0.8 and test 0.2 leave nothing to train on"),
         ("protocol", {"name": "walker", "val": 0.6, "test": 0.5}, "val: 0.6 and test 0.5 leave nothing to train on"),
@@ -347,6 +348,49 @@ def test_nothing_is_named_twice(key: str, twice: Any) -> None:
 )
 def test_parts_that_do_not_fit_together(key: str, value: Any, words: str) -> None:
     assert words in refused(with_value(key, value))
+
+
+PAIR = {"small": STUDY["systems"]["small"], "other": STUDY["systems"]["small"]}
+OTHER = STUDY["systems"]["small"]
+
+
+@pytest.mark.parametrize(
+    ("systems", "ensembles", "words"),
+    [
+        (PAIR, {"pair": ["small", "other"]}, ""),
+        (PAIR, {"pair": ["small"]}, "ensembles.pair: List should have at least 2 items"),
+        (PAIR, {"pair": ["small", "small"]}, "'small' is named twice"),
+        (PAIR, {"pair": ["small", "lost"]}, "ensembles.pair: 'lost' is not one of ['other', 'small']"),
+        (PAIR, {"small": ["small", "other"]}, "ensembles.small: a system has this name"),
+        (PAIR, {"chosen": ["small", "other"]}, "`chosen` is the name of a row of the tables"),
+        (PAIR | {"other": OTHER | {"inference": {}}}, {"pair": ["small", "other"]}, "differ in inference.pool"),
+        (
+            PAIR | {"other": OTHER | {"inference": {**OTHER["inference"], "passes": 7}}},
+            {"pair": ["small", "other"]},
+            "ensembles.pair: 'small' and 'other' differ in inference.passes",
+        ),
+        (PAIR | {"other": OTHER | {"tasks": ["present"]}}, {"pair": ["small", "other"]}, "differ in tasks"),
+    ],
+)
+def test_ensembles(systems: dict, ensembles: dict, words: str) -> None:
+    values = with_value("systems", systems) | {"ensembles": ensembles}
+    assert words in refused(values) if words else problems(values) == []
+
+
+def test_an_ensemble_may_be_fused() -> None:
+    values = with_value("systems", PAIR) | {"ensembles": {"pair": ["small", "other"]}}
+    values["fusion"] = {**STUDY["fusion"], "systems": ["pair"]}
+    assert problems(values) == []
+
+
+def test_the_last_epoch_needs_inner_folds_to_choose_thresholds() -> None:
+    values = with_value("systems.small.training", {"select": "last"})
+    values["fusion"]["fit_on"] = ["inner_folds"]
+    assert problems(values) == []
+    assert "`validation` cases train 'small' too" in refused(
+        {**values, "fusion": {**values["fusion"], "fit_on": ["validation"]}}
+    )
+    assert "the study needs inner_folds" in refused({**values, "inner_folds": None, "fusion": None})
 
 
 def test_two_tasks_of_a_system_with_the_same_head() -> None:

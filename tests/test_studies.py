@@ -166,7 +166,7 @@ def test_a_misspelt_key_of_every_protocol(load, protocol: dict, wrong: str, near
 def test_a_key_unlike_any_is_answered_with_all(load) -> None:
     message = refused(load, with_value("qqq", 1))
     assert message.startswith(
-        "qqq: unknown key; known here: dataset, description, evaluation, fusion, inner_folds, leak,"
+        "qqq: unknown key; known here: dataset, description, ensembles, evaluation, fusion, inner_folds, leak,"
     )
 
 
@@ -176,7 +176,8 @@ def test_a_key_unlike_any_is_answered_with_all(load) -> None:
         (
             "dataset.adapter",
             "simulat",
-            "dataset.adapter: 'simulat' is not one of circor, folder, simulate (did you mean 's",
+            "dataset.adapter: 'simulat' is not one of breath_phase, challenge2021, circor, folder, icbhi, ptbxl, "
+            "simulate (did you mean 's",
         ),
         ("dataset.adapter", "base", "dataset.adapter: 'base' is not one of"),
         (

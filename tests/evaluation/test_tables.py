@@ -94,7 +94,7 @@ def test_sizes_and_training_times_stand_beside_the_scores(murmur_study, six):
     # a network of an inner fold scores no judged case, but it was trained for the fold
     rows += [("small", "present", f"r0f{fold}i0", 100, 10.0) for fold in range(2)]
     trainings = pd.DataFrame(rows, columns=["system", "task", "network", "parameters", "seconds"])
-    board = tables.with_sizes(tables.leaderboard(murmur_study(), six, ""), trainings)
+    board = tables.with_sizes(tables.leaderboard(murmur_study(), six, ""), trainings, {})
     small = board[board["system"] == "small"].iloc[0]
     assert (small["parameters"], small["train_s"]) == (200, np.mean([3 + 4 + 10, 5 + 6 + 10]))
     assert list(board)[list(board).index("n") :][:3] == ["n", "parameters", "train_s"]

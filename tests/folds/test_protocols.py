@@ -324,6 +324,16 @@ def test_column_takes_the_roles_of_its_values(make_study: Make) -> None:
     assert sets(folds)["val"] == {"c007", "c008", "c017", "c018"}
 
 
+def test_column_draws_validation_by_group_where_no_value_validates(make_study: Make) -> None:
+    side = ["test" if i % 4 == 3 else "train" for i in range(40)]
+    cases = simple(["yes", "no"] * 20, subjects=[f"s{i // 4}" for i in range(40)], official=side)
+    protocol = {"name": "column", "column": "official", "test": ["test"], "draw": 0.2}
+    folds = assign(make_study(protocol, YES_NO), cases, LISTS)
+    assert sizes(folds) == {"train": 24, "val": 6, "test": 10}
+    drawn = cases.set_index("case")["subject"]
+    assert not set(drawn[list(sets(folds)["val"])]) & set(drawn[list(sets(folds)["train"])])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

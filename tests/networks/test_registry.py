@@ -12,6 +12,7 @@ SMALL = {
     "dynse_bdresnet": {**RESIDUAL, "widths": [8, 16]},
     "compact": {"widths": [4, 8]},
     "inception_time": {"depth": 3, "filters": 4, "kernels": [9, 5, 3]},
+    "resnet1d": {"depths": [1, 1], "widths": [8, 16]},
     "cnn_attention": {"widths": [4, 8]},
     "crnn_attention": {"convolutions": [4], "widths": [8, 4]},
     "pretrained_vit": {"patch_frames": 8, "patch_bands": 8, "width": 16, "depth": 2, "attention_heads": 2},

@@ -276,6 +276,19 @@ def test_a_best_epoch_before_the_kill_survives_it(tmp_path, monkeypatch):
     assert same(weights, states[1])
 
 
+def test_without_validation_the_last_epoch_is_kept_also_after_a_kill(tmp_path):
+    data, net, states = (part(24, 0), None), network(), []
+    weights, history = run(tmp_path, states_of(net, states), net=net, data=data, select="last", patience=1)
+    assert len(history) == 5 and all(math.isnan(row["val_score"]) for row in history)
+    assert same(weights, states[-1]) and not same(weights, states[0])
+    (tmp_path / "checkpoint").unlink()
+    with pytest.raises(Killed):
+        run(tmp_path, kill_after(2), data=data, select="last")
+    seen = []
+    assert same(run(tmp_path, seen.append, net=network(3), data=data, select="last")[0], weights)
+    assert [row["epoch"] for row in seen] == [2, 3, 4]
+
+
 @pytest.mark.parametrize("harm", ["digest", "truncated", "rubbish", "empty", "no digest"])
 def test_a_wrong_checkpoint_is_ignored(tmp_path, harm, capsys):
     whole = run(tmp_path)

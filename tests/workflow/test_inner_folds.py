@@ -1,7 +1,9 @@
 """Inner folds through the whole workflow: their networks, what they choose, and what a judged label cannot reach."""
 
 import copy
+import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -29,10 +31,14 @@ def project(tmp_path_factory) -> Project:
     study["targets"]["outcome"]["decisions"] = ["reference", "cost", "tuned_w_acc", "tuned_uar"]
     study["fusion"] |= {"fit_on": ["inner_folds", "validation"], "features": ["probabilities", "descriptors"]}
     study["fusion"]["tuning"] = {"trials": 2, "folds": 2}
+    study["systems"]["again"] = copy.deepcopy(study["systems"]["small"])
+    study["systems"]["again"]["training"] |= {"select": "last"}
+    study["ensembles"] = {"pair": ["small", "again"]}
     study["evaluation"]["subgroups"] = ["age_group", "site", "seconds"]
     project.study("tiny", **study)
     ran = project.run()
-    assert (ran.jobs["train"], ran.jobs["infer"], ran.jobs["aggregate"], ran.jobs["fuse"]) == (6, 6, 6, 2)
+    # two folds and four inner ones, of two systems; the ensemble of both is aggregated without a network of its own
+    assert (ran.jobs["train"], ran.jobs["infer"], ran.jobs["aggregate"], ran.jobs["fuse"]) == (12, 12, 18, 2)
     return project
 
 
@@ -66,6 +72,24 @@ def test_tables_say_what_chose(project):
     assert marks[("chosen", "none", "chosen")] == ["inner"]
 
 
+def test_an_ensemble_is_the_mean_of_its_systems(project):
+    small, again, pair = (
+        pd.read_csv(project.path(f"results/tiny/outputs/{name}/r0f0/cases.csv"), dtype={"case": str}).set_index("case")
+        for name in ("small", "again", "pair")
+    )
+    np.testing.assert_allclose(pair["p_abnormal"], (small["p_abnormal"] + again["p_abnormal"]) / 2)
+    board = pd.read_csv(project.path("results/tiny/tables/leaderboard.csv")).query("stage == 'network'")
+    size = board.groupby("system")["parameters"].first()
+    assert size["pair"] == size["small"] + size["again"]
+
+
+def test_without_validation_the_own_cases_all_train_and_the_last_epoch_is_kept(project):
+    folds = pd.read_csv(project.path("results/tiny/folds.csv"), dtype=str).query("fold == '0'")["role"].value_counts()
+    made = json.loads(project.path("results/tiny/networks/again/outcome/r0f0/manifest.json").read_text())
+    assert made["counts"]["train_cases"] == folds["train"] + folds["val"]
+    assert (made["counts"]["val_cases"], made["best_epoch"], made["val_score"]) == (0, 1, None)
+
+
 def test_what_the_second_stage_tried_and_reads_is_kept(project):
     folder = project.path("results/tiny/fusion/small/r0f0")
     trials = pd.read_csv(folder / "trials.csv")
@@ -81,7 +105,8 @@ def test_what_the_second_stage_tried_and_reads_is_kept(project):
 
 def test_differences_and_groups_have_tables(project):
     pairs = pd.read_csv(project.path("results/tiny/tables/comparison.csv"))
-    assert {"chosen", "small"} == set(pairs["a_system"]) and set(pairs["metric"]) == {"w_acc", "uar", "auroc", "ece"}
+    assert set(pairs["a_system"]) == {"chosen", "small", "again", "pair"}
+    assert set(pairs["metric"]) == {"w_acc", "uar", "auroc", "ece"}
     groups = pd.read_csv(project.path("results/tiny/tables/subgroups.csv"))
     assert set(groups["by"]) == {"age_group", "site", "seconds"}
     assert groups.query("by == 'seconds'")["n"].sum() == 24
@@ -104,9 +129,11 @@ def test_a_judged_label_reaches_nothing_of_its_fold(project):
     )
     assert text.read_text() != words
     project.run()
-    said = {name.removeprefix("small-outcome-"): word for name, word in project.said("train").items()}
-    for name in ("r0f0", "r0f0i0", "r0f0i1"):
-        assert said.get(name, "reused") == "reused"
-    assert said["r0f1i0"] == said["r0f1i1"] == "trained"  # there the case is the fold's own
+    said = project.said("train")
+    for system in ("small", "again"):
+        for name in ("r0f0", "r0f0i0", "r0f0i1"):
+            assert said.get(f"{system}-outcome-{name}", "reused") == "reused"
+        # there the case is the fold's own
+        assert said[f"{system}-outcome-r0f1i0"] == said[f"{system}-outcome-r0f1i1"] == "trained"
     pd.testing.assert_frame_equal(before, of_fold_0())
     assert project.run().jobs == {}

@@ -178,7 +178,8 @@ def _fresh_run(client, experiment: str, key: str, name: str, parent: str | None)
 
 
 def _history_metrics(rows: list[dict]) -> list:
-    return [m for row in rows for m in _metrics({k: v for k, v in row.items() if k != "epoch"}, int(row["epoch"]))]
+    numbers = [{k: v for k, v in row.items() if k != "epoch" and pd.notna(v)} for row in rows]
+    return [m for row, values in zip(rows, numbers, strict=True) for m in _metrics(values, int(row["epoch"]))]
 
 
 def _metrics(values: dict[str, float], step: int) -> list:

@@ -71,12 +71,18 @@ class Fixed(_Drawn):
 
 
 class Column(Strict):
-    """Roles from a fold column of cases.csv."""
+    """Roles from a column of cases.csv, such as a release's own folds."""
 
     name: Literal["column"]
     column: str
-    val: list[str] = Field(min_length=1, description="Values whose cases validate.")
+    val: list[str] = Field(default=[], description="Values whose cases validate; without any they are drawn.")
     test: list[str] = Field(min_length=1, description="Values whose cases are judged.")
+    draw: Fraction = Field(default=0.2, description="Share of the non-test cases that validate where `val` is empty.")
+    seed: Seed = Field(default=0, description="Seed of that draw.")
+    group: str = Field(default="subject", description="Column of cases.csv that the drawn cases never split.")
+    stratify: list[str] | None = Field(
+        default=None, description="Label columns kept in proportion; default: the labels of all targets."
+    )
 
     @model_validator(mode="after")
     def _apart(self) -> Column:

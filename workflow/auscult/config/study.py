@@ -46,6 +46,11 @@ class Study(Strict):
     )
     tasks: dict[Name, Task] = Field(min_length=1)
     systems: dict[Name, System] = Field(min_length=1)
+    ensembles: dict[Name, Annotated[list[Name], Field(min_length=2), Once]] = Field(
+        default={},
+        description="Systems that are averaged, by a name of their own: a row of every table, and a possible "
+        "`fusion.systems`. They train the same tasks, pool alike and make the same number of passes.",
+    )
     fusion: Fusion | None = None
     evaluation: Evaluation = Evaluation()
 
@@ -59,8 +64,15 @@ class Study(Strict):
                 raise ValueError(f"systems.{name}.tasks: the head {min(twice)!r} is in two of its tasks")
             for head in system.inference.pool:
                 _known(f"systems.{name}.inference.pool", head, heads)
-        if "chosen" in self.systems:
+        if "chosen" in {*self.systems, *self.ensembles}:
             raise ValueError("systems: `chosen` is the name of a row of the tables; take another")
+        self._check_ensembles()
+        last = [name for name, system in self.systems.items() if system.training.select == "last"]
+        if last and not self.inner_folds:
+            raise ValueError(
+                f"systems.{last[0]}.training.select: with `last` the validation cases train too; the study needs "
+                "inner_folds to choose thresholds, as {folds: 3}"
+            )
         for name, target in self.targets.items():
             self._check_target(name, target)
         if self.fusion:
@@ -69,10 +81,31 @@ class Study(Strict):
             if "inner_folds" in self.fusion.fit_on and self.fusion.features == ["latents"]:
                 raise ValueError("fusion.features: `latents` alone leave nothing to fit on inner_folds; add a block")
             for system in self.fusion.systems:
-                _known("fusion.systems", system, self.systems)
+                _known("fusion.systems", system, [*self.systems, *self.ensembles])
+                trained = [name for name in self.ensembles.get(system, [system]) if name in last]
+                if trained and "validation" in self.fusion.fit_on:
+                    raise ValueError(
+                        f"fusion.fit_on: `validation` cases train {trained[0]!r} too (select: last); take inner_folds"
+                    )
             if all(target.kind == "multilabel" for target in self.targets.values()):
                 raise ValueError("fusion: needs a multiclass target")
         return self
+
+    def _check_ensembles(self) -> None:
+        for name, members in self.ensembles.items():
+            if name in self.systems:
+                raise ValueError(f"ensembles.{name}: a system has this name; take another")
+            for member in members:
+                _known(f"ensembles.{name}", member, self.systems)
+            first, *others = (self.systems[member] for member in members)
+            for member, other in zip(members[1:], others, strict=True):
+                for what, one, two in (
+                    ("tasks", first.tasks, other.tasks),
+                    ("inference.pool", first.inference.pool, other.inference.pool),
+                    ("inference.passes", first.inference.passes, other.inference.passes),
+                ):
+                    if one != two:
+                        raise ValueError(f"ensembles.{name}: {members[0]!r} and {member!r} differ in {what}")
 
     def _check_target(self, name: str, target: Target) -> None:
         served = False

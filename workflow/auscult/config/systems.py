@@ -113,8 +113,10 @@ class Training(Strict):
         default="loss", description="Rare classes: weighted in the loss, drawn more often, or neither."
     )
     patience: Count = Field(default=10, description="Epochs without a better validation score before stopping.")
-    select: Literal["auroc", "loss", "balanced_accuracy"] = Field(
-        default="auroc", description="Score of the validation cases that chooses the epoch."
+    select: Literal["auroc", "loss", "balanced_accuracy", "last"] = Field(
+        default="auroc",
+        description="Score of the validation cases that chooses the epoch; `last`: the last epoch is taken, and the "
+        "validation cases train too.",
     )
     augment: Augment = Augment()
     seed: Seed = 0

@@ -305,29 +305,38 @@ def forest(name: str, board: pd.DataFrame) -> Drawn:
 
 
 def learning(system: str, task: str, history: pd.DataFrame, select: str) -> Drawn:
-    """Training loss and validation score by epoch, a thin line for each fold; a dot marks the epoch that was kept."""
+    """Training loss and validation score by epoch, a thin line for each fold; a dot marks the epoch that was kept.
+
+    With `select` `last` there is no validation score, and no second panel.
+    """
     title = f"{system}, task {task}: learning"
     figure = blank(WIDTH, title)
-    loss, score = figure.subplots(2, 1, sharex=True)
-    loss.set_ylabel("Training loss")
-    score.set(xlabel="Epoch", ylabel=f"Validation\n{SELECT[select]}")
+    panels = ["train_loss"] if select == "last" else ["train_loss", "val_score"]
+    drawn = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    drawn[0].set_ylabel("Training loss")
+    drawn[-1].set_xlabel("Epoch")
     best, lengths = [], []
     for _, fold in history.sort_values("epoch").groupby([c for c in ("repeat", "fold", "seed") if c in history]):
         lengths.append(len(fold))
-        for axes, column in ((loss, "train_loss"), (score, "val_score")):
+        for axes, column in zip(drawn, panels, strict=True):
             axes.plot(fold["epoch"], fold[column], color=PALETTE[0], lw=1, alpha=0.75, marker="." * (len(fold) == 1))
         if fold["val_score"].notna().any():
             top = fold.loc[fold["val_score"].idxmax()]
             best.append(float(top["val_score"]))
-            score.plot(top["epoch"], top["val_score"], "o", color=PALETTE[1], ms=5)
-    for axes in (loss, score):
+            drawn[-1].plot(top["epoch"], top["val_score"], "o", color=PALETTE[1], ms=5)
+    for axes in drawn:
         axes.grid()
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    kept = f"{np.mean(best):.3f} on average, {min(best):.3f} to {max(best):.3f}" if best else "not defined"
     runs = f"{len(lengths)} trainings, {min(lengths)} to {max(lengths)} epochs long"
+    name = f"learning-{system}-{task}.svg"
+    if select == "last":
+        alt = f"Training loss of {system}, task {task}: {runs}; the last epoch is kept."
+        return Drawn(name, figure, title, alt, f"A thin line for each training ({runs}). The last epoch is kept.")
+    drawn[-1].set_ylabel(f"Validation\n{SELECT[select]}")
+    kept = f"{np.mean(best):.3f} on average, {min(best):.3f} to {max(best):.3f}" if best else "not defined"
     alt = f"Learning curves of {system}, task {task}: {runs}. Best validation {SELECT[select]}: {kept}."
     caption = f"A thin line for each fold ({runs}). Dots: the epochs kept; validation {SELECT[select]} there: {kept}."
-    return Drawn(f"learning-{system}-{task}.svg", figure, title, alt, caption)
+    return Drawn(name, figure, title, alt, caption)
 
 
 def _truth_and_scores(target: Target, part: pd.DataFrame) -> tuple[NDArray, NDArray]:

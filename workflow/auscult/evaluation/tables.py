@@ -33,13 +33,16 @@ def leaderboard(study: Study, predictions: pd.DataFrame, leak: str) -> pd.DataFr
     return pd.DataFrame(rows)
 
 
-def with_sizes(board: pd.DataFrame, trainings: pd.DataFrame) -> pd.DataFrame:
+def with_sizes(board: pd.DataFrame, trainings: pd.DataFrame, ensembles: dict[str, list[str]]) -> pd.DataFrame:
     """The leaderboard with `parameters` of all networks that score a judged case, and `train_s`, a fold's training.
 
     `train_s`: in seconds, of all networks of a fold, those of its inner folds too.
 
-    trainings: see `training.job.read_trainings`. The row `chosen`, which mixes systems, has neither.
+    trainings: see `training.job.read_trainings`. ensembles: systems by name of an ensemble, which has the sums of
+    theirs. The row `chosen`, which mixes systems, has neither.
     """
+    parts = [trainings[trainings["system"].isin(systems)].assign(system=name) for name, systems in ensembles.items()]
+    trainings = pd.concat([trainings, *parts])
     folds = trainings.assign(fold=trainings["network"].str.extract(r"^(r\d+f\d+)", expand=False))
     each = folds.groupby(["system", "fold"])["seconds"].sum().groupby("system").mean()
     judging = folds[~folds["network"].str.contains("i")].groupby(["system", "fold"])["parameters"].sum()

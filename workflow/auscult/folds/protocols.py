@@ -244,10 +244,14 @@ def _column(protocol: Column, cases: pd.DataFrame, keys: np.ndarray) -> pd.DataF
     if protocol.column not in cases:
         raise FoldError(f"protocol.column: the data set has no column {protocol.column!r}")
     values = cases[protocol.column].astype(str)
-    for key, named in (("val", protocol.val), ("test", protocol.test)):
-        if absent := set(named) - set(values):
-            raise FoldError(f"protocol.{key}: no case has {protocol.column} {min(absent)!r}")
-    roles = np.where(values.isin(protocol.test), "test", np.where(values.isin(protocol.val), "val", "train"))
+    roles = np.full(len(cases), "train", dtype=object)
+    for role, wanted in (("val", protocol.val), ("test", protocol.test)):
+        if absent := set(wanted) - set(values):
+            raise FoldError(f"protocol.{role}: no case has {protocol.column} {min(absent)!r}")
+        roles[values.isin(wanted)] = role
+    if not protocol.val:
+        groups, rest = _groups(cases, protocol.group), np.flatnonzero(roles == "train")
+        roles[draw_validation(rest, keys, groups, protocol.draw, protocol.seed)] = "val"
     return _part(0, 0, cases, roles)
 
 

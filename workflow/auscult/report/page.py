@@ -284,6 +284,8 @@ def _systems(study: Study) -> dict:
         learnt = f"at most {one.training.epochs} epochs, {one.training.optimiser}"
         rows.append([name, one.front_end.name, window, one.network.name, ", ".join(one.tasks), learnt])
         rows[-1].append(f"{one.inference.passes} stochastic passes")
+    for name, systems in study.ensembles.items():
+        rows.append([name, "", "", f"mean of {', '.join(systems)}", ", ".join(study.systems[systems[0]].tasks), "", ""])
     return table(["System", "Front end", "Windows", "Network", "Tasks", "Training", "Scoring"], rows)
 
 

@@ -107,11 +107,11 @@ def train(
     channels, bands = store.shape
     shape = (channels, window, bands)
 
-    def part(role: str, where: torch.device) -> Part:
-        mine = cases[cases["role"] == role].reset_index(drop=True)
+    def part(roles: list[str], where: torch.device) -> Part:
+        mine = cases[cases["role"].isin(roles)].reset_index(drop=True)
         heard = recordings[recordings["case"].isin(mine["case"])].reset_index(drop=True)
         if heard.empty:
-            raise ValueError(f"fold {job.fold} of repeat {job.repeat}: no {role} recordings; see quality.csv")
+            raise ValueError(f"fold {job.fold} of repeat {job.repeat}: no {roles[0]} recordings; see quality.csv")
         frames = load_frames(
             store, heard["recording"].tolist(), shape, module.pad_value(front), where, settings.resident
         )
@@ -133,7 +133,10 @@ def train(
         note(f"starts from {start}" if start else "starts from random weights")
         network.to(where)
         plan = Plan(heads, settings, hop, rate, job.seed)
-        learn, val = part("train", where), part("val", where)
+        if settings.select == "last":
+            learn, val = part(["train", "val"], where), None
+        else:
+            learn, val = part(["train"], where), part(["val"], where)
         note(f"{len(learn.frames.recordings)} recordings of {len(learn.case_targets)} cases train on {where}")
         history = fit(network, learn, val, plan, checkpoint, digest, log)
     weights = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
@@ -144,6 +147,7 @@ def train(
     write_json(job.folder / "config.json", {**job.config(), "inputs": shape, "outputs": output_names(heads)})
     write_text(job.folder / "history.csv", pd.DataFrame(history, columns=HISTORY).to_csv(index=False))
     scores = [row["val_score"] for row in history]
+    best = int(np.argmax(scores)) if val else len(history) - 1
     facts = {
         "slice_digest": digest,
         "versions": environment(),
@@ -153,15 +157,16 @@ def train(
         "started_from": start,
         "parameters": sum(p.numel() for p in network.parameters()),
         "counts": {
-            **{f"{role}_cases": int((cases["role"] == role).sum()) for role in ("train", "val")},
+            "train_cases": len(learn.case_targets),
+            "val_cases": len(val.case_targets) if val else 0,
             "train_recordings": len(learn.frames.recordings),
-            "val_recordings": len(val.frames.recordings),
+            "val_recordings": len(val.frames.recordings) if val else 0,
             "short_recordings": int((learn.frames.length.cpu() < window).sum()),
         },
         "priors": np.nanmean(learn.case_targets, axis=0).tolist(),
         "epochs": len(history),
-        "best_epoch": int(np.argmax(scores)),
-        "val_score": float(max(scores)),
+        "best_epoch": best,
+        "val_score": scores[best] if val else None,
         "seconds": round(time.time() - started, 2),
     }
     write_json(job.folder / "manifest.json", facts)

@@ -49,8 +49,12 @@ class Plan:
 Log = Callable[[dict], None]
 
 
-def fit(network: nn.Module, train: Part, val: Part, plan: Plan, checkpoint: Path, digest: str, log: Log) -> list[dict]:
+def fit(
+    network: nn.Module, train: Part, val: Part | None, plan: Plan, checkpoint: Path, digest: str, log: Log
+) -> list[dict]:
     """Train `network` in place and leave its best epoch's weights in it; returns the history, a row per epoch.
+
+    Without `val` the last epoch is taken, and `val_score` is NaN.
 
     After each epoch the whole state goes to `checkpoint`; a checkpoint with the same `digest` is continued, another
     is ignored. `log` gets each row. The random numbers of an epoch depend on the seed and the epoch alone, so that a
@@ -76,8 +80,8 @@ def fit(network: nn.Module, train: Part, val: Part, plan: Plan, checkpoint: Path
             loss = _one_epoch(network, forward, optimiser, *batches, plan, epoch, generator, tell)
             if not math.isfinite(loss):
                 raise FloatingPointError(f"epoch {epoch}: the loss is {loss}; lower training.learning_rate")
-            score = validate(network, val, plan)
-            better = not history or not best or score > max(row["val_score"] for row in history)
+            score = validate(network, val, plan) if val else math.nan
+            better = not val or not history or not best or score > max(row["val_score"] for row in history)
             history.append(
                 {
                     "epoch": epoch,
@@ -211,9 +215,11 @@ def _precision(device: torch.device, settings: Training):
 
 
 def _stale(history: list[dict]) -> int:
-    """Epochs since the best one."""
+    """Epochs since the best one; 0 where nothing scores them."""
     scores = [row["val_score"] for row in history]
-    return len(scores) - 1 - int(np.argmax(scores)) if scores else 0
+    if not scores or math.isnan(scores[-1]):
+        return 0
+    return len(scores) - 1 - int(np.argmax(scores))
 
 
 HISTORY = ["epoch", "train_loss", "val_score", "learning_rate", "seconds"]
