@@ -391,3 +391,26 @@ def test_ranking_does_not_depend_on_the_scale(seed):
 def test_malformed_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_against_normal_worked_by_hand():
+    """ICBHI: 6 of 8 normal ones right; of 7 abnormal ones 3 with their own class, 2 with another abnormal one."""
+    matrix = [[6, 1, 1, 0], [1, 2, 1, 0], [1, 0, 1, 0], [0, 0, 1, 0]]
+    found = metrics.against_normal(matrix, 0)
+    assert found["specificity"] == 6 / 8
+    assert found["sensitivity"] == pytest.approx(3 / 7) and found["sensitivity_any"] == pytest.approx(5 / 7)
+    assert found["score"] == pytest.approx((6 / 8 + 3 / 7) / 2) and found["score_any"] == pytest.approx(
+        (3 / 4 + 5 / 7) / 2
+    )
+
+
+def test_always_normal_scores_a_half():
+    found = metrics.against_normal(np.diag([5, 0, 0]) + np.array([[0, 0, 0], [3, 0, 0], [2, 0, 0]]), 0)
+    assert found["score"] == found["score_any"] == 0.5
+
+
+def test_the_score_is_the_weighted_accuracy_of_its_own_weights():
+    matrix = np.random.default_rng(0).integers(0, 9, (4, 4))
+    normal, abnormal = matrix[2].sum(), matrix.sum() - matrix[2].sum()
+    weights = [1 / abnormal, 1 / abnormal, 1 / normal, 1 / abnormal]
+    assert metrics.against_normal(matrix, 2)["score"] == pytest.approx(metrics.weighted_accuracy(matrix, weights))

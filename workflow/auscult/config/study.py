@@ -18,10 +18,11 @@ class Evaluation(Strict):
     """How the tables are made."""
 
     draws: Annotated[int, Field(ge=100)] = Field(default=2000, description="Bootstrap draws of subjects.")
-    choose_by: Literal["w_acc", "uar", "both", "auroc"] = Field(
+    choose_by: Literal["w_acc", "uar", "both", "f", "auroc"] = Field(
         default="w_acc",
         description="Inner or validation score by which each fold chooses the row `chosen`; `both`: the mean of "
-        "weighted accuracy and UAR.",
+        "weighted accuracy and UAR; `f`: macro F1. A multilabel target has `f` and `auroc`; for the others the mean "
+        "balanced accuracy of its classes counts.",
     )
     subgroups: Annotated[list[str], Once] = Field(
         default=[],

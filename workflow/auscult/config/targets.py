@@ -8,7 +8,18 @@ from pydantic import Field, model_validator
 
 from auscult.config.base import Name, Once, Positive, Strict
 
-Rule = Literal["reference", "any_recording", "cost", "temperature", "tuned_w_acc", "tuned_uar", "tuned_both"]
+Rule = Literal[
+    "reference",
+    "any_recording",
+    "cost",
+    "temperature",
+    "tuned_w_acc",
+    "tuned_uar",
+    "tuned_both",
+    "tuned_f",
+    "tuned_f_each",
+]
+MULTILABEL = {"reference", "tuned_f", "tuned_f_each"}
 
 
 class Referral(Strict):
@@ -40,7 +51,14 @@ class Target(Strict):
         description="Rules from probabilities to a class. `reference`: 0.5, the first class first; `any_recording`: "
         "the first class that any recording has; `cost`: the largest weight x probability, calibrated by regression; "
         "`temperature`: the same, calibrated by one temperature; `tuned_w_acc`, `tuned_uar`, `tuned_both`: a weight "
-        "per class, tuned to the metric, or to the mean of both.",
+        "per class, tuned to the metric, or to the mean of both. Of a multilabel target: `reference`, 0.5 for every "
+        "class; `tuned_f`, `tuned_f_each`: one threshold for all classes, or one for each, tuned to macro F1.",
+    )
+    normal: str | None = Field(
+        default=None,
+        description="The class of those with nothing wrong. Gives the columns specificity, sensitivity (an abnormal "
+        "case with its own class), sensitivity_any (with any abnormal class) and `score`, `score_any`, their means "
+        "with the specificity: the ICBHI score, strict and lenient.",
     )
     referral: Referral | None = Field(default=None, description="Gives the column `cost`.")
 
@@ -52,8 +70,14 @@ class Target(Strict):
             raise ValueError(f"weights: {len(self.weights)} weights for {len(self.classes)} classes")
         if self.referral and (unknown := set(self.referral.classes) - set(self.classes)):
             raise ValueError(f"referral.classes: {sorted(unknown)} not among the classes {self.classes}")
-        if self.kind == "multilabel" and set(self.decisions) - {"reference"}:
-            raise ValueError("decisions: a multilabel target is decided by `reference` (0.5 for each class)")
+        if self.normal and (self.normal not in self.classes or self.kind == "multilabel"):
+            raise ValueError(f"normal: {self.normal!r} is not one of the classes {self.classes} of a multiclass target")
+        if self.kind == "multilabel" and (wrong := set(self.decisions) - MULTILABEL):
+            raise ValueError(
+                f"decisions: a multilabel target cannot be decided by `{min(wrong)}`; it has {sorted(MULTILABEL)}"
+            )
+        if self.kind == "multiclass" and (wrong := set(self.decisions) & MULTILABEL - {"reference"}):
+            raise ValueError(f"decisions: `{min(wrong)}` is for multilabel targets")
         return self
 
     def class_weights(self) -> list[float]:

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from auscult.config.targets import Target
-from auscult.decisions import calibration, rules, tuning
+from auscult.decisions import calibration, rules, thresholds, tuning
 from auscult.evaluation import metrics
 
+ONE_THRESHOLD = {"tuned_f": True, "tuned_f_each": False}
 TUNED = {"tuned_w_acc": "w_acc", "tuned_uar": "uar", "tuned_both": "both"}  # rule: what it is tuned to
 
 
@@ -51,12 +52,12 @@ def decide(
     p_val, p_test = (part[target.classes].to_numpy(dtype=float) for part in (outputs.val, outputs.test))
     cells = labels.reindex(outputs.val["case"]).fillna("")
     known = (cells != "").to_numpy()
+    groups = subjects[outputs.val["case"]][known].to_numpy()
     if target.kind == "multilabel":
         truth = np.array([[c in cell.split("|") for c in target.classes] for cell in cells[known]], dtype=int)
-        score = inner_score(target, truth, rules.reference_multilabel(p_val[known]), p_val[known], choose_by)
-        return {"reference": Decided(p_test, rules.reference_multilabel(p_test), score, False)}
+        return _decide_multilabel(target, p_val[known], truth, groups, p_test, choose_by)
     numbers = cells.map({name: number for number, name in enumerate(target.classes)})
-    truth, groups = numbers[known].to_numpy(dtype=int), subjects[outputs.val["case"]][known].to_numpy()
+    truth = numbers[known].to_numpy(dtype=int)
     done = {}
     for rule in target.decisions:
         q_val, q_test, chosen = p_val, p_test, False
@@ -84,14 +85,33 @@ def decide(
     return done
 
 
+def _decide_multilabel(
+    target: Target, p_val: np.ndarray, truth: np.ndarray, groups: np.ndarray, p_test: np.ndarray, choose_by: str
+) -> dict[str, Decided]:
+    """`decide` for 0/1 labels: `p_val` and `truth` of the labelled validation cases only."""
+    done = {}
+    for rule in target.decisions:
+        if rule == "reference":
+            on_val, on_test = rules.reference_multilabel(p_val), rules.reference_multilabel(p_test)
+        else:
+            on_val = thresholds.cross_fit(p_val, truth, groups, ONE_THRESHOLD[rule])
+            on_test = (p_test >= thresholds.tune(p_val, truth, ONE_THRESHOLD[rule])).astype(int)
+        score = inner_score(target, truth, on_val, p_val, choose_by)
+        done[rule] = Decided(p_test, on_test, score, rule != "reference")
+    return done
+
+
 def inner_score(target: Target, truth: np.ndarray, decision: np.ndarray, p: np.ndarray, by: str) -> float:
-    """Score by which variants are compared: `w_acc`, `uar`, `both` or `auroc`; NaN without labelled cases."""
+    """Score by which variants are compared (`evaluation.choose_by`); NaN without labelled cases."""
     if not len(truth):
         return float("nan")
     if by == "auroc":
         return float(metrics.macro_auroc(truth, p))
     if target.kind == "multilabel":
-        return float(np.nanmean(metrics.uar(metrics.multilabel_counts(truth, decision))))
+        counts = metrics.multilabel_counts(truth, decision)
+        return float(metrics.macro_f1(counts) if by == "f" else np.nanmean(metrics.uar(counts)))
+    if by == "f":
+        return float(metrics.f_measure(metrics.confusion(truth, decision, len(target.classes))))
     return float(tuning.score(metrics.confusion(truth, decision, len(target.classes)), target.class_weights(), by))
 
 

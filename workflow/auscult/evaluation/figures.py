@@ -38,7 +38,7 @@ from auscult.evaluation.drawing import (
 from auscult.evaluation.importances import importance_figures
 
 BINS = 15  # of the reliability diagram, as in the tables' `ece`
-WORDS = {"w_acc": "weighted accuracy", "uar": "UAR", "auroc": "AUROC"}
+WORDS = {"score": "ICBHI score", "w_acc": "weighted accuracy", "uar": "UAR", "auroc": "AUROC"}
 SELECT = {"auroc": "AUROC", "loss": "minus log loss", "balanced_accuracy": "balanced accuracy"}
 
 

@@ -166,6 +166,28 @@ def f_measure(matrix: ArrayLike) -> np.float64 | Floats:
     return macro(f_scores(matrix))
 
 
+def against_normal(matrix: ArrayLike, normal: int) -> dict[str, np.float64 | Floats]:
+    """What a matrix says where one class is `normal`, its index; each of shape (...).
+
+    `specificity`: recall of the normal class. `sensitivity`: share of all abnormal cases with exactly their own class;
+    `sensitivity_any`: with any abnormal class. `score`, `score_any`: their means with the specificity; `score` is that
+    of the ICBHI 2017 challenge, `score_any` the lenient figure that some papers give under its name.
+    """
+    matrix = _matrix(matrix)
+    abnormal = np.arange(matrix.shape[-1]) != normal
+    cases = matrix[..., abnormal, :].sum(axis=(-2, -1))
+    specificity = recalls(matrix)[..., normal]
+    strict = _ratio(_diagonal(matrix)[..., abnormal].sum(axis=-1), cases)
+    lenient = _ratio(matrix[..., abnormal, :][..., abnormal].sum(axis=(-2, -1)), cases)
+    return {
+        "score": (specificity + strict) / 2,
+        "score_any": (specificity + lenient) / 2,
+        "specificity": specificity,
+        "sensitivity": strict,
+        "sensitivity_any": lenient,
+    }
+
+
 def _matrix(matrix: ArrayLike) -> Floats:
     matrix = np.asarray(matrix, dtype=float)
     if matrix.ndim < 2 or matrix.shape[-1] != matrix.shape[-2]:

@@ -15,8 +15,8 @@ from auscult.evaluation import intervals, metrics
 from auscult.evaluation.predictions import KEYS, VARIANT, comparable
 from auscult.provenance import write_text
 
-INTERVALS = ("w_acc", "uar", "auroc", "ece")
-FLOOR_METRICS = ["w_acc", "uar", "accuracy", "cost"]
+INTERVALS = ("w_acc", "uar", "auroc", "ece", "score", "f")
+FLOOR_METRICS = ["w_acc", "uar", "accuracy", "score", "cost"]
 
 
 def leaderboard(study: Study, predictions: pd.DataFrame, leak: str) -> pd.DataFrame:
@@ -95,7 +95,9 @@ def floors(study: Study, predictions: pd.DataFrame) -> pd.DataFrame:
         part = part.drop_duplicates(["repeat", "fold", "case"])
         for said in target.classes:
             values = score(target, part.assign(prediction=said))
-            rows.append({"target": name, "always": said, "n": len(part), **{key: values[key] for key in FLOOR_METRICS}})
+            rows.append(
+                {"target": name, "always": said, "n": len(part), **{key: values.get(key) for key in FLOOR_METRICS}}
+            )
     return pd.DataFrame(rows, columns=["target", "always", "n", *FLOOR_METRICS])
 
 
@@ -129,6 +131,8 @@ def score(target: Target, part: pd.DataFrame) -> dict[str, float]:
         "brier": metrics.brier(truth, p),
         "nll": metrics.nll(truth, p),
     }
+    if target.normal:
+        values |= metrics.against_normal(matrix, target.classes.index(target.normal))
     recalls = metrics.recalls(matrix)
     values |= {f"recall_{name}": recalls[number] for number, name in enumerate(target.classes)}
     per_class = metrics.auroc(truth, p)
@@ -151,6 +155,9 @@ def _score_multilabel(target: Target, part: pd.DataFrame, p: np.ndarray) -> dict
         "classes_without_auroc": int(np.isnan(metrics.auroc(truth, p)).sum()),
     }
     values |= {f"recall_{name}": recalls[number] for number, name in enumerate(target.classes)}
+    per_class = zip(target.classes, metrics.multilabel_f1(counts), metrics.auroc(truth, p), strict=True)
+    for name, f1, area in per_class:
+        values |= {f"f1_{name}": f1, f"auroc_{name}": area}
     return {name: float(value) for name, value in values.items()}
 
 
@@ -163,13 +170,20 @@ def resampled(study: Study, target: Target, part: pd.DataFrame) -> dict[str, np.
     p = part[[f"p_{c}" for c in target.classes]].to_numpy(dtype=float)
     if target.kind == "multilabel":
         truth, said = _sets(target, part["label"]), _sets(target, part["prediction"])
-        uar = metrics.macro(metrics.multilabel_recalls(metrics.multilabel_counts(truth, said, draws)))
-        return {"uar": uar, "auroc": metrics.macro(metrics.auroc(truth, p, draws))}
+        counts = metrics.multilabel_counts(truth, said, draws)
+        return {
+            "uar": metrics.macro(metrics.multilabel_recalls(counts)),
+            "f": metrics.macro_f1(counts),
+            "auroc": metrics.macro(metrics.auroc(truth, p, draws)),
+        }
     truth, said = _numbers(target, part["label"]), _numbers(target, part["prediction"])
     matrices = metrics.confusion(truth, said, len(target.classes), draws)
+    normal = metrics.against_normal(matrices, target.classes.index(target.normal))["score"] if target.normal else None
     return {
+        **({} if normal is None else {"score": normal}),
         "w_acc": metrics.weighted_accuracy(matrices, target.class_weights()),
         "uar": metrics.uar(matrices),
+        "f": metrics.f_measure(matrices),
         "auroc": metrics.macro(metrics.auroc(truth, p, draws)),
         "ece": metrics.ece(truth, p, weights=draws),
     }

@@ -13,6 +13,14 @@ METRICS = {
     "uar": ("UAR", "Unweighted average recall: the share of a class that is found, averaged over the classes."),
     "accuracy": ("Accuracy", "Share of cases decided rightly (multi-label: with every label right)."),
     "f": ("F", "F1 averaged over the classes: it weighs what is found against what is named wrongly."),
+    "score": (
+        "Score",
+        "ICBHI score: the mean of specificity and of the share of abnormal cases with exactly their class.",
+    ),
+    "score_any": ("Lenient score", "The same with any abnormal class counted as found; not the ICBHI score."),
+    "specificity": ("Specificity", "Share of the normal cases that are called normal."),
+    "sensitivity": ("Sensitivity", "Share of the abnormal cases that are given exactly their class."),
+    "sensitivity_any": ("Lenient sensitivity", "Share of the abnormal cases that are given any abnormal class."),
     "cost": ("Cost", "Mean cost per case of screening, formula of the PhysioNet Challenge 2022. Lower is better."),
     "auroc": (
         "AUROC",
@@ -24,6 +32,7 @@ METRICS = {
     "nll": ("NLL", "Log loss of the probabilities, hard on confident errors. Lower is better."),
     "recall_": ("Recall", "Share of the cases of one class that is found."),
     "auroc_": ("AUROC by class", "AUROC of one class against the rest."),
+    "f1_": ("F1 by class", "F1 of one class."),
 }
 
 

@@ -25,10 +25,12 @@ SHARED = ("shared_", "identical_audio")  # findings of the audit that cross the 
 
 GROUPS = {
     "Decisions": ["w_acc", "uar", "accuracy", "f", "cost"],
+    "Against normal": ["score", "specificity", "sensitivity", "score_any", "sensitivity_any"],
     "Ranking": ["auroc", "auprc"],
     "Probabilities": ["ece", "brier", "nll"],
 }
 CHOSEN_ON = ("stopping", "inner", "stopping twice", "inner twice")  # words of the tables that get a mark
+BY_CLASS = ("recall_", "auroc_", "f1_")  # beginnings of columns that each class has
 CHOOSE = {"both": "mean of W.acc and UAR"}
 SIZE = {
     "n": ("Cases", "Judged cases with a label."),
@@ -114,9 +116,16 @@ def _result(name: str, study: Study, board: pd.DataFrame, floors: pd.DataFrame, 
     if not chosen or not chosen[0]["n"]:
         return {"name": name, "text": "No case was judged.", "verdict": "", "strips": [], "winner": ""}
     row, below = chosen[0], floors.to_dict("records")
-    shown = ["uar", "auroc"] if study.targets[name].kind == "multilabel" else ["w_acc", "uar"]
+    target = study.targets[name]
+    shown = ["f", "auroc"] if target.kind == "multilabel" else ["score", "uar"] if target.normal else ["w_acc", "uar"]
     shown = [metric for metric in shown if pd.notna(row.get(metric))]
-    words = {"w_acc": "a weighted accuracy of", "uar": "an average recall (UAR) of", "auroc": "an AUROC of"}
+    words = {
+        "w_acc": "a weighted accuracy of",
+        "uar": "an average recall (UAR) of",
+        "f": "a macro F1 of",
+        "score": "an ICBHI score of",
+        "auroc": "an AUROC of",
+    }
     said = " and ".join(f"{words[metric]} {with_interval(row, metric)}" for metric in shown)
     text = f"On {row['n']} judged cases the row chosen reaches {said or 'no defined score'}."
     strips, clear, not_clear = [], [], []
@@ -150,7 +159,7 @@ def _key(column: str) -> str:
     """The key of METRICS that a column of a table belongs to; '' if none."""
     if column in METRICS or column.endswith(("_low", "_high")):
         return column if column in METRICS else ""
-    return next((key for key in ("recall_", "auroc_") if column.startswith(key)), "")
+    return next((key for key in BY_CLASS if column.startswith(key)), "")
 
 
 def _columns(table: pd.DataFrame) -> list[tuple[str, list[tuple[str, tuple[str, str]]]]]:
@@ -158,7 +167,7 @@ def _columns(table: pd.DataFrame) -> list[tuple[str, list[tuple[str, tuple[str, 
     found = []
     for group, columns in GROUPS.items():
         found.append((group, [(c, METRICS[c]) for c in columns if c in table]))
-    for key in ("recall_", "auroc_"):
+    for key in BY_CLASS:
         each = [c for c in table if _key(c) == key and c != key]
         found.append((METRICS[key][0], [(c, (c.removeprefix(key), METRICS[key][1])) for c in each]))
     return [(group, columns) for group, columns in found if columns]
