@@ -13,6 +13,13 @@ SMALL = {
     "compact": {"widths": [4, 8]},
     "inception_time": {"depth": 3, "filters": 4, "kernels": [9, 5, 3]},
     "resnet1d": {"depths": [1, 1], "widths": [8, 16]},
+    "mobilenet1d": {"width": 0.25},
+    "inception_former": {"depths": [1, 1, 2, 1], "widths": [8, 8, 16, 16], "attention_heads": 4},
+    "spectral_resnet": {**RESIDUAL, "window": 8, "hop": 4},
+    "two_stream": {
+        "time": {"depths": [1, 1], "widths": [4, 8]},
+        "frequency": {**RESIDUAL, "window": 8, "hop": 4},
+    },
     "cnn_attention": {"widths": [4, 8]},
     "crnn_attention": {"convolutions": [4], "widths": [8, 4]},
     "pretrained_vit": {"patch_frames": 8, "patch_bands": 8, "width": 16, "depth": 2, "attention_heads": 2},

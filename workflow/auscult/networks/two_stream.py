@@ -1,0 +1,44 @@
+"""Two networks on the same leads, one along time and one over their spectrograms, joined before the head."""
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from auscult.networks import resnet1d, spectral_resnet
+from auscult.networks.layers.dropout import StochasticDropout
+
+
+class Options(BaseModel):
+    """Sizes of both streams."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    time: resnet1d.Options = Field(
+        default=resnet1d.Options(depths=[3, 4, 6, 3]), description="Options of `resnet1d`; its head is left out."
+    )
+    frequency: spectral_resnet.Options = Field(
+        default=spectral_resnet.Options(depths=[3, 4, 6, 3]),
+        description="Options of `spectral_resnet`; its head is left out.",
+    )
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="Before the head.")
+
+
+class TwoStream(nn.Module):
+    """Both maps, their means side by side, dropout, one linear layer."""
+
+    def __init__(self, options: Options, channels: int, outputs: int) -> None:
+        super().__init__()
+        self.time = resnet1d.Residual1d(options.time, channels)
+        self.frequency = spectral_resnet.SpectralMaps(options.frequency, channels)
+        self.drop = StochasticDropout(options.dropout)
+        self.head = nn.Linear(options.time.widths[-1] + options.frequency.latents(), outputs)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(batch, channels, frames, bands) to logits (batch, outputs) and latents (batch, both widths)."""
+        along = self.time(x.transpose(2, 3).flatten(1, 2)).mean(dim=(2, 3))
+        latents = torch.cat([along, self.frequency(x).mean(dim=(2, 3))], dim=1)
+        return self.head(self.drop(latents)), latents
+
+
+def build(options: Options, inputs: tuple[int, int, int], outputs: int) -> TwoStream:
+    """The network for inputs (channels, frames, bands); any number of frames will do."""
+    return TwoStream(options, inputs[0] * inputs[2], outputs)
