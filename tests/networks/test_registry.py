@@ -13,6 +13,8 @@ SMALL = {
     "compact": {"widths": [4, 8]},
     "inception_time": {"depth": 3, "filters": 4, "kernels": [9, 5, 3]},
     "resnet1d": {"depths": [1, 1], "widths": [8, 16]},
+    "cnn8": {"width": 2, "scalars": 0},
+    "vgg_scalars": {"width": 2, "scalars": 0},
     "mobilenet1d": {"width": 0.25},
     "inception_former": {"depths": [1, 1, 2, 1], "widths": [8, 8, 16, 16], "attention_heads": 4},
     "spectral_resnet": {**RESIDUAL, "window": 8, "hop": 4},

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auscult.config.systems import Augment
-from auscult.training.augment import augment, mixup
+from auscult.training.augment import augment, cutmix, mix, mixup
 
 OFF = Augment()
 
@@ -143,3 +143,49 @@ def test_mixup_keeps_a_missing_target_missing_on_both_sides():
         assert mixed.isnan().sum() <= 4
         lost.add(int(mixed.isnan().sum()))
     assert max(lost) > 2  # partners lose theirs too
+
+
+@given(seed=st.integers(0, 10_000), alpha=st.floats(0.1, 2), size=st.integers(2, 6))
+def test_cutmix_takes_a_rectangle_and_its_share_of_the_target(seed, alpha, size):
+    """Rows of one number each: what a window holds of another row is what its target says."""
+    x = torch.arange(size, dtype=torch.float32)[:, None, None, None].expand(size, 2, 9, 7).contiguous()
+    kept = x.clone()
+    mixed, targets = cutmix(x, torch.eye(size), alpha, generator(seed))
+    assert torch.equal(x, kept)
+    for row in range(size):
+        shares = torch.stack([(mixed[row] == other).float().mean() for other in range(size)])
+        torch.testing.assert_close(shares, targets[row])
+    foreign = (mixed != kept).any(dim=1)
+    rectangle = foreign.any(dim=0)
+    rows, columns = rectangle.any(dim=1), rectangle.any(dim=0)
+    assert torch.equal(rectangle, rows[:, None] & columns[None, :])
+
+
+def test_cutmix_keeps_a_missing_target_missing():
+    y = torch.tensor([[1.0], [float("nan")]])
+    for seed in range(20):
+        mixed, targets = cutmix(torch.zeros(2, 1, 8, 8), y, 1.0, generator(seed))
+        assert torch.isnan(targets[1]).all() and mixed.shape == (2, 1, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("settings", "cut"),
+    [
+        ({"mixup": 0.4}, 0.0),
+        ({"cutmix": 1.0}, 1.0),
+        ({"mixup": 0.4, "cutmix": 1.0, "cutmix_share": 0.6}, 0.6),
+        ({"mixup": 0.4, "cutmix": 1.0, "cutmix_share": 0.0}, 0.0),
+    ],
+)
+def test_which_mixing_a_batch_gets(monkeypatch, settings, cut):
+    monkeypatch.setattr("auscult.training.augment.cutmix", lambda x, y, alpha, g: ("cut", alpha))
+    monkeypatch.setattr("auscult.training.augment.mixup", lambda x, y, alpha, g: ("mixed", alpha))
+    g = generator(0)
+    said = [mix(None, None, Augment(**settings), g) for _ in range(300)]
+    assert sum(kind == "cut" for kind, _ in said) / 300 == pytest.approx(cut, abs=0.08)
+    assert set(said) <= {("cut", 1.0), ("mixed", 0.4)}
+
+
+def test_without_mixing_a_batch_stays():
+    x, y = torch.ones(2, 1, 3, 3), torch.ones(2, 1)
+    assert mix(x, y, Augment(), generator(0)) == (x, y)

@@ -77,6 +77,13 @@ class Augment(Strict):
     """Changes made to training batches only. 0 switches a change off."""
 
     mixup: Annotated[float, Field(ge=0)] = Field(default=0.0, description="Beta parameter of mixup.")
+    cutmix: Annotated[float, Field(ge=0)] = Field(
+        default=0.0, description="Beta parameter of CutMix: a rectangle of each window comes from another."
+    )
+    cutmix_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.5, description="Share of the batches that get CutMix where `mixup` and `cutmix` are both on."
+    )
+    mix_from: Annotated[int, Field(ge=0)] = Field(default=0, description="Epoch from which mixup and CutMix act.")
     time_masks: Annotated[int, Field(ge=0)] = Field(default=0, description="SpecAugment masks over time.")
     time_mask_s: Positive = Field(default=0.4, description="Longest mask over time, in seconds.")
     band_masks: Annotated[int, Field(ge=0)] = Field(default=0, description="SpecAugment masks over bands.")

@@ -1,4 +1,4 @@
-"""Changes to training batches: shifts and masks over time, masks over bands, gain, noise, mixup."""
+"""Changes to training batches: shifts and masks over time, masks over bands, gain, noise, mixup, CutMix."""
 
 from __future__ import annotations
 
@@ -29,6 +29,41 @@ def augment(x: torch.Tensor, settings: Augment, frames_per_second: float, genera
             hidden |= _spans(batch, bands, min(bands, settings.band_mask), generator, x.device)[:, None, None, :]
         x = torch.where(hidden, fill, x)
     return x
+
+
+def mix(
+    x: torch.Tensor, y: torch.Tensor, settings: Augment, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mixup or CutMix, whichever is on; of both, one drawn for the batch."""
+    cut = bool(settings.cutmix)
+    if settings.mixup and settings.cutmix:
+        cut = float(torch.rand((), generator=generator)) < settings.cutmix_share
+    if cut:
+        return cutmix(x, y, settings.cutmix, generator)
+    return mixup(x, y, settings.mixup, generator) if settings.mixup else (x, y)
+
+
+def cutmix(
+    x: torch.Tensor, y: torch.Tensor, alpha: float, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A rectangle of frames and bands, the same in all windows of a batch, replaced by that of a permutation.
+
+    Its share of the area is 1 - λ, λ ~ Beta(alpha, alpha), in whole frames and bands; targets are mixed by the area
+    that it really has (Yun et al. 2019). A target missing (NaN) on either side stays missing.
+    """
+    a, b = (torch._standard_gamma(torch.tensor([alpha, alpha]), generator=generator)).tolist()
+    side = (b / (a + b)) ** 0.5 if a + b > 0 else 0.0
+    frames, bands = x.shape[2:]
+    height, width = round(side * frames), round(side * bands)
+    top, left = (
+        int(torch.randint(0, size - part + 1, (), generator=generator))
+        for size, part in ((frames, height), (bands, width))
+    )
+    order = torch.randperm(len(x), generator=generator).to(x.device)
+    x = x.clone()
+    x[:, :, top : top + height, left : left + width] = x[order, :, top : top + height, left : left + width]
+    share = height * width / (frames * bands)
+    return x, (1 - share) * y + share * y[order]
 
 
 def mixup(

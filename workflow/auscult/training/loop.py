@@ -18,7 +18,7 @@ from torch.nn import functional
 from auscult.cache.segments import segments
 from auscult.config.systems import Head, Training
 from auscult.progress import note, progress
-from auscult.training.augment import augment, mixup
+from auscult.training.augment import augment, mix
 from auscult.training.balance import class_weights, draw_weights
 from auscult.training.data import Frames, random_crops
 from auscult.training.scoring import activate, pool, validation_score
@@ -137,8 +137,8 @@ def _one_epoch(
         tell(epoch + number / len(batches))
         x, y = frames.batch(which[batch], start[batch]), targets[which[batch].to(targets.device)]
         x = augment(x, settings.augment, plan.frames_per_second, generator)
-        if settings.augment.mixup:
-            x, y = mixup(x, y, settings.augment.mixup, generator)
+        if epoch >= settings.augment.mix_from:
+            x, y = mix(x, y, settings.augment, generator)
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(settings, (epoch + number / len(batches)) / settings.epochs)
         with _precision(frames.device, settings):

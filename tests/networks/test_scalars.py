@@ -1,0 +1,42 @@
+"""Networks with a branch for numbers: what of the last channel they read, and what they refuse."""
+
+import pytest
+import torch
+
+from auscult import networks
+
+NAMES = ["cnn8", "vgg_scalars"]
+INPUTS = (3, 20, 16)
+
+
+def build(name, scalars=5, inputs=INPUTS):
+    torch.manual_seed(0)
+    return networks.build(name, {"width": 4, "scalars": scalars}, inputs, 2).eval()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_first_rows_of_the_last_channel_are_read_and_no_others(name):
+    network, x = build(name), torch.randn(2, *INPUTS)
+    before, latents = network(x)
+    assert latents.shape == (2, 8 * 4 + 64)
+    other = x.clone()
+    other[:, -1, :, 5:] += 1
+    assert torch.equal(network(other)[0], before)
+    other = x.clone()
+    other[:, -1, :, 4] += 1
+    assert (network(other)[0] != before).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_numbers_are_averaged_over_frames(name):
+    network, x = build(name), torch.randn(2, *INPUTS)
+    mean = x.clone()
+    mean[:, -1, :, :5] = x[:, -1, :, :5].mean(dim=1, keepdim=True)
+    torch.testing.assert_close(network(mean)[0], network(x)[0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("inputs", [(1, 20, 16), (3, 20, 4)])
+def test_numbers_need_a_channel_of_their_own(name, inputs):
+    with pytest.raises(ValueError, match="scalars: 5 numbers need a channel of their own"):
+        build(name, inputs=inputs)
