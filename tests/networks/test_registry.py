@@ -13,6 +13,7 @@ SMALL = {
     "compact": {"widths": [4, 8]},
     "inception_time": {"depth": 3, "filters": 4, "kernels": [9, 5, 3]},
     "resnet1d": {"depths": [1, 1], "widths": [8, 16]},
+    "ast": {"patch": 8, "stride": 6, "width": 16, "depth": 2, "attention_heads": 2},
     "cnn8": {"width": 2, "scalars": 0},
     "vgg_scalars": {"width": 2, "scalars": 0},
     "mobilenet1d": {"width": 0.25},

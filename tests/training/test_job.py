@@ -266,6 +266,25 @@ def test_a_fold_without_recordings_to_validate_on_says_so(world, tmp_path):
         world.train(world.job(tmp_path / "model"), manifest=manifest)
 
 
+@pytest.mark.parametrize(
+    ("network", "mix", "words"),
+    [
+        ({"name": "compact", "options": {"widths": [4]}}, "labels", "the network compact has no patches to mix"),
+        (
+            {"name": "ast", "options": {"patch": 4, "stride": 4, "width": 8, "depth": 1, "attention_heads": 2}},
+            "contrast",
+            r"needs network\.options\.projector",
+        ),
+    ],
+)
+def test_patches_that_cannot_be_mixed_are_refused(world, tmp_path, network, mix, words):
+    job = world.job(tmp_path / "model")
+    values = job.system.model_dump() | {"network": network}
+    values["training"]["patch_mix"] = mix
+    with pytest.raises(ValueError, match=words):
+        world.train(replace(job, system=System.model_validate(values)))
+
+
 def test_a_slice_holds_its_own_rows_only(world):
     heads = world.study.tasks["present"].heads
     cases, recordings = fold_slice(world.manifest, world.folds, 0, 0, ["val"], heads)

@@ -289,6 +289,38 @@ def test_without_validation_the_last_epoch_is_kept_also_after_a_kill(tmp_path):
     assert [row["epoch"] for row in seen] == [2, 3, 4]
 
 
+def test_a_moving_average_keeps_its_share_of_the_old_weights():
+    def stepped(kept: float) -> torch.Tensor:
+        net = torch.nn.Linear(3, 1, bias=False)
+        torch.nn.init.ones_(net.weight)
+        net(torch.ones(1, 3)).sum().backward()
+        loop._step(net, torch.optim.SGD(net.parameters(), lr=0.5), kept)
+        return net.weight.detach()[0]
+
+    torch.testing.assert_close(stepped(0.0), torch.full((3,), 0.5))
+    torch.testing.assert_close(stepped(0.25), torch.full((3,), 0.625))
+
+
+@pytest.mark.parametrize("patch_mix", ["labels", "contrast"])
+def test_patches_are_mixed_in_training(tmp_path, patch_mix):
+    torch.manual_seed(0)
+    options = {
+        "patch": 2,
+        "stride": 2,
+        "width": 8,
+        "depth": 1,
+        "attention_heads": 2,
+        "projector": patch_mix == "contrast",
+    }
+    net = networks.build("ast", options, (1, WINDOW, BANDS), 1)
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    _, history = run(tmp_path, net=net, patch_mix=patch_mix, epochs=2)
+    assert all(math.isfinite(row["train_loss"]) for row in history)
+    changed = {key for key, value in net.state_dict().items() if not torch.equal(value, before[key])}
+    assert any(key.startswith("v.") for key in changed)
+    assert any(key.startswith("projector") for key in changed) == (patch_mix == "contrast")
+
+
 @pytest.mark.parametrize("harm", ["digest", "truncated", "rubbish", "empty", "no digest"])
 def test_a_wrong_checkpoint_is_ignored(tmp_path, harm, capsys):
     whole = run(tmp_path)

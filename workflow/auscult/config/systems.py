@@ -126,6 +126,15 @@ class Training(Strict):
         "validation cases train too.",
     )
     augment: Augment = Augment()
+    patch_mix: Literal["none", "labels", "contrast"] = Field(
+        default="none",
+        description="Patch-Mix, for networks of patches (`ast`): windows with patches of others, learnt by both "
+        "labels, or told apart beside the unmixed ones' labels.",
+    )
+    gradient_norm: Positive = Field(default=5.0, description="Longer gradients are cut to this norm.")
+    moving_average: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0, description="Share of each weight's old value that is kept after a step."
+    )
     seed: Seed = 0
     seeds: Count = Field(default=1, description="Networks per task and fold; their outputs are averaged.")
     precision: Literal["float32", "bfloat16"] = Field(

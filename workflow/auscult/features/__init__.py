@@ -10,7 +10,7 @@ A front end lives in a module listed in `FRONT_ENDS`, which has
 import importlib
 from typing import Any
 
-FRONT_ENDS = ("logmel", "planes9", "samples")
+FRONT_ENDS = ("logmel", "samples", "fbank", "planes9")
 
 
 def names() -> list[str]:

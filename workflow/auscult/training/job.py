@@ -130,6 +130,7 @@ def train(
         network = networks.build(job.system.network.name, job.system.network.options, shape, len(output_names(heads)))
         if start:
             networks.load_pretrained(job.system.network.name, network, Path(start))
+        _refuse_patch_mix(job.system, network)
         note(f"starts from {start}" if start else "starts from random weights")
         network.to(where)
         plan = Plan(heads, settings, hop, rate, job.seed)
@@ -172,6 +173,15 @@ def train(
     write_json(job.folder / "manifest.json", facts)
     checkpoint.unlink(missing_ok=True)
     return "trained"
+
+
+def _refuse_patch_mix(system: System, network: Any) -> None:
+    """Raise ValueError where the network cannot mix patches as the training asks."""
+    wanted, name = system.training.patch_mix, system.network.name
+    if wanted != "none" and not hasattr(network, "patches"):
+        raise ValueError(f"training.patch_mix: the network {name} has no patches to mix; take ast, or none")
+    if wanted == "contrast" and network.projector is None:
+        raise ValueError(f"training.patch_mix: contrast needs network.options.projector: true of {name}")
 
 
 def read_trainings(folders: list[Path]) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from auscult.progress import note, progress
 from auscult.training.augment import augment, mix
 from auscult.training.balance import class_weights, draw_weights
 from auscult.training.data import Frames, random_crops
+from auscult.training.patch_mix import contrast, draw, mixed_targets
 from auscult.training.scoring import activate, pool, validation_score
 from auscult.training.targets import columns
 
@@ -142,14 +143,37 @@ def _one_epoch(
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(settings, (epoch + number / len(batches)) / settings.epochs)
         with _precision(frames.device, settings):
-            logits, _ = forward(x)
-        loss = weighted_loss(logits.float(), y, weights, plan.heads)
+            loss = _loss(network, forward, x, y, weights, plan, generator)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimiser.step()
+        nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_norm)
+        _step(network, optimiser, settings.moving_average)
         total += loss.detach()
     return float(total) / max(1, len(batches))
+
+
+def _loss(network, forward, x: torch.Tensor, y: torch.Tensor, weights: torch.Tensor, plan: Plan, generator):
+    """Loss of one batch, with its patches mixed where the settings say so."""
+    if plan.training.patch_mix == "none":
+        return weighted_loss(forward(x)[0].float(), y, weights, plan.heads)
+    mixing = draw(len(x), network.patches, generator, x.device)
+    logits, latents = forward(x, mixing.order, mixing.taken)
+    if plan.training.patch_mix == "labels":
+        return weighted_loss(logits.float(), mixed_targets(y, mixing), weights, plan.heads)
+    clean, own = forward(x)
+    return weighted_loss(clean.float(), y, weights, plan.heads) + contrast(network.projector(latents), own, mixing)
+
+
+def _step(network: nn.Module, optimiser: torch.optim.Optimizer, kept: float) -> None:
+    """One step, after which the share `kept` of every weight is its old value."""
+    if not kept:
+        optimiser.step()
+        return
+    weights = [p for p in network.parameters() if p.requires_grad]
+    old = [p.detach().clone() for p in weights]
+    optimiser.step()
+    with torch.no_grad():
+        torch._foreach_lerp_(weights, old, kept)
 
 
 def weighted_loss(logits: torch.Tensor, y: torch.Tensor, weights: torch.Tensor, heads: dict[str, Head]) -> torch.Tensor:

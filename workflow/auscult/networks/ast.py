@@ -1,0 +1,158 @@
+"""The audio spectrogram transformer: overlapping patches, a class and a distillation token (Gong et al. 2021).
+
+With the default options it is AST base: 12 blocks of 768 dimensions, patches of 16 by 16 every 10. Weights are named as
+in the published code (`v.patch_embed.proj`, `v.cls_token`, `v.dist_token`, `v.pos_embed`, `v.blocks.N`, `v.norm`).
+Patches can be mixed between windows before their positions are added: see `training.patch_mix`.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from torch import nn
+from torch.nn import functional
+
+from auscult.networks.layers.dropout import StochasticDropout
+from auscult.networks.layers.weights import refuse_misfits
+from auscult.networks.pretrained_vit import Block
+
+
+class Options(BaseModel):
+    """Sizes; the defaults are the published ones."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    patch: PositiveInt = Field(default=16, description="Frames and bands of a patch.")
+    stride: PositiveInt = Field(default=10, description="Frames and bands from one patch to the next.")
+    width: PositiveInt = Field(default=768, description="Dimensions of a token.")
+    depth: PositiveInt = Field(default=12, description="Transformer blocks.")
+    attention_heads: PositiveInt = 12
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="After each block's two parts, and before the head.")
+    projector: bool = Field(default=False, description="Two layers that `training.patch_mix: contrastive` needs.")
+    weights_grid: tuple[PositiveInt, PositiveInt] = Field(
+        default=(12, 101), description="Patches over bands and over time of the weights to start from; AudioSet's."
+    )
+
+    @model_validator(mode="after")
+    def _divides(self) -> Options:
+        if self.width % self.attention_heads:
+            raise ValueError(f"width: {self.width} must be a multiple of attention_heads")
+        return self
+
+
+class Encoder(nn.Module):
+    """Patches to tokens: (batch, channels, frames, bands) to class, distillation and patch tokens, normalised."""
+
+    def __init__(self, options: Options, inputs: tuple[int, int, int]) -> None:
+        super().__init__()
+        channels, frames, bands = inputs
+        self.patch, self.stride = options.patch, options.stride
+        self.grid = (self._count(bands), self._count(frames))
+        self.patch_embed = nn.ModuleDict(
+            {"proj": nn.Conv2d(channels, options.width, options.patch, options.stride)}  # named as published
+        )
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, options.width))
+        self.dist_token = nn.Parameter(torch.zeros(1, 1, options.width))
+        self.pos_embed = nn.Parameter(torch.zeros(1, 2 + self.grid[0] * self.grid[1], options.width))
+        self.blocks = nn.Sequential(*(Block(options) for _ in range(options.depth)))
+        self.norm = nn.LayerNorm(options.width, eps=1e-6)
+        for token in (self.cls_token, self.dist_token, self.pos_embed):
+            nn.init.trunc_normal_(token, std=0.02)
+
+    def _count(self, size: int) -> int:
+        return 1 + max(0, size - self.patch) // self.stride
+
+    def embed(self, x: torch.Tensor) -> torch.Tensor:
+        """Patches (batch, patches, width) without positions; bands run down, frames along."""
+        x = x.transpose(2, 3)
+        short = [max(0, self.patch - size) for size in x.shape[2:]]
+        x = self.patch_embed["proj"](functional.pad(x, (0, short[1], 0, short[0])))
+        self.now = tuple(x.shape[2:])
+        return x.flatten(2).transpose(1, 2)
+
+    def encode(self, patches: torch.Tensor) -> torch.Tensor:
+        """Tokens (batch, 2 + patches, width) of embedded patches."""
+        down, along = self.now
+        place = self.pos_embed[:, 2:].unflatten(1, self.grid)[:, :down, :along].flatten(1, 2)
+        first = torch.cat([self.cls_token, self.dist_token], dim=1) + self.pos_embed[:, :2]
+        return self.norm(self.blocks(torch.cat([first.expand(len(patches), -1, -1), patches + place], dim=1)))
+
+
+class AST(nn.Module):
+    """Encoder, mean of the two tokens, normalisation, dropout, one linear layer."""
+
+    def __init__(self, options: Options, inputs: tuple[int, int, int], outputs: int) -> None:
+        super().__init__()
+        self.v = Encoder(options, inputs)
+        self.weights_grid = options.weights_grid
+        self.norm = nn.LayerNorm(options.width)
+        self.drop = StochasticDropout(options.dropout)
+        self.head = nn.Linear(options.width, outputs)
+        self.projector = None
+        if options.projector:
+            width = options.width
+            layers = (nn.Linear(width, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Linear(width, width))
+            self.projector = nn.Sequential(*layers)
+
+    @property
+    def patches(self) -> int:
+        """Patches of a whole window."""
+        return self.v.grid[0] * self.v.grid[1]
+
+    def forward(
+        self, x: torch.Tensor, order: torch.Tensor | None = None, taken: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """(batch, channels, frames, bands) to logits (batch, outputs) and latents (batch, width).
+
+        order (batch,), taken (patches,) of booleans: these patches are taken from the window that `order` names.
+        """
+        patches = self.v.embed(x)
+        if order is not None and taken is not None:
+            patches = torch.where(taken[None, :, None], patches[order], patches)
+        latents = self.v.encode(patches)[:, :2].mean(dim=1)
+        return self.head(self.drop(self.norm(latents))), latents
+
+
+def build(options: Options, inputs: tuple[int, int, int], outputs: int) -> AST:
+    """The network for inputs (channels, frames, bands); windows may be shorter, not longer."""
+    return AST(options, inputs, outputs)
+
+
+def load_pretrained(network: AST, weights: dict[str, torch.Tensor]) -> None:
+    """Start from an encoder's weights; the head starts anew. Raises ValueError.
+
+    Every weight of the encoder must be there in its shape, `v.` before its name or not; a file of DeiT has no prefix.
+    Filters of three image channels are summed for one input channel. Positions of another grid are interpolated, bands
+    over bands and time over time.
+    """
+    encoder = network.v
+    mine = encoder.state_dict()
+    plain = {key.removeprefix("module.").removeprefix("v."): value for key, value in weights.items()}
+    given = {key: value for key, value in plain.items() if key.split(".")[0] in {key.split(".")[0] for key in mine}}
+    problems: list[str] = []
+    filters = given.get("patch_embed.proj.weight")
+    if (
+        filters is not None
+        and filters.ndim == 4
+        and filters.shape[1] == 3
+        and encoder.patch_embed["proj"].in_channels == 1
+    ):
+        given["patch_embed.proj.weight"] = filters.sum(dim=1, keepdim=True)
+    if "pos_embed" in given and given["pos_embed"].shape != mine["pos_embed"].shape:
+        given["pos_embed"] = _regrid(given["pos_embed"], network.weights_grid, encoder.grid, problems)
+    refuse_misfits(given, mine, tuple(problems))
+    encoder.load_state_dict(given)
+
+
+def _regrid(
+    positions: torch.Tensor, grid: tuple[int, int], wanted: tuple[int, int], problems: list[str]
+) -> torch.Tensor:
+    """Positions (1, 2 + down x along, width) of another grid."""
+    if positions.ndim != 3 or positions.shape[1] != 2 + grid[0] * grid[1]:
+        problems.append(
+            f"pos_embed has shape {tuple(positions.shape)}, which is not 2 + {grid[0]} x {grid[1]} patches: set "
+            "network.options.weights_grid to that of the weights"
+        )
+        return positions
+    rest = positions[:, 2:].transpose(1, 2).unflatten(2, grid)
+    rest = functional.interpolate(rest, size=wanted, mode="bilinear", align_corners=False)
+    return torch.cat([positions[:, :2], rest.flatten(2).transpose(1, 2)], dim=1)
