@@ -170,11 +170,12 @@ COUNTS = [
 ]
 POSITIVE = [
     *("dataset.short_s", f"{SMALL}.segment.seconds", f"{SMALL}.segment.hop_s", f"{SMALL}.training.learning_rate"),
-    *(f"{SMALL}.training.augment.time_mask_s", "fusion.booster.learning_rate"),
+    *(f"{SMALL}.training.augment.time_mask_s", "fusion.booster.learning_rate", f"{SMALL}.training.gradient_norm"),
     *("fusion.logistic.c", "fusion.tuning.minutes"),
 ]
 NOT_NEGATIVE = [
-    *(f"{SMALL}.training.augment.{key}" for key in ("mixup", "time_masks", "band_masks", "gain", "noise")),
+    *(f"{SMALL}.training.augment.{key}" for key in ("mixup", "cutmix", "mix_from", "time_masks", "gain")),
+    *(f"{SMALL}.training.augment.{key}" for key in ("band_masks", "noise")),
     *(f"{SMALL}.training.augment.time_shift_s", f"{SMALL}.training.weight_decay"),
     *("fusion.booster.min_child_weight", "fusion.booster.reg_lambda"),
 ]
@@ -192,6 +193,8 @@ RANGES = [
     ("inner_folds.seed", [0, 2**31 - 1], [-1, 2**31]),
     ("protocol.val", [0.01, 0.99], [0, 1, -0.1, float("nan")]),
     (f"{SMALL}.training.warmup", [0, 0.99], [-0.1, 1, float("nan")]),
+    (f"{SMALL}.training.moving_average", [0, 0.99], [-0.1, 1, float("nan")]),
+    (f"{SMALL}.training.augment.cutmix_share", [0, 1], [-0.1, 1.1]),
     ("fusion.booster.max_depth", [1, 8], [0, 9]),
     ("fusion.booster.subsample", [0.1, 1], [0, 1.1]),
     ("fusion.booster.colsample", [0.1, 1], [0, 1.1]),
@@ -207,6 +210,7 @@ CHOICES = {
     f"{SMALL}.training.sampling": "all",
     f"{SMALL}.training.balance": "both",
     f"{SMALL}.training.select": "f1",
+    f"{SMALL}.training.patch_mix": "pixels",
     f"{SMALL}.training.precision": "float16",
     f"{SMALL}.inference.pool.present.segments": "median",
     f"{SMALL}.inference.pool.present.recordings": "median",
