@@ -10,7 +10,9 @@ from auscult.config.study import Study
 from auscult.evaluation.selective import CONFIDENCE, MEASURES, SHARES
 from auscult.report.cells import METRICS, cell, number, table, with_interval
 
-DIFFERENCES = ("w_acc", "uar", "auroc")
+DECIDED = ("score", "w_acc", "uar")
+DIFFERENCES = (*DECIDED, "f", "auroc")
+PUBLISHED = ("w_acc", "uar", "accuracy", "f", "score", "auroc", "cost")
 STAGES = {"network": "the network alone", "fusion": "XGBoost", "logistic": "logistic regression"}
 
 
@@ -80,7 +82,7 @@ def _what_stages_add(pairs: list[tuple[dict, pd.DataFrame]]) -> list[str]:
     for key, part in pairs:
         if key["a_system"] != key["b_system"] or key["a_decision"] != key["b_decision"] or key["a_stage"] != "network":
             continue
-        for metric in [name for name in DIFFERENCES[:2] if name in part.index]:
+        for metric in [name for name in DECIDED if name in part.index]:
             row = part.loc[metric]  # network less second stage
             verdict = (
                 "better" if row["difference_high"] < 0 else "worse" if row["difference_low"] > 0 else "no different"
@@ -141,7 +143,7 @@ def published(study: Study, target: str, rows: pd.DataFrame, board: pd.DataFrame
     mine = rows[(rows["adapter"] == study.dataset.adapter) & (rows["label"] == study.targets[target].label)]
     if mine.empty:
         return None
-    shown = [name for name in ("w_acc", "uar", "auroc", "cost") if mine[name].notna().any()]
+    shown = [name for name in PUBLISHED if mine[name].notna().any()]
     lines = []
     for row in board[board["system"] == "chosen"].to_dict("records"):
         scores = [cell(row.get(name), with_interval(row, name)) if name in row else "" for name in shown]
