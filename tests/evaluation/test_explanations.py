@@ -1,6 +1,7 @@
 """Which cases are explained, their pictures, and the shares of heart phases with their intervals."""
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import torch
 
 from auscult.cache.store import open_cache, write_cache
 from auscult.evaluation.drawing import save
-from auscult.evaluation.explanations import Explained, explain_system, explainer, phases_table, pick, picture
+from auscult.evaluation.explanations import Explained, explain_system, explainer, leads, phases_table, pick, picture
 from auscult.inference.explain import NotExplainable, explain_recordings
 
 
@@ -28,8 +29,25 @@ def explained(recording: str = "a_AV", seconds: float = 12.0, states: pd.DataFra
     times = np.arange(0, seconds, 0.05) + 0.025
     cam = np.zeros((len(times), 6))
     cam[(times % 1 > 0.25) & (times % 1 < 0.5) & (times > 7) & (times < 9)] = 1.0
-    samples = np.random.default_rng(0).standard_normal(int(seconds * 100))
+    samples = np.random.default_rng(0).standard_normal((1, int(seconds * 100)))
     return Explained(recording, cam, np.random.default_rng(1).random(cam.shape), times, samples, 100, states)
+
+
+def test_leads_lie_on_paper_of_25_mm_a_second(tmp_path):
+    names = ("I", "II", "V1")
+    one = explained(seconds=12.0)
+    square = np.zeros((3, 1200))
+    square[1, 100:200] = 1.0  # one millivolt for one second
+    drawn = leads("a", replace(one, samples=square, channels=names), "a: AF, found", "probability of AF 0.90")
+    width, height = drawn.figure.get_size_inches() * 25.4
+    axes = drawn.figure.axes[0]
+    box = axes.get_position()
+    assert box.width * width == pytest.approx(250) and box.height * height == pytest.approx(3 * 15)  # ten of 12 s
+    assert [text.get_text() for text in axes.texts] == list(names)
+    along, up = axes.lines[1].get_data()
+    assert np.ptp(up) == pytest.approx(10) and np.ptp(along[up > up.mean()]) == pytest.approx(25, abs=0.5)
+    figures = save([drawn], tmp_path)
+    ET.parse(tmp_path / figures["file"].iloc[0])
 
 
 def predictions() -> pd.DataFrame:

@@ -34,12 +34,16 @@ class DatasetError(Exception):
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of the manifest are what. `labels` are never features; `covariates` are numbers."""
+    """Which columns of the manifest are what. `labels` are never features; `covariates` are numbers.
+
+    `channels` names the channels of all recordings, where these have several that are always the same.
+    """
 
     groups: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     covariates: list[str] = field(default_factory=list)
     recording_labels: list[str] = field(default_factory=list)
+    channels: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

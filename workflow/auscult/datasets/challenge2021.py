@@ -12,6 +12,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from auscult.datasets.base import Columns, DatasetError, Listing, read_text
+from auscult.datasets.wfdb_record import LEADS
 
 AGE = {"nan": "", "unknown": "", "": ""}
 SEX = {"female": 1.0, "f": 1.0, "male": 0.0, "m": 0.0}
@@ -55,7 +56,7 @@ def ingest(root: Path, options: Options) -> Listing:
     return Listing(
         pd.DataFrame(cases, columns=["case", "subject", "diagnosis", "age_years", "female"]),
         pd.DataFrame(recordings, columns=columns).assign(onset_s=None, offset_s=None),
-        Columns(labels=["diagnosis"], covariates=["age_years", "female"]),
+        Columns(labels=["diagnosis"], covariates=["age_years", "female"], channels=LEADS),
         subjects_known=False,
     )
 

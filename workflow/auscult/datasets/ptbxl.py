@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from auscult.datasets import download
 from auscult.datasets.base import Columns, DatasetError, Listing, read_table
+from auscult.datasets.wfdb_record import LEADS
 
 URL = "https://physionet.org/files/ptb-xl/1.0.3/"
 SETS = ["superclass", "subclass", "form", "rhythm"]
@@ -74,7 +75,8 @@ def ingest(root: Path, options: Options) -> Listing:
     recordings = pd.DataFrame(
         {"recording": cases["case"], "case": cases["case"], "site": "", "path": table[file] + ".hea"}
     ).assign(onset_s=None, offset_s=None)
-    return Listing(cases, recordings, Columns(groups=["strat_fold"], labels=SETS, covariates=COVARIATES))
+    columns = Columns(groups=["strat_fold"], labels=SETS, covariates=COVARIATES, channels=LEADS)
+    return Listing(cases, recordings, columns)
 
 
 def _statements(path: Path) -> dict[str, dict[str, str]]:

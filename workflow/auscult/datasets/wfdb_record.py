@@ -9,6 +9,7 @@ import wfdb
 
 from auscult.datasets.unusable import Unusable
 
+LEADS = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"]  # of a 12-lead ECG
 BYTES = {"16": 2, "24": 3, "32": 4, "8": 1, "80": 1}  # per sample, of the formats whose size is known beforehand
 READING = (OSError, ValueError, IndexError, KeyError, TypeError, AttributeError, UnicodeDecodeError)  # wfdb's faults
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import matplotlib
+import matplotlib.figure
 import numpy as np
 import pandas as pd
 import torch
@@ -28,11 +29,15 @@ SHOWN_S = 5.0  # seconds of a recording in a picture
 PHASES = {"S1": PALETTE[0], "systole": PALETTE[1], "S2": PALETTE[2], "diastole": PALETTE[3]}
 KINDS = {"hit": "found", "miss": "missed", "uncertain": "among the least sure"}
 EACH = 2  # pictures of each kind
+LEADS_S, MM_PER_S, MM_PER_UNIT, LEAD_MM = 10.0, 25, 10, 15  # ECG paper: most seconds, scales, height of a channel
 
 
 @dataclass(frozen=True)
 class Explained:
-    """One recording: its map (frames, bands) over `features` of the same shape, frames' centres, samples and states."""
+    """One recording: its map (frames, bands) over `features` of the same shape, and frames' centres in seconds.
+
+    samples: (channels, n) at `rate_hz`; channels: their names, if known; states: `onset_s, offset_s, state`.
+    """
 
     recording: str
     cam: NDArray
@@ -41,6 +46,7 @@ class Explained:
     samples: NDArray
     rate_hz: int
     states: pd.DataFrame
+    channels: tuple[str, ...] = ()
 
     def shares(self) -> pd.DataFrame:
         """`state, energy, time` (see `phase_shares`)."""
@@ -96,7 +102,8 @@ def explain_cases(
     ):
         features = frames.read(name)[:, 0].astype(np.float32)
         here = annotated.get(name, states.head(0))
-        one = Explained(name, cam, features, times, read_audio(audio, name)[0], rate_hz, here)
+        heard, channels = read_audio(audio, name), tuple(manifest.columns.channels)
+        one = Explained(name, cam, features, times, heard, rate_hz, here, channels)
         found.setdefault(case, []).append((-logit, one))
     return {case: [one for _, one in sorted(parts, key=lambda part: part[0])] for case, parts in found.items()}
 
@@ -161,7 +168,8 @@ def explain_system(
                 truth = positive if case in of_class else f"not {positive}"
                 words = f"{case}: {truth}, {KINDS[picked.pop(case)]}"
                 meaning = f"probability of {positive} {row[f'p_{positive}']:.2f}"
-                drawn.append(picture(case, explained[case][0], words, meaning))
+                draw = picture if len(explained[case][0].samples) == 1 else leads
+                drawn.append(draw(case, explained[case][0], words, meaning))
     shares = pd.concat(shares) if shares else pd.DataFrame(columns=["recording", "case", "state", "energy", "time"])
     bars = phases_figure(shares, manifest.cases.set_index("case")["subject"], positive)
     table = phases_table(shares, manifest.cases.set_index("case")["subject"])
@@ -185,8 +193,8 @@ def picture(name: str, explained: Explained, words: str, meaning: str) -> Drawn:
         figure = blank(1.1 * WIDTH, words)
         axes = figure.subplots(3, 1, sharex=True, height_ratios=[2, 3, 3])
         place = slice(int(first * one.rate_hz), int(last * one.rate_hz))
-        seconds = np.arange(len(one.samples))[place] / one.rate_hz
-        axes[0].plot(seconds, one.samples[place], color="#333333", lw=0.5)
+        seconds = np.arange(one.samples.shape[1])[place] / one.rate_hz
+        axes[0].plot(seconds, one.samples[0, place], color="#333333", lw=0.5)
         states = one.states[(one.states["offset_s"] > first) & (one.states["onset_s"] < last)]
         for row in states[states["state"].isin(PHASES)].itertuples():
             ends = max(row.onset_s, first), min(row.offset_s, last)
@@ -211,9 +219,45 @@ def picture(name: str, explained: Explained, words: str, meaning: str) -> Drawn:
     return Drawn(f"explained-{name}.svg", figure, words, f"Explanation of {words}, recording {one.recording}.", caption)
 
 
+def leads(name: str, explained: Explained, words: str, meaning: str) -> Drawn:
+    """Channels below each other on ECG paper, 25 mm a second and 10 mm a unit (mV), the map in colour behind them."""
+    one = explained
+    channels, seconds = len(one.samples), min(LEADS_S, one.samples.shape[1] / one.rate_hz)
+    width, height = MM_PER_S * seconds, LEAD_MM * channels
+    names = one.channels if len(one.channels) == channels else [str(number + 1) for number in range(channels)]
+    with matplotlib.rc_context(STYLE):
+        figure = matplotlib.figure.Figure(figsize=((width + 20) / 25.4, (height + 22) / 25.4))
+        figure.suptitle(words)
+        axes = figure.add_axes((15 / (width + 20), 12 / (height + 22), width / (width + 20), height / (height + 22)))
+        axes.set(xlim=(0, width), ylim=(-height, 0), yticks=[], xlabel="Seconds")
+        axes.set_xticks(np.arange(0, width + 1, MM_PER_S), np.arange(0, seconds + 0.01).astype(int))
+        for step, line in ((1, 0.25), (5, 0.7)):
+            axes.vlines(np.arange(0, width + 1, step), -height, 0, color="#e5b5b5", lw=line, zorder=0)
+            axes.hlines(-np.arange(0, height + 1, step), 0, width, color="#e5b5b5", lw=line, zorder=0)
+        inside = one.times < seconds
+        glow = one.cam[inside].mean(axis=1)
+        share = (glow / max(glow.max(), 1e-9))[None]
+        ends = (0, MM_PER_S * float(one.times[inside][-1]), -height, 0)
+        axes.imshow(share, cmap="autumn_r", alpha=0.6 * share, extent=ends, aspect="auto", zorder=1)
+        count = int(seconds * one.rate_hz)
+        along = MM_PER_S * np.arange(count) / one.rate_hz
+        for number, (lead, samples) in enumerate(zip(names, one.samples, strict=True)):
+            middle = -LEAD_MM * (number + 0.5)
+            values = samples[:count] - np.median(samples)
+            axes.plot(
+                along, middle + np.clip(MM_PER_UNIT * values, -LEAD_MM, LEAD_MM), color="#222222", lw=0.6, zorder=2
+            )
+            axes.text(-1.5, middle, lead, ha="right", va="center")
+    caption = (
+        f"{words}: {meaning}. All {channels} channels of recording {one.recording}, at the picture's own size "
+        f"{MM_PER_S} mm a second and {MM_PER_UNIT} mm a unit (mV in an ECG); in colour, what speaks for the class."
+    )
+    return Drawn(f"explained-{name}.svg", figure, words, f"Explanation of {words}, recording {one.recording}.", caption)
+
+
 def _brightest(one: Explained) -> tuple[float, float]:
     """Start and end of the part to be shown, in seconds."""
-    end = len(one.samples) / one.rate_hz
+    end = one.samples.shape[1] / one.rate_hz
     if end <= SHOWN_S:
         return 0.0, end
     glow = one.cam.sum(axis=1)
