@@ -2,6 +2,7 @@
 
 snakemake --cores 16 --resources gpu=1                                 the studies of config/config.yaml
 snakemake --cores 16 --resources gpu=1 --config studies=circor_cpu     others; root=DIR points to a copy of the data
+snakemake predict --cores 16 --config studies=circor_cpu recordings=DIR   the study's winner on new recordings
 """
 
 
@@ -15,6 +16,7 @@ include: "rules/features.smk"
 include: "rules/networks.smk"
 include: "rules/fusion.smk"
 include: "rules/evaluation.smk"
+include: "rules/prediction.smk"
 include: "rules/tracking.smk"
 
 

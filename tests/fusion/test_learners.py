@@ -10,7 +10,7 @@ from scipy.special import softmax
 from scipy.stats import norm
 
 from auscult.config.fusion import Booster, Logistic
-from auscult.fusion.learners import fit, importances, predict, row_weights, save
+from auscult.fusion.learners import fit, importances, load, predict, row_weights, save
 
 CLASSES = ["Present", "Unknown", "Absent"]
 SMALL = Booster(rounds=15, learning_rate=0.3, min_child_weight=0)
@@ -131,3 +131,27 @@ def test_a_saved_booster_is_xgboosts_own_file(target, tmp_path):
     save(fitted, tmp_path / "model.json")
     again = xgboost.Booster(model_file=tmp_path / "model.json")
     np.testing.assert_allclose(again.predict(xgboost.DMatrix(other)), predict(fitted, other, target), atol=1e-6)
+
+
+@LEARNERS
+@pytest.mark.parametrize("classes", [3, 2])
+def test_a_saved_model_predicts_the_same(target, tmp_path, settings, classes):
+    x, y = rows(120)
+    x, y = x[y < classes], y[y < classes] + (classes == 2)  # two classes: the last two
+    fitted, other = fit(x, y, target, settings, 1), rows(60, 1)[0]
+    save(fitted, tmp_path / "model.json")
+    again = load(tmp_path / "model.json")
+    assert again.columns == fitted.columns
+    np.testing.assert_allclose(predict(again, other, target), predict(fitted, other, target), rtol=1e-6, atol=1e-9)
+
+
+def test_a_saved_model_of_one_class_is_sure_of_it(target, tmp_path):
+    x, _ = rows(12)
+    save(fit(x, np.full(12, 1), target, SMALL, 1), tmp_path / "model.json")
+    np.testing.assert_array_equal(predict(load(tmp_path / "model.json"), x, target), np.tile([0, 1, 0], (12, 1)))
+
+
+def test_another_file_is_refused(tmp_path):
+    (tmp_path / "model.json").write_text("{}")
+    with pytest.raises(ValueError, match="not a second stage"):
+        load(tmp_path / "model.json")

@@ -46,13 +46,13 @@ class Project:
         place[last] = value
         file.write_text(yaml.safe_dump(values, sort_keys=False))
 
-    def run(self, *arguments: str, studies: str = "tiny", fails: bool = False) -> Ran:
+    def run(self, *arguments: str, studies: str = "tiny", config: tuple[str, ...] = (), fails: bool = False) -> Ran:
         """Run Snakemake as a user does; fails the test when it does not do as expected."""
         shutil.rmtree(self.home / "results/logs", ignore_errors=True)
         command = [Path(sys.executable).parent / "snakemake", *arguments, "--cores", "2", "--resources", "gpu=1"]
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
         done = subprocess.run(
-            [*command, "--config", f"studies={studies}"],
+            [*command, "--config", f"studies={studies}", *config],
             cwd=self.home,
             env=environment,
             capture_output=True,

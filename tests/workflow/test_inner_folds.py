@@ -28,6 +28,7 @@ def project(tmp_path_factory) -> Project:
     table = pd.DataFrame(roles, columns=["repeat", "fold", "case", "role"])
     table.to_csv(project.path("resources/roles.csv"), index=False)
     study = copy.deepcopy(STUDY) | {"inner_folds": {"folds": 2, "val": 0.4}}
+    study["systems"]["small"]["network"]["options"]["dropout"] = 0  # so that a prediction can be told to the digit
     study["targets"]["outcome"]["decisions"] = ["reference", "cost", "tuned_w_acc", "tuned_uar"]
     study["fusion"] |= {"fit_on": ["inner_folds", "validation"], "features": ["probabilities", "descriptors"]}
     study["fusion"]["tuning"] = {"trials": 2, "folds": 2}
@@ -106,10 +107,66 @@ def test_what_the_second_stage_tried_and_reads_is_kept(project):
 def test_differences_and_groups_have_tables(project):
     pairs = pd.read_csv(project.path("results/tiny/tables/comparison.csv"))
     assert set(pairs["a_system"]) == {"chosen", "small", "again", "pair"}
-    assert set(pairs["metric"]) == {"w_acc", "uar", "auroc", "ece"}
+    assert set(pairs["metric"]) == {"w_acc", "uar", "f", "auroc", "ece"}
     groups = pd.read_csv(project.path("results/tiny/tables/subgroups.csv"))
     assert set(groups["by"]) == {"age_group", "site", "seconds"}
     assert groups.query("by == 'seconds'")["n"].sum() == 24
+
+
+WINNERS = {
+    "network": {"system": "pair", "stage": "network", "fit_on": "none", "decision": "cost"},
+    "fusion": {"system": "small", "stage": "fusion", "fit_on": "inner_folds", "decision": "tuned_w_acc"},
+    "logistic": {"system": "small", "stage": "logistic", "fit_on": "inner_folds", "decision": "cost"},
+}
+
+
+@pytest.mark.parametrize("stage", WINNERS)
+def test_a_winner_gives_its_own_cases_what_the_study_gave_them(project, stage):
+    """Fold 1 judges the other half of the cases, so that each fold's part in the vote can be told."""
+    path = project.path("results/tiny/winner.json")
+    before = path.read_text()
+    path.write_text(json.dumps({"outcome": WINNERS[stage]}))
+    project.run("predict", config=("recordings=resources/tiny",))
+    table = read_predicted(project, "tiny").set_index("case")
+    assert table["problems"].str.contains("the study has these samples").all()
+    judged = predictions(project)
+    for key, value in WINNERS[stage].items():
+        judged = judged[judged[key] == value]
+    judged = judged.set_index("case")
+    assert sorted(judged.index) == sorted(table.index)
+    p = judged["p_Abnormal"].astype(float).reindex(table.index)
+    # the mean of a judged probability and of one by the other fold, which had the case among its own
+    other = 2 * table["p_Abnormal"].astype(float) - p
+    assert ((other > -1e-6) & (other < 1 + 1e-6)).all()
+    agreed = table[table["agreement"].astype(float) == 1]
+    assert len(agreed) and (agreed["prediction"] == judged.loc[agreed.index, "prediction"]).all()
+    path.write_text(before)
+
+
+def test_new_recordings_get_predictions_and_a_bad_file_stops_nothing(project):
+    new = project.path("new")
+    simulate.fetch(new, simulate.Options(subjects=3, seed=9, seconds=(3.0, 4.0), twins=0.0), lambda line: None)
+    (broken, *_) = sorted(new.glob("training_data/*.wav"))
+    broken.write_bytes(b"RIFF rubbish")
+    ran = project.run("predict", config=("recordings=new",))
+    assert ran.jobs.pop("apply_winner") == 1 and ran.jobs == {"predict": 1}
+    table = read_predicted(project, "new")
+    assert len(table) == 3 and set(table["prediction"]) <= {"Abnormal", "Normal"}
+    np.testing.assert_allclose(table[["p_Abnormal", "p_Normal"]].astype(float).sum(axis=1), 1, atol=1e-6)
+    problems = table.set_index("case")["problems"]
+    assert f"{broken.stem}: " in problems[broken.stem.split("_")[0]] and "(dropped)" in "".join(problems)
+    (folder,) = project.path("results/tiny/predicted").glob("new-*")
+    assert len(list((folder / "challenge").glob("*.csv"))) == 3
+    page = (folder / "report.html").read_text()
+    assert "3 cases" in page and "http" not in page and broken.stem in page
+    assert project.run("predict", config=("recordings=new",)).jobs == {}
+    assert "there is no folder nowhere" in project.run("predict", config=("recordings=nowhere",), fails=True).words
+    assert "which recordings?" in project.run("predict", fails=True).words
+
+
+def read_predicted(project: Project, name: str) -> pd.DataFrame:
+    (path,) = project.path("results/tiny/predicted").glob(f"{name}-*/predictions.csv")
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
 def test_a_judged_label_reaches_nothing_of_its_fold(project):

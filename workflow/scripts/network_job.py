@@ -13,7 +13,6 @@ from common import fold_of, inner_of
 def job_of(snakemake) -> Job:
     """The network that a job trains or scores with."""
     words, part = snakemake.wildcards, snakemake.params.slice
-    member = re.search(r"s(\d+)$", words.network)
     repeat, fold = fold_of(words.network)
     return Job(
         folder=Path("results", words.study, "networks", words.system, words.task, words.network),
@@ -21,9 +20,15 @@ def job_of(snakemake) -> Job:
         task=Task.model_validate(part["task"]),
         repeat=repeat,
         fold=fold,
-        index=int(member.group(1)) if member else 0,
+        index=member_of(words.network),
         inner=inner_of(words.network),
     )
+
+
+def member_of(network: str) -> int:
+    """Number of a network in its ensemble by its name, such as r0f3s1; 0 for a single one."""
+    found = re.search(r"s(\d+)$", network)
+    return int(found.group(1)) if found else 0
 
 
 def job_of_fold(words, study, task: str, repeat: int, fold: int) -> Job:

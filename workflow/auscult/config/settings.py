@@ -20,6 +20,10 @@ class Settings(Strict):
 
     studies: list[str] = Field(min_length=1, description="Names of files in config/studies; or `a,b`.")
     root: str | None = Field(default=None, description="Folder of the raw release in place of the study's own.")
+    recordings: str | None = Field(default=None, description="Folder of new recordings for `snakemake predict`.")
+    form: str | None = Field(
+        default=None, description="Adapter that reads them, as `folder`; default: that of the study's data set."
+    )
     tracking: Tracking = Tracking()
 
     @model_validator(mode="before")

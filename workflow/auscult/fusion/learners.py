@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,19 +121,47 @@ def importances(fitted: Fitted, x: pd.DataFrame) -> pd.DataFrame:
 
 
 def save(fitted: Fitted, path: Path) -> None:
-    """XGBoost's own JSON; of a logistic regression its columns, their medians and quantiles, and the coefficients."""
+    """XGBoost's own JSON, with the class numbers as an attribute; of a logistic regression its columns, their medians
+    and quantiles, and the coefficients; without a model the columns and the one class.
+    """
     if isinstance(fitted.model, xgboost.XGBClassifier):
+        fitted.model.get_booster().set_attr(classes=json.dumps(fitted.classes.tolist()))
         fitted.model.save_model(path)
-    elif fitted.model is not None:
+        return
+    numbers = {"classes": fitted.classes}
+    if fitted.model is not None:
         impute, rank, model = (step for _, step in fitted.model.steps)
-        numbers = {
+        numbers |= {
             "medians": impute.statistics_,
             "quantiles": rank.quantiles_.T,
             "coefficients": model.coef_,
             "intercepts": model.intercept_,
-            "classes": fitted.classes,
         }
-        write_json(path, {"columns": fitted.columns, **{key: value.tolist() for key, value in numbers.items()}})
+    write_json(path, {"columns": fitted.columns, **{key: value.tolist() for key, value in numbers.items()}})
+
+
+def load(path: Path) -> Fitted:
+    """What `save` wrote. Raises ValueError for a file of another kind."""
+    values = json.loads(path.read_text(encoding="utf-8"))
+    if "learner" in values:  # XGBoost's
+        model = xgboost.XGBClassifier()
+        model.load_model(path)
+        booster = model.get_booster()
+        return Fitted(model, list(booster.feature_names), np.array(json.loads(booster.attr("classes"))))
+    if not {"columns", "classes"} <= set(values):
+        raise ValueError(f"{path}: not a second stage that auscult saved")
+    classes = np.array(values["classes"])
+    if "coefficients" not in values:
+        return Fitted(None, values["columns"], classes)
+    impute = SimpleImputer(strategy="median", keep_empty_features=True).fit(np.array([values["medians"]]))
+    quantiles = np.array(values["quantiles"]).T
+    rank = QuantileTransformer(n_quantiles=len(quantiles), output_distribution="normal")
+    rank.quantiles_, rank.n_quantiles_, rank.n_features_in_ = quantiles, len(quantiles), quantiles.shape[1]
+    rank.references_ = np.linspace(0, 1, len(quantiles))
+    model = LogisticRegression()
+    model.coef_, model.intercept_ = np.array(values["coefficients"]), np.array(values["intercepts"])
+    model.classes_ = np.arange(len(classes))
+    return Fitted(make_pipeline(impute, rank, model), values["columns"], classes)
 
 
 def _logistic(settings: Logistic, rows: int) -> Pipeline:

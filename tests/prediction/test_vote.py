@@ -1,0 +1,79 @@
+"""Folds' decisions to one: votes, ties, several labels; and what is said of cases that the study knows."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from auscult.config.targets import Target
+from auscult.datasets.base import Columns, Manifest
+from auscult.decisions.decide import Decided
+from auscult.prediction.page import render
+from auscult.prediction.vote import known_cases, vote, with_problems
+
+CLASSES = ["Present", "Unknown", "Absent"]
+TARGET = Target(
+    label="murmur", classes=CLASSES, heads=["murmur"],
+    referral={"classes": ["Present", "Unknown"], "label": "outcome", "positive": ["Abnormal"]},
+)  # fmt: skip
+
+
+def fold(p: list, decision: list) -> Decided:
+    return Decided(np.array(p, dtype=float), np.array(decision), 0.5, True)
+
+
+def test_most_folds_decide_and_equal_votes_go_to_the_more_probable():
+    folds = [
+        fold([[0.2, 0.2, 0.6], [0.4, 0.1, 0.5]], [0, 0]),
+        fold([[0.2, 0.2, 0.6], [0.6, 0.1, 0.3]], [0, 2]),
+        fold([[0.2, 0.2, 0.6], [0.5, 0.1, 0.4]], [2, 1]),
+    ]
+    table = vote(TARGET, folds, ["a", "b"])
+    assert table["prediction"].tolist() == ["Present", "Present"]
+    assert table["agreement"].tolist() == pytest.approx([2 / 3, 1 / 3])
+    np.testing.assert_allclose(table.loc[1, ["p_Present", "p_Unknown", "p_Absent"]].astype(float), [0.5, 0.1, 0.4])
+    assert table["refer"].tolist() == [1, 1]
+    expected = -sum(p * np.log(p) for p in (0.2, 0.2, 0.6))
+    assert table["uncertainty"][0] == pytest.approx(expected)
+
+
+def test_several_labels_by_majority():
+    target = Target(label="rhythm", kind="multilabel", classes=["AF", "PVC"], heads=["rhythm"], decisions=["reference"])
+    folds = [fold([[0.9, 0.2]], [[1, 0]]), fold([[0.8, 0.6]], [[1, 1]]), fold([[0.4, 0.1]], [[0, 0]])]
+    table = vote(target, folds, ["a"])
+    assert table["prediction"].tolist() == ["AF"] and table["agreement"].tolist() == pytest.approx([1 / 3])
+    assert table["refer"].tolist() == [""]
+
+
+def manifest(rows: list[tuple[str, str, str, str]], quality: list[tuple] = ()) -> Manifest:
+    """Rows of (recording, case, subject, samples)."""
+    recordings = pd.DataFrame(rows, columns=["recording", "case", "subject", "sha256"])
+    cases = recordings[["case", "subject"]].drop_duplicates()
+    table = pd.DataFrame(list(quality), columns=["recording", "problem", "action", "detail"])
+    return Manifest(cases, recordings, table, Columns())
+
+
+def test_the_studys_own_cases_are_known_by_samples_and_by_id():
+    own = manifest([("1_AV", "1", "1+7", "aa"), ("2_AV", "2", "2", "bb")])
+    new = manifest([("x_AV", "x", "x", "aa"), ("7_AV", "7", "7", "cc"), ("y_AV", "y", "y", "dd")])
+    found = known_cases(new, own).set_index("case")["problem"]
+    assert list(found.index) == ["x", "7"]
+    assert "these samples" in found["x"] and "a subject of this id" in found["7"]
+
+
+def test_what_was_wrong_stands_beside_the_case():
+    quality = [("a_AV", "clipped", "kept", ""), ("ab_MV", "corrupt", "dropped", "not audio")]
+    new = manifest([("a_AV", "a", "a", "aa")], quality)
+    table = pd.DataFrame({"case": ["a", "ab"], "prediction": ["Absent", "Absent"]})
+    said = with_problems(table, new, pd.DataFrame(columns=["case", "problem"]))
+    assert said["recordings"].tolist() == [1, 0]
+    assert said["problems"][0] == "a_AV: clipped (kept)"
+    assert said["problems"][1].startswith("ab_MV: corrupt (dropped); no recording could be used")
+
+
+def test_the_page_escapes_every_word():
+    evil = "<script>alert(1)</script>"
+    new = manifest([("r", evil, "s", "aa")], [("r", "corrupt", "dropped", evil)])
+    table = pd.DataFrame({"target": ["murmur"], "case": [evil], "prediction": [evil], "p_Present": [0.5]})
+    winner = {"murmur": {"system": "band", "stage": "network", "fit_on": "none", "decision": evil}}
+    page = render("study", evil, winner, table, new, 1.5, "abc")
+    assert "<script" not in page and page.count("&lt;script&gt;") >= 4 and "1.50 s a case" in page

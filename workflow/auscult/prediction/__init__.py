@@ -1,0 +1,1 @@
+"""A study's winner applied to new recordings: nothing is fitted here but what the study's own cases decide."""

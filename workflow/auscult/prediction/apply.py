@@ -1,0 +1,133 @@
+"""New recordings through the rooms of a study, in a folder of their own: manifest, caches, networks, second stage."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from auscult.cache.audio import cache_audio
+from auscult.config.dataset import Dataset
+from auscult.config.study import Study
+from auscult.config.systems import System
+from auscult.datasets import adapter
+from auscult.datasets.base import Columns, DatasetError, Listing, Manifest, build, read_table
+from auscult.features.frames import extract, folder_name, frames_config
+from auscult.features.tables import describe
+from auscult.features.tables import read_table as read_numbers
+from auscult.fusion.features import case_features, probability_columns, uncertainty_columns
+from auscult.fusion.learners import load, predict
+from auscult.inference.aggregate import aggregate
+from auscult.inference.job import score
+from auscult.training.job import FILES, Job
+
+CODE = "prediction"  # caches of a prediction are made and read by one process
+ROLE = "test"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained network: `folder` as `…/<system>/<task>/<network>`, and what it was made by."""
+
+    folder: Path
+    system: str
+    task: str
+    repeat: int
+    fold: int
+    index: int
+
+
+def ingest(dataset: Dataset, form: str, known: Manifest, threads: int) -> Manifest:
+    """The manifest of new recordings in the form of the data set's adapter, or as a `folder` with its two tables.
+
+    Labels are left out, whatever the files say. Raises DatasetError as an adapter does; a bad file is dropped with a
+    row in `quality`.
+    """
+    module, root = adapter(form), Path(dataset.root)
+    listing: Listing = module.ingest(root, module.Options.model_validate(_options(dataset, form, known)))
+    if listing.recordings.empty:
+        raise DatasetError(f"{root}: no recordings found; are they in the form `{form}`?")
+    cases = listing.cases.copy()
+    for column in known.columns.covariates:
+        if column not in cases:
+            cases[column] = np.nan
+    blank = Columns(covariates=known.columns.covariates, channels=listing.columns.channels)
+    listing = Listing(cases, listing.recordings, blank, listing.quality, None, listing.subjects_known)
+    return build(listing, root, dataset.channels, dataset.short_s, threads)
+
+
+def _options(dataset: Dataset, form: str, known: Manifest) -> dict[str, Any]:
+    if form == dataset.adapter and form != "folder":
+        return dataset.options
+    if form != "folder":
+        return {}
+    header = read_table(Path(dataset.root) / "cases.csv", [])
+    return {"labels": {}, "covariates": [name for name in known.columns.covariates if name in header]}
+
+
+def prepare(dataset: Dataset, systems: list[System], tables: list[str], manifest: Manifest, work: Path, threads: int):
+    """Write the caches that some systems and tables of numbers read into the folder `work`."""
+    recordings = manifest.recordings
+    cache_audio(work / "audio", recordings, dataset, CODE, threads)
+    for front_end in {folder_name(system.front_end): system.front_end for system in systems}.values():
+        extract(work / folder_name(front_end), work / "audio", recordings, dataset, front_end, CODE, threads)
+    for table in tables:
+        describe(table, work / table, work / "audio", recordings, dataset, CODE, threads)
+
+
+def outputs(
+    study: Study, unit: System, models: list[Model], dataset: Dataset, manifest: Manifest, work: Path, threads: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Tables of `aggregate` for all new cases by the networks of one fold; `unit` is what they are aggregated as."""
+    folders: dict[str, list[Path]] = {}
+    for model in models:
+        system = study.systems[model.system]
+        place = work / "networks" / Path(*model.folder.parts[-3:])
+        place.mkdir(parents=True, exist_ok=True)
+        for name in FILES:
+            shutil.copyfile(model.folder / name, place / name)
+        job = Job(place, system, study.tasks[model.task], model.repeat, model.fold, model.index)
+        everyone = _everyone(manifest, model.repeat, model.fold)
+        cache, config = work / folder_name(system.front_end), frames_config(dataset, system.front_end)
+        score(job, [ROLE], manifest, everyone, cache, config, CODE, work / "locks", threads)
+        folders.setdefault(model.task, []).append(place)
+    return aggregate(study, unit, folders, [ROLE], _everyone(manifest, models[0].repeat, models[0].fold))
+
+
+def _everyone(manifest: Manifest, repeat: int, fold: int) -> pd.DataFrame:
+    return pd.DataFrame({"repeat": repeat, "fold": fold, "case": manifest.cases["case"], "role": ROLE})
+
+
+def fused(
+    study: Study,
+    unit: System,
+    target: str,
+    model: Path,
+    cases: pd.DataFrame,
+    recordings: pd.DataFrame,
+    manifest: Manifest,
+    dataset: Dataset,
+    work: Path,
+) -> pd.DataFrame:
+    """Probabilities (`case` and a column per class) of a second stage's saved model for all new cases."""
+    wanted = [name for name in ("statistics", "descriptors") if (work / name).is_dir()]
+    blocks = case_features(
+        study.fusion,
+        manifest,
+        cases,
+        recordings,
+        probability_columns(study, unit),
+        uncertainty_columns(study, unit),
+        {name: read_numbers(name, work / name, dataset) for name in wanted},
+    )
+    fitted = load(model)
+    x = pd.concat(blocks.values(), axis=1).reindex(columns=fitted.columns)
+    there = [name for name in x if name.startswith(("present@", "site_"))]  # a site that nobody has is not there
+    x[there] = x[there].fillna(0.0)
+    classes = study.targets[target].classes
+    p = predict(fitted, x, study.targets[target])
+    return pd.DataFrame(p, columns=classes).assign(case=cases["case"].to_numpy())
