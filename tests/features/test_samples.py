@@ -63,3 +63,9 @@ def test_it_is_a_front_end_like_the_others() -> None:
     assert features.names() == ["band1k", "reference", "samples"]
     with pytest.raises(KeyError, match="cepstrum"):
         features.front_end("cepstrum")
+
+
+def test_without_normalisation_heights_are_kept_and_only_the_mean_goes() -> None:
+    wave = np.sin(2 * np.pi * np.arange(100) / 20)
+    frames = compute(np.stack([wave + 3, 5 * wave, np.full(100, 2.0)]), 100, Settings(normalise="none"))
+    np.testing.assert_allclose(frames[:, :, 0].T, np.stack([wave, 5 * wave, 0 * wave]), atol=1e-6)

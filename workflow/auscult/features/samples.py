@@ -1,4 +1,6 @@
-"""The front end `samples`: the samples themselves, standardised per recording and channel."""
+"""The front end `samples`: the samples themselves, standardised per recording or left in their units."""
+
+from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,13 +11,18 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     rate_hz: int = Field(default=100, ge=1, description="Rate of the data set's audio: one frame per sample.")
+    normalise: Literal["channel", "none"] = Field(
+        default="channel",
+        description="channel: every channel of a recording with mean 0 and standard deviation 1; none: with mean 0 in its "
+        "own units, where the height of a beat says something, as millivolts of an ECG do.",
+    )
 
 
 PRESETS = {"samples": Settings()}
 
 
 def compute(samples: np.ndarray, rate_hz: int, settings: Settings) -> np.ndarray:
-    """Samples (channels, n) to frames (n, channels, 1), each channel with mean 0 and standard deviation 1.
+    """Samples (channels, n) to frames (n, channels, 1), each channel with mean 0 (and standard deviation 1).
 
     A constant channel becomes zeros. Raises ValueError when the audio has another rate than the settings say.
     """
@@ -23,6 +30,8 @@ def compute(samples: np.ndarray, rate_hz: int, settings: Settings) -> np.ndarray
         raise ValueError(f"front end samples: the audio has {rate_hz} Hz, settings.rate_hz says {settings.rate_hz}")
     samples = np.asarray(samples, dtype=np.float64)
     centred = samples - samples.mean(axis=1, keepdims=True)
+    if settings.normalise == "none":
+        return centred.T[:, :, None].astype(np.float32)
     spread = centred.std(axis=1, keepdims=True)
     scaled = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-12)
     return scaled.T[:, :, None].astype(np.float32)
