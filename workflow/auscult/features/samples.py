@@ -13,8 +13,8 @@ class Settings(BaseModel):
     rate_hz: int = Field(default=100, ge=1, description="Rate of the data set's audio: one frame per sample.")
     normalise: Literal["channel", "none"] = Field(
         default="channel",
-        description="channel: every channel of a recording with mean 0 and standard deviation 1; none: with mean 0 in its "
-        "own units, where the height of a beat says something, as millivolts of an ECG do.",
+        description="channel: every channel of a recording with mean 0 and standard deviation 1; none: with mean 0 in "
+        "its own units, where the height of a beat says something, as millivolts of an ECG do.",
     )
 
 
