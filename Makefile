@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/snakemake --cores all
 
-.PHONY: run test test-all ui status clean format reference
+.PHONY: run test test-all test-slurm ui status clean format reference
 
 run: $(VENV)/ready  ## set up and run the default study
 	$(SNAKEMAKE) --quiet rules reason
@@ -17,6 +17,9 @@ test: $(VENV)/ready  ## set up and run the tests (15 minutes on 2 cores)
 
 test-all: $(VENV)/ready  ## also what takes longer or needs real data (AUSCULT_REAL_DATA)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-slurm: $(VENV)/ready  ## a small study on a real Slurm of one node, started for it (as root on Debian: slurm-wlm, munge)
+	PYTHONPATH=.:workflow $(BIN)/python tests/slurm/one_node.py
 
 ui: $(VENV)/ready  ## MLflow's pages on this machine alone
 	$(BIN)/mlflow ui --host 127.0.0.1 --backend-store-uri sqlite:///results/mlflow.db
