@@ -60,7 +60,7 @@ def test_it_is_a_front_end_like_the_others() -> None:
     assert (module.compute, preset) == (compute, PRESETS["samples"])
     assert frames_per_second(Settings(rate_hz=250)) == 250.0
     assert pad_value(Settings()) == 0.0
-    assert features.names() == ["band1k", "reference", "samples"]
+    assert features.names() == ["band1k", "fbank", "planes9", "reference", "samples"]
     with pytest.raises(KeyError, match="cepstrum"):
         features.front_end("cepstrum")
 

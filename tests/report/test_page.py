@@ -327,6 +327,15 @@ def test_groups_of_cases_stand_where_the_study_asks_for_them(folder):
     assert "Infant <1" in seen.text and "0.710 (0.60–0.80)" in seen.text and "Recall Present" in seen.text
 
 
+def test_networks_of_the_last_epoch_train_on_validation_cases_and_the_page_says_so(folder):
+    last = {name: {**one.model_dump(), "training": {"select": "last"}} for name, one in study().systems.items()}
+    _, seen = page(folder, changes={"systems": last, "inner_folds": {"folds": 3}, "fusion": None})
+    assert "the training and validation cases of the fold, and no others; the last epoch is kept" in seen.text
+    assert "the epoch that is kept" not in seen.text and "all of 30 epochs" in seen.text
+    _, seen = page(folder, changes={"inner_folds": {"folds": 3}})
+    assert "the validation cases: the epoch that is kept." in seen.text and "at most 30 epochs" in seen.text
+
+
 def test_published_results_of_the_same_label_stand_below_the_studys_own(folder):
     _, seen = page(folder)
     assert "Others & al." in seen.text and "0.832" in seen.text and "twins [a paper]" in seen.text
@@ -342,6 +351,10 @@ def test_published_results_of_the_same_label_stand_below_the_studys_own(folder):
         ({"name": "m2d3"}, "The published lists 1, 2, 3"),
         ({"name": "fixed", "file": "a.csv"}, "the file a.csv"),
         ({"name": "column", "column": "day", "val": ["2"], "test": ["3"]}, "3 are judged, 2 validate"),
+        (
+            {"name": "column", "column": "side", "test": ["3"]},
+            "3 are judged, 20 % of the others validate, by whole subject",
+        ),
         ({"name": "group_cv", "folds": 2, "group": "day", "repeats": 3}, "drawn 3 times"),
     ],
 )
