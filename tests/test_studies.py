@@ -183,12 +183,12 @@ def test_a_key_unlike_any_is_answered_with_all(load) -> None:
         (
             f"{SMALL}.front_end.name",
             "band",
-            f"{SMALL}.front_end.name: 'band' is not one of band1k, reference, samples (did",
+            f"{SMALL}.front_end.name: 'band' is not one of band1k, fbank, planes9, reference, samples (did",
         ),
         (
             f"{SMALL}.network.name",
             "resnet",
-            f"{SMALL}.network.name: 'resnet' is not one of cnn_attention, compact",
+            f"{SMALL}.network.name: 'resnet' is not one of ast, cnn8, cnn_attention, compact",
         ),
         (
             "protocol.name",
@@ -305,7 +305,7 @@ def test_settings() -> None:
     for values, words in (
         (
             {"studies": "demo", "rot": "x"},
-            f"{where}: rot: unknown key (did you mean 'root'?); known here: root, studies,",
+            f"{where}: rot: unknown key (did you mean 'root'?); known here: form, recordings, root, studies,",
         ),
         ({"studies": ["demo"], "tracking": {"url": "x"}}, f"{where}: tracking.url: unknown key (did you mean 'uri'?)"),
         ({"study": "demo"}, f"{where}: study: unknown key (did you mean 'studies'?)"),
