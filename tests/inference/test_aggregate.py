@@ -140,6 +140,13 @@ def test_ensembles_stack_their_passes(murmur_study, tmp_path, folders):
     assert (cases["p_unknown"] == single["p_unknown"]).all()
 
 
+def test_members_of_other_recordings_are_refused(murmur_study, tmp_path, folders):
+    other = dict(reversed(MADE.items()))
+    folders["present"].append(write(tmp_path / "second", "present", made=other))
+    with pytest.raises(ValueError, match="second: its test recordings are not those of"):
+        run(murmur_study(), folders)
+
+
 def test_a_case_without_recordings_has_the_training_priors(murmur_study, folders, tmp_path):
     cases, recordings = run(murmur_study(), folders)
     assert "silent" not in set(recordings["case"])

@@ -123,7 +123,7 @@ def _read(
     folders: list[Path], role: str, heads: dict[str, Head], pools: dict[str, Pool]
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Recordings of a role, and their probabilities (recordings, passes of all members, outputs)."""
-    found = []
+    found, first = [], None
     for folder in folders:
         with h5py.File(folder / "outputs.h5", "r") as file:
             if "segments" not in file[role]:
@@ -132,6 +132,9 @@ def _read(
                 )
             part = file[role]
             table = pd.DataFrame({key: part[f"recordings/{key}"].asstr()[:] for key in ("recording", "case", "site")})
+            first = table if first is None else first
+            if not table.equals(first):  # members are joined by place
+                raise ValueError(f"{folder}: its {role} recordings are not those of {folders[0]}; run snakemake again")
             segments = part["segments/passes"][:]
             found.append(pool_heads(segments, part["segments/recording"][:], len(table), heads, pools, "segments"))
     return table, np.concatenate(found, axis=1)
