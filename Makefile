@@ -13,10 +13,10 @@ test: $(VENV)/ready  ## set up and run the tests (15 minutes on 2 cores)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not real"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not real"
 
 test-all: $(VENV)/ready  ## also what takes longer or needs real data (AUSCULT_REAL_DATA)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slurm: $(VENV)/ready  ## a small study on a real Slurm of one node, started for it (as root on Debian: slurm-wlm, munge)
 	PYTHONPATH=.:workflow $(BIN)/python tests/slurm/one_node.py

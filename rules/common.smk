@@ -26,7 +26,7 @@ from auscult.cache.store import shard_names
 from auscult.datasets import adapter
 from auscult.datasets.base import raw_digest
 from auscult.features.frames import folder_name
-from auscult.folds.protocols import FoldError, planned
+from auscult.folds.planned import FoldError, planned
 
 # ---------------------------------------------------------------- studies
 
@@ -127,7 +127,7 @@ def judged(study):
 
 def systems_of(study, name):
     """The systems of an ensemble, or a system alone."""
-    return STUDIES[study].ensembles.get(name, [name])
+    return STUDIES[study].systems_of(name)
 
 
 def stand_in(study, name):

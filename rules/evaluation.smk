@@ -119,7 +119,7 @@ rule compare:
         runtime=30,
     params:
         study=study_slice,
-        ensembles=lambda wildcards: STUDIES[wildcards.study].ensembles,
+        ensembles=lambda wildcards: {name: one.systems for name, one in STUDIES[wildcards.study].ensembles.items()},
         folder=P.tables,
     script:
         "../workflow/scripts/compare.py"

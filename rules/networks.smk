@@ -109,5 +109,6 @@ rule aggregate:
         study=system_slice,
         roles=roles,
         folders=model_folders,
+        weighed=lambda wildcards: STUDIES[wildcards.study].weighed(wildcards.system),
     script:
         "../workflow/scripts/aggregate.py"

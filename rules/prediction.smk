@@ -68,7 +68,7 @@ if SETTINGS.recordings:
             study=whole_study,
             networks=judging_networks,
             pairs=evaluated,
-            ensembles=lambda wildcards: STUDIES[wildcards.study].ensembles,
+            ensembles=lambda wildcards: {name: one.systems for name, one in STUDIES[wildcards.study].ensembles.items()},
             root=SETTINGS.recordings,
             form=SETTINGS.form,
             raw=lambda wildcards: new_files(),

@@ -125,6 +125,7 @@ def test_every_model_is_among_the_levels() -> None:
         if isinstance(model, type) and issubclass(model, base.Strict) and model.__module__ == part.__name__
     }
     elsewhere = {protocols._Drawn, protocols.CV10, protocols.Walker, protocols.M2D3, protocols.Fixed, protocols.Column}
+    elsewhere |= {systems.Ensemble}
     found = {frozenset(keys) for _, keys in LEVELS.values()}
     assert found == {frozenset(model.model_fields) for model in models - elsewhere}
 
@@ -358,22 +359,53 @@ PAIR = {"small": STUDY["systems"]["small"], "other": STUDY["systems"]["small"]}
 OTHER = STUDY["systems"]["small"]
 
 
+def selected(by: str) -> dict:
+    """The small system with another choice of the epoch."""
+    return OTHER | {"training": {**OTHER.get("training", {}), "select": by}}
+
+
 @pytest.mark.parametrize(
     ("systems", "ensembles", "words"),
     [
-        (PAIR, {"pair": ["small", "other"]}, ""),
-        (PAIR, {"pair": ["small"]}, "ensembles.pair: List should have at least 2 items"),
-        (PAIR, {"pair": ["small", "small"]}, "'small' is named twice"),
-        (PAIR, {"pair": ["small", "lost"]}, "ensembles.pair: 'lost' is not one of ['other', 'small']"),
-        (PAIR, {"small": ["small", "other"]}, "ensembles.small: a system has this name"),
-        (PAIR, {"chosen": ["small", "other"]}, "`chosen` is the name of a row of the tables"),
-        (PAIR | {"other": OTHER | {"inference": {}}}, {"pair": ["small", "other"]}, "differ in inference.pool"),
+        (PAIR, {"pair": {"systems": ["small", "other"]}}, ""),
+        (PAIR, {"pair": {"systems": ["small"]}}, "ensembles.pair.systems: List should have at least 2 items"),
+        (PAIR, {"pair": {"systems": ["small", "small"]}}, "'small' is named twice"),
+        (
+            PAIR,
+            {"pair": {"systems": ["small", "lost"]}},
+            "ensembles.pair.systems: 'lost' is not one of",
+        ),
+        (PAIR, {"small": {"systems": ["small", "other"]}}, "ensembles.small: a system has this name"),
+        (PAIR, {"chosen": {"systems": ["small", "other"]}}, "`chosen` is the name of a row of the tables"),
+        (
+            PAIR | {"other": OTHER | {"inference": {}}},
+            {"pair": {"systems": ["small", "other"]}},
+            "in inference.pool",
+        ),
         (
             PAIR | {"other": OTHER | {"inference": {**OTHER["inference"], "passes": 7}}},
-            {"pair": ["small", "other"]},
+            {"pair": {"systems": ["small", "other"]}},
             "ensembles.pair: 'small' and 'other' differ in inference.passes",
         ),
-        (PAIR | {"other": OTHER | {"tasks": ["present"]}}, {"pair": ["small", "other"]}, "differ in tasks"),
+        (
+            PAIR | {"other": OTHER | {"tasks": ["present"]}},
+            {"pair": {"systems": ["small", "other"]}},
+            "in tasks",
+        ),
+        (PAIR, {"pair": {"systems": ["small", "other"], "weigh": "validation"}}, ""),
+        (PAIR, {"pair": {"systems": ["small", "other"], "weigh": "best"}}, "should be 'equal' or 'validation'"),
+        (PAIR, {"pair": {"systems": ["small", "other"], "mean": True}}, "Extra inputs are not permitted"),
+        (
+            PAIR | {"other": selected("loss")},
+            {"pair": {"systems": ["small", "other"], "weigh": "validation"}},
+            "ensembles.pair.weigh: `validation` needs one training.select, not `last`, of all its systems; 'other' has "
+            "'loss'",
+        ),
+        (
+            PAIR | {"other": selected("test")},
+            {"pair": {"systems": ["small", "other"]}},
+            "ensembles.pair: judged cases choose the epoch of 'other'; leave it out",
+        ),
     ],
 )
 def test_ensembles(systems: dict, ensembles: dict, words: str) -> None:
@@ -382,9 +414,17 @@ def test_ensembles(systems: dict, ensembles: dict, words: str) -> None:
 
 
 def test_an_ensemble_may_be_fused() -> None:
-    values = with_value("systems", PAIR) | {"ensembles": {"pair": ["small", "other"]}}
+    values = with_value("systems", PAIR) | {"ensembles": {"pair": {"systems": ["small", "other"]}}}
     values["fusion"] = {**STUDY["fusion"], "systems": ["pair"]}
     assert problems(values) == []
+
+
+def test_an_epoch_chosen_by_judged_cases_serves_nothing_else() -> None:
+    assert problems(with_value("systems", PAIR | {"other": selected("test")})) == []
+    assert "not counting training.select: test" in refused(with_value("systems", {"small": selected("test")}))
+    values = with_value("systems", PAIR | {"other": selected("test")})
+    values["fusion"] = {**STUDY["fusion"], "systems": ["other"]}
+    assert "fusion.systems: judged cases choose the epoch of 'other'; leave it out" in refused(values)
 
 
 def test_the_last_epoch_needs_inner_folds_to_choose_thresholds() -> None:

@@ -90,14 +90,17 @@ def test_leaderboard_worked_by_hand(murmur_study, six):
 
 def test_sizes_and_training_times_stand_beside_the_scores(murmur_study, six):
     names = [f"r0f{fold}s{seed}" for fold in range(2) for seed in range(2)]
-    rows = [("small", "present", name, 100, 3.0 + k) for k, name in enumerate(names)]
+    rows = [("small", "present", name, 100, 7, 3.0 + k, 2) for k, name in enumerate(names)]
     # a network of an inner fold scores no judged case, but it was trained for the fold
-    rows += [("small", "present", f"r0f{fold}i0", 100, 10.0) for fold in range(2)]
-    trainings = pd.DataFrame(rows, columns=["system", "task", "network", "parameters", "seconds"])
+    rows += [("small", "present", f"r0f{fold}i0", 100, 7, 10.0, 4) for fold in range(2)]
+    columns = ["system", "task", "network", "parameters", "multiply_adds", "seconds", "epochs"]
+    trainings = pd.DataFrame(rows, columns=columns)
     board = tables.with_sizes(tables.leaderboard(murmur_study(), six, ""), trainings, {})
     small = board[board["system"] == "small"].iloc[0]
     assert (small["parameters"], small["train_s"]) == (200, np.mean([3 + 4 + 10, 5 + 6 + 10]))
-    assert list(board)[list(board).index("n") :][:3] == ["n", "parameters", "train_s"]
+    assert small["multiply_adds"] == 14  # of both networks of a fold
+    assert small["epoch_s"] == round(np.mean([1.5, 2, 2.5, 3, 2.5, 2.5]), 2)
+    assert list(board)[list(board).index("n") :][:5] == ["n", "parameters", "multiply_adds", "train_s", "epoch_s"]
     assert board.loc[board["system"] != "small", "parameters"].isna().all()
 
 

@@ -7,7 +7,8 @@ import pytest
 from auscult.datasets.base import Columns, Manifest
 from auscult.folds.audit import audit, gate
 from auscult.folds.inner import COLUMNS, as_folds, assign_inner
-from auscult.folds.protocols import FoldError, assign
+from auscult.folds.planned import FoldError
+from auscult.folds.protocols import assign
 
 YES_NO = {"sound": ["yes", "no"]}
 

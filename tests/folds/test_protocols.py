@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
 from auscult.config.study import Study
-from auscult.folds.protocols import FoldError, assign, planned
+from auscult.folds.planned import FoldError, planned
+from auscult.folds.protocols import assign
 
 LISTS = Path(__file__).resolve().parents[2] / "resources" / "splits"
 # cross-table of the public release

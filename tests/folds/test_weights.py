@@ -7,7 +7,7 @@ import pytest
 
 from auscult.datasets.base import Columns, Manifest
 from auscult.folds.audit import LeakError, gate, mark
-from auscult.folds.protocols import FoldError
+from auscult.folds.planned import FoldError
 from auscult.folds.weights import audit_weights
 
 MANIFEST = Manifest(

@@ -46,12 +46,12 @@ def folders(tmp_path):
     }
 
 
-def run(study, folders, members=MEMBERS, **pool):
+def run(study, folders, members=MEMBERS, weighed=False, **pool):
     system = study.systems["small"]
     if pool:
         rules = system.inference.model_copy(update={"pool": {"present": Pool(**pool)}})
         system = system.model_copy(update={"inference": rules})
-    cases, recordings = aggregate(study, system, folders, ["test"], members)
+    cases, recordings = aggregate(study, system, folders, ["test"], members, weighed)
     return cases.set_index("case"), recordings.set_index("recording")
 
 
@@ -138,6 +138,25 @@ def test_ensembles_stack_their_passes(murmur_study, tmp_path, folders):
     assert cases.at["a", "p_present"] == pytest.approx(0.25)
     assert cases.at["a", "variance_present"] == pytest.approx(np.var([0.25, 0.35, 0.15, 0.25]), rel=1e-4)
     assert (cases["p_unknown"] == single["p_unknown"]).all()
+
+
+def test_networks_may_count_by_the_softmax_of_their_validation_scores(murmur_study, tmp_path, folders):
+    folders["present"].append(write(tmp_path / "second", "present", shift=-0.1))
+    for task, scores in {"present": [0.7, 0.2], "unknown": [0.3]}.items():
+        for folder, score in zip(folders[task], scores, strict=True):
+            made = json.loads((folder / "manifest.json").read_text())
+            (folder / "manifest.json").write_text(json.dumps({**made, "val_score": score}))
+    plain, _ = run(murmur_study(), folders)
+    cases, recordings = run(murmur_study(), folders, weighed=True)
+    first = np.exp(0.7) / (np.exp(0.7) + np.exp(0.2))
+    # the passes of the case a: 0.25 and 0.35 of the first network, 0.15 and 0.25 of the second
+    p, weights = np.array([0.25, 0.35, 0.15, 0.25]), np.array([first, first, 1 - first, 1 - first]) / 2
+    mean = (weights * p).sum()
+    assert cases.at["a", "p_present"] == pytest.approx(mean, rel=1e-5)
+    assert cases.at["a", "variance_present"] == pytest.approx((weights * (p - mean) ** 2).sum(), rel=1e-4)
+    assert recordings["p_present"].tolist()[0] == pytest.approx(0.5 * first + 0.4 * (1 - first), rel=1e-5)
+    assert plain.at["a", "p_present"] == pytest.approx(0.25) and (cases["p_unknown"] == plain["p_unknown"]).all()
+    assert cases["p_present"].iloc[2] == 0.25  # the priors of a silent case
 
 
 def test_members_of_other_recordings_are_refused(murmur_study, tmp_path, folders):

@@ -6,10 +6,16 @@ from dataclasses import replace
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from sklearn.metrics import balanced_accuracy_score
+from torch.nn.functional import pad
 
 from auscult.config.systems import System
 from auscult.inference import monte_carlo
+from auscult.inference.job import load_network
 from auscult.inference.uncertainty import MEASURES
 
 VAL, TEST = "c06", "c07"
@@ -163,6 +169,68 @@ def test_no_label_is_read(world, job):
     )
     assert world.score(job, ["val", "test"], manifest=blind) == {"val": "scored", "test": "scored"}
     assert all(equal(read(job, role), part) for role, part in before.items())
+
+
+@pytest.fixture
+def leaky(world, tmp_path):
+    """A trained job whose epoch the judged cases choose."""
+    job = world.job(tmp_path / "leaky", select="test", epochs=4)
+    assert world.train(job) == "trained"
+    return job
+
+
+def plain_score(world, job, weights: dict, truth: pd.Series) -> float:
+    """Balanced accuracy of a network without dropout for some cases, means over windows and recordings at 0.5."""
+    network, _, hop, shape = load_network(job, torch.device("cpu"))
+    network.load_state_dict(weights)
+    network.eval()
+    table = world.manifest.recordings[world.manifest.recordings["case"].isin(truth.index)]
+    means = []
+    for name in table["recording"]:
+        frames = torch.from_numpy(world.signals[name].astype(np.float32)).transpose(0, 1)  # channels, frames, bands
+        starts = range(0, max(1, frames.shape[1] - shape[1] + 1), hop)
+        windows = [pad(frames[:, s : s + shape[1]], (0, 0, 0, max(0, shape[1] - frames.shape[1]))) for s in starts]
+        with torch.no_grad():
+            means.append(float(torch.sigmoid(network(torch.stack(windows))[0]).mean()))
+    p = pd.Series(means, table["case"]).groupby(level=0).mean()
+    return balanced_accuracy_score(truth[p.index], p >= 0.5)
+
+
+def test_the_epoch_that_the_judged_cases_choose(world, leaky):
+    weights = [load_file(leaky.folder / f"epochs/{epoch:04d}.safetensors") for epoch in range(4)]
+    last = load_file(leaky.folder / "weights.safetensors")
+    assert all(bool((weights[3][key] == last[key]).all()) for key in last)
+    # each epoch by itself, as if its weights were the network's
+    test = world.folds.query("fold == 0 and role == 'test'")["case"]
+    labels = world.manifest.cases.set_index("case")["murmur"].reindex(test)
+    truth = (labels[labels != ""] == "Present").astype(int)
+    scores, outputs = [], []
+    for epoch, values in enumerate(weights):
+        plain = world.job(leaky.folder.parent / f"plain{epoch}", epochs=4)
+        shutil.copytree(leaky.folder, plain.folder)
+        save_file(values, plain.folder / "weights.safetensors")
+        world.score(plain, ["test"])
+        outputs.append(read(plain, "test"))
+        scores.append(plain_score(world, plain, values, truth))
+    world.score(leaky, ["val", "test"])
+    assert equal(read(leaky, "test"), outputs[int(np.argmax(scores))])
+    assert len(set(scores)) > 1  # else any epoch would do
+    assert world.score(leaky, ["val", "test"]) == {"val": "reused", "test": "reused"}
+
+
+def test_there_the_judged_labels_matter(world, leaky):
+    world.score(leaky, ["val", "test"])
+    cases = world.manifest.cases.assign(murmur="Present")
+    assert world.score(leaky, ["val", "test"], manifest=replace(world.manifest, cases=cases)) == {
+        "val": "scored",
+        "test": "scored",
+    }
+
+
+def test_epochs_that_are_gone(world, leaky):
+    (leaky.folder / "epochs/0002.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"0002\.safetensors: the weights of this epoch are gone; delete"):
+        world.score(leaky, ["test"])
 
 
 def test_labels_change_nothing(world, job):

@@ -11,8 +11,6 @@ from auscult.datasets import simulate
 from tests.workflow.harness import Project, copy_workflow
 from tests.workflow.test_reruns import STUDY
 
-pytestmark = pytest.mark.xdist_group("inner")
-
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Project:
@@ -34,7 +32,7 @@ def project(tmp_path_factory) -> Project:
     study["fusion"]["tuning"] = {"trials": 2, "folds": 2}
     study["systems"]["again"] = copy.deepcopy(study["systems"]["small"])
     study["systems"]["again"]["training"] |= {"select": "last"}
-    study["ensembles"] = {"pair": ["small", "again"]}
+    study["ensembles"] = {"pair": {"systems": ["small", "again"]}}
     study["evaluation"]["subgroups"] = ["age_group", "site", "seconds"]
     project.study("tiny", **study)
     ran = project.run()

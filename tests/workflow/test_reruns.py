@@ -13,8 +13,6 @@ import soundfile
 from auscult.datasets import simulate
 from tests.workflow.harness import Project, copy_workflow
 
-pytestmark = pytest.mark.xdist_group("reruns")
-
 FOLDS = ["r0f0", "r0f1"]
 STUDY = {
     "description": "two folds, one task, one small network",
@@ -245,7 +243,7 @@ def test_systems_of_two_studies_compare_when_they_were_judged_alike(project):
     project.run("compare_studies", studies="tiny,other")
     table = pd.read_csv(project.path("results/comparisons/tiny+other/comparison.csv"))
     alike = table[(table["a_system"] == "tiny/small") & (table["b_system"] == "other/small")]
-    assert set(alike["metric"]) == {"w_acc", "uar", "auroc", "ece"}
+    assert set(alike["metric"]) == {"w_acc", "uar", "auroc", "ece", "f"}
     board = pd.read_csv(project.path("results/comparisons/tiny+other/leaderboard.csv"))
     assert {"tiny/small", "other/small", "tiny/chosen", "other/chosen"} == set(board["system"])
     project.change("other", "targets.outcome.weights", [3, 1])

@@ -14,6 +14,6 @@ repeat, fold = fold_of(snakemake.wildcards.fold)
 folds = read_folds(snakemake.input.folds, snakemake.wildcards.fold)
 members = folds[(folds["repeat"] == repeat) & (folds["fold"] == fold)]
 folders = {task: [Path(folder) for folder in paths] for task, paths in snakemake.params.folders.items()}
-cases, recordings = aggregate(study, system, folders, snakemake.params.roles, members)
+cases, recordings = aggregate(study, system, folders, snakemake.params.roles, members, snakemake.params.weighed)
 write_text(snakemake.output.cases, cases.to_csv(index=False))
 write_text(snakemake.output.recordings, recordings.to_csv(index=False))

@@ -10,7 +10,7 @@ from auscult.config.base import Name, Once, Seed, Strict
 from auscult.config.dataset import Dataset
 from auscult.config.fusion import Fusion
 from auscult.config.protocols import InnerFolds, Leak, Protocol
-from auscult.config.systems import Head, System, Task
+from auscult.config.systems import Ensemble, Head, System, Task
 from auscult.config.targets import Target
 
 
@@ -47,11 +47,7 @@ class Study(Strict):
     )
     tasks: dict[Name, Task] = Field(min_length=1)
     systems: dict[Name, System] = Field(min_length=1)
-    ensembles: dict[Name, Annotated[list[Name], Field(min_length=2), Once]] = Field(
-        default={},
-        description="Systems that are averaged, by a name of their own: a row of every table, and a possible "
-        "`fusion.systems`. They train the same tasks, pool alike and make the same number of passes.",
-    )
+    ensembles: dict[Name, Ensemble] = Field(default={}, description="Means of systems, by a name of their own.")
     fusion: Fusion | None = None
     evaluation: Evaluation = Evaluation()
 
@@ -83,7 +79,10 @@ class Study(Strict):
                 raise ValueError("fusion.features: `latents` alone leave nothing to fit on inner_folds; add a block")
             for system in self.fusion.systems:
                 _known("fusion.systems", system, [*self.systems, *self.ensembles])
-                trained = [name for name in self.ensembles.get(system, [system]) if name in last]
+                parts = self.systems_of(system)
+                if leaky := [name for name in parts if self.systems[name].training.select == "test"]:
+                    raise ValueError(f"fusion.systems: judged cases choose the epoch of {leaky[0]!r}; leave it out")
+                trained = [name for name in parts if name in last]
                 if trained and "validation" in self.fusion.fit_on:
                     raise ValueError(
                         f"fusion.fit_on: `validation` cases train {trained[0]!r} too (select: last); take inner_folds"
@@ -93,11 +92,21 @@ class Study(Strict):
         return self
 
     def _check_ensembles(self) -> None:
-        for name, members in self.ensembles.items():
+        for name, ensemble in self.ensembles.items():
+            members = ensemble.systems
             if name in self.systems:
                 raise ValueError(f"ensembles.{name}: a system has this name; take another")
             for member in members:
-                _known(f"ensembles.{name}", member, self.systems)
+                _known(f"ensembles.{name}.systems", member, self.systems)
+            selects = {member: self.systems[member].training.select for member in members}
+            for member, select in selects.items():
+                if select == "test":
+                    raise ValueError(f"ensembles.{name}: judged cases choose the epoch of {member!r}; leave it out")
+                if ensemble.weigh == "validation" and (select == "last" or select != selects[members[0]]):
+                    raise ValueError(
+                        f"ensembles.{name}.weigh: `validation` needs one training.select, not `last`, of all its "
+                        f"systems; {member!r} has {select!r}"
+                    )
             first, *others = (self.systems[member] for member in members)
             for member, other in zip(members[1:], others, strict=True):
                 for what, one, two in (
@@ -114,7 +123,7 @@ class Study(Strict):
             heads = self.heads_of(system)
             if not set(target.heads) <= set(heads):
                 continue
-            served = True
+            served |= system.training.select != "test"
             kinds = [heads[h].kind for h in target.heads]
             if kinds == [target.kind]:
                 if heads[target.heads[0]].classes != target.classes:
@@ -134,7 +143,17 @@ class Study(Strict):
                             f"{target.label!r} and its positive [{wanted!r}]"
                         )
         if not served:
-            raise ValueError(f"targets.{name}.heads: no system trains all of {target.heads}")
+            raise ValueError(
+                f"targets.{name}.heads: no system trains all of {target.heads}, not counting training.select: test"
+            )
+
+    def systems_of(self, name: str) -> list[str]:
+        """The systems of an ensemble, or a system alone."""
+        return self.ensembles[name].systems if name in self.ensembles else [name]
+
+    def weighed(self, name: str) -> bool:
+        """Whether a name is that of an ensemble whose networks count by their validation scores."""
+        return name in self.ensembles and self.ensembles[name].weigh == "validation"
 
     def heads_of(self, system: System) -> dict[str, Head]:
         """Heads of a system's networks by name, in the order of its tasks."""

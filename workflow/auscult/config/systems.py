@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from auscult.config.base import Count, Name, Positive, Seed, Strict
+from auscult.config.base import Count, Name, Once, Positive, Seed, Strict
 
 
 class TrainOn(Strict):
@@ -120,10 +120,11 @@ class Training(Strict):
         default="loss", description="Rare classes: weighted in the loss, drawn more often, or neither."
     )
     patience: Count = Field(default=10, description="Epochs without a better validation score before stopping.")
-    select: Literal["auroc", "loss", "balanced_accuracy", "last"] = Field(
+    select: Literal["auroc", "loss", "balanced_accuracy", "last", "test"] = Field(
         default="auroc",
         description="Score of the validation cases that chooses the epoch; `last`: the last epoch is taken, and the "
-        "validation cases train too.",
+        "validation cases train too; `test`: the epoch of the best balanced accuracy of the judged cases, as some "
+        "publications have it: a leak, for comparison, marked in every table.",
     )
     augment: Augment = Augment()
     patch_mix: Literal["none", "labels", "contrast"] = Field(
@@ -173,3 +174,15 @@ class System(Strict):
     network: Network
     training: Training = Training()
     inference: Inference = Inference()
+
+
+class Ensemble(Strict):
+    """Systems that are averaged: a row of every table, and a possible input of the fusion."""
+
+    systems: Annotated[list[Name], Field(min_length=2), Once] = Field(
+        description="They train the same tasks, pool alike and make the same number of passes."
+    )
+    weigh: Literal["equal", "validation"] = Field(
+        default="equal",
+        description="All networks count alike, or by the softmax of the validation scores that chose their epochs.",
+    )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import wfdb
 
 from auscult.datasets.unusable import Unusable
 
@@ -20,6 +20,8 @@ def read(path: Path) -> tuple[np.ndarray, int]:
     Raises Unusable for a header that cannot be read, samples that are missing, too few, or not those that the
     header's checksums were made of, and for leads of unlike units.
     """
+    import wfdb  # slow to load, and few data sets need it
+
     name = str(path.with_suffix("").resolve())
     try:
         header = wfdb.rdheader(name)
@@ -37,7 +39,7 @@ def read(path: Path) -> tuple[np.ndarray, int]:
     return samples, round(record.fs)
 
 
-def _check_header(path: Path, header: wfdb.Record) -> None:
+def _check_header(path: Path, header: Any) -> None:
     files = set(header.file_name or [])
     if len(files) != 1:
         raise Unusable("corrupt", f"the header names {len(files)} files of samples; one is read")

@@ -43,8 +43,7 @@ def predict(study: Study, manifest: Manifest, outputs: list[FoldOutputs]) -> tup
     the variance of the passes over the target's heads (empty for a fusion), `chosen_on` says which cases chose the
     rule (`none`: nothing was chosen; `inner`: all cases that the fold does not judge, scored by networks of inner
     folds; `stopping`: validation cases, which also stopped the network; `twice` after it: they tuned the second stage
-    too) and `should_refer` is the truth of the
-    Challenge cost.
+    too; `test`: the judged cases chose the epoch, a leak) and `should_refer` is the truth of the Challenge cost.
     Scores: `target, system, stage, fit_on, decision, repeat, fold, scored_on, score, chosen`.
     """
     cases = manifest.cases.set_index("case")
@@ -53,6 +52,7 @@ def predict(study: Study, manifest: Manifest, outputs: list[FoldOutputs]) -> tup
         system = study.systems[part.system]
         for name, target in study.targets_of(system).items():
             for stage, fit_on, scored_on, one in _variants(name, target.classes, part):
+                scored_on = "test" if system.training.select == "test" else scored_on
                 labels = cases.loc[one.val["case"], target.label]
                 for rule, decided in decide(target, one, labels, cases["subject"], study.evaluation.choose_by).items():
                     key = dict(
@@ -94,9 +94,9 @@ def choose(predictions: pd.DataFrame, scores: pd.DataFrame) -> tuple[pd.DataFram
 def comparable(scores: pd.DataFrame) -> pd.DataFrame:
     """The scores that choose: those on inner folds, where there are any, else those on validation cases.
 
-    A booster fitted on the network's own training cases is not among them.
+    A booster fitted on the network's own training cases is not among them, nor is an epoch that judged cases chose.
     """
-    scores = scores[scores["fit_on"] != "train"]
+    scores = scores[(scores["fit_on"] != "train") & (scores["scored_on"] != "test")]
     inner = scores["scored_on"] == "inner"
     return scores[inner] if inner.any() else scores
 
@@ -128,6 +128,8 @@ def _variants(target: str, classes: list[str], part: FoldOutputs):
 
 def _chosen_on(study: Study, stage: str, fit_on: str, scored_on: str, decided: Decided) -> str:
     """Which cases chose a variant; `twice` where they chose the settings of its learner, and then scored it."""
+    if scored_on == "test":
+        return scored_on
     if stage != "network" and fit_on != "train":
         return f"{scored_on} twice" if study.fusion.tuning else scored_on
     return scored_on if decided.chosen else "none"

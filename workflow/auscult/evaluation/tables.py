@@ -34,23 +34,30 @@ def leaderboard(study: Study, predictions: pd.DataFrame, leak: str) -> pd.DataFr
 
 
 def with_sizes(board: pd.DataFrame, trainings: pd.DataFrame, ensembles: dict[str, list[str]]) -> pd.DataFrame:
-    """The leaderboard with `parameters` of all networks that score a judged case, and `train_s`, a fold's training.
+    """The leaderboard with what each system takes.
 
-    `train_s`: in seconds, of all networks of a fold, those of its inner folds too.
+    `parameters` and `multiply_adds` of all networks that score a judged case, the latter for one window; `train_s`,
+    seconds of all trainings of a fold, those of its inner folds too; `epoch_s`, seconds of one epoch of one network.
 
     trainings: see `training.job.read_trainings`. ensembles: systems by name of an ensemble, which has the sums of
-    theirs. The row `chosen`, which mixes systems, has neither.
+    theirs. The row `chosen`, which mixes systems, has none of them.
     """
     parts = [trainings[trainings["system"].isin(systems)].assign(system=name) for name, systems in ensembles.items()]
     trainings = pd.concat([trainings, *parts])
     folds = trainings.assign(fold=trainings["network"].str.extract(r"^(r\d+f\d+)", expand=False))
     each = folds.groupby(["system", "fold"])["seconds"].sum().groupby("system").mean()
-    judging = folds[~folds["network"].str.contains("i")].groupby(["system", "fold"])["parameters"].sum()
-    parameters = judging.groupby("system").mean()
+    judging = folds[~folds["network"].str.contains("i")].groupby(["system", "fold"])
+    sizes = judging[["parameters", "multiply_adds"]].sum().groupby("system").mean()
+    epoch = (folds["seconds"] / folds["epochs"]).groupby(folds["system"]).mean()
+    taken = {
+        **{name: board["system"].map(sizes[name]).astype("Int64") for name in sizes},
+        "train_s": board["system"].map(each).round(1),
+        "epoch_s": board["system"].map(epoch).round(2),
+    }
     at = board.columns.get_loc("n") + 1
     board = board.copy()
-    board.insert(at, "parameters", board["system"].map(parameters).astype("Int64"))
-    board.insert(at + 1, "train_s", board["system"].map(each).round(1))
+    for number, (name, values) in enumerate(taken.items()):
+        board.insert(at + number, name, values)
     return board
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from auscult.config.study import Study
 from auscult.datasets.base import Manifest
-from auscult.folds.protocols import FoldError
+from auscult.folds.planned import FoldError
 
 COLUMNS = ["repeat", "fold", "finding", "roles", "count", "ids"]
 LEAKS = ("shared_subject", "identical_audio", "weights_heard")

@@ -7,7 +7,8 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from auscult.config.study import Study
-from auscult.folds.protocols import FoldError, draw_validation, quiet, stratify_keys
+from auscult.folds.planned import FoldError
+from auscult.folds.protocols import draw_validation, quiet, stratify_keys
 
 COLUMNS = ["repeat", "fold", "inner", "case", "role"]
 

@@ -9,16 +9,12 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import KFold, StratifiedGroupKFold, StratifiedKFold, train_test_split
 
-from auscult.config.protocols import CV10, M2D3, Column, Fixed, GroupCV, Protocol, Walker
+from auscult.config.protocols import CV10, M2D3, Column, Fixed, GroupCV, Walker
 from auscult.config.study import Study
+from auscult.folds.planned import FoldError, read_fixed, read_list
 
-ROLES = ("train", "val", "test", "unused")
 # The published code stratifies by these indicators, joined: their order decides which cases its seed draws.
 INDICATORS = ("Normal", "Abnormal", "Absent", "Present", "Unknown")
-
-
-class FoldError(Exception):
-    """A protocol cannot be applied to this data set; the message names the key to change."""
 
 
 def assign(study: Study, cases: pd.DataFrame, lists: Path) -> pd.DataFrame:
@@ -46,28 +42,6 @@ def assign(study: Study, cases: pd.DataFrame, lists: Path) -> pd.DataFrame:
             if role not in set(part["role"]):
                 raise FoldError(f"protocol: {protocol.name} gives fold {fold} of repeat {repeat} no {role} case")
     return folds.sort_values(["repeat", "fold", "case"]).reset_index(drop=True)
-
-
-def planned(protocol: Protocol, lists: Path, present: set[str] | None) -> list[tuple[int, int]]:
-    """(repeat, fold) pairs that `assign` will make, known without reading the data.
-
-    `present`: case ids of the data set, if known; a published list none of whose test cases is there is skipped.
-    """
-    if isinstance(protocol, GroupCV):
-        return [(repeat, fold) for repeat in range(protocol.repeats) for fold in range(protocol.folds)]
-    if isinstance(protocol, CV10):
-        return [(0, fold) for fold in range(10)]
-    if isinstance(protocol, Walker):
-        return [(repeat, 0) for repeat in range(len(protocol.seeds))]
-    if isinstance(protocol, M2D3):
-        tests = {
-            number - 1: set(_read_list(lists, number).query("role == 'test'")["case"]) for number in protocol.lists
-        }
-        return [(repeat, 0) for repeat, ids in tests.items() if present is None or ids & present]
-    if isinstance(protocol, Fixed):
-        table = _read_fixed(protocol)
-        return sorted(set(zip(table["repeat"].tolist(), table["fold"].tolist(), strict=True)))
-    return [(0, 0)]
 
 
 def check_labels(study: Study, cases: pd.DataFrame) -> None:
@@ -174,7 +148,7 @@ def _split(positions: np.ndarray, share: float, seed: int, strata: np.ndarray | 
 def _m2d3(protocol: M2D3, cases: pd.DataFrame, lists: Path) -> pd.DataFrame:
     parts = []
     for number in protocol.lists:
-        listed = _read_list(lists, number).set_index("case")["role"]
+        listed = read_list(lists, number).set_index("case")["role"]
         roles = cases["case"].map(listed).fillna("unused").to_numpy()
         if (roles == "test").any():
             parts.append(_part(number - 1, 0, cases, roles))
@@ -183,12 +157,8 @@ def _m2d3(protocol: M2D3, cases: pd.DataFrame, lists: Path) -> pd.DataFrame:
     return pd.concat(parts)
 
 
-def _read_list(lists: Path, number: int) -> pd.DataFrame:
-    return pd.read_csv(lists / f"m2d_{number}.csv", dtype=str)
-
-
 def _fixed(protocol: Fixed, cases: pd.DataFrame, keys: np.ndarray) -> pd.DataFrame:
-    table = _read_fixed(protocol)
+    table = read_fixed(protocol)
     unknown = set(table["case"]) - set(cases["case"])
     if unknown:
         raise FoldError(f"protocol.file: {protocol.file}: case {min(unknown)!r} is not in the data set")
@@ -206,38 +176,6 @@ def _fixed(protocol: Fixed, cases: pd.DataFrame, keys: np.ndarray) -> pd.DataFra
             roles[draw_validation(rest, keys, groups, protocol.val, protocol.seed)] = "val"
         parts.append(_part(repeat, fold, cases, roles))
     return pd.concat(parts)
-
-
-def _read_fixed(protocol: Fixed) -> pd.DataFrame:
-    path = Path(protocol.file)
-    if not path.is_file():
-        raise FoldError(f"protocol.file: there is no file {protocol.file}")
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise FoldError(f"protocol.file: {protocol.file}: not readable as a UTF-8 CSV: {error}") from error
-    for column in ("case", "role"):
-        if column not in table:
-            raise FoldError(f"protocol.file: {protocol.file}: no column {column!r}")
-    if table.empty:
-        raise FoldError(f"protocol.file: {protocol.file}: no rows below the header")
-    wrong = ~table["role"].isin(ROLES)
-    if wrong.any():
-        row = int(wrong.to_numpy().argmax())
-        raise FoldError(
-            f"protocol.file: {protocol.file}: row {row + 2}: role {table['role'][row]!r} is none of {ROLES}"
-        )
-    for column in ("repeat", "fold"):
-        if column not in table:
-            table[column] = "0"
-        wrong = ~table[column].str.fullmatch(r"\d+")
-        if wrong.any():
-            row = int(wrong.to_numpy().argmax())
-            raise FoldError(
-                f"protocol.file: {protocol.file}: row {row + 2}: {column} {table[column][row]!r} is no number"
-            )
-        table[column] = table[column].astype(int)
-    return table
 
 
 def _column(protocol: Column, cases: pd.DataFrame, keys: np.ndarray) -> pd.DataFrame:

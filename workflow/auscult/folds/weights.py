@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from auscult.datasets.base import Manifest
 from auscult.folds.audit import COLUMNS
-from auscult.folds.protocols import FoldError
+from auscult.folds.planned import FoldError
 
 
 class Heard(BaseModel):

@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pandas as pd
+from scipy.special import softmax
 
 from auscult.config.study import Study
 from auscult.config.systems import Head, Pool, System
@@ -53,7 +54,14 @@ def class_probabilities(target: Target, heads: dict[str, Head], p: np.ndarray) -
     return np.stack([*parts, left], axis=1)
 
 
-def aggregate(study: Study, system: System, folders: dict[str, list[Path]], roles: list[str], members: pd.DataFrame):
+def aggregate(
+    study: Study,
+    system: System,
+    folders: dict[str, list[Path]],
+    roles: list[str],
+    members: pd.DataFrame,
+    weighed: bool = False,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Tables of one system and fold: (cases, recordings).
 
     Parameters
@@ -61,6 +69,7 @@ def aggregate(study: Study, system: System, folders: dict[str, list[Path]], role
     folders : model folders of each task, one per member of the ensemble; passes of members stand side by side.
     roles : groups of outputs.h5 to read.
     members : `case, role` of the fold.
+    weighed : whether networks of a task count by the softmax of their validation scores, not alike.
 
     `cases`: role, case, per output `p_<output>` and `variance_<output>`, per head `entropy_<head>` and
     `information_<head>` (nats), and per target `<target>:<class>`. A case without recordings has the
@@ -70,7 +79,8 @@ def aggregate(study: Study, system: System, folders: dict[str, list[Path]], role
     names = output_names(heads)
     pools = system.inference.pool
     case_tables, recording_tables = [], []
-    priors = np.concatenate([_priors(folders[task]) for task in system.tasks])
+    priors = np.concatenate([np.mean(_made(folders[task], "priors"), axis=0) for task in system.tasks])
+    weights = {task: softmax(_made(folders[task], "val_score")) if weighed else None for task in system.tasks}
     for role in roles:
         ids = sorted(members.loc[members["role"] == role, "case"])
         parts = {task: _read(folders[task], role, study.tasks[task].heads, pools) for task in system.tasks}
@@ -82,8 +92,8 @@ def aggregate(study: Study, system: System, folders: dict[str, list[Path]], role
             task: pool_heads(values, owner, len(ids), study.tasks[task].heads, pools, "recordings")
             for task, values in by_recording.items()
         }
-        table = pd.DataFrame({"role": role, "case": ids}).join(_summary(study, by_case))
-        heard = heard.join(_summary(study, by_recording))
+        table = pd.DataFrame({"role": role, "case": ids}).join(_summary(study, by_case, weights))
+        heard = heard.join(_summary(study, by_recording, weights))
         silent = table[[f"p_{name}" for name in names]].isna().any(axis=1)
         table.loc[silent, [f"p_{name}" for name in names]] = priors
         for level in (table, heard):
@@ -95,12 +105,16 @@ def aggregate(study: Study, system: System, folders: dict[str, list[Path]], role
     return pd.concat(case_tables), pd.concat(recording_tables)
 
 
-def _summary(study: Study, passes: dict[str, np.ndarray]) -> pd.DataFrame:
-    """Columns `p_, variance_<output>` and `entropy_, information_<head>` of passes (n, passes, outputs) by task."""
+def _summary(study: Study, passes: dict[str, np.ndarray], weights: dict[str, np.ndarray | None]) -> pd.DataFrame:
+    """Columns `p_, variance_<output>` and `entropy_, information_<head>` of passes (n, passes, outputs) by task.
+
+    weights: by task, of each network, whose passes stand side by side; None where all count alike.
+    """
     columns = {}
     for task, values in passes.items():
         heads = study.tasks[task].heads
-        found = measures(values, heads)
+        each = weights[task] if len(values) else None
+        found = measures(values, heads, None if each is None else np.repeat(each, values.shape[1] // len(each)))
         for number, name in enumerate(output_names(heads)):
             columns[f"p_{name}"] = found["mean"][:, number]
             columns[f"variance_{name}"] = found["variance"][:, number]
@@ -140,6 +154,6 @@ def _read(
     return table, np.concatenate(found, axis=1)
 
 
-def _priors(folders: list[Path]) -> np.ndarray:
-    found = [json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["priors"] for folder in folders]
-    return np.mean(found, axis=0)
+def _made(folders: list[Path], key: str) -> np.ndarray:
+    """A value of every network's manifest.json: (networks, …)."""
+    return np.array([json.loads((folder / "manifest.json").read_text(encoding="utf-8"))[key] for folder in folders])

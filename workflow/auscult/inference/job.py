@@ -38,13 +38,18 @@ def score(
 ) -> dict[str, str]:
     """Score the cases of `roles` with the network in `job.folder`; returns role → `scored` or `reused`.
 
-    No label is read. See `training.job.train` for the parameters. Probabilities in outputs.h5 are of the head's named
-    class; recordings and cases there are plain means of their windows and recordings (`aggregate` pools by rule).
+    No label is read, but under `training.select: test`. See `training.job.train` for the parameters. Probabilities in
+    outputs.h5 are of the head's named class; recordings and cases there are plain means of their windows and recordings
+    (`aggregate` pools by rule).
     """
     path = job.folder / "outputs.h5"
     weights = hashlib.sha256((job.folder / "weights.safetensors").read_bytes()).hexdigest()
     inference = job.system.inference.model_dump(exclude={"pool"})
     config = {"network": job.config(), "cache": cache_config, "inference": inference, "weights": weights}
+    judged = None
+    if job.system.training.select == "test":
+        judged = fold_slice(manifest, folds, job.repeat, job.fold, ["test"], job.task.heads)
+        config["judged"] = slice_digest(*judged, None, "")
     slices = {role: fold_slice(manifest, folds, job.repeat, job.fold, [role], {}) for role in roles}
     digests = {role: slice_digest(*part, config, code) for role, part in slices.items()}
     kept = _kept(path, digests)
@@ -56,7 +61,7 @@ def score(
                     for role in kept:
                         old.copy(role, file)
             wanted = {role: slices[role] for role in todo}
-            _score(job, wanted, digests, file, cache, cache_config, locks, threads)
+            _score(job, wanted, digests, judged, file, cache, cache_config, locks, threads)
     else:
         path.touch()
     return {role: "scored" if role in todo else "reused" for role in roles}
@@ -92,12 +97,14 @@ def _score(
     job: Job,
     slices: dict,
     digests: dict,
+    judged: tuple[pd.DataFrame, pd.DataFrame] | None,
     file: h5py.File,
     cache: Path,
     cache_config: dict,
     locks: Path,
     threads: int,
 ) -> None:
+    from auscult.inference.judged_epoch import load_judged_epoch
     from auscult.inference.monte_carlo import stochastic_passes
     from auscult.training.data import load_frames
     from auscult.training.device import device, seed_everything
@@ -107,6 +114,8 @@ def _score(
     with device(locks, threads) as where:
         seed_everything(job.seed, job.system.training.deterministic)
         network, (module, front), hop, shape = load_network(job, where)
+        if judged:
+            load_judged_epoch(job, network, judged, store, shape, module.pad_value(front), hop, where)
         for role, (cases, recordings) in slices.items():
             names = recordings["recording"].tolist()
             group = file.create_group(role)

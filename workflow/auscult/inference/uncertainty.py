@@ -19,22 +19,24 @@ def entropy(p: np.ndarray, kind: str) -> np.ndarray:
     return -(p * np.log(p) + q * np.log(q)).sum(axis=-1)
 
 
-def measures(passes: np.ndarray, heads: dict[str, Head]) -> dict[str, np.ndarray]:
-    """Measures over the passes of (n, passes, outputs) probabilities.
+def measures(passes: np.ndarray, heads: dict[str, Head], weights: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """Measures over the passes of (n, passes, outputs) probabilities; `weights` (passes,) where they count unlike.
 
     `mean` and `variance` (n, outputs), variance with the divisor `passes`; entropies in nats (n, heads):
     `predictive_entropy` of the mean, `expected_entropy` = mean over the passes, and their difference, which is the
     mutual information between prediction and weights (never below 0).
     """
-    mean = passes.mean(axis=1)
+    count = passes.shape[1]
+    share = np.full(count, 1 / count) if weights is None else weights / weights.sum()
+    mean = np.einsum("npo,p->no", passes, share)
     predictive, expected = [], []
     for name, span in columns(heads).items():
         predictive.append(entropy(mean[:, span], heads[name].kind))
-        expected.append(entropy(passes[..., span], heads[name].kind).mean(axis=1))
+        expected.append(entropy(passes[..., span], heads[name].kind) @ share)
     predictive, expected = np.stack(predictive, axis=-1), np.stack(expected, axis=-1)
     return {
         "mean": mean,
-        "variance": passes.var(axis=1),
+        "variance": np.einsum("npo,p->no", (passes - mean[:, None]) ** 2, share),
         "predictive_entropy": predictive,
         "expected_entropy": expected,
         "mutual_information": np.maximum(predictive - expected, 0.0),

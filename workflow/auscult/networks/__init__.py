@@ -32,6 +32,21 @@ def build(name: str, options: dict[str, Any], inputs: tuple[int, int, int], outp
     return module.build(module.Options.model_validate(options), inputs, outputs)
 
 
+def multiply_adds(network: Any, inputs: tuple[int, int, int]) -> int:
+    """Multiplications with additions that one window `(channels, frames, bands)` takes, products of matrices alone."""
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    training, counter = network.training, FlopCounterMode(display=False)
+    network.eval()
+    device = next(network.parameters()).device
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:  # as plain products, which are counted
+        network(torch.zeros((1, *inputs), device=device))
+    network.train(training)
+    return counter.get_total_flops() // 2
+
+
 def load_pretrained(name: str, network: Any, file: Path) -> None:
     """Start `network` from the weights in a .safetensors or .pth file. Raises WeightsError."""
     import torch

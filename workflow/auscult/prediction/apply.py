@@ -80,9 +80,9 @@ def prepare(dataset: Dataset, systems: list[System], tables: list[str], manifest
 
 
 def outputs(
-    study: Study, unit: System, models: list[Model], dataset: Dataset, manifest: Manifest, work: Path, threads: int
+    study: Study, unit: str, models: list[Model], dataset: Dataset, manifest: Manifest, work: Path, threads: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Tables of `aggregate` for all new cases by the networks of one fold; `unit` is what they are aggregated as."""
+    """Tables of `aggregate` for all new cases by the networks of one fold of a system or ensemble."""
     folders: dict[str, list[Path]] = {}
     for model in models:
         system = study.systems[model.system]
@@ -95,7 +95,8 @@ def outputs(
         cache, config = work / folder_name(system.front_end), frames_config(dataset, system.front_end)
         score(job, [ROLE], manifest, everyone, cache, config, CODE, work / "locks", threads)
         folders.setdefault(model.task, []).append(place)
-    return aggregate(study, unit, folders, [ROLE], _everyone(manifest, models[0].repeat, models[0].fold))
+    stand_in, members = study.systems[models[0].system], _everyone(manifest, models[0].repeat, models[0].fold)
+    return aggregate(study, stand_in, folders, [ROLE], members, study.weighed(unit))
 
 
 def _everyone(manifest: Manifest, repeat: int, fold: int) -> pd.DataFrame:

@@ -75,7 +75,7 @@ def apply_winner(
                 continue
             stand_in = study.systems[one.models[0].system]
             if (unit, fold) not in heard:
-                heard[unit, fold] = outputs(study, stand_in, one.models, dataset, new, work, threads)
+                heard[unit, fold] = outputs(study, unit, one.models, dataset, new, work, threads)
             cases, recordings = heard[unit, fold]
             if winner["stage"] == "network":
                 both = _of_network(name, target, one, cases, recordings)

@@ -29,12 +29,13 @@ GROUPS = {
     "Ranking": ["auroc", "auprc"],
     "Probabilities": ["ece", "brier", "nll"],
 }
-CHOSEN_ON = ("stopping", "inner", "stopping twice", "inner twice")  # words of the tables that get a mark
+CHOSEN_ON = ("stopping", "inner", "stopping twice", "inner twice", "test")  # words of the tables that get a mark
 BY_CLASS = ("recall_", "auroc_", "f1_")  # beginnings of columns that each class has
 CHOOSE = {"both": "mean of W.acc and UAR"}
 SIZE = {
     "n": ("Cases", "Judged cases with a label."),
     "parameters": ("Parameters", "Of all networks that score a case."),
+    "multiply_adds": ("Multiply-adds", "Of one window through these networks."),
     "train_s": ("Training", "Seconds that the networks of one fold trained."),
 }
 FINDINGS = {
@@ -176,7 +177,7 @@ def _columns(table: pd.DataFrame) -> list[tuple[str, list[tuple[str, tuple[str, 
 def _variant(row: dict) -> dict:
     """Cell with stage, what it was fitted on, decision, and the marks of a variant."""
     on = row.get("chosen_on")
-    badges = [("mild", f"chosen_on: {on}")] if on in CHOSEN_ON else []
+    badges = [("bad" if on == "test" else "mild", f"chosen_on: {on}")] if on in CHOSEN_ON else []
     badges += [("bad", "fit_on: train")] if row["fit_on"] == "train" else []
     name = "best in each fold" if row["stage"] == "chosen" else f"{_stage(row)} · {row['decision']}"
     return cell(name, badges=badges)
@@ -294,8 +295,10 @@ def _systems(study: Study) -> dict:
         learnt = f"{most} {one.training.epochs} epochs, {one.training.optimiser}"
         rows.append([name, one.front_end.name, window, one.network.name, ", ".join(one.tasks), learnt])
         rows[-1].append(f"{one.inference.passes} stochastic passes")
-    for name, systems in study.ensembles.items():
-        rows.append([name, "", "", f"mean of {', '.join(systems)}", ", ".join(study.systems[systems[0]].tasks), "", ""])
+    for name, one in study.ensembles.items():
+        weighed = ", weighed by validation score" if one.weigh == "validation" else ""
+        tasks = ", ".join(study.systems[one.systems[0]].tasks)
+        rows.append([name, "", "", f"mean of {', '.join(one.systems)}{weighed}", tasks, "", ""])
     return table(["System", "Front end", "Windows", "Network", "Tasks", "Training", "Scoring"], rows)
 
 

@@ -21,9 +21,11 @@ from auscult.datasets.base import Manifest
 from auscult.progress import note
 from auscult.provenance import environment, write_json, write_text
 from auscult.training.slices import fold_slice, slice_digest
-from auscult.training.targets import case_targets, output_names, recording_targets
+from auscult.training.targets import output_names
 
 FILES = ("weights.safetensors", "config.json", "history.csv", "manifest.json")
+RECORD = ("parameters", "multiply_adds", "epochs", "val_score", "seconds", "device")  # of it, what tables show
+EPOCHS = "epochs"  # folder of every epoch's weights, where the judged cases choose one
 
 
 @dataclass(frozen=True)
@@ -90,12 +92,11 @@ def train(
     digest = slice_digest(cases, recordings, [job.config(), cache_config, heard], code)
     if _finished(job.folder, digest):
         return "reused"
-    import torch
     from safetensors.torch import save_file
 
-    from auscult.training.data import load_frames
     from auscult.training.device import device, seed_everything
-    from auscult.training.loop import HISTORY, Part, Plan, fit
+    from auscult.training.loop import HISTORY, Plan, fit
+    from auscult.training.parts import read_part
 
     started = time.time()
     store = open_cache(cache, cache_config)
@@ -106,22 +107,6 @@ def train(
     window, hop = window_frames(job.system.segment, rate)
     channels, bands = store.shape
     shape = (channels, window, bands)
-
-    def part(roles: list[str], where: torch.device) -> Part:
-        mine = cases[cases["role"].isin(roles)].reset_index(drop=True)
-        heard = recordings[recordings["case"].isin(mine["case"])].reset_index(drop=True)
-        if heard.empty:
-            raise ValueError(f"fold {job.fold} of repeat {job.repeat}: no {roles[0]} recordings; see quality.csv")
-        frames = load_frames(
-            store, heard["recording"].tolist(), shape, module.pad_value(front), where, settings.resident
-        )
-        place = pd.Series(range(len(mine)), index=mine["case"])
-        return Part(
-            frames,
-            recording_targets(heads, mine, heard),
-            place[heard["case"]].to_numpy(),
-            case_targets(heads, mine),
-        )
 
     job.folder.mkdir(parents=True, exist_ok=True)
     checkpoint = job.folder / "checkpoint.safetensors"
@@ -134,12 +119,14 @@ def train(
         note(f"starts from {start}" if start else "starts from random weights")
         network.to(where)
         plan = Plan(heads, settings, hop, rate, job.seed)
-        if settings.select == "last":
-            learn, val = part(["train", "val"], where), None
-        else:
-            learn, val = part(["train"], where), part(["val"], where)
+        given = (cases, recordings, store, shape, module.pad_value(front), where)
+        learn = read_part(job, ["train", "val"] if settings.select == "last" else ["train"], *given)
+        val = None if settings.select in ("last", "test") else read_part(job, ["val"], *given)
         note(f"{len(learn.frames.recordings)} recordings of {len(learn.case_targets)} cases train on {where}")
-        history = fit(network, learn, val, plan, checkpoint, digest, log)
+        epochs = job.folder / EPOCHS if settings.select == "test" else None
+        if epochs:
+            epochs.mkdir(exist_ok=True)
+        history = fit(network, learn, val, plan, checkpoint, digest, log, epochs)
     weights = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     temporary = job.folder / ".weights.safetensors"
     save_file(weights, temporary)
@@ -157,6 +144,7 @@ def train(
         "seed": job.seed,
         "started_from": start,
         "parameters": sum(p.numel() for p in network.parameters()),
+        "multiply_adds": networks.multiply_adds(network, shape),
         "counts": {
             "train_cases": len(learn.case_targets),
             "val_cases": len(val.case_targets) if val else 0,
@@ -185,11 +173,14 @@ def _refuse_patch_mix(system: System, network: Any) -> None:
 
 
 def read_trainings(folders: list[Path]) -> pd.DataFrame:
-    """What is on record of trainings: `system, task, network, parameters, epochs, val_score, seconds, device`."""
+    """What is on record of trainings.
+
+    `system, task, network, parameters, multiply_adds, epochs, val_score, seconds, device`.
+    """
     rows = []
     for folder in folders:
         made = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        kept = {key: made[key] for key in ("parameters", "epochs", "val_score", "seconds", "device")}
+        kept = {key: made[key] for key in RECORD}
         rows.append(dict(zip(("system", "task", "network"), folder.parts[-3:], strict=True)) | kept)
     return pd.DataFrame(rows)
 

@@ -21,19 +21,10 @@ from auscult.progress import note, progress
 from auscult.training.augment import augment, mix
 from auscult.training.balance import class_weights, draw_weights
 from auscult.training.data import Frames, random_crops
+from auscult.training.parts import Part
 from auscult.training.patch_mix import contrast, draw, mixed_targets
 from auscult.training.scoring import activate, pool, validation_score
 from auscult.training.targets import columns
-
-
-@dataclass(frozen=True)
-class Part:
-    """One role of a fold: frames, targets per recording and per case, and the case of each recording."""
-
-    frames: Frames
-    targets: np.ndarray
-    case_of: np.ndarray
-    case_targets: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -51,11 +42,19 @@ Log = Callable[[dict], None]
 
 
 def fit(
-    network: nn.Module, train: Part, val: Part | None, plan: Plan, checkpoint: Path, digest: str, log: Log
+    network: nn.Module,
+    train: Part,
+    val: Part | None,
+    plan: Plan,
+    checkpoint: Path,
+    digest: str,
+    log: Log,
+    epochs: Path | None = None,
 ) -> list[dict]:
     """Train `network` in place and leave its best epoch's weights in it; returns the history, a row per epoch.
 
-    Without `val` the last epoch is taken, and `val_score` is NaN.
+    Without `val` the last epoch is taken, and `val_score` is NaN. `epochs`: a folder that gets each epoch's weights
+    (see `epoch_file`).
 
     After each epoch the whole state goes to `checkpoint`; a checkpoint with the same `digest` is continued, another
     is ignored. `log` gets each row. The random numbers of an epoch depend on the seed and the epoch alone, so that a
@@ -94,6 +93,8 @@ def fit(
             )
             if better:
                 best = {key: value.detach().clone() for key, value in network.state_dict().items()}
+            if epochs:
+                save_file(_on_cpu(network.state_dict()), epoch_file(epochs, epoch))
             _save(network, optimiser, best, history, checkpoint, digest)
             log(history[-1])
             stopped = _stale(history) >= settings.patience
@@ -246,6 +247,15 @@ def _stale(history: list[dict]) -> int:
     return len(scores) - 1 - int(np.argmax(scores))
 
 
+def epoch_file(folder: Path, epoch: int) -> Path:
+    """Where the weights after an epoch are kept."""
+    return folder / f"{epoch:04d}.safetensors"
+
+
+def _on_cpu(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+
+
 HISTORY = ["epoch", "train_loss", "val_score", "learning_rate", "seconds"]
 
 
@@ -256,7 +266,7 @@ def _save(network, optimiser, best, history, path: Path, digest: str) -> None:
     for number, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser/{number}/{key}": torch.as_tensor(value) for key, value in state.items()}
     rows = torch.tensor([[float(row[key]) for key in HISTORY] for row in history], dtype=torch.float64)
-    tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()} | {"history": rows}
+    tensors = _on_cpu(tensors) | {"history": rows}
     temporary = path.with_name(f".{path.name}")
     save_file(tensors, temporary, metadata={"digest": digest})
     temporary.replace(path)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 
 from auscult.config.systems import Head
 from auscult.evaluation import metrics
 from auscult.training.targets import columns
 
+if TYPE_CHECKING:
+    import torch  # slow to load, and not needed to pool
+
 
 def activate(logits: torch.Tensor, heads: dict[str, Head]) -> torch.Tensor:
     """Logits (…, outputs) to probabilities: softmax over a multiclass head, else sigmoid."""
-    out = torch.sigmoid(logits)
+    out = logits.sigmoid()
     for name, span in columns(heads).items():
         if heads[name].kind == "multiclass":
-            out[..., span] = torch.softmax(logits[..., span], dim=-1)
+            out[..., span] = logits[..., span].softmax(dim=-1)
     return out
 
 
