@@ -83,6 +83,14 @@ def test_the_brightest_seconds_are_shown(tmp_path):
     assert "a_AV" in drawn.caption and "heart phases" in drawn.caption
 
 
+def test_a_picture_says_what_its_colour_means():
+    assert "in colour what speaks for the class" in picture("a", explained(), "words", "meaning").caption
+    attends = replace(explained(), by="attention")
+    assert "in colour how much the network attends there" in picture("a", attends, "words", "meaning").caption
+    many = replace(attends, samples=np.zeros((3, 400)))
+    assert "in colour, how much the network attends there" in leads("a", many, "words", "meaning").caption
+
+
 @pytest.mark.parametrize(("seconds", "states"), [(2.0, STATES), (12.0, STATES.head(0))])
 def test_short_recordings_and_those_without_phases_are_drawn_too(tmp_path, seconds, states):
     drawn = picture("a", explained(seconds=seconds, states=states), "words", "meaning")
@@ -157,5 +165,6 @@ def test_recordings_of_a_case_come_likeliest_first(world, scored, tmp_path):
         for one in parts:
             assert one.cam.shape == one.features.shape == (len(one.times), one.cam.shape[1])
     job = world.job(scored["present"][0], "present")
-    *_, logits = explain_recordings(job, ["c05_AV", "c05_MV"], 0, frames, cpu)
+    _, _, logits, by = explain_recordings(job, ["c05_AV", "c05_MV"], 0, frames, cpu)
     assert found["c05"][0].recording == ["c05_AV", "c05_MV"][int(np.argmax(logits))]
+    assert by == found["c05"][0].by == "Grad-CAM"

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from auscult import networks
-from auscult.inference.explain import NotExplainable, explain, grad_cam, phase_shares
+from auscult.inference.explain import NotExplainable, attention, explain, explained_by, grad_cam, phase_shares
 from auscult.training.data import Frames
 
 
@@ -78,6 +78,46 @@ def test_maps_light_up_where_the_sound_is(name):
     share = (cam * inside)[1::2].sum() / cam[1::2].sum()
     # a transformer and a recurrent network mix places before their last maps: these say less of where
     assert share > (1.1 if name in ("pretrained_vit", "crnn_attention") else 2) * inside[1::2].mean()
+
+
+@pytest.mark.parametrize("how", ["sigmoid", "softmax"])
+@pytest.mark.parametrize("name", ["cnn_attention", "crnn_attention"])
+def test_pooling_by_attention_shows_its_weights(name, how):
+    """The logit of a window is the mean of its places' logits by exactly these weights."""
+    torch.manual_seed(0)
+    network = networks.build(name, {**SMALL[name], "attention": how}, (1, 40, 16), 2).eval()
+    nn.init.normal_(network.head.weigh.weight)
+    x = torch.randn(3, 1, 40, 16)
+    weights, maps = network.attended(x, 1), network.maps(x)
+    assert weights.shape == (3, *maps.shape[2:]) and (weights >= 0).all()
+    torch.testing.assert_close(weights.sum(dim=(1, 2)), torch.ones(3))
+    each = network.head.classify(maps.flatten(2).transpose(1, 2))[..., 1].view(weights.shape)
+    shown, logits = attention(network, x, 1)
+    torch.testing.assert_close((weights * each).sum(dim=(1, 2)), logits)
+    assert shown.shape == (3, 40, 16) and explained_by(network) == "attention"
+
+
+def test_a_transformer_shows_what_its_tokens_take_of_each_patch():
+    """Against PyTorch's own attention, followed through two blocks by hand."""
+    torch.manual_seed(0)
+    options = {"patch": 4, "stride": 4, "width": 16, "depth": 2, "attention_heads": 2}
+    network = networks.build("ast", options, (1, 24, 8), 1).eval()
+    x = torch.randn(2, 1, 24, 8)
+    tokens, taken = network.v.placed(network.v.embed(x)), torch.eye(14).expand(2, 14, 14)
+    for block in network.v.blocks:
+        nn.init.normal_(block.attn.qkv.weight, std=0.3)
+        oracle = nn.MultiheadAttention(16, 2, batch_first=True)
+        oracle.in_proj_weight, oracle.in_proj_bias = block.attn.qkv.weight, block.attn.qkv.bias
+        normed = block.norm1(tokens)
+        _, weights = oracle(normed, normed, normed)
+        taken = 0.5 * torch.bmm(weights, taken) + 0.5 * taken
+        tokens = block(tokens)
+    expected = (taken[:, 0, 2:] + taken[:, 1, 2:]) / 2
+    found = network.attended(x, 0)
+    assert found.shape == (2, 6, 2)
+    for along in range(6):
+        for down in range(2):
+            torch.testing.assert_close(found[:, along, down], expected[:, down * 6 + along])
 
 
 def test_windows_of_a_recording_are_averaged():

@@ -36,7 +36,8 @@ LEADS_S, MM_PER_S, MM_PER_UNIT, LEAD_MM = 10.0, 25, 10, 15  # ECG paper: most se
 class Explained:
     """One recording: its map (frames, bands) over `features` of the same shape, and frames' centres in seconds.
 
-    samples: (channels, n) at `rate_hz`; channels: their names, if known; states: `onset_s, offset_s, state`.
+    samples: (channels, n) at `rate_hz`; channels: their names, if known; states: `onset_s, offset_s, state`; by:
+    `attention` or `Grad-CAM`.
     """
 
     recording: str
@@ -47,6 +48,12 @@ class Explained:
     rate_hz: int
     states: pd.DataFrame
     channels: tuple[str, ...] = ()
+    by: str = "Grad-CAM"
+
+    @property
+    def meaning(self) -> str:
+        """What the colour of a picture says."""
+        return "how much the network attends there" if self.by == "attention" else "what speaks for the class"
 
     def shares(self) -> pd.DataFrame:
         """`state, energy, time` (see `phase_shares`)."""
@@ -97,13 +104,12 @@ def explain_cases(
     names = table["recording"].tolist()
     annotated = dict(list(states.groupby("recording")))
     found: dict[str, list[tuple[float, Explained]]] = {}
-    for name, case, cam, times, logit in zip(
-        names, table["case"], *explain_recordings(job, names, output, frames, where), strict=True
-    ):
+    *found_of_each, by = explain_recordings(job, names, output, frames, where)
+    for name, case, cam, times, logit in zip(names, table["case"], *found_of_each, strict=True):
         features = frames.read(name)[:, 0].astype(np.float32)
         here = annotated.get(name, states.head(0))
         heard, channels = read_audio(audio, name), tuple(manifest.columns.channels)
-        one = Explained(name, cam, features, times, heard, rate_hz, here, channels)
+        one = Explained(name, cam, features, times, heard, rate_hz, here, channels, by)
         found.setdefault(case, []).append((-logit, one))
     return {case: [one for _, one in sorted(parts, key=lambda part: part[0])] for case, parts in found.items()}
 
@@ -213,8 +219,8 @@ def picture(name: str, explained: Explained, words: str, meaning: str) -> Drawn:
             figure.legend(handles, used, loc="outside lower center", ncols=4)
     caption = (
         f"{words}: {meaning}. Above the sound{' with its annotated heart phases' if used else ''}, below it what the "
-        f"network reads, and in colour what speaks for the class. The {last - first:.0f} s of recording "
-        f"{one.recording} in which most does."
+        f"network reads, and in colour {one.meaning}. The {last - first:.0f} s of recording {one.recording} in which "
+        "that is most."
     )
     return Drawn(f"explained-{name}.svg", figure, words, f"Explanation of {words}, recording {one.recording}.", caption)
 
@@ -250,7 +256,7 @@ def leads(name: str, explained: Explained, words: str, meaning: str) -> Drawn:
             axes.text(-1.5, middle, lead, ha="right", va="center")
     caption = (
         f"{words}: {meaning}. All {channels} channels of recording {one.recording}, at the picture's own size "
-        f"{MM_PER_S} mm a second and {MM_PER_UNIT} mm a unit (mV in an ECG); in colour, what speaks for the class."
+        f"{MM_PER_S} mm a second and {MM_PER_UNIT} mm a unit (mV in an ECG); in colour, {one.meaning}."
     )
     return Drawn(f"explained-{name}.svg", figure, words, f"Explanation of {words}, recording {one.recording}.", caption)
 

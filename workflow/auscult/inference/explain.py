@@ -1,10 +1,10 @@
-"""Explanations: Grad-CAM of a network's output over the frames of recordings, and in which heart phases it lies.
+"""Explanations of a network's output over the frames of recordings, and in which heart phases they lie.
 
-A map says which frames and bands speak for an output: the network's last feature maps times the gradient of the
-output's logit, summed over the maps and cut at 0. For a network that averages its maps over all places this is Grad-CAM
-(Selvaraju et al. 2017); for one that weighs places, as attention does, the gradient of each place counts by itself
-(Draelos and Carin 2020), since its mean would point elsewhere. Networks that have a part `maps` can be explained (see
-`networks`).
+A network that pools by attention shows its weights. Of the others a map says which frames and bands speak for an
+output: the network's last feature maps times the gradient of the output's logit, summed over the maps and cut at 0. For a
+network that averages its maps over all places this is Grad-CAM (Selvaraju et al. 2017); for one that weighs places the
+gradient of each place counts by itself (Draelos and Carin 2020), since its mean would point elsewhere. See `networks` for
+what a network must have.
 """
 
 from __future__ import annotations
@@ -23,7 +23,26 @@ from auscult.training.loop import windows
 
 
 class NotExplainable(Exception):
-    """The network has no part `maps`."""
+    """The network neither attends nor has a part `maps`."""
+
+
+def explained_by(network: nn.Module) -> str:
+    """What a network is explained by: its `attention`, or `Grad-CAM`."""
+    return "attention" if hasattr(network, "attended") else "Grad-CAM"
+
+
+@torch.no_grad()
+def attention(network: nn.Module, x: torch.Tensor, output: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weights (batch, frames, bands) ≥ 0 of windows (batch, channels, frames, bands), and logits (batch,) of `output`.
+
+    In evaluation mode. Weights have the window's resolution, interpolated from the network's.
+    """
+    network.eval()
+    return _on_the_window(network.attended(x, output)[:, None], x), network(x)[0][:, output]
+
+
+def _on_the_window(maps: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    return functional.interpolate(maps, size=x.shape[2:], mode="bilinear", align_corners=False)[:, 0]
 
 
 def grad_cam(network: nn.Module, x: torch.Tensor, output: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -45,8 +64,7 @@ def grad_cam(network: nn.Module, x: torch.Tensor, output: int) -> tuple[torch.Te
         hook.remove()
     maps = kept[0].detach()
     weighed = (gradient * maps).sum(dim=1, keepdim=True).relu()
-    whole = functional.interpolate(weighed, size=x.shape[2:], mode="bilinear", align_corners=False)
-    return whole[:, 0], logits.detach()
+    return _on_the_window(weighed, x), logits.detach()
 
 
 def explain(network: nn.Module, frames: Frames, hop: int, output: int) -> tuple[list[np.ndarray], np.ndarray]:
@@ -54,6 +72,7 @@ def explain(network: nn.Module, frames: Frames, hop: int, output: int) -> tuple[
 
     Windows are `hop` frames apart; where they overlap, their maps are averaged. Frames that no window covers are 0.
     """
+    maps_of = {"attention": attention, "Grad-CAM": grad_cam}[explained_by(network)]
     which, start = windows(frames, hop)
     window = frames.shape[1]
     lengths = frames.length.cpu().numpy()
@@ -62,7 +81,7 @@ def explain(network: nn.Module, frames: Frames, hop: int, output: int) -> tuple[
     logits = np.zeros(len(lengths))
     counts = np.bincount(which.numpy(), minlength=len(lengths))
     for part in torch.split(torch.arange(len(which)), 64):
-        maps, scores = grad_cam(network, frames.batch(which[part], start[part]), output)
+        maps, scores = maps_of(network, frames.batch(which[part], start[part]), output)
         for number, first, cam, score in zip(which[part], start[part], maps.cpu().numpy(), scores, strict=True):
             total[number][first : first + window] += cam
             times[number][first : first + window] += 1
@@ -72,15 +91,18 @@ def explain(network: nn.Module, frames: Frames, hop: int, output: int) -> tuple[
 
 def explain_recordings(
     job: Job, names: list[str], output: int, frames: Cache, where: torch.device
-) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
-    """`explain` of a trained network for recordings by name: maps, centres of their frames in seconds, logits."""
+) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray, str]:
+    """`explain` of a trained network for recordings by name.
+
+    Maps, centres of their frames in seconds, logits, and what explains the network (see `explained_by`).
+    """
     network, front, hop, shape = load_network(job, where)
     module, settings = front
     part = load_frames(frames, names, shape, module.pad_value(settings), where, True)
     maps, logits = explain(network, part, hop, output)
     middle = getattr(settings, "window_s", 1 / module.frames_per_second(settings)) / 2
     times = [np.arange(len(cam)) / module.frames_per_second(settings) + middle for cam in maps]
-    return maps, times, logits
+    return maps, times, logits, explained_by(network)
 
 
 def phase_shares(cam: np.ndarray, times: np.ndarray, states: pd.DataFrame) -> pd.DataFrame:

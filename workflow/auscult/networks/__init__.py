@@ -8,7 +8,8 @@ A network is a file here with
 
 Where it can start from weights learnt elsewhere, the file also has `load_pretrained(network, weights)`, which raises
 ValueError for weights that are not its own. A network with a part `maps` that gives feature maps
-`(batch, channels, frames, bands)` can be explained by Grad-CAM.
+`(batch, channels, frames, bands)` can be explained by Grad-CAM; one that attends has a method `attended(x, output)`,
+weights `(batch, frames, bands)` of its own resolution, which are shown instead.
 """
 
 import importlib

@@ -69,12 +69,16 @@ class Encoder(nn.Module):
         self.now = tuple(x.shape[2:])
         return x.flatten(2).transpose(1, 2)
 
-    def encode(self, patches: torch.Tensor) -> torch.Tensor:
-        """Tokens (batch, 2 + patches, width) of embedded patches."""
+    def placed(self, patches: torch.Tensor) -> torch.Tensor:
+        """Tokens (batch, 2 + patches, width) before the first block: embedded patches with their positions."""
         down, along = self.now
         place = self.pos_embed[:, 2:].unflatten(1, self.grid)[:, :down, :along].flatten(1, 2)
         first = torch.cat([self.cls_token, self.dist_token], dim=1) + self.pos_embed[:, :2]
-        return self.norm(self.blocks(torch.cat([first.expand(len(patches), -1, -1), patches + place], dim=1)))
+        return torch.cat([first.expand(len(patches), -1, -1), patches + place], dim=1)
+
+    def encode(self, patches: torch.Tensor) -> torch.Tensor:
+        """Tokens (batch, 2 + patches, width) of embedded patches."""
+        return self.norm(self.blocks(self.placed(patches)))
 
 
 class AST(nn.Module):
@@ -110,6 +114,19 @@ class AST(nn.Module):
             patches = torch.where(taken[None, :, None], patches[order], patches)
         latents = self.v.encode(patches)[:, :2].mean(dim=1)
         return self.head(self.drop(self.norm(latents))), latents
+
+    def attended(self, x: torch.Tensor, output: int) -> torch.Tensor:
+        """What the two tokens take of each patch: (batch, patches along, patches down), the same for every output.
+
+        Attention of the heads' mean followed through the blocks, half of each token staying with itself (rollout,
+        Abnar and Zuidema 2020).
+        """
+        tokens = self.v.placed(self.v.embed(x))
+        through = torch.eye(tokens.shape[1], device=x.device)
+        for block in self.v.blocks:
+            through = 0.5 * (block.attn.weights(block.norm1(tokens)) @ through + through)
+            tokens = block(tokens)
+        return through[:, :2, 2:].mean(dim=1).unflatten(1, self.v.now).transpose(1, 2)
 
 
 def build(options: Options, inputs: tuple[int, int, int], outputs: int) -> AST:

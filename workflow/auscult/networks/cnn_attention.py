@@ -38,6 +38,11 @@ class CNNAttention(nn.Module):
         maps = self.maps(x).flatten(2)
         return self.head(self.drop(maps.transpose(1, 2))), maps.mean(dim=2)
 
+    def attended(self, x: torch.Tensor, output: int) -> torch.Tensor:
+        """Where one output looks: weights (batch, fewer frames, fewer bands) of sum 1 over all places."""
+        maps = self.maps(x)
+        return self.head.weights(maps.flatten(2).transpose(1, 2))[..., output].unflatten(1, maps.shape[2:])
+
 
 def build(options: Options, inputs: tuple[int, int, int], outputs: int) -> CNNAttention:
     """The network for inputs (channels, frames, bands); any number of frames and bands will do."""

@@ -59,6 +59,10 @@ class CRNNAttention(nn.Module):
         maps = self.maps(x)[..., 0]
         return self.head(maps.transpose(1, 2)), maps.mean(dim=2)
 
+    def attended(self, x: torch.Tensor, output: int) -> torch.Tensor:
+        """When one output looks: weights (batch, fewer frames, 1) of sum 1 over time."""
+        return self.head.weights(self.maps(x)[..., 0].transpose(1, 2))[..., output, None]
+
 
 def build(options: Options, inputs: tuple[int, int, int], outputs: int) -> CRNNAttention:
     """The network for inputs (channels, frames, bands); any number of frames will do."""

@@ -57,11 +57,19 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(options.width, 3 * options.width)
         self.proj = nn.Linear(options.width, options.width)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def parts(self, x: torch.Tensor) -> torch.Tensor:
+        """Queries, keys and values (3, batch, heads, tokens, size)."""
         batch, tokens, width = x.shape
-        parts = self.qkv(x).view(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(*parts)
-        return self.proj(mixed.transpose(1, 2).reshape(batch, tokens, width))
+        return self.qkv(x).view(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+
+    def weights(self, x: torch.Tensor) -> torch.Tensor:
+        """How much each token takes of every other: (batch, tokens, tokens), the mean of the heads."""
+        q, k, _ = self.parts(x)
+        return torch.softmax(q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5, dim=-1).mean(dim=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mixed = functional.scaled_dot_product_attention(*self.parts(x))
+        return self.proj(mixed.transpose(1, 2).reshape(x.shape))
 
 
 class MLP(nn.Module):

@@ -23,12 +23,14 @@ class AttentionPooling(nn.Module):
         nn.init.normal_(self.weigh.weight, std=0.01)
         nn.init.zeros_(self.weigh.bias)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(batch, frames, features) to (batch, outputs)."""
+    def weights(self, x: torch.Tensor) -> torch.Tensor:
+        """Weights (batch, frames, outputs) of (batch, frames, features), of sum 1 over the frames."""
         scores = self.weigh(x)
         if self.attention == "softmax":
-            weights = torch.softmax(scores, dim=1)
-        else:
-            weights = torch.sigmoid(scores)
-            weights = weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-6)
-        return (weights * self.classify(x)).sum(dim=1)
+            return torch.softmax(scores, dim=1)
+        weights = torch.sigmoid(scores)
+        return weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(batch, frames, features) to (batch, outputs)."""
+        return (self.weights(x) * self.classify(x)).sum(dim=1)
