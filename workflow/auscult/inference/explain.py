@@ -1,10 +1,10 @@
 """Explanations of a network's output over the frames of recordings, and in which heart phases they lie.
 
 A network that pools by attention shows its weights. Of the others a map says which frames and bands speak for an
-output: the network's last feature maps times the gradient of the output's logit, summed over the maps and cut at 0. For a
-network that averages its maps over all places this is Grad-CAM (Selvaraju et al. 2017); for one that weighs places the
-gradient of each place counts by itself (Draelos and Carin 2020), since its mean would point elsewhere. See `networks` for
-what a network must have.
+output: the network's last feature maps times the gradient of the output's logit, summed over the maps and cut at 0.
+For a network that averages its maps over all places this is Grad-CAM (Selvaraju et al. 2017); for one that weighs
+places the gradient of each place counts by itself (Draelos and Carin 2020), since its mean would point elsewhere. See
+`networks` for what a network must have.
 """
 
 from __future__ import annotations
