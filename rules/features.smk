@@ -59,7 +59,7 @@ rule extract_features:
     benchmark:
         f"{P.benchmark}/extract_features-{{dataset}}-{{front_end}}.tsv"
     wildcard_constraints:
-        front_end="(?!audio/|statistics/|descriptors/)[^/]+",
+        front_end="(?!(audio|" + "|".join(features.TABLES) + ")/)[^/]+",
     conda:
         "../envs/auscult.yaml"
     threads: 4
@@ -74,7 +74,7 @@ rule extract_features:
 
 
 rule describe:
-    """The 44 statistics, or the 23 complexity descriptors, of every recording."""
+    """The 44 statistics, the 23 complexity descriptors, or the 16 numbers of wheezes and crackles, of every recording."""
     input:
         manifest=lambda wildcards: manifest_files(wildcards.dataset),
         audio=lambda wildcards: shards(wildcards.dataset, "audio"),
@@ -86,7 +86,7 @@ rule describe:
     benchmark:
         f"{P.benchmark}/describe-{{dataset}}-{{table}}.tsv"
     wildcard_constraints:
-        table="statistics|descriptors",
+        table="|".join(features.TABLES),
     conda:
         "../envs/auscult.yaml"
     threads: 4

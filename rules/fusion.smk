@@ -4,7 +4,7 @@
 def described(study):
     """Tables of numbers about the recordings that a study's fusion reads."""
     blocks = {block.removeprefix("pooled_") for block in STUDIES[study].fusion.features}
-    return [table for table in ("statistics", "descriptors") if table in blocks]
+    return [table for table in features.TABLES if table in blocks]
 
 
 rule fuse:

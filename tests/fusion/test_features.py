@@ -39,7 +39,8 @@ def without_sites(manifest: Manifest) -> Manifest:
 
 
 DESCRIPTORS = pd.DataFrame({"higuchi_fd": [1.5, 1.25, 1.75, 2.0]}, index=STATISTICS.index)
-TABLES = {"statistics": STATISTICS, "descriptors": DESCRIPTORS}
+ADVENTITIOUS = pd.DataFrame({"tone_100": [3.0, 4.0, 5.0, 6.0]}, index=STATISTICS.index)
+TABLES = {"statistics": STATISTICS, "descriptors": DESCRIPTORS, "adventitious": ADVENTITIOUS}
 
 
 def features(manifest, which, cases=("a", "b", "silent"), missing="nan"):
@@ -106,6 +107,7 @@ def test_statistics_without_sites_are_means(manifest):
         ("statistics", ["present@AV", "rms@AV", "present@MV", "rms@MV"]),
         ("pooled_statistics", ["rms_mean", "rms_min", "rms_max"]),
         ("descriptors", ["higuchi_fd_mean", "higuchi_fd_max"]),
+        ("adventitious", ["tone_100_mean", "tone_100_max"]),
         ("latents", []),
     ],
 )

@@ -51,7 +51,14 @@ class Tuning(Strict):
 
 
 Feature = Literal[
-    "probabilities", "uncertainty", "latents", "covariates", "statistics", "pooled_statistics", "descriptors"
+    "probabilities",
+    "uncertainty",
+    "latents",
+    "covariates",
+    "statistics",
+    "pooled_statistics",
+    "descriptors",
+    "adventitious",
 ]
 Learner = Literal["xgboost", "logistic"]
 
@@ -73,11 +80,11 @@ class Fusion(Strict):
         "network's own training cases, which leaks and is marked in every table.",
     )
     features: Annotated[list[Feature], Once] = Field(
-        default=list(get_args(Feature)),
+        default=[name for name in get_args(Feature) if name != "adventitious"],
         min_length=1,
         description="Blocks of features. `statistics`: of each site; `pooled_statistics`: mean, least and largest over "
-        "a case's recordings. `latents` join only where one network scored all the cases, not with inner folds. Tuning "
-        "always uses the first block.",
+        "a case's recordings; `adventitious`: of wheezes and crackles. `latents` join only where one network scored all "
+        "the cases, not with inner folds. Tuning always uses the first block.",
     )
     latents: Count = Field(default=4, description="Principal components of the latents, fitted inside the fold.")
     missing_site: Literal["nan", "zero"] = Field(

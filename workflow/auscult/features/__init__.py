@@ -11,6 +11,7 @@ import importlib
 from typing import Any
 
 FRONT_ENDS = ("logmel", "samples", "fbank", "planes9")
+TABLES = ("statistics", "descriptors", "adventitious")  # numbers about every recording, each in the module of its name
 
 
 def names() -> list[str]:

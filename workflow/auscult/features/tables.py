@@ -1,4 +1,4 @@
-"""Tables of numbers about every recording, as HDF5 shards of one row each: the statistics, and the descriptors."""
+"""Tables of numbers about every recording, as HDF5 shards of one row each (`features.TABLES`)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ import pandas as pd
 from auscult.cache.audio import audio_config, read_audio
 from auscult.cache.store import INPUTS, open_cache, write_cache
 from auscult.config.dataset import Dataset
-from auscult.features import descriptors, statistics
+from auscult.features import adventitious, descriptors, statistics
 from auscult.features.frames import opened
 
 TABLES = {
     "statistics": (statistics.NAMES, statistics.statistics),
     "descriptors": (descriptors.NAMES, descriptors.descriptors),
+    "adventitious": (adventitious.NAMES, adventitious.adventitious),
 }
 """Table → (names, function of one channel's samples and their rate)."""
 

@@ -86,6 +86,7 @@ def case_features(
             over_recordings(manifest, tables["statistics"].drop(columns="present"), ["mean", "min", "max"])
         ],
         "descriptors": lambda: [over_recordings(manifest, tables["descriptors"], ["mean", "max"])],
+        "adventitious": lambda: [over_recordings(manifest, tables["adventitious"], ["mean", "max"])],
     }
     return {
         name: pd.concat([part.reindex(index.index) for part in make[name]()], axis=1).astype(np.float32)

@@ -42,8 +42,8 @@ def fuse(
     cases that the learner is fitted on are read, no others; these cases are scored cross-fitted, and under `fit_on:
     train` not at all, nor is anything tuned on them.
 
-    tables_of_recordings: `statistics`, `descriptors`, as far as the study's fusion reads them. store: the file that
-    keeps the trials of tuning.
+    tables_of_recordings: those of `features.TABLES` that the study's fusion reads. store: the file that keeps the
+    trials of tuning.
 
     Returns probabilities (`target, stage, fit_on, role, case, p_<class>…, uncertainty`), importances (`target, stage,
     fit_on, feature, gain, shap`, over the cases that are scored but not fitted on) and trials (`target, stage, fit_on,

@@ -16,6 +16,7 @@ from auscult.config.study import Study
 from auscult.config.systems import System
 from auscult.datasets import adapter
 from auscult.datasets.base import Columns, DatasetError, Listing, Manifest, build, read_table
+from auscult.features import TABLES
 from auscult.features.frames import extract, folder_name, frames_config
 from auscult.features.tables import describe
 from auscult.features.tables import read_table as read_numbers
@@ -115,7 +116,7 @@ def fused(
     work: Path,
 ) -> pd.DataFrame:
     """Probabilities (`case` and a column per class) of a second stage's saved model for all new cases."""
-    wanted = [name for name in ("statistics", "descriptors") if (work / name).is_dir()]
+    wanted = [name for name in TABLES if (work / name).is_dir()]
     blocks = case_features(
         study.fusion,
         manifest,

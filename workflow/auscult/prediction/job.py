@@ -13,6 +13,7 @@ from auscult.config.targets import Target
 from auscult.datasets.base import Manifest
 from auscult.decisions.decide import Outputs
 from auscult.evaluation.predictions import role_of
+from auscult.features import TABLES
 from auscult.prediction.apply import Model, fused, ingest, outputs, prepare
 from auscult.prediction.vote import known_cases, of_fold, vote, with_problems
 from auscult.progress import note
@@ -64,7 +65,7 @@ def apply_winner(
     used = {model.system for (unit, _), one in made.items() if unit in units for model in one.models}
     staged = any(winner["stage"] != "network" for winner in winners.values())
     blocks = {block.removeprefix("pooled_") for block in study.fusion.features} if staged else set()
-    tables = [name for name in ("statistics", "descriptors") if name in blocks]
+    tables = [name for name in TABLES if name in blocks]
     prepare(dataset, [study.systems[name] for name in sorted(used)], tables, new, work, threads)
     parts = []
     heard: dict[tuple[str, str], tuple[pd.DataFrame, pd.DataFrame]] = {}
