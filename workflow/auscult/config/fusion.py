@@ -83,7 +83,7 @@ class Fusion(Strict):
         default=[name for name in get_args(Feature) if name != "adventitious"],
         min_length=1,
         description="Blocks of features. `statistics`: of each site; `pooled_statistics`: mean, least and largest over "
-        "a case's recordings; `adventitious`: of wheezes and crackles. `latents` join only where one network scored all "
+        "a case's recordings; `adventitious`: wheezes and crackles. `latents` join only where one network scored all "
         "the cases, not with inner folds. Tuning always uses the first block.",
     )
     latents: Count = Field(default=4, description="Principal components of the latents, fitted inside the fold.")
