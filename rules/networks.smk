@@ -8,7 +8,7 @@ rule train:
     input:
         manifest=manifest,
         folds=folds_of,
-        audit=ancient(P.audit),
+        audit=P.audit,
         tracking=ancient(P.tracking),
         frames=frames_of,
         weights=weights_of,
@@ -30,6 +30,7 @@ rule train:
         slice=training_slice,
         cache=lambda wildcards: str(Path(frames_of(wildcards)[0]).parent),
         uri=SETTINGS.tracking.uri,
+        artifacts=P.artifacts,
         locks=P.locks,
     script:
         "../workflow/scripts/train.py"

@@ -30,7 +30,6 @@ rule init_tracking:
         runtime=10,
     params:
         uri=SETTINGS.tracking.uri,
-        systems=lambda wildcards: list(STUDIES[wildcards.study].systems),
         artifacts=P.artifacts,
     script:
         "../workflow/scripts/init_tracking.py"

@@ -13,10 +13,11 @@ from auscult import tracking
 
 WRITE = """
 import sys
+from pathlib import Path
 from auscult import tracking
-uri, number = sys.argv[1:]
+uri, artifacts, number = sys.argv[1:]
 tracking.LIVE_AFTER_S = -1
-log = tracking.live(uri, "study", "small", f"task r0f{number}")
+log = tracking.live(uri, Path(artifacts), "study", "small", f"task r0f{number}")
 for epoch in range(3):
     log({"epoch": epoch, "train_loss": 1.0 / (epoch + 1), "val_score": 0.5, "learning_rate": 0.1, "seconds": 1.0})
 """
@@ -62,8 +63,8 @@ def runs(store):
 
 @pytest.mark.slow
 def test_sixteen_writers_on_a_fresh_store(store, tmp_path):
-    assert tracking.initialise(store, "study", ["small"], tmp_path / "artifacts")
-    command = [sys.executable, "-c", WRITE, store]
+    assert tracking.initialise(store, "study", tmp_path / "artifacts")
+    command = [sys.executable, "-c", WRITE, store, str(tmp_path / "artifacts")]
     path = {"PYTHONPATH": str(Path(tracking.__file__).parents[1])}
     with ThreadPoolExecutor(16) as pool:
         done = list(
@@ -76,7 +77,7 @@ def test_sixteen_writers_on_a_fresh_store(store, tmp_path):
 
 
 def test_complete_writes_all_and_a_rerun_replaces(store, tmp_path):
-    assert tracking.initialise(store, "study", ["small"], tmp_path / "artifacts")
+    assert tracking.initialise(store, "study", tmp_path / "artifacts")
     assert complete(store, tmp_path)
     first = runs(store)
     assert set(first) == {
@@ -114,7 +115,7 @@ def test_complete_makes_a_missing_store(store, tmp_path):
 @pytest.mark.parametrize("uri", ["sqlite:////dev/null/mlflow.db", "no-such-scheme://x"])
 def test_a_failure_is_a_word_not_an_error(uri, tmp_path, capfd, monkeypatch):
     monkeypatch.setattr(tracking, "LIVE_AFTER_S", -1)
-    assert not tracking.initialise(uri, "study", ["small"], tmp_path / "artifacts")
+    assert not tracking.initialise(uri, "study", tmp_path / "artifacts")
     assert not complete(uri, tmp_path)
-    tracking.live(uri, "study", "small", "task r0f0")({"epoch": 0, "train_loss": 1.0})
+    tracking.live(uri, tmp_path, "study", "small", "task r0f0")({"epoch": 0, "train_loss": 1.0})
     assert "tracking: initialise" in capfd.readouterr().err

@@ -9,7 +9,8 @@ import fcntl
 import functools
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +40,22 @@ def _forgiving(function: Callable) -> Callable:
 
 
 @_forgiving
-def initialise(uri: str, study: str, systems: list[str], artifacts: Path) -> None:
-    """Make the store's schema, the experiment and a run per system, one process at a time."""
+def initialise(uri: str, study: str, artifacts: Path) -> None:
+    """Make the store's schema and the experiment."""
     artifacts.mkdir(parents=True, exist_ok=True)
+    with _alone(artifacts):
+        _experiment(_client(uri), study, artifacts)
+
+
+@contextmanager
+def _alone(artifacts: Path) -> Iterator[None]:
+    """One process at a time: MLflow makes what is not there twice when two ask at once."""
     with (artifacts / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        client = _client(uri)
-        experiment = _experiment(client, study, artifacts)
-        for system in systems:
-            _system_run(client, experiment, system)
+        yield
 
 
-def live(uri: str, study: str, system: str, job: str) -> Callable[[dict], None]:
+def live(uri: str, artifacts: Path, study: str, system: str, job: str) -> Callable[[dict], None]:
     """A function that takes a row after every epoch and, in a training that lasts, writes it to a nested run."""
     started, waiting, state = time.monotonic(), [], {}
 
@@ -59,7 +64,8 @@ def live(uri: str, study: str, system: str, job: str) -> Callable[[dict], None]:
         if "client" not in state:
             client = _client(uri)
             experiment = client.get_experiment_by_name(study).experiment_id
-            parent = _system_run(client, experiment, system)
+            with _alone(artifacts):
+                parent = _system_run(client, experiment, system)
             state["run"] = _fresh_run(client, experiment, f"train/{system}/{job}", job, parent)
             state["client"] = client
         state["client"].log_batch(state["run"], metrics=_history_metrics(waiting))

@@ -8,5 +8,5 @@ from common import begin
 
 begin(snakemake)
 p = snakemake.params
-ready = initialise(p.uri, snakemake.wildcards.study, p.systems, Path(p.artifacts))
+ready = initialise(p.uri, snakemake.wildcards.study, Path(p.artifacts))
 write_json(Path(snakemake.output.tracking), {"uri": p.uri, "written": ready})

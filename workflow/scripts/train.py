@@ -11,16 +11,22 @@ from common import begin, folder_of, read_folds
 from network_job import frames_config_of, job_of
 
 begin(snakemake)
-words = snakemake.wildcards
+words, p = snakemake.wildcards, snakemake.params
 outcome = train(
     job_of(snakemake),
     load(folder_of(snakemake.input.manifest)),
     read_folds(snakemake.input.folds, words.network),
-    Path(snakemake.params.cache),
+    Path(p.cache),
     frames_config_of(snakemake),
     code_digest(snakemake.input.code),
-    Path(snakemake.params.locks),
+    Path(p.locks),
     snakemake.threads,
-    live(snakemake.params.uri, words.study, words.system, f"{words.task} {words.network}"),
+    live(
+        snakemake.params.uri,
+        Path(snakemake.params.artifacts),
+        words.study,
+        words.system,
+        f"{words.task} {words.network}",
+    ),
 )
 note(outcome)
