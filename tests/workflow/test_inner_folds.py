@@ -9,7 +9,7 @@ import pytest
 
 from auscult.datasets import simulate
 from tests.workflow.harness import Project, copy_workflow
-from tests.workflow.test_reruns import STUDY
+from tests.workflow.test_reruns import SCORED, STUDY
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +183,7 @@ def test_a_judged_label_reaches_nothing_of_its_fold(project):
         .replace("Outcome: Turned", "Outcome: Normal")
     )
     assert text.read_text() != words
-    project.run()
+    project.run(SCORED)
     said = project.said("train")
     for system in ("small", "again"):
         for name in ("r0f0", "r0f0i0", "r0f0i1"):
@@ -191,4 +191,4 @@ def test_a_judged_label_reaches_nothing_of_its_fold(project):
         # there the case is the fold's own
         assert said[f"{system}-outcome-r0f1i0"] == said[f"{system}-outcome-r0f1i1"] == "trained"
     pd.testing.assert_frame_equal(before, of_fold_0())
-    assert project.run().jobs == {}
+    assert project.run(SCORED).jobs == {}
