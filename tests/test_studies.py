@@ -75,6 +75,23 @@ def test_the_studies_that_the_documentation_names_are_there() -> None:
     assert {"demo", "circor", "circor_cpu", "walker", "m2d3"} <= {file.stem for file in STUDIES.glob("*.yaml")}
 
 
+@pytest.mark.parametrize(("name", "group"), [("breath_by_source", "source"), ("breath_by_clip", "case")])
+def test_looser_folds_of_breath_are_its_residual_network_and_nothing_else(name: str, group: str) -> None:
+    strict, loose = load_study("breath", STUDIES), load_study(name, STUDIES)
+    for part in ("dataset", "targets", "tasks", "evaluation"):
+        assert getattr(strict, part) == getattr(loose, part)
+    assert loose.systems == {"residual": strict.systems["residual"]}
+    assert loose.protocol == strict.protocol.model_copy(update={"group": group}) and loose.leak.allow
+
+
+def test_the_epoch_that_judged_cases_choose_stands_beside_the_same_training() -> None:
+    systems = load_study("lungs_official", STUDIES).systems
+    for name in ("compact", "ast"):
+        leaky = systems[f"{name}_judged_epoch"]
+        plain = leaky.training.model_copy(update={"select": systems[name].training.select})
+        assert leaky.model_copy(update={"training": plain}) == systems[name]
+
+
 def test_defaults_of_plug_ins_are_filled_in(load) -> None:
     values = copy.deepcopy(STUDY)
     values["dataset"]["options"] = {"subjects": 5}
