@@ -205,7 +205,7 @@ def explained_slice(wildcards):
 
 
 rule explain_system:
-    """Grad-CAM of a system's typical hits, misses and least sure cases, and the heart phases that it hears."""
+    """Grad-CAM or attention in a system's typical hits, misses and least sure cases, and the heart phases that it hears."""
     input:
         predictions=P.predictions,
         manifest=manifest,
