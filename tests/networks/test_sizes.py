@@ -1,6 +1,7 @@
-"""Numbers of parameters of every network at its default size, for three input channels and one output."""
+"""Every network at its default size: its parameters, its multiply-adds where they were published, and a step."""
 
 import pytest
+import torch
 
 from auscult import networks
 
@@ -37,3 +38,48 @@ def test_resnet34_along_time():
     """The size of systems published for nine classes of 12 leads (7.23 million)."""
     network = networks.build("resnet1d", {"depths": [3, 4, 6, 3]}, (12, 1000, 1), 9)
     assert sum(p.numel() for p in network.parameters()) == 7_227_785
+
+
+@pytest.mark.parametrize(("name", "published"), [("inception_former", 2.14e9), ("resnet1d", 177e6)])
+def test_multiply_adds(name, published):
+    """Against hooks on every layer, whose sum is what was published for nine classes of 12 leads.
+
+    The published count of the transformer leaves out the products of its attention; ours has them.
+    """
+    network = networks.build(name, {}, (12, 1000, 1), 9).eval()
+    found, counts = networks.multiply_adds(network, (12, 1000, 1)), []
+
+    def count(layer, given, out):
+        each = layer.weight[0].numel() if isinstance(layer, torch.nn.Conv1d) else layer.in_features
+        counts.append(out.numel() * each)
+
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.Conv1d | torch.nn.Linear):
+            layer.register_forward_hook(count)
+    network(torch.zeros(1, 12, 1000, 1))
+    assert sum(counts) == pytest.approx(published, rel=0.015)
+    assert found == sum(counts) if name == "resnet1d" else 1.02 < found / sum(counts) < 1.1
+
+
+def test_multiply_adds_count_attention_and_change_nothing():
+    options = {"patch": 4, "stride": 4, "width": 16, "depth": 1, "attention_heads": 2}
+    network = networks.build("ast", options, (1, 24, 8), 1).train()
+    tokens = 14
+    products = 2 * tokens * tokens * 16  # queries with keys, and weights with values
+    layers = 12 * 16 * 16 + tokens * (16 * 48 + 16 * 16 + 2 * 16 * 64) + 16
+    assert networks.multiply_adds(network, (1, 24, 8)) == products + layers and network.training
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_the_full_size_takes_a_step(name):
+    torch.manual_seed(0)
+    inputs, _ = PARAMETERS[name]
+    network = networks.build(name, {}, inputs, 1).train()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
+    before = [p.detach().clone() for p in network.parameters()]
+    loss = network(torch.randn(2, *inputs))[0].square().mean()
+    loss.backward()
+    optimiser.step()
+    assert torch.isfinite(loss) and all(torch.isfinite(p).all() for p in network.parameters())
+    assert any(not torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
