@@ -130,6 +130,21 @@ def test_importances_of_nothing_are_not_drawn():
     assert list(importance_figures(importances().assign(gain=0.0, shap=0.0))) == []
 
 
+@pytest.mark.parametrize(
+    ("select", "panels", "words"),
+    [
+        ("auroc", 2, "validation AUROC there"),
+        ("last", 1, "The last epoch is kept."),
+        ("test", 1, "The judged cases chose the epoch, a leak"),
+    ],
+)
+def test_learning_curves_say_what_chose_the_epoch(select, panels, words):
+    part = histories().query("system == 'small' and task == 'present'")
+    part = part if panels == 2 else part.assign(val_score=np.nan)
+    one = figures.learning("small", "present", part, select)
+    assert len(one.figure.axes) == panels and words in one.caption
+
+
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     folder = tmp_path_factory.mktemp("figures")

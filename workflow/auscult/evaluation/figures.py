@@ -39,6 +39,10 @@ from auscult.evaluation.importances import importance_figures
 
 BINS = 15  # of the reliability diagram, as in the tables' `ece`
 WORDS = {"score": "ICBHI score", "w_acc": "weighted accuracy", "uar": "UAR", "auroc": "AUROC"}
+UNSCORED = {
+    "last": "The last epoch is kept.",
+    "test": "The judged cases chose the epoch, a leak; no validation case was scored.",
+}
 SELECT = {"auroc": "AUROC", "loss": "minus log loss", "balanced_accuracy": "balanced accuracy"}
 
 
@@ -307,11 +311,11 @@ def forest(name: str, board: pd.DataFrame) -> Drawn:
 def learning(system: str, task: str, history: pd.DataFrame, select: str) -> Drawn:
     """Training loss and validation score by epoch, a thin line for each fold; a dot marks the epoch that was kept.
 
-    With `select` `last` there is no validation score, and no second panel.
+    Where no validation case is scored (`select` is `last` or `test`) there is no second panel.
     """
     title = f"{system}, task {task}: learning"
     figure = blank(WIDTH, title)
-    panels = ["train_loss"] if select == "last" else ["train_loss", "val_score"]
+    panels = ["train_loss"] if select in UNSCORED else ["train_loss", "val_score"]
     drawn = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     drawn[0].set_ylabel("Training loss")
     drawn[-1].set_xlabel("Epoch")
@@ -329,9 +333,9 @@ def learning(system: str, task: str, history: pd.DataFrame, select: str) -> Draw
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     runs = f"{len(lengths)} trainings, {min(lengths)} to {max(lengths)} epochs long"
     name = f"learning-{system}-{task}.svg"
-    if select == "last":
-        alt = f"Training loss of {system}, task {task}: {runs}; the last epoch is kept."
-        return Drawn(name, figure, title, alt, f"A thin line for each training ({runs}). The last epoch is kept.")
+    if select in UNSCORED:
+        alt = f"Training loss of {system}, task {task}: {runs}. {UNSCORED[select]}"
+        return Drawn(name, figure, title, alt, f"A thin line for each training ({runs}). {UNSCORED[select]}")
     drawn[-1].set_ylabel(f"Validation\n{SELECT[select]}")
     kept = f"{np.mean(best):.3f} on average, {min(best):.3f} to {max(best):.3f}" if best else "not defined"
     alt = f"Learning curves of {system}, task {task}: {runs}. Best validation {SELECT[select]}: {kept}."

@@ -291,8 +291,8 @@ def _systems(study: Study) -> dict:
     rows = []
     for name, one in study.systems.items():
         window = f"{one.segment.seconds:g} s, every {one.segment.hop_s:g} s"
-        most = "all of" if one.training.select == "last" else "at most"
-        learnt = f"{most} {one.training.epochs} epochs, {one.training.optimiser}"
+        epochs = {"last": "all of {}", "test": "the best on judged cases of {}"}.get(one.training.select, "at most {}")
+        learnt = f"{epochs.format(one.training.epochs)} epochs, {one.training.optimiser}"
         rows.append([name, one.front_end.name, window, one.network.name, ", ".join(one.tasks), learnt])
         rows[-1].append(f"{one.inference.passes} stochastic passes")
     for name, one in study.ensembles.items():
