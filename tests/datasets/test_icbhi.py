@@ -43,6 +43,8 @@ def test_a_cycle_is_a_case(root):
     assert cases["official"].tolist() == ["train", "train", "test", "test"]
     assert cases["diagnosis"].tolist() == ["URTI", "URTI", "COPD", "COPD"]
     assert cases["device"].tolist() == ["Meditron", "Meditron", "AKGC417L", "AKGC417L"]
+    # a device or a side of a split is no unit: folds that share it are not counted by the audit
+    assert (manifest.columns.groups, manifest.columns.attributes) == (["source"], ["device", "official"])
     recordings = manifest.recordings
     assert recordings["site"].tolist() == ["Al", "Al", "Tc", "Tc"]
     assert recordings["rate_hz"].tolist() == [44100, 44100, 4000, 4000]

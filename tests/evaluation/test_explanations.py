@@ -130,6 +130,24 @@ def test_a_system_is_explained_fold_by_fold(murmur_study, world, tmp_path):
     assert table.set_index("state").at["systole", "energy"] == pytest.approx(1)
 
 
+def test_what_is_normal_is_not_explained(murmur_study, world):
+    asked = []
+    classes = ["Absent", "Present"]
+    head = {"label": "murmur", "kind": "multiclass", "classes": classes}
+    target = {"label": "murmur", "classes": classes, "heads": ["grade"], "normal": "Absent"}
+    system = {**murmur_study().systems["small"].model_dump(), "tasks": ["grade"]}
+    study = murmur_study(
+        targets={"murmur": target}, tasks={"grade": {"heads": {"grade": head}}}, systems={"small": system}, fusion=None
+    )
+
+    def explain(repeat, fold, output, cases):
+        asked.append(output)
+        return {}
+
+    explain_system(study, "small", predictions(), world.manifest, explain)
+    assert set(asked) == {"grade_Present"}
+
+
 def test_a_network_without_maps_explains_nothing(murmur_study, world):
     def explain(repeat, fold, output, cases):
         raise NotExplainable("no maps")

@@ -26,8 +26,8 @@ class Evaluation(Strict):
     )
     subgroups: Annotated[list[str], Once] = Field(
         default=[],
-        description="The row `chosen` by groups of cases: a label or group column of cases.csv, a covariate (numbers "
-        "of many values in thirds), or `site` (cases with a recording there).",
+        description="The row `chosen` by groups of cases: a label, group or attribute column of cases.csv, a covariate "
+        "(numbers of many values in thirds), or `site` (cases with a recording there).",
     )
     seed: Seed = 0
 

@@ -36,7 +36,9 @@ class DatasetError(Exception):
 class Columns:
     """Which columns of the manifest are what. `labels` are never features; `covariates` are numbers.
 
-    `channels` names the channels of all recordings, where these have several that are always the same.
+    `groups` are units that roles may share or not, which the audit counts; `attributes` only describe a case, as the
+    device or the side of a published split, for protocols and subgroups. `channels` names the channels of all
+    recordings, where these have several that are always the same.
     """
 
     groups: list[str] = field(default_factory=list)
@@ -44,6 +46,7 @@ class Columns:
     covariates: list[str] = field(default_factory=list)
     recording_labels: list[str] = field(default_factory=list)
     channels: list[str] = field(default_factory=list)
+    attributes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -205,7 +208,8 @@ def build(listing: Listing, root: Path, channels: str, short_s: float, workers: 
     if not kept:
         raise DatasetError(f"{root}: none of the {len(rows)} recordings listed can be read{_reasons(quality)}")
     columns = listing.columns
-    cases = listing.cases[["case", "subject", *columns.groups, *columns.labels, *columns.covariates]]
+    described = [*columns.groups, *columns.attributes, *columns.labels, *columns.covariates]
+    cases = listing.cases[["case", "subject", *described]]
     recordings = pd.DataFrame(kept, columns=[*RECORDING_COLUMNS, *columns.recording_labels])
     states = listing.states
     if states is not None:

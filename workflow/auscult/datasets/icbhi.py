@@ -36,8 +36,8 @@ def files(root: Path, options: Options) -> list[Path]:
 def ingest(root: Path, options: Options) -> Listing:
     """Read the cycles of every recording.
 
-    Labels: `sound` (normal, crackle, wheeze, both), `abnormal` (abnormal or normal), `diagnosis`. Groups: `source` (the
-    recording), `device`, and `official`, the side of the published split, which two patients are on both sides of.
+    Labels: `sound` (normal, crackle, wheeze, both), `abnormal` (abnormal or normal), `diagnosis`. Group: `source` (the
+    recording). Attributes: `device`, and `official`, the side of the published split, where two patients are on both.
     """
     split = _split(root / "official_split.txt")
     diagnoses = _diagnoses(root / "patient_diagnosis.csv")
@@ -59,11 +59,11 @@ def ingest(root: Path, options: Options) -> Listing:
     for path in sorted((root / "audio").glob("[!.]*.txt")):
         if not path.with_suffix(".wav").is_file():
             quality.append((path.stem, "missing", "dropped", f"{path.name} has no WAV beside it"))
-    groups, labels = ["source", "device", "official"], ["sound", "abnormal", "diagnosis"]
+    described, labels = ["source", "device", "official"], ["sound", "abnormal", "diagnosis"]
     return Listing(
-        pd.DataFrame(cases, columns=["case", "subject", *groups, *labels]),
+        pd.DataFrame(cases, columns=["case", "subject", *described, *labels]),
         pd.DataFrame(recordings, columns=["recording", "case", "site", "path", "onset_s", "offset_s"]),
-        Columns(groups=groups, labels=labels),
+        Columns(groups=["source"], attributes=["device", "official"], labels=labels),
         quality,
     )
 

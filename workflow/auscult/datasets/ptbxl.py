@@ -75,7 +75,7 @@ def ingest(root: Path, options: Options) -> Listing:
     recordings = pd.DataFrame(
         {"recording": cases["case"], "case": cases["case"], "site": "", "path": table[file] + ".hea"}
     ).assign(onset_s=None, offset_s=None)
-    columns = Columns(groups=["strat_fold"], labels=SETS, covariates=COVARIATES, channels=LEADS)
+    columns = Columns(attributes=["strat_fold"], labels=SETS, covariates=COVARIATES, channels=LEADS)
     return Listing(cases, recordings, columns)
 
 

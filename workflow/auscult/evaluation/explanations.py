@@ -146,11 +146,16 @@ def explain_system(
 ) -> tuple[list[Drawn], pd.DataFrame]:
     """Pictures of a system's typical cases, and the phases that it hears as figure and table (see `phases_table`).
 
-    Of the first target that the system serves, its first class is explained, by `explain` (see `explainer`).
+    Of the first target that the system serves, its first class but `normal` is explained, by `explain` (see
+    `explainer`).
     """
     name, target = next(iter(study.targets_of(study.systems[system]).items()))
-    positive, head = target.classes[0], study.heads_of(study.systems[system])[target.heads[0]]
-    output = target.heads[0] if head.kind == "binary" else f"{target.heads[0]}_{positive}"
+    head = study.heads_of(study.systems[system])[target.heads[0]]
+    if head.kind == "binary":
+        positive, output = target.classes[0], target.heads[0]
+    else:
+        positive = next(one for one in target.classes if one != target.normal)
+        output = f"{target.heads[0]}_{positive}"
     rows = predictions[(predictions["target"] == name) & (predictions["system"] == system)]
     rows = scored(rows[(rows["stage"] == "network") & (rows["decision"] == "reference")])
     truth = [positive in cell.split("|") for cell in rows["label"]]

@@ -20,9 +20,9 @@ class SubgroupError(Exception):
 def subgroups(study: Study, manifest: Manifest, predictions: pd.DataFrame, leak: str) -> pd.DataFrame:
     """One row per target, grouping and group: `target, by, group, n`, scores with intervals, recalls, `leak`.
 
-    A grouping is a key of `evaluation.subgroups`: a label or group column (cases without a value are left out), a
-    covariate (a number of many values in thirds of all cases), or `site` (the cases with a recording there, so that a
-    case is in several groups). Raises SubgroupError for another word.
+    A grouping is a key of `evaluation.subgroups`: a label, group or attribute column (cases without a value are left
+    out), a covariate (a number of many values in thirds of all cases), or `site` (the cases with a recording there, so
+    that a case is in several groups). Raises SubgroupError for another word.
     """
     rows = []
     for by in study.evaluation.subgroups:
@@ -45,12 +45,13 @@ def group_cases(manifest: Manifest, by: str) -> dict[str, set[str]]:
     if by == "site":
         heard = manifest.recordings[manifest.recordings["site"] != ""]
         return {site: set(part) for site, part in heard.groupby("site")["case"]}
-    if by in (*manifest.columns.labels, *manifest.columns.groups):
+    named = [*manifest.columns.labels, *manifest.columns.groups, *manifest.columns.attributes]
+    if by in named:
         values = cases[by].astype(str)
     else:
         numbers = covariates(manifest)
         if by not in numbers:
-            known = ["site", *manifest.columns.labels, *manifest.columns.groups, *numbers]
+            known = ["site", *named, *numbers]
             raise SubgroupError(f"evaluation.subgroups: {by!r} is not one of {', '.join(known)}")
         column = numbers[by].dropna()
         if column.nunique() <= MOST_VALUES:
