@@ -86,9 +86,9 @@ def test_the_brightest_seconds_are_shown(tmp_path):
 def test_a_picture_says_what_its_colour_means():
     assert "in colour what speaks for the class" in picture("a", explained(), "words", "meaning").caption
     attends = replace(explained(), by="attention")
-    assert "in colour how much the network attends there" in picture("a", attends, "words", "meaning").caption
+    assert "in colour where the network attends least" in picture("a", attends, "words", "meaning").caption
     many = replace(attends, samples=np.zeros((3, 400)))
-    assert "in colour, how much the network attends there" in leads("a", many, "words", "meaning").caption
+    assert "in colour, where the network attends least" in leads("a", many, "words", "meaning").caption
 
 
 @pytest.mark.parametrize(("seconds", "states"), [(2.0, STATES), (12.0, STATES.head(0))])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]  # Okabe–Ito without yellow
 MARKERS = "osD^vP*X<"
 NAMED = 9  # curves that get a colour and a line in the legend
+LINE = 50  # letters of a title across that width
 WIDTH = 5.2  # inches: text stays legible when the figure is shown 400 pixels wide
 STYLE = {
     "svg.hashsalt": "auscult",
@@ -52,9 +54,10 @@ class Curve(NamedTuple):
 
 
 def blank(height: float, title: str) -> Figure:
+    """A figure of the common width with its title, on several lines where it is long."""
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
-    figure.suptitle(title, x=0.02, ha="left", fontsize=11.5, fontweight="bold")
+    figure.suptitle(textwrap.fill(title, LINE), x=0.02, ha="left", fontsize=11.5, fontweight="bold")
     return figure
 
 

@@ -53,7 +53,8 @@ class Explained:
     @property
     def meaning(self) -> str:
         """What the colour of a picture says."""
-        return "how much the network attends there" if self.by == "attention" else "what speaks for the class"
+        attends = "where the network attends least (dark) and most (bright)"
+        return attends if self.by == "attention" else "what speaks for the class"
 
     def shares(self) -> pd.DataFrame:
         """`state, energy, time` (see `phase_shares`)."""
@@ -216,7 +217,9 @@ def picture(name: str, explained: Explained, words: str, meaning: str) -> Drawn:
         axes[1].imshow(one.features[inside].T, cmap="Greys", **how)
         axes[1].set(ylabel="Band")
         axes[2].imshow(one.features[inside].T, cmap="Greys", **how)
-        axes[2].imshow(one.cam[inside].T, cmap="inferno", alpha=0.65, vmin=0, vmax=max(one.cam.max(), 1e-9), **how)
+        least = one.cam[inside].min() if one.by == "attention" else 0.0  # every place has some attention
+        bright = {"vmin": least, "vmax": max(one.cam.max(), least + 1e-9)}
+        axes[2].imshow(one.cam[inside].T, cmap="inferno", alpha=0.65, **bright, **how)
         axes[2].set(ylabel="Band", xlabel="Seconds")
         used = [phase for phase in PHASES if (one.states["state"] == phase).any()]
         handles = [matplotlib.patches.Patch(color=PHASES[phase], alpha=0.3) for phase in used]
@@ -247,6 +250,7 @@ def leads(name: str, explained: Explained, words: str, meaning: str) -> Drawn:
             axes.hlines(-np.arange(0, height + 1, step), 0, width, color="#e5b5b5", lw=line, zorder=0)
         inside = one.times < seconds
         glow = one.cam[inside].mean(axis=1)
+        glow = glow - glow.min() if one.by == "attention" else glow
         share = (glow / max(glow.max(), 1e-9))[None]
         ends = (0, MM_PER_S * float(one.times[inside][-1]), -height, 0)
         axes.imshow(share, cmap="autumn_r", alpha=0.6 * share, extent=ends, aspect="auto", zorder=1)
