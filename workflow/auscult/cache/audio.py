@@ -66,6 +66,16 @@ def resample(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
     return np.pad(out[:length], ((0, max(0, length - len(out))), (0, 0)), mode="edge" if len(out) else "constant")
 
 
+def one_channel(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
+    """One channel (n,) at another rate, float64. Raises ValueError for NaN or infinite samples, and for none."""
+    samples = np.asarray(samples, dtype=np.float64)
+    if samples.ndim != 1 or not len(samples):
+        raise ValueError(f"one channel with samples is needed, not an array of shape {samples.shape}")
+    if not np.isfinite(samples).all():
+        raise ValueError("samples contain NaN or infinity: repair or drop the recording")
+    return resample(samples[:, None], rate, wanted)[:, 0]
+
+
 def read_audio(cache: Cache, recording: str) -> np.ndarray:
     """Samples (channels, n) of a recording in ±1, float64."""
     return as_float(cache.read(recording)).T

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.ndimage import maximum_filter1d, median_filter
 from scipy.signal import butter, sosfiltfilt, stft
 
-from auscult.cache.audio import resample
+from auscult.cache.audio import one_channel
 
 RATE_HZ = 4000
 OCTAVES = ((100, 200), (200, 400), (400, 800), (800, 1600))  # Hz
@@ -42,12 +42,7 @@ def adventitious(samples: np.ndarray, rate_hz: int) -> np.ndarray:
 
     Raises ValueError for NaN or infinite samples, and for none.
     """
-    samples = np.asarray(samples, dtype=np.float64)
-    if samples.ndim != 1 or not len(samples):
-        raise ValueError(f"one channel with samples is needed, not an array of shape {samples.shape}")
-    if not np.isfinite(samples).all():
-        raise ValueError("samples contain NaN or infinity: repair or drop the recording")
-    signal = resample(samples[:, None], rate_hz, RATE_HZ)[:, 0]
+    signal = one_channel(samples, rate_hz, RATE_HZ)
     standing_out, hertz = prominence(signal)
     found = np.zeros((4, len(OCTAVES)))
     for number, (low, high) in enumerate(OCTAVES):

@@ -10,7 +10,7 @@ import warnings
 
 import numpy as np
 
-from auscult.cache.audio import resample
+from auscult.cache.audio import one_channel
 
 RATE_HZ = 1000
 WINDOW = 4 * RATE_HZ
@@ -55,12 +55,7 @@ def descriptors(samples: np.ndarray, rate_hz: int) -> np.ndarray:
 
     Raises ValueError for NaN or infinite samples, and for none.
     """
-    samples = np.asarray(samples, dtype=np.float64)
-    if samples.ndim != 1 or not len(samples):
-        raise ValueError(f"one channel with samples is needed, not an array of shape {samples.shape}")
-    if not np.isfinite(samples).all():
-        raise ValueError("samples contain NaN or infinity: repair or drop the recording")
-    signal = resample(samples[:, None], rate_hz, RATE_HZ)[:, 0]
+    signal = one_channel(samples, rate_hz, RATE_HZ)
     whole = len(signal) // WINDOW
     windows = signal[: whole * WINDOW].reshape(whole, WINDOW) if whole else signal[None]
     return np.mean([of_window(window) for window in windows], axis=0)
