@@ -82,9 +82,9 @@ def test_configuration_imports_only_itself(name):
     assert set(imports(LIBRARY / f"config/{name.split('.')[-1]}.py")) <= CONFIG
 
 
-def test_only_tracking_imports_mlflow():
-    importing = [p.name for p in LIBRARY.rglob("*.py") if re.search(r"^\s*(from|import) mlflow", p.read_text(), re.M)]
-    assert importing == ["tracking.py"]
+def test_only_tracking_and_the_bundle_import_mlflow():
+    importing = {p.name for p in LIBRARY.rglob("*.py") if re.search(r"^\s*(from|import) mlflow", p.read_text(), re.M)}
+    assert importing == {"tracking.py", "bundle.py", "served.py"}
 
 
 def test_the_library_knows_no_snakemake():

@@ -1,7 +1,10 @@
 """Calibration: better probabilities, and never from a row's own subject."""
 
+import json
+
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from auscult.decisions import calibration
@@ -97,6 +100,16 @@ def test_an_absent_class_gets_no_probability():
     assert (found[:, 1] == 0).all() and found[:, [0, 2]].sum(axis=1) == pytest.approx(np.ones(len(p)))
 
 
+@pytest.mark.parametrize("classes", [[0, 1, 2], [0, 2]], ids=str)
+def test_what_was_learnt_survives_json_and_is_scikit_learns(classes):
+    labels, p, _ = case()
+    known = np.isin(labels, classes)
+    model = json.loads(json.dumps(calibration.fit(p[known], labels[known])))
+    logs = np.log(np.clip(p, 1e-4, 1))
+    theirs = LogisticRegression(C=1.0, max_iter=1000).fit(logs[known], labels[known]).predict_proba(logs)
+    np.testing.assert_allclose(calibration.apply(model, p)[:, classes], theirs, atol=1e-12)
+
+
 def test_one_temperature_is_the_one_that_made_the_labels():
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(20_000, 3))
@@ -104,6 +117,6 @@ def test_one_temperature_is_the_one_that_made_the_labels():
     labels = (rng.random((len(true), 1)) > true.cumsum(axis=1)).sum(axis=1)
     sharp = np.exp(2.5 * logits) / np.exp(2.5 * logits).sum(axis=1, keepdims=True)
     model = calibration.fit(np.maximum(sharp, 1e-4), labels, "temperature")
-    assert model.value == pytest.approx(2.5, rel=0.1)
+    assert model["temperature"] == pytest.approx(2.5, rel=0.1)
     assert (calibration.apply(model, sharp).argmax(axis=1) == sharp.argmax(axis=1)).all()
     assert log_loss(labels, calibration.apply(model, sharp)) < log_loss(labels, sharp)

@@ -6,7 +6,7 @@ import pytest
 
 from auscult.config.targets import Target
 from auscult.datasets.base import Columns, Manifest
-from auscult.decisions.decide import Decided
+from auscult.prediction.pack import signs
 from auscult.prediction.page import render
 from auscult.prediction.vote import known_cases, vote, with_problems
 
@@ -17,8 +17,8 @@ TARGET = Target(
 )  # fmt: skip
 
 
-def fold(p: list, decision: list) -> Decided:
-    return Decided(np.array(p, dtype=float), np.array(decision), 0.5, True)
+def fold(p: list, decision: list) -> tuple[np.ndarray, np.ndarray]:
+    return np.array(p, dtype=float), np.array(decision)
 
 
 def test_most_folds_decide_and_equal_votes_go_to_the_more_probable():
@@ -55,7 +55,8 @@ def manifest(rows: list[tuple[str, str, str, str]], quality: list[tuple] = ()) -
 def test_the_studys_own_cases_are_known_by_samples_and_by_id():
     own = manifest([("1_AV", "1", "1+7", "aa"), ("2_AV", "2", "2", "bb")])
     new = manifest([("x_AV", "x", "x", "aa"), ("7_AV", "7", "7", "cc"), ("y_AV", "y", "y", "dd")])
-    found = known_cases(new, own).set_index("case")["problem"]
+    known = {name: frozenset(values) for name, values in signs(own).items()}
+    found = known_cases(new, **known).set_index("case")["problem"]
     assert list(found.index) == ["x", "7"]
     assert "these samples" in found["x"] and "a subject of this id" in found["7"]
 

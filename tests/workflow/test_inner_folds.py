@@ -1,11 +1,20 @@
 """Inner folds through the whole workflow: their networks, what they choose, and what a judged label cannot reach."""
 
+import base64
 import copy
 import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import requests
 
 from auscult.datasets import simulate
 from tests.workflow.harness import Project, copy_workflow
@@ -147,7 +156,7 @@ def test_new_recordings_get_predictions_and_a_bad_file_stops_nothing(project):
     (broken, *_) = sorted(new.glob("training_data/*.wav"))
     broken.write_bytes(b"RIFF rubbish")
     ran = project.run("predict", config=("recordings=new",))
-    assert ran.jobs.pop("apply_winner") == 1 and ran.jobs == {"predict": 1}
+    assert ran.jobs.pop("apply_winner") == 1 and set(ran.jobs) <= {"pack_winner", "predict"}
     table = read_predicted(project, "new")
     assert len(table) == 3 and set(table["prediction"]) <= {"Abnormal", "Normal"}
     np.testing.assert_allclose(table[["p_Abnormal", "p_Normal"]].astype(float).sum(axis=1), 1, atol=1e-6)
@@ -160,6 +169,88 @@ def test_new_recordings_get_predictions_and_a_bad_file_stops_nothing(project):
     assert project.run("predict", config=("recordings=new",)).jobs == {}
     assert "there is no folder nowhere" in project.run("predict", config=("recordings=nowhere",), fails=True).words
     assert "which recordings?" in project.run("predict", fails=True).words
+
+
+def test_one_system_of_the_study_can_predict(project):
+    project.run("predict", config=("recordings=new", "system=again"))
+    pack = json.loads(project.path("results/tiny/packed/again/winner.json").read_text())
+    assert pack["outcome"]["system"] == "again"
+    assert not list(project.path("results/tiny/packed/again/networks").glob("small"))
+    words = project.run("predict", config=("recordings=new", "system=nobody"), fails=True).words
+    assert "config system: 'nobody' is not one of small, again, pair" in words
+
+
+LOADED = """
+import json, mlflow, pandas as pd, sys
+model = mlflow.pyfunc.load_model(sys.argv[1])
+table = model.predict(pd.DataFrame({"case": sys.argv[2], "site": "AV", "audio": [open(sys.argv[3], "rb").read()]}))
+print(json.dumps(table.to_dict("records")))
+"""
+
+
+def test_the_bundle_says_what_predict_says_and_holds_nobody(project):
+    """Loaded in a folder that knows nothing of the project, from the registry too; no case and no pickle in it."""
+    ran = project.run("bundle")
+    assert ran.jobs["bundle_winner"] == 1 and project.run("bundle").jobs == {}
+    folder = project.path("results/tiny/bundle/winner")
+    written = [path for path in folder.rglob("*") if path.is_file()]
+    assert not [path for path in written if path.suffix in (".pkl", ".pickle", ".pt", ".pth")]
+    cases = pd.read_csv(next(project.path("results/datasets").glob("*/cases.csv")), dtype=str)["case"]
+    made = "".join(path.read_text() for path in written if path.suffix in (".json", ".csv", ".md", ".yaml"))
+    assert not [case for case in cases if f'"{case}"' in made]
+    card = (folder / "README.md").read_text()
+    assert "not a medical device" in card and "w_acc" in card
+    (wav, *_) = sorted(project.path("resources/tiny/training_data").glob("*_AV.wav"))
+    store = f"sqlite:///{project.path('results/mlflow.db')}"
+    for place in (str(folder), "models:/tiny-winner/1"):
+        words = [sys.executable, "-c", LOADED, place, "someone", str(wav)]
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"MLFLOW_TRACKING_URI": store}
+        done = subprocess.run(words, cwd="/", env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        (row,) = json.loads(done.stdout.splitlines()[-1])
+        alone = project.path("alone")
+        alone.mkdir(exist_ok=True)
+        (alone / "a.wav").write_bytes(wav.read_bytes())
+        (alone / "cases.csv").write_text("case\nsomeone\n")
+        (alone / "recordings.csv").write_text("recording,case,path,site\nsomeone_0,someone,a.wav,AV\n")
+        project.run("predict", config=("recordings=alone", "form=folder"))
+        (said,) = read_predicted(project, "alone").to_dict("records")
+        assert row["prediction"] == said["prediction"] and "the study has these samples" in row["problems"]
+        assert row["p_Abnormal"] == pytest.approx(float(said["p_Abnormal"]), abs=1e-6)
+
+
+@pytest.mark.slow
+def test_the_bundle_is_served(project):
+    """`mlflow models serve` answers a real request with the audio in base64."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = ["-m", "mlflow", "models", "serve", "-m", "results/tiny/bundle/winner", "--env-manager", "local"]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # MLflow looks for uvicorn there
+    server = subprocess.Popen(
+        [sys.executable, *words, "-h", "127.0.0.1", "-p", str(port)],
+        cwd=project.home,
+        env=os.environ | {"PATH": path},
+        start_new_session=True,
+    )
+    try:
+        (wav, *_) = sorted(project.path("resources/tiny/training_data").glob("*_AV.wav"))
+        audio = base64.b64encode(wav.read_bytes()).decode()
+        body = {"dataframe_records": [{"case": "someone", "site": "AV", "audio": audio}]}
+        for _ in range(90):
+            try:
+                answer = requests.post(f"http://127.0.0.1:{port}/invocations", json=body, timeout=120)
+                break
+            except requests.ConnectionError:
+                time.sleep(1)
+        assert answer.status_code == 200, answer.text
+        (row,) = answer.json()["predictions"]
+        assert row["case"] == "someone" and row["prediction"] in ("Abnormal", "Normal")
+        empty = requests.post(f"http://127.0.0.1:{port}/invocations", json={"dataframe_records": [{"case": "x"}]})
+        assert empty.status_code == 400 and "audio" in empty.text
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
 
 
 def read_predicted(project: Project, name: str) -> pd.DataFrame:

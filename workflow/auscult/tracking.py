@@ -1,4 +1,4 @@
-"""MLflow: study → experiment, system → run, task × fold and stage → nested runs. The only module that imports mlflow.
+"""MLflow: study → experiment, system → run, task × fold and stage → nested runs; a bundle → a registered model.
 
 Nothing here may fail a job: every public function returns whether it worked, and says in the log why it did not.
 """
@@ -134,6 +134,24 @@ def complete(
     client.set_terminated(run)
     for parent in parents.values():
         client.set_terminated(parent)
+
+
+@_forgiving
+def register(uri: str, study: str, artifacts: Path, name: str, bundle: Path, card: str) -> None:
+    """Keep an MLflow model among the study's runs and register it as a new version of the model `name`."""
+    from mlflow.exceptions import MlflowException
+
+    client = _client(uri)
+    run = _fresh_run(client, _experiment(client, study, artifacts), f"bundle/{name}", f"{name} bundle", None)
+    client.log_artifacts(run, str(bundle), "bundle")
+    client.set_terminated(run)
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    source = f"{client.get_run(run).info.artifact_uri}/bundle"
+    client.create_model_version(name, source, run, description=card)
 
 
 def _client(uri: str):

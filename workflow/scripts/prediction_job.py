@@ -1,20 +1,19 @@
-"""What a prediction needs of a study's folds, from the inputs of its rule."""
+"""What a study made in its folds, from the inputs of the rule that packs its winner."""
 
 from pathlib import Path
 
-from auscult.prediction.apply import Model
-from auscult.prediction.job import FoldMade
+from auscult.prediction.pack import FoldMade, Model
 from common import fold_of, read_rows, with_inner
 from network_job import member_of
 
 
 def folds_made(snakemake) -> dict[tuple[str, str], FoldMade]:
-    """What a study made in every fold of its systems and ensembles, from the inputs of a prediction."""
+    """What a study made in every fold of its systems and ensembles."""
     inputs, made = snakemake.input, {}
     fused = {tuple(path.split("/")[-3:-1]): Path(path) for path in inputs.fused}
     for (unit, fold), cases, recordings in zip(snakemake.params.pairs, inputs.cases, inputs.recordings, strict=True):
         models = [
-            Model(Path(folder), system, task, *fold_of(fold), member_of(folder))
+            (Model(system, task, Path(folder).name, *fold_of(fold), member_of(folder)), Path(folder))
             for system, task, folder in snakemake.params.networks[f"{unit}/{fold}"]
         ]
         inner = with_inner(cases, recordings, [path for path in inputs.inner if f"/{unit}/{fold}i" in path])

@@ -24,6 +24,9 @@ class Settings(Strict):
     form: str | None = Field(
         default=None, description="Adapter that reads them, as `folder`; default: that of the study's data set."
     )
+    system: str | None = Field(
+        default=None, description="System whose best variant `predict` and `bundle` take; default: the study's winner."
+    )
     tracking: Tracking = Tracking()
 
     @model_validator(mode="before")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -12,43 +12,43 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from auscult.folds.protocols import quiet
 
-
-@dataclass(frozen=True)
-class Temperature:
-    """Logarithms of probabilities divided by one number (Guo et al. 2017); it moves no class before another."""
-
-    value: float
-
-
-Model = LogisticRegression | Temperature | None
+Model = dict[str, Any] | None
+"""`temperature`; or, for every class that was seen, its number (`classes`), its `coefficients` and `intercepts`."""
 
 
 def fit(p: np.ndarray, labels: np.ndarray, kind: str = "regression") -> Model:
     """A calibration of probabilities (n, classes) fitted to class numbers (n,); None when there is one class only.
 
-    `kind`: `regression`, or `temperature`, which minimises the log loss between 1/20 and 20.
+    `kind`: `regression`; or `temperature`, which divides the logarithms by one number and so moves no class before
+    another (Guo et al. 2017): the one between 1/20 and 20 with the least log loss. JSON takes the result.
     """
     if len(np.unique(labels)) < 2:
         return None
     logs = _logs(p)
     if kind == "regression":
-        return LogisticRegression(C=1.0, max_iter=1000).fit(logs, labels)
+        model = LogisticRegression(C=1.0, max_iter=1000).fit(logs, labels)
+        weights, shifts = model.coef_, model.intercept_
+        if len(model.classes_) == 2:  # scikit-learn keeps the second class's alone
+            weights, shifts = np.vstack([0 * weights, weights]), np.append(0.0, shifts)
+        known = {"classes": model.classes_, "coefficients": weights, "intercepts": shifts}
+        return {key: value.tolist() for key, value in known.items()}
 
     def loss(log_t: float) -> float:
         q = softmax(logs / np.exp(log_t), axis=1)
         return -float(np.mean(np.log(q[np.arange(len(q)), labels] + 1e-300)))
 
-    return Temperature(float(np.exp(minimize_scalar(loss, bounds=(-np.log(20), np.log(20)), method="bounded").x)))
+    found = minimize_scalar(loss, bounds=(-np.log(20), np.log(20)), method="bounded").x
+    return {"temperature": float(np.exp(found))}
 
 
 def apply(model: Model, p: np.ndarray) -> np.ndarray:
     """Calibrated probabilities; a class that the calibration never saw keeps a probability of 0."""
     if model is None or not len(p):
         return p
-    if isinstance(model, Temperature):
-        return softmax(_logs(p) / model.value, axis=1)
+    if "temperature" in model:
+        return softmax(_logs(p) / model["temperature"], axis=1)
     out = np.zeros_like(p)
-    out[:, model.classes_.astype(int)] = model.predict_proba(_logs(p))
+    out[:, model["classes"]] = softmax(_logs(p) @ np.array(model["coefficients"]).T + model["intercepts"], axis=1)
     return out
 
 

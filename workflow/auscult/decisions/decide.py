@@ -1,11 +1,13 @@
 """Decide the test cases of one fold by every rule of a target, and score each rule on the validation cases.
 
-Labels of validation cases are read, labels of test cases never.
+Labels of validation cases are read, labels of test cases never. What a rule learns of them is a dictionary that JSON
+takes (`fit_rule`), so that new cases can be decided without the old ones (`apply_rule`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,6 +33,64 @@ class Outputs:
     test_recordings: pd.DataFrame | None = None
 
 
+def learns(rule: str) -> bool:
+    """Whether a rule is fitted to cases at all."""
+    return rule not in ("reference", "any_recording")
+
+
+def labelled(target: Target, labels: pd.Series, cases: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Which of `cases` have a label (n,), and the labels of those: class numbers, or 0/1 per class.
+
+    labels: by case, '' when unlabelled.
+    """
+    cells = labels.reindex(cases).fillna("")
+    known = (cells != "").to_numpy()
+    if target.kind == "multilabel":
+        return known, np.array([[c in cell.split("|") for c in target.classes] for cell in cells[known]], dtype=int)
+    return known, cells[known].map({name: number for number, name in enumerate(target.classes)}).to_numpy(dtype=int)
+
+
+def fit_rule(target: Target, rule: str, p: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+    """What a rule learns of labelled cases: `thresholds`, class `weights`, or a `calibration`; {} of one that does not.
+
+    p: (n, classes) probabilities. truth: as `labelled` gives it.
+    """
+    if not learns(rule):
+        return {}
+    if target.kind == "multilabel":
+        return {"thresholds": thresholds.tune(p, truth, ONE_THRESHOLD[rule]).tolist()}
+    if rule in TUNED:
+        return {"weights": tuning.tune(p, truth, target.class_weights(), TUNED[rule]).tolist()}
+    return {"calibration": calibration.fit(p, truth, _kind(rule))}
+
+
+def apply_rule(
+    target: Target, rule: str, fitted: dict[str, Any], cases: pd.DataFrame, recordings: pd.DataFrame | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities (n, classes), calibrated where the rule calibrates, and decisions: class numbers, or 0/1 per class.
+
+    fitted: of `fit_rule`. cases, recordings: `case` and a column per class; recordings for `any_recording` alone.
+    """
+    p = cases[target.classes].to_numpy(dtype=float)
+    if "thresholds" in fitted:
+        return p, (p >= fitted["thresholds"]).astype(int)
+    if target.kind == "multilabel":
+        return p, rules.reference_multilabel(p)
+    if rule == "reference":
+        return p, rules.reference(p)
+    if rule == "any_recording":
+        return p, _any_recording(target, cases, recordings)
+    if rule in TUNED:
+        return p, tuning.decide(p, np.array(fitted["weights"]))
+    q = calibration.apply(fitted["calibration"], p)
+    return q, rules.cost(q, target.class_weights())
+
+
+def _kind(rule: str) -> str:
+    """Of calibration."""
+    return "temperature" if rule == "temperature" else "regression"
+
+
 @dataclass(frozen=True)
 class Decided:
     """Probabilities and decisions of the test cases, as class numbers or 0/1 per class, and the validation score."""
@@ -49,56 +109,35 @@ def decide(
     `labels`: label by case of the validation cases ('' when unlabelled); `subjects`: subject by case. `chosen` says
     that the rule itself was fitted, on validation cases; its validation score is then cross-fitted.
     """
-    p_val, p_test = (part[target.classes].to_numpy(dtype=float) for part in (outputs.val, outputs.test))
-    cells = labels.reindex(outputs.val["case"]).fillna("")
-    known = (cells != "").to_numpy()
+    p = outputs.val[target.classes].to_numpy(dtype=float)
+    known, truth = labelled(target, labels, outputs.val["case"])
     groups = subjects[outputs.val["case"]][known].to_numpy()
+    done = {}
+    for rule in target.decisions:
+        if rule == "any_recording" and outputs.test_recordings is None:
+            continue
+        fitted = fit_rule(target, rule, p[known], truth)
+        q_test, on_test = apply_rule(target, rule, fitted, outputs.test, outputs.test_recordings)
+        if learns(rule):
+            q_val, on_val = _cross_fit(target, rule, p[known], truth, groups)
+        else:
+            q_val, on_val = (part[known] for part in apply_rule(target, rule, {}, outputs.val, outputs.val_recordings))
+        score = inner_score(target, truth, on_val, q_val, choose_by)
+        done[rule] = Decided(q_test, on_test, score, learns(rule))
+    return done
+
+
+def _cross_fit(
+    target: Target, rule: str, p: np.ndarray, truth: np.ndarray, groups: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and decisions of labelled cases, each by what the others taught the rule."""
+    weights = target.class_weights()
     if target.kind == "multilabel":
-        truth = np.array([[c in cell.split("|") for c in target.classes] for cell in cells[known]], dtype=int)
-        return _decide_multilabel(target, p_val[known], truth, groups, p_test, choose_by)
-    numbers = cells.map({name: number for number, name in enumerate(target.classes)})
-    truth = numbers[known].to_numpy(dtype=int)
-    done = {}
-    for rule in target.decisions:
-        q_val, q_test, chosen = p_val, p_test, False
-        if rule == "reference":
-            on_val, on_test = rules.reference(p_val), rules.reference(p_test)
-        elif rule == "any_recording":
-            if outputs.test_recordings is None:
-                continue
-            on_val = _any_recording(target, outputs.val, outputs.val_recordings)
-            on_test = _any_recording(target, outputs.test, outputs.test_recordings)
-        elif rule in TUNED:
-            weights, chosen = target.class_weights(), True
-            on_val = np.argmax(p_val, axis=1)
-            on_val[known] = tuning.cross_fit(p_val[known], truth, groups, weights, TUNED[rule])
-            on_test = tuning.decide(p_test, tuning.tune(p_val[known], truth, weights, TUNED[rule]))
-        else:
-            weights, chosen = target.class_weights(), True
-            kind = "temperature" if rule == "temperature" else "regression"
-            q_val = p_val.copy()
-            q_val[known] = calibration.cross_fit(p_val[known], truth, groups, kind)
-            q_test = calibration.apply(calibration.fit(p_val[known], truth, kind), p_test)
-            on_val, on_test = rules.cost(q_val, weights), rules.cost(q_test, weights)
-        score = inner_score(target, truth, on_val[known], q_val[known], choose_by)
-        done[rule] = Decided(q_test, on_test, score, chosen)
-    return done
-
-
-def _decide_multilabel(
-    target: Target, p_val: np.ndarray, truth: np.ndarray, groups: np.ndarray, p_test: np.ndarray, choose_by: str
-) -> dict[str, Decided]:
-    """`decide` for 0/1 labels: `p_val` and `truth` of the labelled validation cases only."""
-    done = {}
-    for rule in target.decisions:
-        if rule == "reference":
-            on_val, on_test = rules.reference_multilabel(p_val), rules.reference_multilabel(p_test)
-        else:
-            on_val = thresholds.cross_fit(p_val, truth, groups, ONE_THRESHOLD[rule])
-            on_test = (p_test >= thresholds.tune(p_val, truth, ONE_THRESHOLD[rule])).astype(int)
-        score = inner_score(target, truth, on_val, p_val, choose_by)
-        done[rule] = Decided(p_test, on_test, score, rule != "reference")
-    return done
+        return p, thresholds.cross_fit(p, truth, groups, ONE_THRESHOLD[rule])
+    if rule in TUNED:
+        return p, tuning.cross_fit(p, truth, groups, weights, TUNED[rule])
+    q = calibration.cross_fit(p, truth, groups, _kind(rule))
+    return q, rules.cost(q, weights)
 
 
 def inner_score(target: Target, truth: np.ndarray, decision: np.ndarray, p: np.ndarray, by: str) -> float:

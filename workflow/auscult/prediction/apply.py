@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,50 +23,39 @@ from auscult.fusion.features import case_features, probability_columns, uncertai
 from auscult.fusion.learners import load, predict
 from auscult.inference.aggregate import aggregate
 from auscult.inference.job import score
+from auscult.prediction.pack import Model, Packed
 from auscult.training.job import FILES, Job
 
 CODE = "prediction"  # caches of a prediction are made and read by one process
 ROLE = "test"
 
 
-@dataclass(frozen=True)
-class Model:
-    """A trained network: `folder` as `…/<system>/<task>/<network>`, and what it was made by."""
-
-    folder: Path
-    system: str
-    task: str
-    repeat: int
-    fold: int
-    index: int
-
-
-def ingest(dataset: Dataset, form: str, known: Manifest, threads: int) -> Manifest:
+def ingest(dataset: Dataset, form: str, covariates: list[str], threads: int) -> Manifest:
     """The manifest of new recordings in the form of the data set's adapter, or as a `folder` with its two tables.
 
-    Labels are left out, whatever the files say. Raises DatasetError as an adapter does; a bad file is dropped with a
-    row in `quality`.
+    covariates: columns of numbers about a case; those that the files lack are empty. Labels are left out, whatever
+    the files say. Raises DatasetError as an adapter does; a bad file is dropped with a row in `quality`.
     """
     module, root = adapter(form), Path(dataset.root)
-    listing: Listing = module.ingest(root, module.Options.model_validate(_options(dataset, form, known)))
+    listing: Listing = module.ingest(root, module.Options.model_validate(_options(dataset, form, covariates)))
     if listing.recordings.empty:
         raise DatasetError(f"{root}: no recordings found; are they in the form `{form}`?")
     cases = listing.cases.copy()
-    for column in known.columns.covariates:
+    for column in covariates:
         if column not in cases:
             cases[column] = np.nan
-    blank = Columns(covariates=known.columns.covariates, channels=listing.columns.channels)
+    blank = Columns(covariates=covariates, channels=listing.columns.channels)
     listing = Listing(cases, listing.recordings, blank, listing.quality, None, listing.subjects_known)
     return build(listing, root, dataset.channels, dataset.short_s, threads)
 
 
-def _options(dataset: Dataset, form: str, known: Manifest) -> dict[str, Any]:
+def _options(dataset: Dataset, form: str, covariates: list[str]) -> dict[str, Any]:
     if form == dataset.adapter and form != "folder":
         return dataset.options
     if form != "folder":
         return {}
     header = read_table(Path(dataset.root) / "cases.csv", [])
-    return {"labels": {}, "covariates": [name for name in known.columns.covariates if name in header]}
+    return {"labels": {}, "covariates": [name for name in covariates if name in header]}
 
 
 def prepare(dataset: Dataset, systems: list[System], tables: list[str], manifest: Manifest, work: Path, threads: int):
@@ -81,16 +69,16 @@ def prepare(dataset: Dataset, systems: list[System], tables: list[str], manifest
 
 
 def outputs(
-    study: Study, unit: str, models: list[Model], dataset: Dataset, manifest: Manifest, work: Path, threads: int
+    packed: Packed, unit: str, models: list[Model], dataset: Dataset, manifest: Manifest, work: Path, threads: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Tables of `aggregate` for all new cases by the networks of one fold of a system or ensemble."""
-    folders: dict[str, list[Path]] = {}
+    study, folders = packed.study, {}
     for model in models:
-        system = study.systems[model.system]
-        place = work / "networks" / Path(*model.folder.parts[-3:])
+        system, where = study.systems[model.system], Path("networks", model.system, model.task, model.network)
+        place = work / where
         place.mkdir(parents=True, exist_ok=True)
         for name in FILES:
-            shutil.copyfile(model.folder / name, place / name)
+            shutil.copyfile(packed.folder / where / name, place / name)
         job = Job(place, system, study.tasks[model.task], model.repeat, model.fold, model.index)
         everyone = _everyone(manifest, model.repeat, model.fold)
         cache, config = work / folder_name(system.front_end), frames_config(dataset, system.front_end)
@@ -115,7 +103,7 @@ def fused(
     dataset: Dataset,
     work: Path,
 ) -> pd.DataFrame:
-    """Probabilities (`case` and a column per class) of a second stage's saved model for all new cases."""
+    """Probabilities (`case` and a column per class) of a second stage, saved in `model`, for all new cases."""
     wanted = [name for name in TABLES if (work / name).is_dir()]
     blocks = case_features(
         study.fusion,

@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 import numpy as np
 import pandas as pd
 
-from auscult.config.study import Study
 from auscult.config.targets import Target
 from auscult.datasets.base import Manifest
-from auscult.decisions.decide import Decided, Outputs, decide
 from auscult.inference.uncertainty import entropy
+from auscult.provenance import digest
 
 
-def of_fold(study: Study, target: Target, rule: str, outputs: Outputs, own: Manifest) -> Decided:
-    """New cases (`outputs.test`) decided by one rule, fitted on the fold's own cases (`outputs.val`) of the study."""
-    cases = own.cases.set_index("case")
-    one = target.model_copy(update={"decisions": [rule]})
-    labels = cases.loc[outputs.val["case"], target.label]
-    return decide(one, outputs, labels, cases["subject"], study.evaluation.choose_by)[rule]
-
-
-def vote(target: Target, folds: list[Decided], cases: list[str]) -> pd.DataFrame:
+def vote(target: Target, folds: list[tuple[np.ndarray, np.ndarray]], cases: list[str]) -> pd.DataFrame:
     """`case, prediction, p_<class>…, agreement, uncertainty, refer`.
 
-    prediction: the class that most folds decide for (of equal ones the more probable); of a multilabel target every
-    class that more than half of them name. agreement: the share of folds that say the same. uncertainty: entropy of
-    the mean probabilities, in nats. refer: 1 where the prediction is one that the target sends on, else 0; empty
-    without a rule for that.
+    folds: of each its probabilities and decisions, see `decisions.decide.apply_rule`. prediction: the class that most
+    folds decide for (of equal ones the more probable); of a multilabel target every class that more than half of them
+    name. agreement: the share of folds that say the same. uncertainty: entropy of the mean probabilities, in nats.
+    refer: 1 where the prediction is one that the target sends on, else 0; empty without a rule for that.
     """
-    p = np.mean([one.p for one in folds], axis=0)
+    p = np.mean([p for p, _ in folds], axis=0)
     table = pd.DataFrame({"case": cases})
     if target.kind == "multilabel":
-        named = np.mean([one.decision for one in folds], axis=0)
+        named = np.mean([decision for _, decision in folds], axis=0)
         said = (named + 1e-6 * (p - 0.5)) > 0.5
         table["prediction"] = ["|".join(np.array(target.classes)[row]) for row in said]
-        same = np.mean([(one.decision == said).all(axis=1) for one in folds], axis=0)
+        same = np.mean([(decision == said).all(axis=1) for _, decision in folds], axis=0)
     else:
-        votes = np.mean([np.eye(len(target.classes))[one.decision] for one in folds], axis=0)
+        votes = np.mean([np.eye(len(target.classes))[decision] for _, decision in folds], axis=0)
         said = np.argmax(votes + 1e-6 * p, axis=1)
         table["prediction"] = np.array(target.classes)[said]
         same = votes[np.arange(len(said)), said]
@@ -47,14 +40,15 @@ def vote(target: Target, folds: list[Decided], cases: list[str]) -> pd.DataFrame
     return table.assign(refer=referred)
 
 
-def known_cases(new: Manifest, own: Manifest) -> pd.DataFrame:
-    """New cases that the study has itself, `case, problem`: by their samples, or by the id of one of its subjects."""
-    samples = set(own.recordings["sha256"])
+def known_cases(new: Manifest, samples: Set[str], ids: Set[str]) -> pd.DataFrame:
+    """New cases that the study has itself, `case, problem`: by their samples, or by the id of one of its subjects.
+
+    samples, ids: digests of the study's own, see `pack.Packed`.
+    """
     heard = new.recordings.loc[new.recordings["sha256"].isin(samples), "case"].unique()
-    ids = {part for subject in own.cases["subject"] for part in subject.split("+")} | set(own.cases["case"])
-    named = new.cases.loc[new.cases["case"].isin(ids) | new.cases["subject"].isin(ids), "case"]
+    same = new.cases["case"].map(digest).isin(ids) | new.cases["subject"].map(digest).isin(ids)
     rows = [(case, "the study has these samples: it may have trained on them") for case in heard]
-    rows += [(case, "the study has a subject of this id") for case in named if case not in set(heard)]
+    rows += [(case, "the study has a subject of this id") for case in new.cases.loc[same, "case"] if case not in heard]
     return pd.DataFrame(rows, columns=["case", "problem"])
 
 

@@ -1,0 +1,73 @@
+"""The model card of a packed winner: what it is, on what it was judged and how well, and where it ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from auscult.config.study import Study
+from auscult.datasets.base import Manifest
+from auscult.evaluation.predictions import VARIANT
+
+SHOWN = ("w_acc", "uar", "f", "auroc", "ece")
+LEAST = 10  # cases of a subgroup that is shown
+
+
+def card(
+    name: str,
+    study: Study,
+    winners: dict[str, dict[str, Any]],
+    own: Manifest,
+    board: pd.DataFrame,
+    subgroups: pd.DataFrame,
+    commit: str,
+) -> str:
+    """Markdown. board, subgroups: leaderboard.csv and subgroups.csv of the study `name`."""
+    protocol = ", ".join(f"{key} {value}" for key, value in study.protocol.model_dump().items() if value is not None)
+    lines = [
+        f"# {name}",
+        "",
+        study.description,
+        "",
+        "Research software, not a medical device: nothing here may decide about a patient.",
+        "",
+        "## Data and protocol",
+        "",
+        f"Trained on the data set {study.dataset.name}: {len(own.cases)} cases of {own.cases['subject'].nunique()} "
+        f"subjects, {len(own.recordings)} recordings at {study.dataset.rate_hz} Hz. Protocol: {protocol}. "
+        f"The networks of every fold predict, and the folds vote. Commit {commit}.",
+    ]
+    for target, winner in winners.items():
+        variant = {key: winner[key] for key in VARIANT}
+        row = board[(board["target"] == target) & (board[VARIANT] == pd.Series(variant)).all(axis=1)].iloc[0]
+        words = ", ".join(value for value in variant.values() if value != "none")
+        lines += ["", f"## {target}: {', '.join(study.targets[target].classes)}", "", f"Decided by {words}.", ""]
+        lines += [f"- {line}" for line in _scores(row)]
+        if str(row.get("leak", "")) not in ("", "nan"):
+            lines.append(f"- LEAK: {row['leak']}")
+        mine = subgroups[(subgroups["target"] == target) & (subgroups["n"] >= LEAST)]
+        if len(mine):
+            lines += ["", "Of the row `chosen` of the study, by group:", ""]
+            lines += [f"- {one['by']} {one['group']}: {'; '.join(_scores(one))}" for one in mine.to_dict("records")]
+    lines += [
+        "",
+        "## Limits",
+        "",
+        "- Scores are of cases that the networks of a fold had not seen, from the same places and devices; each "
+        "fold was judged alone, the vote of all folds was not. Other devices and populations: unknown.",
+        f"- Recordings below {study.dataset.short_s:g} s were rare or absent in training.",
+        "- Cases that the study had itself are marked in `problems`; others of its subjects cannot be known again.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _scores(row: Any) -> list[str]:
+    """`<metric> <value> (<low> to <high>)` of a row, and its number of cases."""
+    found = [f"{int(row['n'])} cases"]
+    for name in SHOWN:
+        if pd.notna(row.get(name)):
+            ends = [row.get(f"{name}_low"), row.get(f"{name}_high")]
+            interval = f" ({ends[0]:.3f} to {ends[1]:.3f})" if pd.notna(ends).all() else ""
+            found.append(f"{name} {row[name]:.3f}{interval}")
+    return found

@@ -1,0 +1,56 @@
+"""A packed winner on a table of recordings, as a served model gets them: the contents of sound files, row by row."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from auscult.prediction.job import apply_winner
+from auscult.prediction.pack import Packed
+
+SUFFIX = {b"RIFF": ".wav", b"fLaC": ".flac"}
+
+
+def predict_rows(packed: Packed, rows: pd.DataFrame) -> pd.DataFrame:
+    """Predictions, a row per target and case: see `vote.vote` and `vote.with_problems`.
+
+    rows: `case` (its recordings stand in rows of their own), `audio` (bytes of a WAV or FLAC file); where known `site`
+    and the study's covariates, of which the first row of a case counts. Raises ValueError for columns that are missing
+    and for a case without a name; a file that cannot be read is said in `problems`.
+    """
+    if missing := {"case", "audio"} - set(rows):
+        raise ValueError(f"the columns {', '.join(sorted(missing))} are missing; there are {', '.join(map(str, rows))}")
+    if rows.empty or rows["case"].isna().any() or (rows["case"].astype(str) == "").any():
+        raise ValueError("every row needs a case, and there must be a row")
+    table = rows.reset_index(drop=True).assign(case=rows["case"].astype(str).to_numpy())
+    with tempfile.TemporaryDirectory() as folder:
+        root, work = Path(folder, "new"), Path(folder, "work")
+        root.mkdir()
+        work.mkdir()
+        names = [f"{number}{SUFFIX.get(bytes(audio[:4]), '.wav')}" for number, audio in enumerate(table["audio"])]
+        for name, audio in zip(names, table["audio"], strict=True):
+            (root / name).write_bytes(bytes(audio))
+        heard = pd.DataFrame({"recording": table["case"] + "_" + table.index.astype(str), "case": table["case"]})
+        heard["path"], heard["site"] = names, table["site"].fillna("") if "site" in table else ""
+        heard.to_csv(root / "recordings.csv", index=False)
+        known = [name for name in packed.covariates if name in table]
+        table.drop_duplicates("case")[["case", *known]].to_csv(root / "cases.csv", index=False)
+        found, _ = apply_winner(packed, root, "folder", work, os.cpu_count() or 1)
+    return found.assign(refer=found["refer"].astype(str))
+
+
+def example(packed: Packed) -> pd.DataFrame:
+    """Rows as `predict_rows` takes them: one case with a second of noise, which shows the form and says nothing."""
+    import io
+
+    import soundfile
+
+    count = (int(max(1.0, packed.study.dataset.short_s) * packed.rate_hz), packed.channels)
+    noise = 0.05 * np.random.default_rng(0).standard_normal(count)
+    file = io.BytesIO()
+    soundfile.write(file, noise, packed.rate_hz, format="WAV", subtype="PCM_16")
+    return pd.DataFrame({"case": ["new"], "site": [""], "audio": [file.getvalue()]})
