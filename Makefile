@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/snakemake --cores all
 
-.PHONY: run test test-all test-slurm ui status clean format reference
+.PHONY: run test test-all test-slurm bench docs ui status clean format reference
 
 run: $(VENV)/ready  ## set up and run the default study
 	$(SNAKEMAKE) --quiet rules reason
@@ -20,6 +20,12 @@ test-all: $(VENV)/ready  ## also what takes longer or needs real data (AUSCULT_R
 
 test-slurm: $(VENV)/ready  ## a small study on a real Slurm of one node, started for it (as root on Debian: slurm-wlm, munge)
 	PYTHONPATH=.:workflow $(BIN)/python tests/slurm/one_node.py
+
+bench: $(VENV)/ready  ## measure, and write docs/benchmarks.md (an hour on a quiet machine)
+	PYTHONPATH=.:workflow $(BIN)/python -m benchmarks
+
+docs: $(VENV)/ready  ## the pages of docs/ as a site in site/
+	$(BIN)/mkdocs build --quiet
 
 ui: $(VENV)/ready  ## MLflow's pages on this machine alone
 	$(BIN)/mlflow ui --host 127.0.0.1 --backend-store-uri sqlite:///results/mlflow.db

@@ -1,6 +1,8 @@
 """What the pages show works: the network of docs/extend.md, its study, and every relative link."""
 
+import ast
 import re
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -38,3 +40,48 @@ def test_the_study_of_the_page_loads(tmp_path):
 def test_links_lead_somewhere(page):
     links = re.findall(r"\]\(([^)#]+)\)", page.read_text())
     assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """The pages as MkDocs builds them; it fails on a link or an anchor that leads nowhere."""
+    place = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [Path(sys.executable).parent / "mkdocs", "build", "--quiet", "--site-dir", place],
+        cwd=TOP,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return place
+
+
+def test_every_page_is_in_the_site_and_none_asks_a_network(site):
+    pages = {path.stem for path in site.glob("*.html")}
+    assert {path.stem for path in (TOP / "docs").glob("*.md")} <= pages
+    for path in site.glob("*.html"):
+        loaded = re.findall(r'(?:<script[^>]*src|<link[^>]*href|<img[^>]*src)="([^"]+)"', path.read_text())
+        assert [name for name in loaded if "://" in name or name.startswith("//")] == [], path.name
+
+
+def test_a_link_that_leads_nowhere_stops_the_site(tmp_path):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/index.md").write_text("# Here\n\n[there](gone.md)\n")
+    settings = (TOP / "mkdocs.yml").read_text().split("nav:")[0]
+    (tmp_path / "mkdocs.yml").write_text(settings)
+    done = subprocess.run(
+        [Path(sys.executable).parent / "mkdocs", "build"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode != 0 and "gone.md" in done.stderr
+
+
+def test_every_error_of_the_page_is_one_that_the_code_says():
+    """The first column of the table: its fixed words stand in a text of the library or in a rule."""
+    said = [path.read_text() for path in (TOP / "rules").glob("*.smk")]
+    for path in (TOP / "workflow/auscult").rglob("*.py"):
+        nodes = ast.walk(ast.parse(path.read_text()))
+        said += [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    column = re.findall(r"^\| (`[^|]+?) \|", (TOP / "docs/troubleshooting.md").read_text(), re.MULTILINE)
+    words = [piece for cell in column for text in re.findall("`([^`]+)`", cell) for piece in text.split("…")]
+    assert len(words) > 20
+    assert [piece for piece in words if not any(piece.strip(" :") in text for text in said)] == []

@@ -301,6 +301,7 @@ def test_tables_of_any_line_end_read_alike(table, newline: str, mark: str) -> No
         ('case,x\n"a,1\nb,2\n', "not readable as CSV"),
         ("case,x\na,1\nZoë,2\n".encode("latin-1"), "line 3: not UTF-8 (byte 0xeb); save it as UTF-8"),
         ("case,x\na,1\n".encode("utf-16"), "line 1: not UTF-8"),
+        (b"case,x\na,\x00\n", "line 2: a null byte"),
         ("case,x\na,1\nb,tall\n", "row 3, column 'x': 'tall' is no number; leave the cell empty where there is none"),
         ("case,x\na,nan\n", "row 2, column 'x': 'nan' is no number"),
         ("case,x\na,inf\n", "row 2, column 'x': 'inf' is no number"),

@@ -9,6 +9,7 @@ from auscult.config.systems import Head
 from auscult.inference.monte_carlo import stochastic_passes
 from auscult.networks.layers.dropout import StochasticDropout, set_stochastic
 from auscult.training.data import Frames
+from auscult.training.device import MemoryFull
 
 HEADS = {
     "present": Head(label="murmur", positive=["Present"]),
@@ -109,3 +110,26 @@ def test_dropout_is_switched_off_afterwards_and_statistics_are_kept(frames):
     run(frames, net=net)
     assert not any(m.stochastic for m in net.modules() if isinstance(m, StochasticDropout))
     assert all(torch.equal(before[key], value) for key, value in net.state_dict().items())
+
+
+class Full(torch.nn.Module):
+    """A network that fills the memory with more than `most` rows, as a GPU says it."""
+
+    def __init__(self, inner: torch.nn.Module, most: int) -> None:
+        super().__init__()
+        self.inner, self.most = inner, most
+
+    def forward(self, x: torch.Tensor):
+        if len(x) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return self.inner(x)
+
+
+def test_a_full_memory_halves_the_batch_and_gives_what_the_half_gives(frames, capfd):
+    expected = run(frames, passes=6, batch=12)
+    found = run(frames, passes=6, batch=48, net=Full(network(), most=20))
+    for mine, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert "again with inference.batch 12" in capfd.readouterr().err
+    with pytest.raises(MemoryFull, match=r"lower inference\.passes"):
+        run(frames, passes=6, batch=48, net=Full(network(), most=5))

@@ -13,6 +13,7 @@ from auscult import networks
 from auscult.config.systems import Augment, Head, Training
 from auscult.training import loop
 from auscult.training.data import Frames
+from auscult.training.device import MemoryFull
 from auscult.training.loop import Part, Plan, fit, learning_rate, weighted_loss
 
 BINARY = {"present": Head(label="murmur", positive=["Present"])}
@@ -386,3 +387,12 @@ def test_validation_pools_windows_to_recordings_to_cases(monkeypatch):
     by_recording = np.array([p[which == k].mean() for k in range(24)])
     expected = [by_recording[val.case_of == k].mean() for k in range(12)]
     np.testing.assert_allclose(found[0][:, 0], expected, rtol=1e-5)
+
+
+def test_a_full_memory_says_which_key_to_lower(tmp_path, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(loop, "_one_epoch", full)
+    with pytest.raises(MemoryFull, match=r"a batch of \d+ windows: lower training\.batch"):
+        run(tmp_path)

@@ -222,6 +222,7 @@ def test_the_bundle_says_what_predict_says_and_holds_nobody(project):
 @pytest.mark.slow
 def test_the_bundle_is_served(project):
     """`mlflow models serve` answers a real request with the audio in base64."""
+    project.run("bundle")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -152,17 +152,21 @@ def read_table(path: Path, numbers: Iterable[str]) -> pd.DataFrame:
 
 
 def read_text(path: Path) -> str:
-    """A text file of a release; any line ends. Raises DatasetError when it is missing or not UTF-8."""
+    """A text file of a release; any line ends. Raises DatasetError when it is missing, not UTF-8, or not a text."""
     if not path.is_file():
         raise DatasetError(f"{path}: the file is not there")
     raw = path.read_bytes()
     try:
-        return raw.decode("utf-8-sig")
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise DatasetError(
             f"{path}: line {line}: not UTF-8 (byte {raw[error.start]:#04x}); save it as UTF-8"
         ) from error
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise DatasetError(f"{path}: line {line}: a null byte, which no text has; the file is damaged")
+    return text
 
 
 def build(listing: Listing, root: Path, channels: str, short_s: float, workers: int) -> Manifest:

@@ -8,8 +8,9 @@ from torch import nn
 
 from auscult.config.systems import Head
 from auscult.networks.layers.dropout import set_stochastic
-from auscult.progress import progress
+from auscult.progress import note, progress
 from auscult.training.data import Frames
+from auscult.training.device import MemoryFull
 from auscult.training.loop import windows
 from auscult.training.scoring import activate
 
@@ -23,7 +24,26 @@ def stochastic_passes(
     Passes share a batch: each row of the batch draws its own dropout, so they are distributed as passes one after
     another are. Returns recording numbers and starts (windows,), probabilities (windows, passes, outputs) float32, and
     the mean latents of each window (windows, dimensions) float32.
+
+    Where a GPU's memory does not hold the batch, all is done anew with half of it, and the log says so: what comes out
+    is what the smaller number gives. Raises MemoryFull where one window is too much.
     """
+    while True:
+        try:
+            return _passes(network, frames, hop, heads, passes, batch, seed)
+        except torch.OutOfMemoryError as error:
+            if batch <= passes:
+                raise MemoryFull(
+                    f"the memory of {frames.device} does not hold {passes} passes of one window: lower inference.passes"
+                ) from error
+        batch //= 2
+        torch.cuda.empty_cache()
+        note(f"warning: the memory of {frames.device} is full: again with inference.batch {batch}")
+
+
+def _passes(
+    network: nn.Module, frames: Frames, hop: int, heads: dict[str, Head], passes: int, batch: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     network.eval()
     set_stochastic(network, True)
     torch.manual_seed(seed)

@@ -14,6 +14,10 @@ import torch
 from auscult.progress import note
 
 
+class MemoryFull(Exception):
+    """A GPU's memory does not hold a batch; the message says which key to lower."""
+
+
 @contextmanager
 def device(locks: Path, threads: int, count: int | None = None, wait_s: float = 1.0) -> Iterator[torch.device]:
     """A device for the time of the `with` block; `threads` bounds torch's CPU threads.

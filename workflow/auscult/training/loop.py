@@ -21,6 +21,7 @@ from auscult.progress import note, progress
 from auscult.training.augment import augment, mix
 from auscult.training.balance import class_weights, draw_weights
 from auscult.training.data import Frames, random_crops
+from auscult.training.device import MemoryFull
 from auscult.training.parts import Part
 from auscult.training.patch_mix import contrast, draw, mixed_targets
 from auscult.training.scoring import activate, pool, validation_score
@@ -77,7 +78,13 @@ def fit(
             torch.manual_seed(plan.seed * 100_003 + epoch)
             generator = torch.Generator().manual_seed(plan.seed * 100_003 + epoch)
             batches = (train.frames, targets, weights, *_epoch_windows(train, plan, generator))
-            loss = _one_epoch(network, forward, optimiser, *batches, plan, epoch, generator, tell)
+            try:
+                loss = _one_epoch(network, forward, optimiser, *batches, plan, epoch, generator, tell)
+            except torch.OutOfMemoryError as error:
+                raise MemoryFull(
+                    f"the memory of {device} does not hold a batch of {settings.batch} windows: lower training.batch, "
+                    "or set training.resident: false where the recordings fill it"
+                ) from error
             if not math.isfinite(loss):
                 raise FloatingPointError(f"epoch {epoch}: the loss is {loss}; lower training.learning_rate")
             score = validate(network, val, plan) if val else math.nan
