@@ -404,4 +404,4 @@ def summary():
         print(f"report: {P.page.format(study=name)}", file=sys.stderr)
         print(f"tables: {P.tables.format(study=name)}", file=sys.stderr)
     if finished:
-        print("MLflow: make ui", file=sys.stderr)
+        print("MLflow: make ui (there: Model training)", file=sys.stderr)

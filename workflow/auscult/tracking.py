@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import functools
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from auscult.progress import note
 KEY = "auscult.key"
 DIGEST = "auscult.digest"
 PARENT = "mlflow.parentRunId"
+# a server that is away holds a job up for seconds; MLflow's own waiting takes minutes
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 LIVE_AFTER_S = 10.0  # importing mlflow takes seconds: a shorter training is written by `complete` alone
 
 
@@ -155,6 +158,8 @@ def register(uri: str, study: str, artifacts: Path, name: str, bundle: Path, car
 
 
 def _client(uri: str):
+    for name, value in PATIENCE.items():
+        os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
     return MlflowClient(uri)
@@ -164,8 +169,9 @@ def _experiment(client, study: str, artifacts: Path) -> str:
     found = client.get_experiment_by_name(study)
     if found:
         return found.experiment_id
-    place = (artifacts / study).resolve().as_uri()
-    # the kind makes MLflow open its pages for model training
+    served = client.tracking_uri.startswith(("http:", "https:"))  # a server has a place of its own for files
+    place = None if served else (artifacts / study).resolve().as_uri()
+    # said here, the kind is not guessed at by MLflow's pages
     return client.create_experiment(study, place, tags={"mlflow.experimentKind": "custom_model_development"})
 
 

@@ -9,10 +9,13 @@ import pandas as pd
 from auscult.datasets.base import Manifest
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; }
+body { color: #222; background: #fff; }
 table { border-collapse: collapse; display: block; overflow-x: auto; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid #ddd; text-align: left; } th { background: #f4f4f4; }
-@media (prefers-color-scheme: dark) { body { background: #1b1b1b; color: #ddd; } th { background: #2a2a2a; } }
+@media screen and (prefers-color-scheme: dark) {
+  body { background: #1b1b1b; color: #ddd; } th { background: #2a2a2a; }
+}
 """
 
 
