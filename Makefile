@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/snakemake --cores all
+comma := ,
 
 .PHONY: run test test-all test-slurm bench docs ui status clean format reference
 
@@ -41,8 +42,9 @@ format: $(VENV)/ready
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules
 
-clean:  ## remove all results (raw data in resources/ stay)
-	rm -rf results
+clean:  ## remove all results, or those of STUDIES=a,b (raw data in resources/ and shared caches stay)
+	@case "$(STUDIES)" in *[!A-Za-z0-9_,-]*) echo "STUDIES: names of studies with commas between them" >&2; exit 1;; esac
+	rm -rf $(if $(STUDIES),$(foreach study,$(subst $(comma), ,$(STUDIES)),results/$(study)),results)
 
 $(VENV)/ready: requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "auscult needs Python 3.11 or newer: make PYTHON=python3.11")'

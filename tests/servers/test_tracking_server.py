@@ -1,4 +1,4 @@
-"""A team's tracking: a real MLflow server on PostgreSQL, on loopback; sixteen jobs at once, and a server killed midway."""
+"""A team's tracking: a real MLflow server on PostgreSQL; sixteen jobs at once, and a server that is killed midway."""
 
 import copy
 import json

@@ -1,0 +1,70 @@
+"""Run all benchmarks and write their table: python -m benchmarks [--quick]."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import tempfile
+from datetime import date
+from pathlib import Path
+
+from auscult.provenance import commit, environment
+from benchmarks import data, features, growth, networks, workflow
+from benchmarks.timing import Row
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+
+
+def main() -> None:
+    """Everything, on fresh data in a temporary folder."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="little data and few repetitions; writes no page")
+    quick = parser.parse_args().quick
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        subjects = 4 if quick else 100
+        made = data.make(home / "data", subjects)
+        data.cache_samples(made)
+        rows = features.rows(made, 1 if quick else 5) + networks.rows(made, subjects, 1 if quick else 5)
+        if not quick:
+            rows += workflow.rows(home, 3) + growth.rows(home, growth.SIZES[-1])
+        text = page(rows, made)
+    print(text)
+    if not quick:
+        PAGE.write_text(text, encoding="utf-8")
+
+
+def page(rows: list[Row], made: data.Data) -> str:
+    """The table as Markdown, with machine, versions and data."""
+    versions = ", ".join(f"{name} {version}" for name, version in environment().items())
+    lines = [
+        "# Benchmarks",
+        "",
+        "Written by `make bench`: the sides of a comparison take turns in one run; medians, with the least and largest",
+        "of the repetitions in brackets. Processor time where a side is one process, else by the clock.",
+        "",
+        f"Machine: {cpu()}, {platform.system()}, no GPU used (GPU rows: not measured). {versions}.",
+        f"Data: {len(made.manifest.recordings)} simulated recordings of {made.seconds():.0f} s at 4 kHz. "
+        f"Commit {commit()}, {date.today().isoformat()}.",
+        "",
+        "| what | side | median (range) | target | met |",
+        "|---|---|---|---|---|",
+    ]
+    for row in rows:
+        numbers = f"{row.median:.3g} ({row.low:.3g}–{row.high:.3g}) {row.unit}"
+        met = "" if row.met is None else "yes" if row.met else "**no**"
+        lines.append(f"| {row.what} | {row.side} | {numbers} | {row.target} | {met} |")
+    return "\n".join(lines) + "\n"
+
+
+def cpu() -> str:
+    """Name and number of the processors."""
+    import os
+
+    info = Path("/proc/cpuinfo")
+    names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+    return f"{os.cpu_count()} × {names[0] if names else platform.processor()}"
+
+
+if __name__ == "__main__":
+    main()

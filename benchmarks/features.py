@@ -1,0 +1,125 @@
+"""Front end, statistics and descriptors, per recording and core; reading what was cached."""
+
+from __future__ import annotations
+
+import shutil
+import time
+
+import antropy
+import librosa
+import numpy as np
+import soundfile
+import torch
+
+from auscult.features import descriptors
+from auscult.features.logmel import PRESETS, pad_value
+from auscult.features.statistics import statistics
+from auscult.training.data import load_frames, random_crops
+from benchmarks.data import Data, cache_frames, cache_samples
+from benchmarks.timing import Row, row, take_turns
+
+WINDOW = 250  # frames: 4 s
+
+
+def rows(data: Data, repetitions: int) -> list[Row]:
+    """All rows of this part."""
+    return [*front_end(data, repetitions), *numbers(data, repetitions), *reading(data, repetitions)]
+
+
+def front_end(data: Data, repetitions: int) -> list[Row]:
+    """WAV to HDF5 log-mels, writing included, against librosa without writing, and against reading the WAVs alone."""
+    wavs, front = data.wavs(), PRESETS["band1k"]
+
+    def ours() -> None:
+        for kind in ("audio", "frames"):
+            shutil.rmtree(data.home / kind, ignore_errors=True)
+        cache_samples(data)
+        cache_frames(data)
+
+    def theirs() -> None:
+        for wav in wavs:
+            samples, rate = librosa.load(wav, sr=None)
+            power = librosa.feature.melspectrogram(
+                y=samples,
+                sr=rate,
+                n_fft=256,
+                hop_length=64,
+                n_mels=front.bands,
+                fmin=20,
+                fmax=1000,
+                htk=True,
+                norm=None,
+            )
+            log = np.log(power + front.offset)
+            (log - log.mean(axis=1, keepdims=True)) / log.std(axis=1, keepdims=True)
+
+    def decode() -> None:
+        for wav in wavs:
+            soundfile.read(wav, dtype="int16")
+
+    sides = {"auscult, with writing": ours, "librosa, without": theirs, "reading the WAVs alone": decode}
+    times = take_turns(sides, repetitions, wall=True)  # ours works in a process of its own
+    each = {name: 1000 * values / len(wavs) for name, values in times.items()}
+    what = f"log-mels of a recording of {data.seconds():.0f} s"
+    found = [
+        row(what, name, values, "ms", "≤ 4 ms" if "with writing" in name else "", lambda ms: ms <= 4)
+        if "with writing" in name
+        else row(what, name, values, "ms")
+        for name, values in each.items()
+    ]
+    ratio = each["librosa, without"] / each["auscult, with writing"]
+    found.append(row(what, "librosa / auscult", ratio, "×", "≥ 10", lambda x: x >= 10))
+    return [*found, row(what, "auscult / reading", each["auscult, with writing"] / each["reading the WAVs alone"], "×")]
+
+
+def numbers(data: Data, repetitions: int) -> list[Row]:
+    """The 44 statistics of a recording, and the 23 descriptors of a window against antropy's sample entropy."""
+    samples = soundfile.read(data.wavs()[0])[0]
+    window = np.ascontiguousarray(samples[::4][: descriptors.WINDOW])
+    tolerance = descriptors.TOLERANCE * window.std()
+
+    def by_antropy() -> None:
+        for scale in descriptors.SCALES:
+            coarse = window[: len(window) // scale * scale].reshape(-1, scale).mean(axis=1)
+            antropy.sample_entropy(coarse, order=2, tolerance=tolerance)
+
+    sides = {
+        "statistics": lambda: statistics(samples, 4000),
+        "descriptors": lambda: descriptors.of_window(window),
+        "antropy": by_antropy,
+    }
+    times = {name: 1000 * values for name, values in take_turns(sides, 5 * repetitions).items()}
+    return [
+        row(
+            f"44 statistics of {len(samples) / 4000:.0f} s",
+            "auscult",
+            times["statistics"],
+            "ms",
+            "≤ 8",
+            lambda x: x <= 8,
+        ),
+        row("23 descriptors of 4 s", "auscult", times["descriptors"], "ms", "≤ 12", lambda x: x <= 12),
+        row("23 descriptors of 4 s", "antropy, ten sample entropies alone", times["antropy"], "ms"),
+    ]
+
+
+def reading(data: Data, repetitions: int) -> list[Row]:
+    """Frames of all recordings from the warm cache into memory, and the time from opening to the first batch."""
+    names, shape = data.manifest.recordings["recording"].tolist(), (1, WINDOW, PRESETS["band1k"].bands)
+    pad, cpu = pad_value(PRESETS["band1k"]), torch.device("cpu")
+    rates, firsts = [], []
+    for number in range(repetitions + 1):
+        started = time.perf_counter()
+        cache = cache_frames(data)  # finds the shards as they should be
+        opened = time.perf_counter()
+        frames = load_frames(cache, names, shape, pad, cpu, True)
+        read = time.perf_counter()
+        frames.batch(*(part[:64] for part in random_crops(frames.length, WINDOW, 1, torch.Generator())))
+        if number:
+            rates.append(frames.values.numel() * 2 / (read - opened) / 1e9)
+            firsts.append(time.perf_counter() - started)
+    what = "frames of all recordings from the warm cache"
+    return [
+        row(what, "auscult", np.array(rates), "GB/s", "≥ 1", lambda x: x >= 1),
+        row("from opening to the first batch", "auscult", np.array(firsts), "s", "≤ 1", lambda x: x <= 1),
+    ]

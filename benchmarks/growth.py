@@ -1,0 +1,84 @@
+"""Growth: time per recording and peak memory of ingest, caches and training, from few recordings to many."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.timing import Row, row
+
+SECONDS = (5.0, 5.2)
+SIZES = (250, 1000, 4000, 16000)
+STAGES = ("ingest", "samples", "frames", "training")
+MIB = 1024  # of the kilobytes in which Linux gives memory
+
+
+def rows(home: Path, most: int) -> list[Row]:
+    """For every stage and size: milliseconds per recording, and peak memory; each in a process of its own."""
+    found = []
+    for stage in STAGES:
+        for size in [size for size in SIZES if size <= most]:
+            words = [sys.executable, "-m", "benchmarks.growth", str(home / str(size)), str(size), stage]
+            done = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+            what = f"growth, {stage}, {done['recordings']} recordings of 5 s"
+            wanted = ("≤ 2048", lambda x: x <= 2048) if stage == "training" else ("", None)
+            found += [
+                row(what, "time per recording", np.array([1000 * done["seconds"] / done["recordings"]]), "ms"),
+                row(what, "peak memory of a process", np.array([done["peak_kb"] / MIB]), "MiB", *wanted),
+            ]
+    return found
+
+
+def main(home: Path, size: int, stage: str) -> None:
+    """One stage on one size; what the stages before made is found as they left it."""
+    from benchmarks import data
+
+    made = data.make(home, size * 3 // 10, SECONDS)  # about 3.3 recordings a patient
+    started = time.perf_counter()
+    if stage == "ingest":
+        made = data.make(home, size * 3 // 10, SECONDS)  # finds its files written
+    if stage == "samples":
+        data.cache_samples(made)
+    if stage == "frames":
+        data.cache_frames(made)
+    if stage == "training":
+        _train(made)
+    spent = time.perf_counter() - started
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    print(json.dumps({"seconds": spent, "recordings": len(made.manifest.recordings), "peak_kb": peak}))
+
+
+def _train(made) -> None:
+    """One epoch of one crop a recording, windows read from the cache one by one (`resident: false`)."""
+    import torch
+
+    from auscult.config.systems import Training
+    from auscult.features.logmel import PRESETS, pad_value
+    from auscult.training.data import load_frames
+    from auscult.training.loop import Plan, fit
+    from auscult.training.parts import Part
+    from benchmarks import data, networks
+
+    torch.set_num_threads(1)
+    cache, names = data.cache_frames(made), made.manifest.recordings["recording"].tolist()
+
+    def part(some: list[str]) -> Part:
+        pad = pad_value(PRESETS["band1k"])
+        frames = load_frames(cache, some, networks.SHAPE, pad, torch.device("cpu"), resident=False)
+        targets = (np.arange(2 * len(some)) % 2).reshape(-1, 2).astype(np.float32)
+        return Part(frames, targets, np.arange(len(some)), targets)
+
+    settings = Training(epochs=1, crops=1, balance="none", select="loss", resident=False)
+    plan = Plan(networks.HEADS, settings, networks.HOP, 62.5, 0)
+    network = networks.built("compact", {})
+    fit(network, part(names), part(names[:8]), plan, made.home / "checkpoint.safetensors", "", lambda line: None)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
