@@ -95,13 +95,14 @@ def _join(flags: np.ndarray) -> list[str]:
 def histories(folds: int = 3, epochs: int = 12) -> pd.DataFrame:
     rng = np.random.default_rng(1)
     rows = [
-        (system, task, 0, fold, epoch, 0.7 * 0.9**epoch, 0.9 - 0.3 * 0.8**epoch + 0.02 * rng.random())
+        (system, task, f"r0f{fold}s{seed}", epoch, 0.7 * 0.9**epoch, 0.9 - 0.3 * 0.8**epoch + 0.02 * rng.random())
         for system in ("small", "large")
         for task in ("present", "unknown")
         for fold in range(folds)
+        for seed in (0, 1)
         for epoch in range(epochs - fold)
     ]
-    return pd.DataFrame(rows, columns=["system", "task", "repeat", "fold", "epoch", "train_loss", "val_score"])
+    return pd.DataFrame(rows, columns=["system", "task", "network", "epoch", "train_loss", "val_score"])
 
 
 def importances(folds: int = 3) -> pd.DataFrame:
@@ -143,6 +144,8 @@ def test_learning_curves_say_what_chose_the_epoch(select, panels, words):
     part = part if panels == 2 else part.assign(val_score=np.nan)
     one = figures.learning("small", "present", part, select)
     assert len(one.figure.axes) == panels and words in one.caption
+    lines = [line for line in one.figure.axes[0].lines if len(line.get_xdata()) > 1]
+    assert len(lines) == 6 and all((np.diff(line.get_xdata()) == 1).all() for line in lines)  # three folds, two seeds
 
 
 @pytest.fixture(scope="module")

@@ -72,8 +72,7 @@ def read_histories(paths: list[str]) -> pd.DataFrame:
     parts = []
     for path in map(Path, paths):
         system, task, network = path.parts[-4:-1]
-        repeat, fold = fold_of(network)
-        parts.append(pd.read_csv(path).assign(system=system, task=task, repeat=repeat, fold=fold))
+        parts.append(pd.read_csv(path).assign(system=system, task=task, network=network))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -46,7 +46,8 @@ def labelled(target: Target, labels: pd.Series, cases: pd.Series) -> tuple[np.nd
     cells = labels.reindex(cases).fillna("")
     known = (cells != "").to_numpy()
     if target.kind == "multilabel":
-        return known, np.array([[c in cell.split("|") for c in target.classes] for cell in cells[known]], dtype=int)
+        sets = [[c in cell.split("|") for c in target.classes] for cell in cells[known]]
+        return known, np.array(sets, dtype=int).reshape(-1, len(target.classes))
     return known, cells[known].map({name: number for number, name in enumerate(target.classes)}).to_numpy(dtype=int)
 
 

@@ -56,8 +56,8 @@ def draw_all(
 ) -> pd.DataFrame:
     """Draw every figure of a study into `folder` as SVG; returns a table `file, title, alt, caption, sha256`.
 
-    `predictions`, `board`: predictions.csv and leaderboard of the study. `histories`: `system, task, repeat, fold,
-    epoch, train_loss, val_score` of all trainings (and `seed`, if there). `importances`: see `importances.draw`.
+    `predictions`, `board`: predictions.csv and leaderboard of the study. `histories`: `system, task, network, epoch,
+    train_loss, val_score` of all trainings. `importances`: see `importances.draw`.
     """
     predictions = predictions.assign(label=predictions["label"].astype(object).fillna(""))
     with matplotlib.rc_context(STYLE):
@@ -309,7 +309,7 @@ def forest(name: str, board: pd.DataFrame) -> Drawn:
 
 
 def learning(system: str, task: str, history: pd.DataFrame, select: str) -> Drawn:
-    """Training loss and validation score by epoch, a thin line for each fold; a dot marks the epoch that was kept.
+    """Training loss and validation score by epoch, a thin line for each network; a dot marks the epoch that was kept.
 
     Where no validation case is scored (`select` is `last` or `test`) there is no second panel.
     """
@@ -320,12 +320,12 @@ def learning(system: str, task: str, history: pd.DataFrame, select: str) -> Draw
     drawn[0].set_ylabel("Training loss")
     drawn[-1].set_xlabel("Epoch")
     best, lengths = [], []
-    for _, fold in history.sort_values("epoch").groupby([c for c in ("repeat", "fold", "seed") if c in history]):
-        lengths.append(len(fold))
+    for _, one in history.sort_values("epoch").groupby("network"):
+        lengths.append(len(one))
         for axes, column in zip(drawn, panels, strict=True):
-            axes.plot(fold["epoch"], fold[column], color=PALETTE[0], lw=1, alpha=0.75, marker="." * (len(fold) == 1))
-        if fold["val_score"].notna().any():
-            top = fold.loc[fold["val_score"].idxmax()]
+            axes.plot(one["epoch"], one[column], color=PALETTE[0], lw=1, alpha=0.75, marker="." * (len(one) == 1))
+        if one["val_score"].notna().any():
+            top = one.loc[one["val_score"].idxmax()]
             best.append(float(top["val_score"]))
             drawn[-1].plot(top["epoch"], top["val_score"], "o", color=PALETTE[1], ms=5)
     for axes in drawn:
@@ -339,7 +339,9 @@ def learning(system: str, task: str, history: pd.DataFrame, select: str) -> Draw
     drawn[-1].set_ylabel(f"Validation\n{SELECT[select]}")
     kept = f"{np.mean(best):.3f} on average, {min(best):.3f} to {max(best):.3f}" if best else "not defined"
     alt = f"Learning curves of {system}, task {task}: {runs}. Best validation {SELECT[select]}: {kept}."
-    caption = f"A thin line for each fold ({runs}). Dots: the epochs kept; validation {SELECT[select]} there: {kept}."
+    caption = (
+        f"A thin line for each training ({runs}). Dots: the epochs kept; validation {SELECT[select]} there: {kept}."
+    )
     return Drawn(name, figure, title, alt, caption)
 
 
