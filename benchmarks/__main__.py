@@ -16,20 +16,27 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 
 
 def main() -> None:
-    """Everything, on fresh data in a temporary folder."""
+    """Everything, on fresh data in a temporary folder; each part is shown as soon as it is measured."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="little data and few repetitions; writes no page")
     quick = parser.parse_args().quick
+    subjects, repetitions = (4, 1) if quick else (100, 5)
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        subjects = 4 if quick else 100
         made = data.make(home / "data", subjects)
         data.cache_samples(made)
-        rows = features.rows(made, 1 if quick else 5) + networks.rows(made, subjects, 1 if quick else 5)
-        if not quick:
-            rows += workflow.rows(home, 3) + growth.rows(home, growth.SIZES[-1])
+        parts = [
+            lambda: features.rows(made, repetitions),
+            lambda: networks.rows(made, subjects, repetitions),
+            lambda: workflow.rows(home, 1 if quick else 3),
+            lambda: growth.rows(home, growth.SIZES[0 if quick else -1]),
+        ]
+        rows = []
+        for part in parts:
+            found = part()
+            print(*map(line, found), sep="\n", flush=True)
+            rows += found
         text = page(rows, made)
-    print(text)
     if not quick:
         PAGE.write_text(text, encoding="utf-8")
 
@@ -50,11 +57,14 @@ def page(rows: list[Row], made: data.Data) -> str:
         "| what | side | median (range) | target | met |",
         "|---|---|---|---|---|",
     ]
-    for row in rows:
-        numbers = f"{row.median:.3g} ({row.low:.3g}–{row.high:.3g}) {row.unit}"
-        met = "" if row.met is None else "yes" if row.met else "**no**"
-        lines.append(f"| {row.what} | {row.side} | {numbers} | {row.target} | {met} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *map(line, rows)]) + "\n"
+
+
+def line(row: Row) -> str:
+    """A row of the table."""
+    numbers = f"{row.median:.3g} ({row.low:.3g}–{row.high:.3g}) {row.unit}"
+    met = "" if row.met is None else "yes" if row.met else "**no**"
+    return f"| {row.what} | {row.side} | {numbers} | {row.target} | {met} |"
 
 
 def cpu() -> str:
