@@ -97,8 +97,8 @@ def test_a_killed_job_of_every_rule(tmp_path, undisturbed):
         killed: list[str] = []
         watcher = threading.Thread(target=kill, args=(rule, killed), daemon=True)
         watcher.start()
-        command = [Path(sys.executable).parent / "snakemake", "--cores", "2", "--config", "studies=tiny"]
-        done = subprocess.run(command, cwd=project.home, capture_output=True, text=True)
+        command = [Path(sys.executable).parent / "snakemake", "--until", rule, "--cores", "2"]
+        done = subprocess.run([*command, "--config", "studies=tiny"], cwd=project.home, capture_output=True, text=True)
         watcher.join(timeout=1)
         assert killed, f"no job of {rule} was seen:\n{(done.stdout + done.stderr)[-2000:]}"
         assert not killed[0] or done.returncode != 0, rule
