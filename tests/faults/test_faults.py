@@ -160,7 +160,7 @@ def test_a_damaged_shard(finished, undisturbed, kind):
     for harm in HARMS.values():
         (path,) = finished.path(f"results/cache/tiny/{kind}").glob("shard-000.h5")
         path.write_bytes(harm(path.read_bytes()))
-        shutil.rmtree(finished.path("results/tiny/networks"))
+        shutil.rmtree(finished.path("results/tiny"))
         shutil.rmtree(
             finished.path(f"results/cache/tiny/{'band1k' if kind == 'audio' else 'none'}"), ignore_errors=True
         )

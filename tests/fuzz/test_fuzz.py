@@ -20,8 +20,8 @@ def tried(kind: str, count: int, seed: int) -> dict[str, int]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_harmed_inputs(kind):
-    found = tried(kind, 300, seed=1)
-    assert sum(found.values()) == 300 and found["error"] > 30
+    found = tried(kind, 150, seed=1)
+    assert sum(found.values()) == 150 and found["error"] > 15
 
 
 @pytest.mark.slow

@@ -189,7 +189,7 @@ print(json.dumps(table.to_dict("records")))
 
 
 def test_the_bundle_says_what_predict_says_and_holds_nobody(project):
-    """Loaded in a folder that knows nothing of the project, from the registry too; no case and no pickle in it."""
+    """Loaded in a folder that knows nothing of the project; no case and no pickle in it."""
     ran = project.run("bundle")
     assert ran.jobs["bundle_winner"] == 1 and project.run("bundle").jobs == {}
     folder = project.path("results/tiny/bundle/winner")
@@ -201,22 +201,27 @@ def test_the_bundle_says_what_predict_says_and_holds_nobody(project):
     card = (folder / "README.md").read_text()
     assert "not a medical device" in card and "w_acc" in card
     (wav, *_) = sorted(project.path("resources/tiny/training_data").glob("*_AV.wav"))
+    row = loaded(project, str(folder), wav)
+    alone = project.path("alone")
+    alone.mkdir()
+    (alone / "a.wav").write_bytes(wav.read_bytes())
+    (alone / "cases.csv").write_text("case\nsomeone\n")
+    (alone / "recordings.csv").write_text("recording,case,path,site\nsomeone_0,someone,a.wav,AV\n")
+    project.run("predict", config=("recordings=alone", "form=folder"))
+    (said,) = read_predicted(project, "alone").to_dict("records")
+    assert row["prediction"] == said["prediction"] and "the study has these samples" in row["problems"]
+    assert row["p_Abnormal"] == pytest.approx(float(said["p_Abnormal"]), abs=1e-6)
+
+
+def loaded(project: Project, place: str, wav: Path) -> dict:
+    """What the model at `place` says of a recording, in a process that knows nothing of the project."""
     store = f"sqlite:///{project.path('results/mlflow.db')}"
-    for place in (str(folder), "models:/tiny-winner/1"):
-        words = [sys.executable, "-c", LOADED, place, "someone", str(wav)]
-        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"MLFLOW_TRACKING_URI": store}
-        done = subprocess.run(words, cwd="/", env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        (row,) = json.loads(done.stdout.splitlines()[-1])
-        alone = project.path("alone")
-        alone.mkdir(exist_ok=True)
-        (alone / "a.wav").write_bytes(wav.read_bytes())
-        (alone / "cases.csv").write_text("case\nsomeone\n")
-        (alone / "recordings.csv").write_text("recording,case,path,site\nsomeone_0,someone,a.wav,AV\n")
-        project.run("predict", config=("recordings=alone", "form=folder"))
-        (said,) = read_predicted(project, "alone").to_dict("records")
-        assert row["prediction"] == said["prediction"] and "the study has these samples" in row["problems"]
-        assert row["p_Abnormal"] == pytest.approx(float(said["p_Abnormal"]), abs=1e-6)
+    words = [sys.executable, "-c", LOADED, place, "someone", str(wav)]
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"MLFLOW_TRACKING_URI": store}
+    done = subprocess.run(words, cwd="/", env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout.splitlines()[-1])
+    return row
 
 
 @pytest.mark.slow
@@ -249,6 +254,7 @@ def test_the_bundle_is_served(project):
         assert row["case"] == "someone" and row["prediction"] in ("Abnormal", "Normal")
         empty = requests.post(f"http://127.0.0.1:{port}/invocations", json={"dataframe_records": [{"case": "x"}]})
         assert empty.status_code == 400 and "audio" in empty.text
+        assert loaded(project, "models:/tiny-winner/1", wav)["p_Abnormal"] == pytest.approx(row["p_Abnormal"], abs=1e-6)
     finally:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
