@@ -172,11 +172,11 @@ def test_new_recordings_get_predictions_and_a_bad_file_stops_nothing(project):
 
 
 def test_one_system_of_the_study_can_predict(project):
-    project.run("predict", config=("recordings=new", "system=again"))
+    project.run("predict", config=("recordings=resources/tiny", "system=again"))
     pack = json.loads(project.path("results/tiny/packed/again/winner.json").read_text())
     assert pack["outcome"]["system"] == "again"
     assert not list(project.path("results/tiny/packed/again/networks").glob("small"))
-    words = project.run("predict", config=("recordings=new", "system=nobody"), fails=True).words
+    words = project.run("predict", config=("recordings=resources/tiny", "system=nobody"), fails=True).words
     assert "config system: 'nobody' is not one of small, again, pair" in words
 
 
