@@ -54,9 +54,9 @@ def card(
         "",
         "## Limits",
         "",
-        "- Scores are of cases that the networks of a fold had not seen, from the same places and devices; each "
-        "fold was judged alone, the vote of all folds was not. Other devices and populations: unknown.",
-        f"- Recordings below {study.dataset.short_s:g} s were rare or absent in training.",
+        "- Scores are of cases that the networks of a fold had not seen, of the same data set; each fold was "
+        "judged alone, the vote of all folds was not. Other devices and populations: unknown.",
+        f"- Recordings below {study.dataset.short_s:g} s are padded at their end; `problems` says so.",
         "- Cases that the study had itself are marked in `problems`; others of its subjects cannot be known again.",
     ]
     return "\n".join(lines) + "\n"

@@ -53,8 +53,9 @@ def apply_winner(
                 stand_in = study.systems[packed.models[unit, fold][0].system]
                 model = packed.folder / "stages" / name / f"{fold}.json"
                 p, by_recording = fused(study, stand_in, name, model, cases, recordings, new, dataset, work), None
+            p = p.set_index("case").loc[new.cases["case"]].reset_index()
             decided.append(apply_rule(target, winner["decision"], packed.decisions[name, fold], p, by_recording))
-        table = vote(target, decided, p["case"].tolist())  # `aggregate` gives every fold the same order
+        table = vote(target, decided, new.cases["case"].tolist())
         parts.append(with_problems(table, new, known).assign(target=name))
     whole = pd.concat(parts, ignore_index=True)
     return whole[["target", *[column for column in whole if column != "target"]]], new

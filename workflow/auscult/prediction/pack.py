@@ -57,8 +57,8 @@ class Packed:
     """A packed winner as `read` gives it.
 
     winners: by target `system, stage, fit_on, decision`. models: by (system or ensemble, fold). decisions: what
-    `decisions.decide.fit_rule` learnt, by (target, fold). covariates: columns of numbers about a case. rate_hz,
-    channels: of the recordings. samples, ids: digests of the study's own.
+    `decisions.decide.fit_rule` learnt, by (target, fold). covariates: columns of numbers about a case. channels: of the
+    recordings. samples, ids: digests of the study's own.
     """
 
     folder: Path
@@ -67,7 +67,6 @@ class Packed:
     models: dict[tuple[str, str], list[Model]]
     decisions: dict[tuple[str, str], dict[str, Any]]
     covariates: list[str]
-    rate_hz: int
     channels: int
     samples: frozenset[str]
     ids: frozenset[str]
@@ -149,7 +148,6 @@ def read(folder: Path) -> Packed:
         {key: [Model(**one) for one in models] for key, models in _by_pair(facts["networks"]).items()},
         _by_pair(facts["decisions"]),
         facts["covariates"],
-        study.dataset.rate_hz,
         facts["channels"],
         frozenset(facts["samples"]),
         frozenset(facts["ids"]),

@@ -49,8 +49,9 @@ def example(packed: Packed) -> pd.DataFrame:
 
     import soundfile
 
-    count = (int(max(1.0, packed.study.dataset.short_s) * packed.rate_hz), packed.channels)
+    dataset = packed.study.dataset
+    count = (int(max(1.0, dataset.short_s) * dataset.rate_hz), packed.channels)
     noise = 0.05 * np.random.default_rng(0).standard_normal(count)
     file = io.BytesIO()
-    soundfile.write(file, noise, packed.rate_hz, format="WAV", subtype="PCM_16")
+    soundfile.write(file, noise, dataset.rate_hz, format="WAV", subtype="PCM_16")
     return pd.DataFrame({"case": ["new"], "site": [""], "audio": [file.getvalue()]})
