@@ -8,6 +8,8 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from auscult.provenance import commit, environment
 from benchmarks import data, features, growth, networks, workflow
 from benchmarks.timing import Row
@@ -21,7 +23,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="little data and few repetitions; writes no page")
     quick = parser.parse_args().quick
     subjects, repetitions = (4, 1) if quick else (100, 5)
-    with tempfile.TemporaryDirectory() as folder:
+    with threadpool_limits(1), tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         made = data.make(home / "data", subjects)
         data.cache_samples(made)

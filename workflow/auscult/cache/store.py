@@ -20,6 +20,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from auscult.progress import note
 from auscult.provenance import digest
@@ -71,7 +72,8 @@ def write_cache(
     work = partial(_write_shard, make=make, config=config, code=code)
     paths = [folder / name for name in shard_names(shards)]
     done = {"written": 0, "reused": 0}
-    with ProcessPoolExecutor(workers) as pool:
+    # one thread each: the rule's threads are the workers
+    with ProcessPoolExecutor(workers, initializer=threadpool_limits, initargs=(1,)) as pool:
         for number, outcome in enumerate(pool.map(work, paths, parts), start=1):
             done[outcome] += 1
             note(f"{folder.name}: shard {number} of {shards} {outcome}")
