@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -227,6 +228,7 @@ def weights_of(wildcards):
 # ---------------------------------------------------------------- code
 
 
+@cache
 def code(name, *modules):
     """Files that a script imports, directly or not, with the plug-ins that the job loads by name."""
     files = [WORKFLOW / "scripts" / f"{name}.py"]

@@ -172,13 +172,12 @@ COUNTS = [
 POSITIVE = [
     *("dataset.short_s", f"{SMALL}.segment.seconds", f"{SMALL}.segment.hop_s", f"{SMALL}.training.learning_rate"),
     *(f"{SMALL}.training.augment.time_mask_s", "fusion.booster.learning_rate", f"{SMALL}.training.gradient_norm"),
-    *("fusion.logistic.c", "fusion.tuning.minutes"),
+    *("fusion.logistic.c", "fusion.tuning.minutes", "fusion.booster.min_child_weight", "fusion.booster.reg_lambda"),
 ]
 NOT_NEGATIVE = [
     *(f"{SMALL}.training.augment.{key}" for key in ("mixup", "cutmix", "mix_from", "time_masks", "gain")),
     *(f"{SMALL}.training.augment.{key}" for key in ("band_masks", "noise")),
     *(f"{SMALL}.training.augment.time_shift_s", f"{SMALL}.training.weight_decay"),
-    *("fusion.booster.min_child_weight", "fusion.booster.reg_lambda"),
 ]
 SEEDS = ["protocol.seed", f"{SMALL}.training.seed", "fusion.booster.seed", "evaluation.seed"]
 RANGES = [

@@ -13,7 +13,7 @@ from auscult.config.fusion import Booster, Logistic
 from auscult.fusion.learners import fit, importances, load, predict, row_weights, save
 
 CLASSES = ["Present", "Unknown", "Absent"]
-SMALL = Booster(rounds=15, learning_rate=0.3, min_child_weight=0)
+SMALL = Booster(rounds=15, learning_rate=0.3, min_child_weight=1e-6)
 LEARNERS = pytest.mark.parametrize("settings", [SMALL, Logistic(c=1.0)], ids=["xgboost", "logistic"])
 
 

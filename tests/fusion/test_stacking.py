@@ -14,7 +14,7 @@ from auscult.fusion.stacking import Stacked, stack
 from auscult.inference.aggregate import aggregate
 
 CLASSES = ["Present", "Unknown", "Absent"]
-SMALL = Booster(rounds=15, learning_rate=0.3, min_child_weight=0)
+SMALL = Booster(rounds=15, learning_rate=0.3, min_child_weight=1e-6)
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ class Booster(Strict):
     learning_rate: Positive = 0.05
     subsample: Annotated[float, Field(gt=0, le=1)] = 0.8
     colsample: Annotated[float, Field(gt=0, le=1)] = 0.5
-    min_child_weight: Annotated[float, Field(ge=0)] = 2.0
-    reg_lambda: Annotated[float, Field(ge=0)] = 2.0
+    min_child_weight: Positive = 2.0
+    reg_lambda: Positive = 2.0
     weigh: Weigh = "target"
     seed: Seed = 0
 

@@ -11,9 +11,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-import scipy.fft
-import scipy.signal
-import scipy.stats
+import scipy  # its parts load when they are used
 from pydantic import BaseModel, ConfigDict, Field
 
 FFT, HOP, ROWS = 512, 256, 128
