@@ -22,7 +22,7 @@ test-all: $(VENV)/ready  ## also what takes longer or needs real data (AUSCULT_R
 test-slurm: $(VENV)/ready  ## a small study on a real Slurm of one node, started for it (as root on Debian: slurm-wlm, munge)
 	PYTHONPATH=.:workflow $(BIN)/python tests/slurm/one_node.py
 
-bench: $(VENV)/ready  ## measure, and write docs/benchmarks.md (an hour on a quiet machine)
+bench: $(VENV)/ready  ## measure, and write docs/benchmarks.md (half an hour on a quiet machine)
 	PYTHONPATH=.:workflow $(BIN)/python -m benchmarks
 
 docs: $(VENV)/ready  ## the pages of docs/ as a site in site/

@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from benchmarks.timing import Row, row
+from benchmarks.timing import Row, row, series
 
 SECONDS = (5.0, 5.2)
 SIZES = (250, 1000, 4000, 16000)
@@ -20,18 +21,22 @@ MIB = 1024  # of the kilobytes in which Linux gives memory
 
 
 def rows(home: Path, most: int) -> list[Row]:
-    """For every stage and size: milliseconds per recording, and peak memory; each in a process of its own."""
+    """For every stage: milliseconds per recording and peak memory by size; each in a process of its own."""
     found = []
     for stage in STAGES:
+        parts = []
         for size in [size for size in SIZES if size <= most]:
             words = [sys.executable, "-m", "benchmarks.growth", str(home / str(size)), str(size), stage]
-            done = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
-            what = f"growth, {stage}, {done['recordings']} recordings of 5 s"
-            wanted = ("≤ 2048", lambda x: x <= 2048) if stage == "training" else ("", None)
-            found += [
-                row(what, "time per recording", np.array([1000 * done["seconds"] / done["recordings"]]), "ms"),
-                row(what, "peak memory of a process", np.array([done["peak_kb"] / MIB]), "MiB", *wanted),
-            ]
+            done = subprocess.run(words, check=True, capture_output=True, text=True)
+            parts.append(json.loads(done.stdout.splitlines()[-1]))
+        table = pd.DataFrame(parts)
+        what = f"growth, {stage}, {', '.join(map(str, table['recordings']))} recordings of 5 s"
+        each, peak = 1000 * table["seconds"] / table["recordings"], table["peak_kb"] / MIB
+        found.append(series(what, "time per recording", each.to_numpy(), "ms", "grows ≤ 10 %", lambda x: x <= 1.1))
+        if stage == "training":
+            found.append(row(what, "largest memory", peak.to_numpy()[-1:], "MiB", "≤ 2048", lambda x: x <= 2048))
+        else:
+            found.append(series(what, "peak memory", peak.to_numpy(), "MiB", "grows ≤ 10 %", lambda x: x <= 1.1))
     return found
 
 

@@ -12,14 +12,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: what was measured, by whom, how much of what, and what was wanted."""
+    """One line of the table: what was measured, by whom, how much, and what was wanted."""
 
     what: str
     side: str
     median: float
-    low: float
-    high: float
-    unit: str
+    text: str
     target: str = ""
     met: bool | None = None
 
@@ -46,4 +44,16 @@ def row(
 ) -> Row:
     """Median and range of repetitions; `met` says of the median whether the target is met."""
     median = float(np.median(values))
-    return Row(what, side, median, float(values.min()), float(values.max()), unit, target, met(median) if met else None)
+    spread = f" ({number(values.min())}–{number(values.max())})" if len(values) > 1 else ""
+    return Row(what, side, median, f"{number(median)}{spread} {unit}", target, met(median) if met else None)
+
+
+def series(what: str, side: str, values: np.ndarray, unit: str, target: str, met: Callable[[float], bool]) -> Row:
+    """Values from the smallest to the largest size; `met` is asked of the last over the first."""
+    growth = float(values[-1] / values[0])
+    return Row(what, side, growth, f"{', '.join(map(number, values))} {unit}", target, met(growth))
+
+
+def number(value: float) -> str:
+    """Three digits, without an exponent."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"

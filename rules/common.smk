@@ -325,11 +325,12 @@ def cap(name, most):
     workflow.global_resources[name] = Resource(name, min(value, most) if isinstance(value, int) else most)
 
 
-GPU = torch.cuda.is_available() or not workflow.local_exec
+# Jobs go elsewhere, or this is one of them there. (`workflow.local_exec` is true of everything while rules are read.)
+CLUSTER = workflow.remote_exec or workflow.resource_settings.cores is None
+GPU = torch.cuda.is_available() or CLUSTER
 
-if workflow.local_exec:
-    if getattr(workflow.global_resources.get("_cores"), "value", None) is not None:
-        cap("_cores", os.cpu_count())
+if not CLUSTER:
+    cap("_cores", os.cpu_count())
     cap("mem_mb", os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20)
     if "gpu" not in workflow.global_resources:
         cap("gpu", 1)
@@ -370,7 +371,7 @@ def select_jobs_when_one_ends():
     With it, Snakemake 9.27 selects jobs once a second more for every job that has ended, and looks at all their inputs
     each time: after 50 jobs of a large study that was a quarter of a core.
     """
-    if workflow.local_exec:
+    if not CLUSTER:
         workflow.scheduler.job_rate_limiter = None
 
 

@@ -113,6 +113,9 @@ def test_faults_of_records(root):
     assert problem(root) == "units"
     header.write_text("nonsense\n")
     assert problem(root) == "corrupt"
+    for leads in ("11", "13", "99999999999999999999"):
+        header.write_text(text.replace("00001_lr 12 ", f"00001_lr {leads} ", 1))
+        assert problem(root) == "corrupt"
     header.write_text(text.replace(" 1000\n", " 99999999999\n", 1))
     assert problem(root) == "truncated"
     header.write_bytes(b"\xff\xfe\x00")

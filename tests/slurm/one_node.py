@@ -88,7 +88,8 @@ def run(project: Project) -> str:
 def kill_one_training(seen: list[str]) -> None:
     """Cancel the first training that runs, as a node's failure would."""
     while True:  # a daemon thread: it ends with the run
-        listed = subprocess.run(["squeue", "-h", "-t", "R", "-o", "%i %b %k"], capture_output=True, text=True).stdout
+        fields = "JobID:20,tres-per-job:20,Comment:80"
+        listed = subprocess.run(["squeue", "-h", "-t", "R", "-O", fields], capture_output=True, text=True).stdout
         for line in listed.splitlines():
             job, gres, comment = [*line.split(), "", ""][:3]
             if "train" in comment:

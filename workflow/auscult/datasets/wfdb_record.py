@@ -40,6 +40,9 @@ def read(path: Path) -> tuple[np.ndarray, int]:
 
 
 def _check_header(path: Path, header: Any) -> None:
+    leads = len(header.file_name or [])
+    if header.n_sig != leads:
+        raise Unusable("corrupt", f"the header promises {header.n_sig} leads and describes {leads}")
     files = set(header.file_name or [])
     if len(files) != 1:
         raise Unusable("corrupt", f"the header names {len(files)} files of samples; one is read")
