@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/snakemake --cores all
 comma := ,
+KINDS := . logs benchmarks
 
 .PHONY: run test test-all test-slurm bench docs ui status clean format reference
 
@@ -42,9 +43,9 @@ format: $(VENV)/ready
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules
 
-clean:  ## remove all results, or those of STUDIES=a,b (raw data in resources/ and shared caches stay)
+clean:  ## remove all results, or those of STUDIES=a,b (raw data, shared caches and tracked runs stay)
 	@case "$(STUDIES)" in *[!A-Za-z0-9_,-]*) echo "STUDIES: names of studies with commas between them" >&2; exit 1;; esac
-	rm -rf $(if $(STUDIES),$(foreach study,$(subst $(comma), ,$(STUDIES)),results/$(study)),results)
+	rm -rf $(if $(STUDIES),$(foreach study,$(subst $(comma), ,$(STUDIES)),$(foreach kind,$(KINDS),results/$(kind)/$(study))),results)
 
 $(VENV)/ready: requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "auscult needs Python 3.11 or newer: make PYTHON=python3.11")'

@@ -20,12 +20,18 @@ include: "rules/prediction.smk"
 include: "rules/tracking.smk"
 
 
+def everything(wildcards):
+    """Report and tracking of every study, whose recordings must be there."""
+    for key in DATASETS:
+        require_recordings(key)
+    return expand([P.page, P.tracked], study=STUDIES)
+
+
 rule all:
     """Tables, figures, report and tracking of every study."""
     default_target: True
     input:
-        expand(P.page, study=STUDIES),
-        expand(P.tracked, study=STUDIES),
+        everything,
 
 
 onstart:

@@ -20,17 +20,17 @@ Growth is given for the sizes in its row, from the smallest on; what counts is t
 
 What stands behind the figures:
 
-- **Log-mels.** Ten times librosa is out of reach for the same work: the Fourier transforms alone, by the same library,
-  are a large part of librosa's time. Ours are in float64, so that a loud tone does not drown quiet bands, and two
-  caches are written that say what made them; librosa's side writes nothing.
+- **Log-mels.** A tenth of librosa's time would be less than the Fourier transforms alone take. Ours are in float64, so
+  that a loud tone does not drown quiet bands, and two caches are written that say what made them; librosa's side
+  writes nothing.
 - **Training.** Both sides run the same layers, so that only what lies between them can be saved. `compact` is near the
   rate of plain products of matrices already; the layers of `dynse_bdresnet` are narrow. The plain loop holds every
   overlapping window as a copy.
 - **A dry run** is Snakemake's own planning, and loading PyTorch, which says whether there is a GPU.
 - **Cores outside jobs**: the demo's jobs take seconds each, and the last ones (tables, report, tracking) leave a core
   idle. In a study whose trainings take minutes this share is small.
-- **Memory of the caches** is that of a shard (`dataset.shards`, 16), which is made whole before it is written, so that
-  a full disk leaves nothing half.
+- **Memory of the caches** holds one shard (`dataset.shards`, 16), which is made whole before it is written, so that
+  a full disk leaves nothing half, and what is mapped of the files that are read, which the system takes back at need.
 - **GPU rows**: not measured, no GPU was at hand. The Challenge's fastest entry took 0.40 s a patient, the reference
   117 s (official run, on its machine); "passes of a patient" is ours on one core, the network alone.
 """

@@ -29,6 +29,12 @@ from auscult.datasets.base import raw_digest
 from auscult.features.frames import folder_name
 from auscult.folds.planned import FoldError, planned
 
+
+# Names in paths have no folder in them: what is predicted below a study is not another study.
+wildcard_constraints:
+    **dict.fromkeys(["study", "dataset", "system", "task", "network", "fold", "target"], "[^/]+"),
+
+
 # ---------------------------------------------------------------- studies
 
 LISTS = Path(workflow.basedir) / "resources" / "splits"
@@ -398,6 +404,11 @@ def summary():
     """After a run: the best rows, and where to look."""
     import pandas as pd
 
+    if SETTINGS.recordings:
+        for page in [f"{P.predicted}/report.html".format(study=name) for name in STUDIES]:
+            if Path(page).is_file():
+                print(f"predictions: {page}, and predictions.csv beside it", file=sys.stderr)
+        return
     finished = [name for name in STUDIES if Path(P.tables.format(study=name), "leaderboard.csv").is_file()]
     for name in finished:  # a run may have been asked for less
         board = pd.read_csv(Path(P.tables.format(study=name)) / "leaderboard.csv")
@@ -406,5 +417,7 @@ def summary():
         print(f"\nstudy {name}\n{shown.to_string(index=False)}\n", file=sys.stderr)
         print(f"report: {P.page.format(study=name)}", file=sys.stderr)
         print(f"tables: {P.tables.format(study=name)}", file=sys.stderr)
+        if Path(P.registered.format(study=name)).is_file():
+            print(f"bundle: {P.bundle.format(study=name)}", file=sys.stderr)
     if finished:
         print("MLflow: make ui (there: Model training)", file=sys.stderr)

@@ -45,14 +45,17 @@ rule generate:
 def raw_input(wildcards):
     """The generated marker, or nothing when the release is there; a clear word when it is not."""
     key = wildcards.dataset
-    if generated(key):
-        return P.generated.format(dataset=key)
-    if not RAW[key]:
+    require_recordings(key)
+    return P.generated.format(dataset=key) if generated(key) else []
+
+
+def require_recordings(key):
+    """A clear word where a release is not there, also when an old result would do: it was made of other recordings."""
+    if not RAW[key] and not generated(key):
         raise WorkflowError(
-            f"data set {key}: no recordings below {DATASETS[key].root}: run `snakemake download --config "
-            f"studies=…`, or point to a copy with `--config studies=… root=DIR`"
+            f"data set {key}: no recordings below {DATASETS[key].root}: point to them with `--config studies=… root=DIR`, "
+            "or, for a public release, run `snakemake download --config studies=…`"
         )
-    return []
 
 
 rule ingest:

@@ -214,6 +214,16 @@ def test_published_draws_take_ids_as_numbers_where_all_are(make_study: Make) -> 
     assert {sorted(ids)[i] for i in wrong} != {sorted(ids, key=int)[i] for i in wrong}
 
 
+def test_too_few_cases_to_validate_are_said_to_be_so(make_study) -> None:
+    """Two folds of sixteen cases are fine, four in a class of which two may train are not divided by five."""
+    table = pd.DataFrame({"case": [f"c{n}" for n in range(16)], "sound": list("abcd") * 4})
+    table["subject"] = [f"s{n // 2}" for n in range(16)]
+    study = make_study({"name": "group_cv", "folds": 2}, {"sound": list("abcd")})
+    with pytest.raises(FoldError, match=r"^protocol\.val: 0\.2 of 8 cases.*raise it") as error:
+        assign(study, table, LISTS)
+    assert "protocol.folds" not in str(error.value)
+
+
 @pytest.mark.parametrize("protocol", [{"name": "walker"}, {"name": "cv10"}])
 def test_published_draws_refuse_what_they_cannot_draw(make_study: Make, protocol: dict) -> None:
     with pytest.raises(FoldError, match="protocol"):

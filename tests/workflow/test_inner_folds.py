@@ -157,6 +157,7 @@ def test_new_recordings_get_predictions_and_a_bad_file_stops_nothing(project):
     broken.write_bytes(b"RIFF rubbish")
     ran = project.run("predict", config=("recordings=new",))
     assert ran.jobs.pop("apply_winner") == 1 and set(ran.jobs) <= {"pack_winner", "predict"}
+    assert "Exception" not in ran.words and "predictions: results/tiny/predicted/new-" in ran.words
     table = read_predicted(project, "new")
     assert len(table) == 3 and set(table["prediction"]) <= {"Abnormal", "Normal"}
     np.testing.assert_allclose(table[["p_Abnormal", "p_Normal"]].astype(float).sum(axis=1), 1, atol=1e-6)

@@ -3,6 +3,8 @@
 import copy
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +102,23 @@ def nothing_to_do(project: Project, *targets: str) -> None:
 
 def test_second_run_starts_nothing(project):
     nothing_to_do(project)
+
+
+def test_the_status_names_studies_and_nothing_else(project):
+    def said(studies: str) -> str:
+        words = [sys.executable, "workflow/scripts/status.py", studies, ""]
+        return subprocess.run(words, cwd=project.home, capture_output=True, text=True, check=True).stdout
+
+    assert (project.path("results/mlartifacts/.lock")).is_file()
+    lines = [line for line in said("tiny").splitlines() if line.startswith("study")]
+    assert lines == ["study tiny: not running; 2 networks trained, 2 scored, report written"]
+    assert "study demo: not begun" in said("demo")
+
+
+def test_a_finished_study_is_not_taken_for_one_of_another_root(project):
+    project.path("empty").mkdir()
+    words = project.run(config=("root=empty",), fails=True).words
+    assert "no recordings below empty" in words and "Nothing to be done" not in words
 
 
 def test_touching_everything_starts_nothing(project):

@@ -12,8 +12,11 @@ from pathlib import Path
 def main(studies: str, root: str) -> None:
     """Print a line per study, and the jobs that are left over all of them."""
     config = [f"{key}={value}" for key, value in (("studies", studies), ("root", root)) if value]
-    for folder in sorted(path.parent for path in Path("results").glob("*/.lock") if path.parent.name[0] != "."):
-        if studies and folder.name not in studies.split(","):
+    known = sorted(path.stem for path in Path("config/studies").glob("*.yaml"))
+    for folder in [Path("results", name) for name in (studies.split(",") if studies else known)]:
+        if not (folder / ".lock").is_file():
+            if studies:
+                print(f"study {folder.name}: not begun")
             continue
         networks = list(folder.glob("networks/*/*/*"))
         trained = sum((path / "manifest.json").is_file() for path in networks)

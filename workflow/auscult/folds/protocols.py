@@ -101,7 +101,13 @@ def draw_validation(rest: np.ndarray, keys: np.ndarray, groups: np.ndarray, shar
     if parts < 2:
         raise FoldError(f"protocol.val: {count} group left to draw validation cases from; use fewer folds or more data")
     splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
-    _, val = next(iter(quiet(splitter.split, keys[rest], keys[rest], groups[rest])))
+    try:
+        _, val = next(iter(quiet(splitter.split, keys[rest], keys[rest], groups[rest])))
+    except FoldError as error:
+        raise FoldError(
+            f"protocol.val: {share:g} of {len(rest)} cases, drawn as one of {parts} parts: {error.__cause__}; raise "
+            "it, name fewer labels in protocol.stratify, or use more data"
+        ) from error
     return rest[val]
 
 

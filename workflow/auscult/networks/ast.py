@@ -27,7 +27,7 @@ class Options(BaseModel):
     depth: PositiveInt = Field(default=12, description="Transformer blocks.")
     attention_heads: PositiveInt = 12
     dropout: float = Field(default=0.1, ge=0, lt=1, description="After each block's two parts, and before the head.")
-    projector: bool = Field(default=False, description="Two layers that `training.patch_mix: contrastive` needs.")
+    projector: bool = Field(default=False, description="Two layers that `training.patch_mix: contrast` needs.")
     weights_grid: tuple[PositiveInt, PositiveInt] = Field(
         default=(12, 101), description="Patches over bands and over time of the weights to start from; AudioSet's."
     )
