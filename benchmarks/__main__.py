@@ -28,7 +28,7 @@ What stands behind the figures:
   overlapping window as a copy.
 - **A dry run** is Snakemake's own planning, and loading PyTorch, which says whether there is a GPU.
 - **Cores outside jobs**: the demo's jobs take seconds each, and the last ones (tables, report, tracking) leave a core
-  idle. In a study whose trainings take minutes this share is small.
+  idle.
 - **Memory of the caches** holds one shard (`dataset.shards`, 16), which is made whole before it is written, so that
   a full disk leaves nothing half, and what is mapped of the files that are read, which the system takes back at need.
 - **GPU rows**: not measured, no GPU was at hand. The Challenge's fastest entry took 0.40 s a patient, the reference

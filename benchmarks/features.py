@@ -69,7 +69,7 @@ def front_end(data: Data, repetitions: int) -> list[Row]:
     sides = {
         "auscult, with writing": ours,
         "librosa, without": theirs,
-        "its Fourier transforms alone": transforms,
+        "the Fourier transforms alone": transforms,
         "reading the WAVs alone": decode,
     }
     times = take_turns(sides, repetitions, wall=True)  # ours works in a process of its own

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from auscult.cache import store
 from auscult.cache.store import CacheError, open_cache, shard_of, write_cache
@@ -29,6 +30,11 @@ SHARDS = 4
 def listing(names: list[str], **changed: str) -> pd.DataFrame:
     shas = [changed.get(name, f"sha-{name}") for name in names]
     return pd.DataFrame({"recording": names, "sha256": shas, "rate_hz": 4000, "channels": 1})
+
+
+def threads(row: Any) -> np.ndarray:
+    """How many threads the libraries of the process that makes a recording would use."""
+    return np.array([[max(library["num_threads"] for library in threadpool_info())]])
 
 
 def look_up(row: Any, arrays: dict[str, np.ndarray]) -> np.ndarray:
@@ -355,3 +361,9 @@ def test_a_full_disk_keeps_the_old_file(folder: Path, monkeypatch: pytest.Monkey
     with pytest.raises(OSError, match="No space left"):
         write(folder, listing(NAMES), code="2")
     assert stamp(folder) == before
+
+
+def test_a_worker_uses_one_thread(tmp_path: Path) -> None:
+    with threadpool_limits(2):
+        write_cache(tmp_path, listing(NAMES[:2]), threads, CONFIG, "code", SHARDS, 2)
+    assert {int(open_cache(tmp_path, CONFIG).read(name)[0, 0]) for name in NAMES[:2]} == {1}

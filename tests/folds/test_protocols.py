@@ -219,9 +219,12 @@ def test_too_few_cases_to_validate_are_said_to_be_so(make_study) -> None:
     table = pd.DataFrame({"case": [f"c{n}" for n in range(16)], "sound": list("abcd") * 4})
     table["subject"] = [f"s{n // 2}" for n in range(16)]
     study = make_study({"name": "group_cv", "folds": 2}, {"sound": list("abcd")})
-    with pytest.raises(FoldError, match=r"^protocol\.val: 0\.2 of 8 cases.*raise it") as error:
+    with pytest.raises(FoldError, match=r"^protocol\.val: 0\.2 of 8 cases.*raise it"):
         assign(study, table, LISTS)
-    assert "protocol.folds" not in str(error.value)
+    table["part"] = ["train"] * 8 + ["test"] * 8
+    study = make_study({"name": "column", "column": "part", "test": ["test"]}, {"sound": list("abcd")})
+    with pytest.raises(FoldError, match=r"^protocol\.draw: .* of 8 cases.*raise it"):
+        assign(study, table, LISTS)
 
 
 @pytest.mark.parametrize("protocol", [{"name": "walker"}, {"name": "cv10"}])

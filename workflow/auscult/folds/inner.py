@@ -36,7 +36,7 @@ def assign_inner(study: Study, cases: pd.DataFrame, folds: pd.DataFrame) -> pd.D
             for number, (rest, held) in enumerate(quiet(splitter.split, keys, keys, groups)):
                 roles = np.full(len(mine), "train", dtype=object)
                 roles[held] = "test"
-                roles[draw_validation(rest, keys, groups, inner.val, inner.seed)] = "val"
+                roles[draw_validation(rest, keys, groups, inner.val, inner.seed, "inner_folds.val")] = "val"
                 key = {"repeat": repeat, "fold": fold, "inner": number}
                 parts.append(pd.DataFrame({**key, "case": mine["case"], "role": roles}))
         except FoldError as error:

@@ -89,23 +89,28 @@ def _group_cv(protocol: GroupCV, cases: pd.DataFrame, keys: np.ndarray) -> pd.Da
         for fold, (rest, test) in enumerate(quiet(splitter.split, keys, keys, groups)):
             roles = np.full(len(cases), "train", dtype=object)
             roles[test] = "test"
-            roles[draw_validation(rest, keys, groups, protocol.val, seed)] = "val"
+            roles[draw_validation(rest, keys, groups, protocol.val, seed, "protocol.val")] = "val"
             parts.append(_part(repeat, fold, cases, roles))
     return pd.concat(parts)
 
 
-def draw_validation(rest: np.ndarray, keys: np.ndarray, groups: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Positions among `rest` that validate: whole groups, about `share` of them, labels in proportion."""
+def draw_validation(
+    rest: np.ndarray, keys: np.ndarray, groups: np.ndarray, share: float, seed: int, key: str
+) -> np.ndarray:
+    """Positions among `rest` that validate: whole groups, about `share` of them, labels in proportion.
+
+    Raises FoldError, which names `key`, the study's key of the share.
+    """
     count = len(set(groups[rest]))
     parts = min(max(2, round(1 / share)), count)
     if parts < 2:
-        raise FoldError(f"protocol.val: {count} group left to draw validation cases from; use fewer folds or more data")
+        raise FoldError(f"{key}: {count} group left to draw validation cases from; use fewer folds or more data")
     splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
     try:
         _, val = next(iter(quiet(splitter.split, keys[rest], keys[rest], groups[rest])))
     except FoldError as error:
         raise FoldError(
-            f"protocol.val: {share:g} of {len(rest)} cases, drawn as one of {parts} parts: {error.__cause__}; raise "
+            f"{key}: {share:g} of {len(rest)} cases, drawn as one of {parts} parts: {error.__cause__}; raise "
             "it, name fewer labels in protocol.stratify, or use more data"
         ) from error
     return rest[val]
@@ -179,7 +184,7 @@ def _fixed(protocol: Fixed, cases: pd.DataFrame, keys: np.ndarray) -> pd.DataFra
         roles = cases["case"].map(rows.set_index("case")["role"]).fillna("unused").to_numpy()
         if "val" not in roles:
             rest = np.flatnonzero(roles == "train")
-            roles[draw_validation(rest, keys, groups, protocol.val, protocol.seed)] = "val"
+            roles[draw_validation(rest, keys, groups, protocol.val, protocol.seed, "protocol.val")] = "val"
         parts.append(_part(repeat, fold, cases, roles))
     return pd.concat(parts)
 
@@ -195,7 +200,7 @@ def _column(protocol: Column, cases: pd.DataFrame, keys: np.ndarray) -> pd.DataF
         roles[values.isin(wanted)] = role
     if not protocol.val:
         groups, rest = _groups(cases, protocol.group), np.flatnonzero(roles == "train")
-        roles[draw_validation(rest, keys, groups, protocol.draw, protocol.seed)] = "val"
+        roles[draw_validation(rest, keys, groups, protocol.draw, protocol.seed, "protocol.draw")] = "val"
     return _part(0, 0, cases, roles)
 
 
