@@ -99,6 +99,7 @@ def test_means_by_default(murmur_study, folders):
     ("rule", "expected"),
     [
         ({"recordings": "max"}, {"a": [0.4, 0.6], "b": [0.5, 0.5]}),
+        ({"recordings": "min"}, {"a": [0.1, 0.1], "b": [0.5, 0.5]}),
         ({"segments": "max"}, {"a": [0.35, 0.45], "b": [0.9, 0.7]}),
         ({"segments": "max", "recordings": "max"}, {"a": [0.6, 0.8], "b": [0.9, 0.7]}),
         ({"segments": "top_k", "k": 2}, {"a": [0.25, 0.35], "b": [0.7, 0.6]}),

@@ -12,7 +12,7 @@ from sklearn import metrics as oracle
 from auscult.config.systems import Head
 from auscult.training.scoring import activate, pool, validation_score
 
-RULES = ["mean", "max", "top_k", "noisy_or"]
+RULES = ["mean", "min", "max", "top_k", "noisy_or"]
 BINARY = {"present": Head(label="murmur", positive=["Present"])}
 GRADES = {"grade": Head(label="grade", kind="multiclass", classes=["I", "II", "III"])}
 RHYTHMS = {"rhythm": Head(label="rhythm", kind="multilabel", classes=["af", "pvc"])}
@@ -24,6 +24,7 @@ def slow(values: np.ndarray, how: str, k: int) -> float:
         return math.nan
     return {
         "mean": lambda: sum(values) / len(values),
+        "min": lambda: min(values),
         "max": lambda: max(values),
         "top_k": lambda: sum(sorted(values, reverse=True)[:k]) / min(k, len(values)),
         "noisy_or": lambda: 1 - math.prod(1 - v for v in values),

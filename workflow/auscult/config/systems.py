@@ -152,8 +152,8 @@ class Training(Strict):
 class Pool(Strict):
     """How probabilities of the parts become one."""
 
-    segments: Literal["mean", "max", "top_k", "noisy_or"] = "mean"
-    recordings: Literal["mean", "max", "top_k", "noisy_or"] = "mean"
+    segments: Literal["mean", "min", "max", "top_k", "noisy_or"] = "mean"
+    recordings: Literal["mean", "min", "max", "top_k", "noisy_or"] = "mean"
     k: Count = Field(default=3, description="Number averaged by `top_k`.")
 
 

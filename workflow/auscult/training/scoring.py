@@ -26,7 +26,7 @@ def activate(logits: torch.Tensor, heads: dict[str, Head]) -> torch.Tensor:
 def pool(values: np.ndarray, owner: np.ndarray, owners: int, how: str, k: int) -> np.ndarray:
     """Probabilities of parts (n, …) to those of their `owners` (owners, …).
 
-    `owner` (n,) numbers the whole that each part belongs to. `mean`; `max`; `top_k`: mean of the k largest;
+    `owner` (n,) numbers the whole that each part belongs to. `mean`; `min`; `max`; `top_k`: mean of the k largest;
     `noisy_or`: 1 − ∏(1 − p). A whole without parts is NaN.
     """
     order = np.argsort(owner, kind="stable")
@@ -40,6 +40,8 @@ def pool(values: np.ndarray, owner: np.ndarray, owners: int, how: str, k: int) -
     share = counts[filled].reshape(-1, *[1] * (values.ndim - 1))
     if how == "mean":
         out[filled] = np.add.reduceat(values, starts, axis=0) / share
+    elif how == "min":
+        out[filled] = np.minimum.reduceat(values, starts, axis=0)
     elif how == "max":
         out[filled] = np.maximum.reduceat(values, starts, axis=0)
     elif how == "noisy_or":
