@@ -337,6 +337,11 @@ def test_nothing_is_named_twice(key: str, twice: Any) -> None:
             {"systems": ["small"], "fit_on": ["inner_folds"], "features": ["latents"]},
             "`latents` alone leave nothing to fit on inner_folds",
         ),
+        (
+            "fusion",
+            {"systems": ["small"], "learners": ["logistic"], "blend": True},
+            "fusion: Value error, blend takes the mean of the network and XGBoost: add xgboost to learners",
+        ),
         ("fusion.systems", ["large"], "fusion.systems: 'large' is not one of ['small']"),
         ("protocol", {"name": "column", "column": "f", "val": ["1"], "test": ["2", "1"]}, "test: '1' is in `val` too"),
         (

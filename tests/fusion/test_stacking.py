@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import gmean
 
 from auscult.config.fusion import Booster, Tuning
 from auscult.evaluation import metrics
 from auscult.fusion import stacking
 from auscult.fusion.job import fuse
-from auscult.fusion.stacking import Stacked, stack
+from auscult.fusion.stacking import Stacked, blend, stack
 from auscult.inference.aggregate import aggregate
 
 CLASSES = ["Present", "Unknown", "Absent"]
@@ -253,3 +254,25 @@ def test_both_learners_tuned(world, scored, tmp_path):
     }
     assert (tmp_path / "murmur-logistic-validation.json").is_file()
     assert set(gains["stage"]) == {"fusion", "logistic"}
+
+
+def test_a_blend_lies_between_the_network_and_xgboost(world, scored, tmp_path):
+    """The geometric mean, row by row and role by role; scipy's beside it."""
+    table, gains, _ = fused(world, scored, tmp_path, blend=True)
+    first_fold = world.folds.query("fold == 0")
+    cases, _ = aggregate(world.study, world.study.systems["small"], scored, ["val", "test"], first_fold)
+    network = cases.set_index(["role", "case"])[[f"murmur:{c}" for c in CLASSES]]
+    for fit_on in ("validation", "train"):
+        rows = table[table["fit_on"] == fit_on].set_index(["role", "case"])
+        booster, found = (rows.query("stage == @stage")[[f"p_{c}" for c in CLASSES]] for stage in ("fusion", "blend"))
+        mean = gmean(np.stack([network.loc[found.index], booster.loc[found.index]]), axis=0)
+        assert len(found) == 24
+        assert found.to_numpy() == pytest.approx(mean / mean.sum(axis=1, keepdims=True), abs=1e-4)
+    assert set(gains["stage"]) == {"fusion"}
+    same = [(tmp_path / f"murmur-{stage}-validation.json").read_bytes() for stage in ("fusion", "blend")]
+    assert same[0] == same[1]
+
+
+def test_a_blend_of_certain_opposites_is_a_distribution():
+    said = blend(np.array([[1.0, 0.0], [0.8, 0.2]]), np.array([[0.0, 1.0], [0.5, 0.5]]))
+    assert said == pytest.approx(np.array([[0.5, 0.5], [2 / 3, 1 / 3]]))

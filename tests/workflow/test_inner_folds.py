@@ -37,7 +37,11 @@ def project(tmp_path_factory) -> Project:
     study = copy.deepcopy(STUDY) | {"inner_folds": {"folds": 2, "val": 0.4}}
     study["systems"]["small"]["network"]["options"]["dropout"] = 0  # so that a prediction can be told to the digit
     study["targets"]["outcome"]["decisions"] = ["reference", "cost", "tuned_w_acc", "tuned_uar"]
-    study["fusion"] |= {"fit_on": ["inner_folds", "validation"], "features": ["probabilities", "descriptors"]}
+    study["fusion"] |= {
+        "fit_on": ["inner_folds", "validation"],
+        "features": ["probabilities", "descriptors"],
+        "blend": True,
+    }
     study["fusion"]["tuning"] = {"trials": 2, "folds": 2}
     study["systems"]["again"] = copy.deepcopy(study["systems"]["small"])
     study["systems"]["again"]["training"] |= {"select": "last"}
@@ -74,7 +78,7 @@ def test_tables_say_what_chose(project):
     assert marks[("network", "none", "reference")] == ["none"]
     for rule in ("cost", "tuned_w_acc", "tuned_uar"):
         assert marks[("network", "none", rule)] == ["inner"]
-        for stage in ("fusion", "logistic"):
+        for stage in ("fusion", "logistic", "blend"):
             assert marks[(stage, "inner_folds", rule)] == ["inner twice"]
     assert marks[("fusion", "validation", "cost")] == ["stopping twice"]
     assert marks[("chosen", "none", "chosen")] == ["inner"]
@@ -105,7 +109,9 @@ def test_what_the_second_stage_tried_and_reads_is_kept(project):
         [(stage, fit_on) for stage in ("fusion", "logistic") for fit_on in ("inner_folds", "validation")], 2
     )
     assert {path.stem for path in (folder / "models").glob("*.json")} == {
-        f"outcome-{stage}-{fit_on}" for stage in ("fusion", "logistic") for fit_on in ("inner_folds", "validation")
+        f"outcome-{stage}-{fit_on}"
+        for stage in ("fusion", "logistic", "blend")
+        for fit_on in ("inner_folds", "validation")
     }
     figures = pd.read_csv(project.path("results/tiny/figures/figures.csv"))["file"]
     assert "importance-outcome-small-logistic-inner_folds.svg" in set(figures)
@@ -124,6 +130,7 @@ WINNERS = {
     "network": {"system": "pair", "stage": "network", "fit_on": "none", "decision": "cost"},
     "fusion": {"system": "small", "stage": "fusion", "fit_on": "inner_folds", "decision": "tuned_w_acc"},
     "logistic": {"system": "small", "stage": "logistic", "fit_on": "inner_folds", "decision": "cost"},
+    "blend": {"system": "small", "stage": "blend", "fit_on": "inner_folds", "decision": "cost"},
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from auscult.config.base import Count, Name, Once, Positive, Seed, Strict
 
@@ -86,6 +86,10 @@ class Fusion(Strict):
         "a case's recordings; `adventitious`: wheezes and crackles. `latents` join only where one network scored all "
         "the cases, not with inner folds. Tuning always uses the first block.",
     )
+    blend: bool = Field(
+        default=False,
+        description="A stage `blend` too: the geometric mean of the network's class probabilities and XGBoost's.",
+    )
     latents: Count = Field(default=4, description="Principal components of the latents, fitted inside the fold.")
     missing_site: Literal["nan", "zero"] = Field(
         default="nan", description="Statistics of a site that was not recorded."
@@ -93,3 +97,9 @@ class Fusion(Strict):
     booster: Booster = Booster()
     logistic: Logistic = Logistic()
     tuning: Tuning | None = None
+
+    @model_validator(mode="after")
+    def _blends_with_xgboost(self) -> Fusion:
+        if self.blend and "xgboost" not in self.learners:
+            raise ValueError("blend takes the mean of the network and XGBoost: add xgboost to learners")
+        return self

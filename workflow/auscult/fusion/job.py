@@ -16,7 +16,7 @@ from auscult.fusion.features import (
     uncertainty_columns,
 )
 from auscult.fusion.learners import STAGE, importances, save
-from auscult.fusion.stacking import stack
+from auscult.fusion.stacking import blend, stack
 from auscult.inference.aggregate import read_latents
 from auscult.inference.uncertainty import entropy
 from auscult.progress import note
@@ -47,7 +47,7 @@ def fuse(
 
     Returns probabilities (`target, stage, fit_on, role, case, p_<class>…, uncertainty`), importances (`target, stage,
     fit_on, feature, gain, shap`, over the cases that are scored but not fitted on) and trials (`target, stage, fit_on,
-    trial, value, …`); models go to `models` as `<target>-<stage>-<fit_on>.json`.
+    trial, value, …`); models go to `models` as `<target>-<stage>-<fit_on>.json`, XGBoost's for the stage `blend`, too.
     """
     system, settings = study.systems[system_name], study.fusion
     by_case = manifest.cases.set_index("case")
@@ -103,6 +103,13 @@ def fuse(
                 weights.append(importances(stacked.fitted, pd.concat(rest.values(), axis=1)).assign(**key))
                 searches.append(stacked.trials.assign(**key))
                 save(stacked.fitted, models / f"{name}-{stage}-{fit_on}.json")
+                if settings.blend and learner == "xgboost":
+                    key = {**key, "stage": "blend"}
+                    for role, p in parts.items():
+                        network = cases.loc[cases["role"] == role, [f"{name}:{c}" for c in target.classes]]
+                        p = blend(network.to_numpy(), p)
+                        tables.append(_table(key, target.classes, role, index[role], p))
+                    save(stacked.fitted, models / f"{name}-blend-{fit_on}.json")
     first = ["target", "stage", "fit_on"]
     weights, searches = pd.concat(weights), pd.concat(searches)
     return pd.concat(tables), weights[[*first, "feature", "gain", "shap"]], searches

@@ -14,6 +14,9 @@ from auscult.decisions.calibration import splits
 from auscult.fusion.learners import Fitted, Settings, fit, predict
 from auscult.fusion.tuning import Choice, tune
 
+LEAST = 1e-6
+"""Smallest probability in a blend, so that no row of zeros is left."""
+
 
 @dataclass(frozen=True)
 class Stacked:
@@ -65,3 +68,9 @@ def stack(
             part = fit(x.iloc[rest], y[rest], target, choice.settings, threads)
             inside[place[held]] = predict(part, x.iloc[held], target)
     return Stacked(inside, predict(fitted, other_rows, target), fitted, trials)
+
+
+def blend(network: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Geometric mean of two tables of class probabilities (cases, classes); rows sum to 1."""
+    mean = np.sqrt(np.clip(network, LEAST, 1) * np.clip(second, LEAST, 1))
+    return mean / mean.sum(axis=1, keepdims=True)

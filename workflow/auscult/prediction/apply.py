@@ -21,6 +21,7 @@ from auscult.features.tables import describe
 from auscult.features.tables import read_table as read_numbers
 from auscult.fusion.features import case_features, probability_columns, uncertainty_columns
 from auscult.fusion.learners import load, predict
+from auscult.fusion.stacking import blend
 from auscult.inference.aggregate import aggregate
 from auscult.inference.job import score
 from auscult.prediction.pack import Model, Packed
@@ -96,6 +97,7 @@ def fused(
     study: Study,
     unit: System,
     target: str,
+    stage: str,
     model: Path,
     cases: pd.DataFrame,
     recordings: pd.DataFrame,
@@ -103,7 +105,7 @@ def fused(
     dataset: Dataset,
     work: Path,
 ) -> pd.DataFrame:
-    """Probabilities (`case` and a column per class) of a second stage, saved in `model`, for all new cases."""
+    """Probabilities (`case` and a column per class) of a second `stage`, saved in `model`, for all new cases."""
     wanted = [name for name in TABLES if (work / name).is_dir()]
     blocks = case_features(
         study.fusion,
@@ -120,4 +122,6 @@ def fused(
     x[there] = x[there].fillna(0.0)
     classes = study.targets[target].classes
     p = predict(fitted, x, study.targets[target])
+    if stage == "blend":
+        p = blend(cases[[f"{target}:{c}" for c in classes]].to_numpy(), p)
     return pd.DataFrame(p, columns=classes).assign(case=cases["case"].to_numpy())

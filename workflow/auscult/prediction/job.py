@@ -52,7 +52,8 @@ def apply_winner(
             else:
                 stand_in = study.systems[packed.models[unit, fold][0].system]
                 model = packed.folder / "stages" / name / f"{fold}.json"
-                p, by_recording = fused(study, stand_in, name, model, cases, recordings, new, dataset, work), None
+                stage, by_recording = winner["stage"], None
+                p = fused(study, stand_in, name, stage, model, cases, recordings, new, dataset, work)
             p = p.set_index("case").loc[new.cases["case"]].reset_index()
             decided.append(apply_rule(target, winner["decision"], packed.decisions[name, fold], p, by_recording))
         table = vote(target, decided, new.cases["case"].tolist())

@@ -13,7 +13,12 @@ from auscult.report.cells import METRICS, cell, number, table, with_interval
 DECIDED = ("score", "w_acc", "uar")
 DIFFERENCES = (*DECIDED, "f", "auroc")
 PUBLISHED = ("w_acc", "uar", "accuracy", "f", "score", "auroc", "cost")
-STAGES = {"network": "the network alone", "fusion": "XGBoost", "logistic": "logistic regression"}
+STAGES = {
+    "network": "the network alone",
+    "fusion": "XGBoost",
+    "logistic": "logistic regression",
+    "blend": "the mean of the network and XGBoost",
+}
 
 
 def uncertainty(rows: pd.DataFrame) -> dict[str, Any] | None:
