@@ -121,6 +121,8 @@ def test_pool_heads_keeps_a_multiclass_head_a_distribution():
     found = pool_heads(p, np.array([0, 0, 1]), 3, heads, {"grade": Pool(recordings="max")}, "recordings")
     np.testing.assert_allclose(found[:2], [[0.9 / 1.7, 0.8 / 1.7], [0.5, 0.5]])
     assert np.isnan(found[2]).all()
+    certain = pool_heads(np.eye(2), np.array([0, 0]), 1, heads, {"grade": Pool(recordings="min")}, "recordings")
+    np.testing.assert_allclose(certain, [[0.5, 0.5]])
 
 
 def test_targets_follow_the_heads(murmur_study, folders):

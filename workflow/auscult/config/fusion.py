@@ -88,7 +88,8 @@ class Fusion(Strict):
     )
     blend: bool = Field(
         default=False,
-        description="A stage `blend` too: the geometric mean of the network's class probabilities and XGBoost's.",
+        description="A stage `blend` too: the geometric mean of the network's class probabilities and XGBoost's, which "
+        "must be among the learners.",
     )
     latents: Count = Field(default=4, description="Principal components of the latents, fitted inside the fold.")
     missing_site: Literal["nan", "zero"] = Field(

@@ -356,13 +356,13 @@ def _truth_and_scores(target: Target, part: pd.DataFrame) -> tuple[NDArray, NDAr
 
 
 def _variants(part: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Name and rows of `chosen`, then of each network and fusion with its first decision (`reference` if there)."""
+    """Name and rows of `chosen`, of networks, and of second stages, each with its first decision (`reference`)."""
     found = {}
     for (system, stage, fit_on), rows in part.groupby(["system", "stage", "fit_on"], sort=False):
         rule = "reference" if (rows["decision"] == "reference").any() else rows["decision"].iloc[0]
         label = "chosen" if stage == "chosen" else f"{system}, {stage}{_fitted(fit_on)}"
         found[label] = rows[rows["decision"] == rule]
-    return sorted(found.items(), key=lambda item: (item[0] != "chosen", ", fusion" in item[0]))
+    return sorted(found.items(), key=lambda item: (item[0] != "chosen", item[1]["stage"].iloc[0] != "network"))
 
 
 def _fitted(fit_on: str) -> str:

@@ -47,7 +47,8 @@ def fuse(
 
     Returns probabilities (`target, stage, fit_on, role, case, p_<class>…, uncertainty`), importances (`target, stage,
     fit_on, feature, gain, shap`, over the cases that are scored but not fitted on) and trials (`target, stage, fit_on,
-    trial, value, …`); models go to `models` as `<target>-<stage>-<fit_on>.json`, XGBoost's for the stage `blend`, too.
+    trial, value, …`); models go to `models` as `<target>-<stage>-<fit_on>.json`; that of the stage `blend` is
+    XGBoost's.
     """
     system, settings = study.systems[system_name], study.fusion
     by_case = manifest.cases.set_index("case")

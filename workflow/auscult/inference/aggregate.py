@@ -32,6 +32,7 @@ def pool_heads(
         rule = pools.get(name, Pool())
         pooled = pool(values[..., span], owner, owners, getattr(rule, level), rule.k)
         if heads[name].kind == "multiclass":
+            pooled = np.maximum(pooled, 1e-12)  # the least of every class may be 0
             pooled /= pooled.sum(axis=-1, keepdims=True)
         parts.append(pooled)
     return np.concatenate(parts, axis=-1)
