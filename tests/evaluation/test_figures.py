@@ -241,6 +241,15 @@ def test_many_classes_and_variants_keep_a_short_legend():
     assert "The first 9 of 11 variants" in drawn.caption
 
 
+def test_curves_of_networks_come_before_those_of_second_stages():
+    table = predictions()
+    network = table[(table["target"] == "murmur") & (table["stage"] == "network") & (table["decision"] == "reference")]
+    blend = network.assign(stage="blend", fit_on="validation")
+    drawn = figures.roc_variants("murmur", study().targets["murmur"], pd.concat([blend, network]))
+    stages = [text.get_text().split(",")[1].split()[0] for text in drawn.figure.legends[0].get_texts()]
+    assert stages == ["network", "network", "blend", "blend"]
+
+
 def test_points_of_the_curves_by_hand():
     positive, score = np.array([True, False, True, False]), np.array([0.9, 0.9, 0.4, 0.1])
     x, y = figures._roc_points(positive, score)
