@@ -115,9 +115,15 @@ def is_inner(name):
 
 
 def inner_names(study, fold):
-    """The inner folds of a fold: r0f3i0, r0f3i1, …; [] in a study without them."""
+    """The inner folds of a fold, repeat after repeat: r0f3i0, r0f3i1, …; [] in a study without them."""
     inner = STUDIES[study].inner_folds
-    return [f"{fold}i{number}" for number in range(inner.folds)] if inner else []
+    return [f"{fold}i{number}" for number in range(inner.folds * inner.repeats)] if inner else []
+
+
+def judges(study, fold):
+    """Folds, inner ones too, whose networks score the cases that a fold judges."""
+    inner = STUDIES[study].inner_folds
+    return [fold, *(inner_names(study, fold) if inner and inner.bag else [])]
 
 
 def members(study, system, fold):
@@ -254,6 +260,15 @@ def network_code(name):
     return files
 
 
+def inner_outputs(pairs):
+    """Cases and recordings that the inner folds of (system, fold) pairs held, in a study with inner folds."""
+    return lambda wildcards: [
+        f"{P.outputs}/{table}.csv".format(study=wildcards.study, system=system, fold=f"{fold}i")
+        for system, fold in (pairs(wildcards) if STUDIES[wildcards.study].inner_folds else [])
+        for table in ("cases", "recordings")
+    ]
+
+
 # ---------------------------------------------------------------- slices of the configuration
 
 
@@ -283,9 +298,9 @@ def scoring_slice(wildcards):
 
 def roles(wildcards):
     """Roles that a system's networks score."""
-    if is_inner(getattr(wildcards, "network", None) or wildcards.fold):
-        return ["test"]
     study = wildcards.study
+    if is_inner(getattr(wildcards, "network", None) or wildcards.fold):
+        return ["test", "judged"] if STUDIES[study].inner_folds.bag else ["test"]
     fusion, mine = STUDIES[study].fusion, set(systems_of(study, wildcards.system))
     train = fusion and "train" in fusion.fit_on and any(mine & set(systems_of(study, name)) for name in fusion.systems)
     return ["train", "val", "test"] if train else ["val", "test"]

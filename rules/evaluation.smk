@@ -11,16 +11,6 @@ def fused(wildcards):
     return [pair for pair in evaluated(wildcards) if fusion and pair[0] in fusion.systems]
 
 
-def inner_outputs(pairs):
-    """Cases and recordings of the inner folds of (system, fold) pairs."""
-    return lambda wildcards: [
-        f"{P.outputs}/{table}.csv".format(study=wildcards.study, system=system, fold=name)
-        for system, fold in pairs(wildcards)
-        for name in inner_names(wildcards.study, fold)
-        for table in ("cases", "recordings")
-    ]
-
-
 def each(pattern, pairs):
     """A path for every (system, fold) of `pairs`."""
     return lambda wildcards: [

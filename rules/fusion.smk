@@ -12,12 +12,10 @@ rule fuse:
     input:
         cases=f"{P.outputs}/cases.csv",
         recordings=f"{P.outputs}/recordings.csv",
-        outputs=model_files("outputs.h5"),
-        inner=lambda wildcards: [
-            f"{P.outputs}/{table}.csv".format(study=wildcards.study, system=wildcards.system, fold=name)
-            for name in inner_names(wildcards.study, wildcards.fold)
-            for table in ("cases", "recordings")
+        outputs=lambda wildcards: [
+            f"{folder}/outputs.h5" for folders in model_folders(wildcards).values() for folder in folders
         ],
+        inner=inner_outputs(lambda wildcards: [(wildcards.system, wildcards.fold)]),
         manifest=manifest,
         tables=lambda wildcards: [
             path for table in described(wildcards.study) for path in shards(KEY[wildcards.study], table)

@@ -36,11 +36,17 @@ rule train:
         "../workflow/scripts/train.py"
 
 
+def judged_of(wildcards):
+    """The table of folds, where the network of an inner fold scores the cases that its fold judges."""
+    return P.folds if "judged" in roles(wildcards) else []
+
+
 rule infer:
     """Stochastic passes of one network over the cases that its fold scores."""
     input:
         manifest=manifest,
         folds=folds_of,
+        judged=judged_of,
         frames=frames_of,
         model=[f"{P.model}/{name}" for name in MODEL_FILES[:2]],
         code=network_code("infer"),
@@ -65,20 +71,6 @@ rule infer:
         "../workflow/scripts/infer.py"
 
 
-def model_files(*names):
-    """Files in the model folders of a system and fold, all tasks and members."""
-
-    def paths(wildcards):
-        return [
-            f"results/{wildcards.study}/networks/{folder}/{name}"
-            for folders in networks(wildcards.study, wildcards.system, [wildcards.fold]).values()
-            for folder in folders
-            for name in names
-        ]
-
-    return paths
-
-
 def model_folders(wildcards):
     """Model folders of a system and fold by task."""
     return {
@@ -87,11 +79,61 @@ def model_folders(wildcards):
     }
 
 
+def voices(wildcards):
+    """What scores the cases of a fold, by role and task: [group of outputs.h5, model folders that hold all cases].
+
+    Cases that a fold judges or stops on are scored by each of its networks; those of all its inner folds (a fold named
+    r0f3i) by the networks of one division after the other.
+    """
+    study, system, fold = wildcards.study, wildcards.system, wildcards.fold
+    if is_inner(fold):
+        names, size = inner_names(study, fold.removesuffix("i")), STUDIES[study].inner_folds.folds
+        divisions = [names[start : start + size] for start in range(0, len(names), size)]
+        found = {
+            task: [
+                ["test", [f"{one}/{task}/{name}{member}" for name in division]]
+                for division in divisions
+                for one in systems_of(study, system)
+                for member in members(study, one, division[0])
+            ]
+            for task in stand_in(study, system).tasks
+        }
+        by_role = {"inner": found}
+    else:
+        by_role = {
+            role: {
+                task: [["judged" if is_inner(Path(folder).name) else role, [folder]] for folder in folders]
+                for task, folders in networks(study, system, judges(study, fold) if role == "test" else [fold]).items()
+            }
+            for role in roles(wildcards)
+        }
+    where = f"results/{study}/networks"
+    return {
+        role: {
+            task: [[group, [f"{where}/{folder}" for folder in folders]] for group, folders in found]
+            for task, found in by_task.items()
+        }
+        for role, by_task in by_role.items()
+    }
+
+
+def voiced(wildcards):
+    """Files that the voices of a fold are read from."""
+    every = {
+        folder: None
+        for by_task in voices(wildcards).values()
+        for found in by_task.values()
+        for _, folders in found
+        for folder in folders
+    }
+    return [f"{folder}/{name}" for folder in every for name in ("outputs.h5", "manifest.json")]
+
+
 rule aggregate:
     """Pool passes over segments and recordings to cases, and heads to classes."""
     input:
-        outputs=model_files("outputs.h5", "manifest.json"),
-        folds=folds_of,
+        outputs=voiced,
+        folds=P.folds,
         code=code("aggregate"),
     output:
         cases=f"{P.outputs}/cases.csv",
@@ -108,8 +150,7 @@ rule aggregate:
         runtime=30,
     params:
         study=system_slice,
-        roles=roles,
-        folders=model_folders,
+        voices=voices,
         weighed=lambda wildcards: STUDIES[wildcards.study].weighed(wildcards.system),
     script:
         "../workflow/scripts/aggregate.py"

@@ -21,7 +21,7 @@ def judging_networks(wildcards):
     return {
         f"{unit}/{fold}": [
             [*Path(folder).parts[:2], f"results/{study}/networks/{folder}"]
-            for folders in networks(study, unit, [fold]).values()
+            for folders in networks(study, unit, judges(study, fold)).values()
             for folder in folders
         ]
         for unit in judged(study)

@@ -189,6 +189,7 @@ RANGES = [
     ("fusion.tuning.folds", [2, 10], [1, 0]),
     ("inner_folds.folds", [2, 10], [1, 0]),
     ("inner_folds.seeds", [1, 3], [0, 1.5]),
+    ("inner_folds.repeats", [1, 3], [0, 1.5]),
     ("inner_folds.val", [0.01, 0.99], [0, 1]),
     ("inner_folds.seed", [0, 2**31 - 1], [-1, 2**31]),
     ("protocol.val", [0.01, 0.99], [0, 1, -0.1, float("nan")]),

@@ -18,10 +18,10 @@ def study(make_study):
     return make_study({"name": "group_cv", "folds": 4}, YES_NO).model_copy(update={"inner_folds": inner(3)})
 
 
-def inner(folds: int):
+def inner(folds: int, repeats: int = 1):
     from auscult.config.protocols import InnerFolds
 
-    return InnerFolds(folds=folds)
+    return InnerFolds(folds=folds, repeats=repeats)
 
 
 def cases(size: int = 80) -> pd.DataFrame:
@@ -49,6 +49,22 @@ def test_roles_inside_every_fold(study):
         held = part[part["role"] == "test"]
         assert sorted(held["case"]) == sorted(own)  # each once
         assert not set(part["case"]) & set(outer.loc[outer["role"] == "test", "case"])
+
+
+def test_repeats_divide_anew(study):
+    """The first division is the one without repeats; the second is another, whole and audited as it is."""
+    table = cases()
+    folds, once = assigned(study, table)
+    twice = assign_inner(study.model_copy(update={"inner_folds": inner(3, 2)}), table, folds)
+    pd.testing.assert_frame_equal(twice[twice["inner"] < 3].reset_index(drop=True), once)
+    assert set(twice["inner"]) == set(range(6))
+    held = twice[twice["role"] == "test"].assign(division=lambda rows: rows["inner"] // 3)
+    own = folds[folds["role"] != "test"]
+    for division in (0, 1):
+        part = held[held["division"] == division][["fold", "case"]]
+        assert sorted(part.itertuples(index=False)) == sorted(own[["fold", "case"]].itertuples(index=False))
+    groups = held[held["fold"] == 0].groupby("inner")["case"].agg(frozenset)
+    assert not set(groups[:3]) & set(groups[3:])
 
 
 def test_inner_folds_pass_the_audit(study):

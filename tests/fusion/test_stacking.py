@@ -12,7 +12,7 @@ from auscult.evaluation import metrics
 from auscult.fusion import stacking
 from auscult.fusion.job import fuse
 from auscult.fusion.stacking import Stacked, blend, stack
-from auscult.inference.aggregate import aggregate
+from auscult.inference.aggregate import aggregate, alone
 
 CLASSES = ["Present", "Unknown", "Absent"]
 SMALL = Booster(rounds=15, learning_rate=0.3, min_child_weight=1e-6)
@@ -159,8 +159,8 @@ def test_threads_and_repetition_change_nothing(target):
 def fused(world, scored, folder, manifest=None, fit_on=("validation", "train"), **more):
     settings = world.study.fusion.model_copy(update={"fit_on": list(fit_on), "latents": 2, **more})
     study = world.study.model_copy(update={"fusion": settings})
-    roles = ["train", "val", "test"]
-    cases, recordings = aggregate(study, study.systems["small"], scored, roles, world.folds.query("fold == 0"))
+    heard = alone(scored, ["train", "val", "test"])
+    cases, recordings = aggregate(study, study.systems["small"], heard, world.folds.query("fold == 0"))
     rng = np.random.default_rng(0)
     names = world.manifest.recordings["recording"]
     tables = {
@@ -260,7 +260,7 @@ def test_a_blend_lies_between_the_network_and_xgboost(world, scored, tmp_path):
     """The geometric mean, row by row and role by role; scipy's beside it."""
     table, gains, _ = fused(world, scored, tmp_path, blend=True)
     first_fold = world.folds.query("fold == 0")
-    cases, _ = aggregate(world.study, world.study.systems["small"], scored, ["val", "test"], first_fold)
+    cases, _ = aggregate(world.study, world.study.systems["small"], alone(scored, ["val", "test"]), first_fold)
     network = cases.set_index(["role", "case"])[[f"murmur:{c}" for c in CLASSES]]
     for fit_on in ("validation", "train"):
         rows = table[table["fit_on"] == fit_on].set_index(["role", "case"])

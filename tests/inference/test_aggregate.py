@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from auscult.config.systems import Head, Pool
-from auscult.inference.aggregate import aggregate, class_probabilities, pool_heads, read_latents
+from auscult.inference.aggregate import Voice, aggregate, alone, class_probabilities, pool_heads, read_latents
 from auscult.inference.uncertainty import entropy
 
 # recordings of the made outputs: case, site, probabilities of its segments in two passes
@@ -51,7 +51,7 @@ def run(study, folders, members=MEMBERS, weighed=False, **pool):
     if pool:
         rules = system.inference.model_copy(update={"pool": {"present": Pool(**pool)}})
         system = system.model_copy(update={"inference": rules})
-    cases, recordings = aggregate(study, system, folders, ["test"], members, weighed)
+    cases, recordings = aggregate(study, system, alone(folders, ["test"]), members, weighed)
     return cases.set_index("case"), recordings.set_index("recording")
 
 
@@ -163,10 +163,45 @@ def test_networks_may_count_by_the_softmax_of_their_validation_scores(murmur_stu
 
 
 def test_members_of_other_recordings_are_refused(murmur_study, tmp_path, folders):
-    other = dict(reversed(MADE.items()))
+    other = {name: made for name, made in MADE.items() if name != "r3"}
     folders["present"].append(write(tmp_path / "second", "present", made=other))
     with pytest.raises(ValueError, match="second: its test recordings are not those of"):
         run(murmur_study(), folders)
+
+
+def test_members_meet_by_the_name_of_the_recording(murmur_study, tmp_path, folders):
+    cases, recordings = run(murmur_study(), folders)
+    twin = write(tmp_path / "second", "present", made=dict(reversed(MADE.items())))
+    both = run(murmur_study(), folders | {"present": [*folders["present"], twin]})
+    for one, again in zip((cases, recordings), both, strict=True):
+        np.testing.assert_allclose(one["p_present"], again["p_present"], rtol=1e-6)
+
+
+def test_divisions_worked_by_hand(murmur_study, tmp_path):
+    """Two divisions of the cases a and b, each a network per case; the second's say .1 and .2 more."""
+    half = {case: {name: made for name, made in MADE.items() if made[0] == case} for case in "ab"}
+    shifts = {("first", "a"): 0.0, ("first", "b"): 0.0, ("second", "a"): 0.1, ("second", "b"): 0.2}
+    voices = {
+        task: [
+            Voice(
+                "test",
+                [write(tmp_path / f"{task}-{name}-{case}", task, half[case], shifts[name, case]) for case in order],
+            )
+            for name, order in (("first", "ab"), ("second", "ba"))
+        ]
+        for task in PRIORS
+    }
+    members = MEMBERS.assign(role="inner")
+    study = murmur_study()
+    cases, recordings = aggregate(study, study.systems["small"], {"inner": voices}, members[members["case"] != "other"])
+    assert set(cases["role"]) == set(recordings["role"]) == {"inner"}
+    p = cases.set_index("case")["p_present"]
+    assert p["a"] == pytest.approx((0.3 + 0.4) / 2, rel=1e-5)  # recordings 0.5 and 0.1
+    assert p["b"] == pytest.approx((0.5 + 0.7) / 2, rel=1e-5)
+    assert p["silent"] == 0.25
+    first, second = np.array([0.25, 0.35]), np.array([0.35, 0.45])  # passes of the case a
+    spread = np.concatenate([first, second]).var()
+    assert cases.set_index("case").at["a", "variance_present"] == pytest.approx(spread, rel=1e-4)
 
 
 def test_a_case_without_recordings_has_the_training_priors(murmur_study, folders, tmp_path):
@@ -193,7 +228,7 @@ def test_the_order_of_members_is_irrelevant(murmur_study, folders):
 def test_what_a_scoring_job_writes_is_read(world, scored):
     members = world.folds.query("fold == 0")
     system = world.study.systems["small"]
-    cases, recordings = aggregate(world.study, system, scored, ["val", "test"], members)
+    cases, recordings = aggregate(world.study, system, alone(scored, ["val", "test"]), members)
     assert sorted(cases["case"]) == sorted(members.query("role in ['val', 'test']")["case"])
     assert cases.set_index("case")[["p_present"]].notna().all().item()
     for role in ("val", "test"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from auscult.fusion.job import fuse
-from auscult.inference.aggregate import aggregate
+from auscult.inference.aggregate import aggregate, alone
 from auscult.prediction.apply import fused
 
 
@@ -20,7 +20,7 @@ def test_a_saved_stage_repeats_its_job(world, scored, tmp_path, stage):
     )
     study = world.study.model_copy(update={"fusion": settings})
     system = study.systems["small"]
-    cases, recordings = aggregate(study, system, scored, ["val", "test"], world.folds.query("fold == 0"))
+    cases, recordings = aggregate(study, system, alone(scored, ["val", "test"]), world.folds.query("fold == 0"))
     table, *_ = fuse(study, "small", scored, cases, recordings, world.manifest, {}, tmp_path, tmp_path / "log", 1)
     classes = study.targets["murmur"].classes
     told = table.query("stage == @stage and role == 'test'").set_index("case")[[f"p_{c}" for c in classes]]

@@ -171,6 +171,18 @@ def test_a_separable_problem_is_learnt(tmp_path, training):
     assert [row["epoch"] for row in history] == list(range(5))
 
 
+@pytest.mark.parametrize("able", [True, False])
+def test_bfloat16_is_used_where_the_processor_has_it(tmp_path, monkeypatch, able):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: able)
+    kinds = set()
+    net = network()
+    net.maps.conv1.register_forward_hook(lambda module, given, made: kinds.add(made.dtype))
+    weights, history = run(tmp_path, net=net, precision="bfloat16")
+    assert kinds == {torch.bfloat16 if able else torch.float32}
+    assert all(value.dtype == torch.float32 for value in weights.values() if value.is_floating_point())
+    assert max(row["val_score"] for row in history) > 0.95
+
+
 def test_noise_is_not_learnt(tmp_path):
     _, history = run(tmp_path, data=(part(24, 0, gap=0), part(200, 1, gap=0)))
     assert history[-1]["val_score"] == pytest.approx(0.5, abs=0.12)

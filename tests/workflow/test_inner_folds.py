@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -34,7 +35,7 @@ def project(tmp_path_factory) -> Project:
     ]
     table = pd.DataFrame(roles, columns=["repeat", "fold", "case", "role"])
     table.to_csv(project.path("resources/roles.csv"), index=False)
-    study = copy.deepcopy(STUDY) | {"inner_folds": {"folds": 2, "val": 0.4}}
+    study = copy.deepcopy(STUDY) | {"inner_folds": {"folds": 2, "repeats": 2, "bag": True, "val": 0.4}}
     study["systems"]["small"]["network"]["options"]["dropout"] = 0  # so that a prediction can be told to the digit
     study["targets"]["outcome"]["decisions"] = ["reference", "cost", "tuned_w_acc", "tuned_uar"]
     study["fusion"] |= {
@@ -49,8 +50,9 @@ def project(tmp_path_factory) -> Project:
     study["evaluation"]["subgroups"] = ["age_group", "site", "seconds"]
     project.study("tiny", **study)
     ran = project.run()
-    # two folds and four inner ones, of two systems; the ensemble of both is aggregated without a network of its own
-    assert (ran.jobs["train"], ran.jobs["infer"], ran.jobs["aggregate"], ran.jobs["fuse"]) == (12, 12, 18, 2)
+    # two folds and two divisions of each into two inner ones, of two systems; aggregated are the two folds' judged
+    # cases and those that their inner folds held, of the systems and of their ensemble, which has no network of its own
+    assert (ran.jobs["train"], ran.jobs["infer"], ran.jobs["aggregate"], ran.jobs["fuse"]) == (20, 20, 12, 2)
     return project
 
 
@@ -58,19 +60,42 @@ def predictions(project: Project) -> pd.DataFrame:
     return pd.read_csv(project.path("results/tiny/predictions.csv"), dtype=str, keep_default_na=False)
 
 
-def test_every_case_that_a_fold_does_not_judge_was_held_back_once(project):
+def outputs(project: Project, system: str, fold: str) -> pd.DataFrame:
+    table = pd.read_csv(project.path(f"results/tiny/outputs/{system}/{fold}/cases.csv"), dtype={"case": str})
+    return table.set_index("case")
+
+
+def means(project: Project, network: str, group: str) -> pd.Series:
+    """The probabilities of cases that a network of `small` has written into a group of its outputs.h5."""
+    with h5py.File(project.path(f"results/tiny/networks/small/outcome/{network}/outputs.h5"), "r") as file:
+        return pd.Series(file[f"{group}/cases/mean"][:, 0], file[f"{group}/cases/case"].asstr()[:])
+
+
+def test_every_case_that_a_fold_does_not_judge_was_held_back_once_by_each_division(project):
     folds = pd.read_csv(project.path("results/tiny/folds.csv"), dtype=str).query("fold == '0' and role != 'test'")
-    held = [
-        pd.read_csv(project.path(f"results/tiny/outputs/small/r0f0i{number}/cases.csv"), dtype=str)
-        for number in range(2)
-    ]
-    assert all(set(part["role"]) == {"test"} for part in held)
-    assert sorted(pd.concat(held)["case"]) == sorted(folds["case"])
+    held = outputs(project, "small", "r0f0i")
+    assert set(held["role"]) == {"inner"} and sorted(held.index) == sorted(folds["case"])
+    first, second = (
+        pd.concat([means(project, f"r0f0i{number}", "test") for number in division]) for division in ((0, 1), (2, 3))
+    )
+    expected = (first[held.index] + second[held.index]) / 2
+    np.testing.assert_allclose(held["p_abnormal"], expected, atol=1e-5)
     fused = pd.read_csv(project.path("results/tiny/fusion/small/r0f0/probabilities.csv"), dtype=str)
     inner = fused.query("fit_on == 'inner_folds' and stage == 'fusion'")
     assert set(inner["role"]) == {"inner", "test"} and sorted(inner.query("role == 'inner'")["case"]) == sorted(
         folds["case"]
     )
+
+
+def test_networks_of_inner_folds_score_the_judged_cases_too(project):
+    judged = outputs(project, "small", "r0f0").query("role == 'test'")
+    folds = pd.read_csv(project.path("results/tiny/folds.csv"), dtype=str).query("fold == '0' and role == 'test'")
+    inside = pd.read_csv(project.path("results/tiny/inner_folds.csv"), dtype=str).query("fold == '0'")
+    assert sorted(judged.index) == sorted(folds["case"]) and not set(judged.index) & set(inside["case"])
+    parts = [means(project, "r0f0", "test"), *(means(project, f"r0f0i{number}", "judged") for number in range(4))]
+    np.testing.assert_allclose(judged["p_abnormal"], sum(part[judged.index] for part in parts) / 5, atol=1e-5)
+    stopping = outputs(project, "small", "r0f0").query("role == 'val'")  # inner networks trained on these
+    np.testing.assert_allclose(stopping["p_abnormal"], means(project, "r0f0", "val")[stopping.index], atol=1e-5)
 
 
 def test_tables_say_what_chose(project):

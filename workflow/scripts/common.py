@@ -59,10 +59,10 @@ def read_rows(path: str) -> pd.DataFrame:
 
 
 def with_inner(cases: str, recordings: str, inner: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Outputs of a fold, cases and recordings, with those of its inner folds' held cases as role `inner`."""
+    """Outputs of a fold, cases and recordings, with those of its inner folds (the same two tables, or none)."""
     tables = []
     for path in (cases, recordings):
-        mine = [read_rows(other).assign(role="inner") for other in inner if Path(other).name == Path(path).name]
+        mine = [read_rows(other) for other in inner if Path(other).name == Path(path).name]
         tables.append(pd.concat([read_rows(path), *mine], ignore_index=True))
     return tuple(tables)
 

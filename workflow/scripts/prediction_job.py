@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from auscult.prediction.pack import FoldMade, Model
-from common import fold_of, read_rows, with_inner
+from common import fold_of, inner_of, read_rows, with_inner
 from network_job import member_of
 
 
@@ -13,8 +13,10 @@ def folds_made(snakemake) -> dict[tuple[str, str], FoldMade]:
     fused = {tuple(path.split("/")[-3:-1]): Path(path) for path in inputs.fused}
     for (unit, fold), cases, recordings in zip(snakemake.params.pairs, inputs.cases, inputs.recordings, strict=True):
         models = [
-            (Model(system, task, Path(folder).name, *fold_of(fold), member_of(folder)), Path(folder))
-            for system, task, folder in snakemake.params.networks[f"{unit}/{fold}"]
+            (Model(system, task, folder.name, *fold_of(fold), member_of(folder.name), inner_of(folder.name)), folder)
+            for system, task, folder in [
+                (*words, Path(path)) for *words, path in snakemake.params.networks[f"{unit}/{fold}"]
+            ]
         ]
         inner = with_inner(cases, recordings, [path for path in inputs.inner if f"/{unit}/{fold}i" in path])
         path = fused.get((unit, fold))

@@ -95,6 +95,15 @@ class InnerFolds(Strict):
     """Folds inside every fold's own cases: networks that score cases for the second stage without having seen them."""
 
     folds: Annotated[int, Field(ge=2)] = 3
+    repeats: Count = Field(
+        default=1,
+        description="Divisions, each drawn anew: every case is scored by a network of each, and these are averaged.",
+    )
+    bag: bool = Field(
+        default=False,
+        description="The networks of a fold's inner folds score the cases that it judges too, and are averaged with "
+        "the fold's own (bagging): none of them trained on a judged case.",
+    )
     seeds: Count = Field(default=1, description="Networks per task and inner fold.")
     val: Fraction = Field(default=0.2, description="Share of an inner fold's other cases that stop its networks.")
     seed: Seed = Field(default=0, description="Seed of the draw.")

@@ -139,7 +139,9 @@ class Training(Strict):
     seed: Seed = 0
     seeds: Count = Field(default=1, description="Networks per task and fold; their outputs are averaged.")
     precision: Literal["float32", "bfloat16"] = Field(
-        default="float32", description="`bfloat16`: autocast on a GPU; a CPU always computes in float32."
+        default="float32",
+        description="`bfloat16`: autocast in training, on a GPU and on a processor that multiplies such numbers "
+        "(AVX512-BF16); others compute in float32.",
     )
     compile: bool = Field(default=False, description="torch.compile the network for training; pays on long trainings.")
     deterministic: bool = Field(default=False, description="Deterministic kernels on a GPU (slower).")

@@ -17,8 +17,9 @@ def assign_inner(study: Study, cases: pd.DataFrame, folds: pd.DataFrame) -> pd.D
     """Roles inside every fold: a table `repeat, fold, inner, case, role`, sorted.
 
     The cases that a fold trains and stops on are divided by the protocol's group (the subject by default), labels in
-    proportion: each is `test` in one inner fold, and there `train` or `val` otherwise. Judged cases are not in the
-    table. Raises FoldError when there are fewer groups than inner folds.
+    proportion: each is `test` in one inner fold, and `train` or `val` in the others. Every repeat divides them anew;
+    its inner folds are numbered on. Judged cases are not in the table. Raises FoldError when groups are fewer than
+    inner folds.
     """
     inner = study.inner_folds
     table = cases.sort_values("case").set_index("case", drop=False)
@@ -31,14 +32,16 @@ def assign_inner(study: Study, cases: pd.DataFrame, folds: pd.DataFrame) -> pd.D
             raise FoldError(
                 f"inner_folds.folds: {inner.folds} of {len(set(groups))} values of {column!r} in fold {fold}; lower it"
             )
-        splitter = StratifiedGroupKFold(inner.folds, shuffle=True, random_state=inner.seed)
         try:
-            for number, (rest, held) in enumerate(quiet(splitter.split, keys, keys, groups)):
-                roles = np.full(len(mine), "train", dtype=object)
-                roles[held] = "test"
-                roles[draw_validation(rest, keys, groups, inner.val, inner.seed, "inner_folds.val")] = "val"
-                key = {"repeat": repeat, "fold": fold, "inner": number}
-                parts.append(pd.DataFrame({**key, "case": mine["case"], "role": roles}))
+            for again in range(inner.repeats):
+                seed = inner.seed + again
+                splitter = StratifiedGroupKFold(inner.folds, shuffle=True, random_state=seed)
+                for number, (rest, held) in enumerate(quiet(splitter.split, keys, keys, groups)):
+                    roles = np.full(len(mine), "train", dtype=object)
+                    roles[held] = "test"
+                    roles[draw_validation(rest, keys, groups, inner.val, seed, "inner_folds.val")] = "val"
+                    key = {"repeat": repeat, "fold": fold, "inner": again * inner.folds + number}
+                    parts.append(pd.DataFrame({**key, "case": mine["case"], "role": roles}))
         except FoldError as error:
             raise FoldError(
                 f"inner_folds: the {len(mine)} cases of fold {fold} cannot be divided: lower inner_folds.folds or "

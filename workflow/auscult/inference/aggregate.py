@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -55,11 +56,26 @@ def class_probabilities(target: Target, heads: dict[str, Head], p: np.ndarray) -
     return np.stack([*parts, left], axis=1)
 
 
+@dataclass(frozen=True)
+class Voice:
+    """What has scored all cases of a role once: a network, or those of a whole division into inner folds.
+
+    `group` of the outputs.h5 in `folders` holds them; every case is in one of the files.
+    """
+
+    group: str
+    folders: list[Path]
+
+
+def alone(folders: dict[str, list[Path]], roles: list[str]) -> dict[str, dict[str, list[Voice]]]:
+    """Every network of `folders` (by task) as a voice of its own, for every role."""
+    return {role: {task: [Voice(role, [one]) for one in found] for task, found in folders.items()} for role in roles}
+
+
 def aggregate(
     study: Study,
     system: System,
-    folders: dict[str, list[Path]],
-    roles: list[str],
+    voices: dict[str, dict[str, list[Voice]]],
     members: pd.DataFrame,
     weighed: bool = False,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -67,10 +83,9 @@ def aggregate(
 
     Parameters
     ----------
-    folders : model folders of each task, one per member of the ensemble; passes of members stand side by side.
-    roles : groups of outputs.h5 to read.
+    voices : by role and task; passes of the voices of a task stand side by side.
     members : `case, role` of the fold.
-    weighed : whether networks of a task count by the softmax of their validation scores, not alike.
+    weighed : whether voices of a task count by the softmax of their networks' validation scores, not alike.
 
     `cases`: role, case, per output `p_<output>` and `variance_<output>`, per head `entropy_<head>` and
     `information_<head>` (nats), and per target `<target>:<class>`. A case without recordings has the
@@ -80,11 +95,11 @@ def aggregate(
     names = output_names(heads)
     pools = system.inference.pool
     case_tables, recording_tables = [], []
-    priors = np.concatenate([np.mean(_made(folders[task], "priors"), axis=0) for task in system.tasks])
-    weights = {task: softmax(_made(folders[task], "val_score")) if weighed else None for task in system.tasks}
-    for role in roles:
+    for role, by_task in voices.items():
+        priors = np.concatenate([np.mean(_made(by_task[task], "priors"), axis=0) for task in system.tasks])
+        weights = {task: softmax(_made(by_task[task], "val_score")) if weighed else None for task in system.tasks}
         ids = sorted(members.loc[members["role"] == role, "case"])
-        parts = {task: _read(folders[task], role, study.tasks[task].heads, pools) for task in system.tasks}
+        parts = {task: _read(by_task[task], study.tasks[task].heads, pools) for task in system.tasks}
         heard = next(iter(parts.values()))[0].assign(role=role)
         place = pd.Series(range(len(ids)), index=ids)
         owner = place[heard["case"]].to_numpy()
@@ -109,7 +124,7 @@ def aggregate(
 def _summary(study: Study, passes: dict[str, np.ndarray], weights: dict[str, np.ndarray | None]) -> pd.DataFrame:
     """Columns `p_, variance_<output>` and `entropy_, information_<head>` of passes (n, passes, outputs) by task.
 
-    weights: by task, of each network, whose passes stand side by side; None where all count alike.
+    weights: by task, of each voice, whose passes stand side by side; None where all count alike.
     """
     columns = {}
     for task, values in passes.items():
@@ -134,27 +149,43 @@ def read_latents(folders: list[Path], role: str) -> pd.DataFrame:
         return pd.DataFrame(file[f"{role}/cases/latents"][:].astype(np.float32), index=names)
 
 
-def _read(
-    folders: list[Path], role: str, heads: dict[str, Head], pools: dict[str, Pool]
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """Recordings of a role, and their probabilities (recordings, passes of all members, outputs)."""
+def _read(voices: list[Voice], heads: dict[str, Head], pools: dict[str, Pool]) -> tuple[pd.DataFrame, np.ndarray]:
+    """Recordings of a role, and their probabilities (recordings, passes of all voices, outputs)."""
     found, first = [], None
-    for folder in folders:
-        with h5py.File(folder / "outputs.h5", "r") as file:
-            if "segments" not in file[role]:
-                return pd.DataFrame({"recording": [], "case": [], "site": []}), np.zeros(
-                    (0, 1, sum(h.outputs for h in heads.values()))
-                )
-            part = file[role]
-            table = pd.DataFrame({key: part[f"recordings/{key}"].asstr()[:] for key in ("recording", "case", "site")})
-            first = table if first is None else first
-            if not table.equals(first):  # members are joined by place
-                raise ValueError(f"{folder}: its {role} recordings are not those of {folders[0]}; run snakemake again")
-            segments = part["segments/passes"][:]
-            found.append(pool_heads(segments, part["segments/recording"][:], len(table), heads, pools, "segments"))
+    for voice in voices:
+        read = [_read_network(folder, voice.group, heads, pools) for folder in voice.folders]
+        table = pd.concat([table for table, _ in read], ignore_index=True)
+        order = np.argsort(table["recording"].to_numpy(dtype=object), kind="stable")
+        table = table.iloc[order].reset_index(drop=True)
+        first = table if first is None else first
+        if not table.equals(first):  # voices are joined by place
+            where = voices[0].folders[0]
+            raise ValueError(
+                f"{voice.folders[0]}: its {voice.group} recordings are not those of {where}; run snakemake again"
+            )
+        found.append(np.concatenate([passes for _, passes in read if len(passes)] or [read[0][1]])[order])
     return table, np.concatenate(found, axis=1)
 
 
-def _made(folders: list[Path], key: str) -> np.ndarray:
-    """A value of every network's manifest.json: (networks, …)."""
-    return np.array([json.loads((folder / "manifest.json").read_text(encoding="utf-8"))[key] for folder in folders])
+def _read_network(
+    folder: Path, group: str, heads: dict[str, Head], pools: dict[str, Pool]
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Recordings that one network has scored, and their probabilities (recordings, passes, outputs)."""
+    with h5py.File(folder / "outputs.h5", "r") as file:
+        part = file[group]
+        if "segments" not in part:
+            nothing = np.zeros((0, 1, sum(head.outputs for head in heads.values())))
+            return pd.DataFrame({"recording": [], "case": [], "site": []}, dtype=object), nothing
+        table = pd.DataFrame({key: part[f"recordings/{key}"].asstr()[:] for key in ("recording", "case", "site")})
+        segments = part["segments/passes"][:]
+        return table, pool_heads(segments, part["segments/recording"][:], len(table), heads, pools, "segments")
+
+
+def _made(voices: list[Voice], key: str) -> np.ndarray:
+    """A value of manifest.json, mean over the networks of every voice: (voices, …)."""
+    return np.array(
+        [
+            np.mean([json.loads((folder / "manifest.json").read_text(encoding="utf-8"))[key] for folder in one], axis=0)
+            for one in (voice.folders for voice in voices)
+        ]
+    )

@@ -22,7 +22,7 @@ from auscult.features.tables import read_table as read_numbers
 from auscult.fusion.features import case_features, probability_columns, uncertainty_columns
 from auscult.fusion.learners import load, predict
 from auscult.fusion.stacking import blend
-from auscult.inference.aggregate import aggregate
+from auscult.inference.aggregate import aggregate, alone
 from auscult.inference.job import score
 from auscult.prediction.pack import Model, Packed
 from auscult.training.job import FILES, Job
@@ -80,13 +80,13 @@ def outputs(
         place.mkdir(parents=True, exist_ok=True)
         for name in FILES:
             shutil.copyfile(packed.folder / where / name, place / name)
-        job = Job(place, system, study.tasks[model.task], model.repeat, model.fold, model.index)
+        job = Job(place, system, study.tasks[model.task], model.repeat, model.fold, model.index, model.inner)
         everyone = _everyone(manifest, model.repeat, model.fold)
         cache, config = work / folder_name(system.front_end), frames_config(dataset, system.front_end)
         score(job, [ROLE], manifest, everyone, cache, config, CODE, work / "locks", threads)
         folders.setdefault(model.task, []).append(place)
     stand_in, members = study.systems[models[0].system], _everyone(manifest, models[0].repeat, models[0].fold)
-    return aggregate(study, stand_in, folders, [ROLE], members, study.weighed(unit))
+    return aggregate(study, stand_in, alone(folders, [ROLE]), members, study.weighed(unit))
 
 
 def _everyone(manifest: Manifest, repeat: int, fold: int) -> pd.DataFrame:

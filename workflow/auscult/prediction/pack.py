@@ -26,7 +26,7 @@ from auscult.training.job import FILES
 
 @dataclass(frozen=True)
 class Model:
-    """A trained network: what it was made by."""
+    """A trained network: what it was made by (`inner`: its inner fold, None for the fold itself)."""
 
     system: str
     task: str
@@ -34,6 +34,7 @@ class Model:
     repeat: int
     fold: int
     index: int
+    inner: int | None = None
 
 
 @dataclass(frozen=True)

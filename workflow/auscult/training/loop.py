@@ -241,9 +241,8 @@ def _optimiser(network: nn.Module, settings: Training) -> torch.optim.Optimizer:
 
 
 def _precision(device: torch.device, settings: Training):
-    return torch.autocast(
-        device.type, torch.bfloat16, enabled=device.type == "cuda" and settings.precision == "bfloat16"
-    )
+    able = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()  # elsewhere it would be slower
+    return torch.autocast(device.type, torch.bfloat16, enabled=able and settings.precision == "bfloat16")
 
 
 def _stale(history: list[dict]) -> int:
