@@ -299,7 +299,7 @@ def scoring_slice(wildcards):
 def roles(wildcards):
     """Roles that a system's networks score."""
     study = wildcards.study
-    if is_inner(getattr(wildcards, "network", None) or wildcards.fold):
+    if is_inner(getattr(wildcards, "network", "")):
         return ["test", "judged"] if STUDIES[study].inner_folds.bag else ["test"]
     fusion, mine = STUDIES[study].fusion, set(systems_of(study, wildcards.system))
     train = fusion and "train" in fusion.fit_on and any(mine & set(systems_of(study, name)) for name in fusion.systems)

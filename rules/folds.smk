@@ -42,7 +42,10 @@ rule assign_folds:
 
 
 def inner_slice(wildcards):
-    return {**folds_slice(wildcards), "inner_folds": STUDIES[wildcards.study].inner_folds.model_dump()}
+    return {
+        **folds_slice(wildcards),
+        "inner_folds": STUDIES[wildcards.study].inner_folds.model_dump(exclude={"seeds", "bag"}),
+    }
 
 
 rule assign_inner_folds:

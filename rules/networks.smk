@@ -133,7 +133,7 @@ rule aggregate:
     """Pool passes over segments and recordings to cases, and heads to classes."""
     input:
         outputs=voiced,
-        folds=P.folds,
+        folds=folds_of,
         code=code("aggregate"),
     output:
         cases=f"{P.outputs}/cases.csv",

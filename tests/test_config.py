@@ -432,6 +432,20 @@ def test_an_epoch_chosen_by_judged_cases_serves_nothing_else() -> None:
     assert "fusion.systems: judged cases choose the epoch of 'other'; leave it out" in refused(values)
 
 
+def test_what_bagging_cannot_stand_beside() -> None:
+    bag = {"inner_folds": {"bag": True}}
+    plain = with_value("fusion.features", ["probabilities"]) | bag
+    assert problems(plain) == []
+    words = "fusion.features: with inner_folds.bag more networks score the judged cases"
+    assert words in refused(with_value("fusion.features", ["probabilities", "uncertainty"]) | bag)
+    other = with_value("systems", PAIR | {"other": selected("test")})["systems"]
+    assert "systems.other.training.select: with `test`" in refused(plain | {"systems": other})
+    weighed = {"systems": PAIR, "ensembles": {"both": {"systems": list(PAIR), "weigh": "validation"}}}
+    assert problems({**plain, **weighed, "inner_folds": {}}) == []
+    for inner in ({"bag": True}, {"repeats": 2}):
+        assert "ensembles.both.weigh: `validation` compares" in refused({**plain, **weighed, "inner_folds": inner})
+
+
 def test_the_last_epoch_needs_inner_folds_to_choose_thresholds() -> None:
     values = with_value("systems.small.training", {"select": "last"})
     values["fusion"]["fit_on"] = ["inner_folds"]

@@ -102,6 +102,9 @@ def test_sizes_and_training_times_stand_beside_the_scores(murmur_study, six):
     assert small["epoch_s"] == round(np.mean([1.5, 2, 2.5, 3, 2.5, 2.5]), 2)
     assert list(board)[list(board).index("n") :][:5] == ["n", "parameters", "multiply_adds", "train_s", "epoch_s"]
     assert board.loc[board["system"] != "small", "parameters"].isna().all()
+    bagged = tables.with_sizes(tables.leaderboard(murmur_study(), six, ""), trainings, {}, bag=True)
+    small = bagged[bagged["system"] == "small"].iloc[0]
+    assert (small["parameters"], small["multiply_adds"], small["train_s"]) == (300, 21, board["train_s"].iloc[0])
 
 
 def test_columns_of_the_leaderboard(murmur_study, six):

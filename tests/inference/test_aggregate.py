@@ -180,17 +180,21 @@ def test_members_meet_by_the_name_of_the_recording(murmur_study, tmp_path, folde
 def test_divisions_worked_by_hand(murmur_study, tmp_path):
     """Two divisions of the cases a and b, each a network per case; the second's say .1 and .2 more."""
     half = {case: {name: made for name, made in MADE.items() if made[0] == case} for case in "ab"}
+    own = {"a": ["a"], "b": ["b", "silent"]}
     shifts = {("first", "a"): 0.0, ("first", "b"): 0.0, ("second", "a"): 0.1, ("second", "b"): 0.2}
     voices = {
         task: [
             Voice(
                 "test",
                 [write(tmp_path / f"{task}-{name}-{case}", task, half[case], shifts[name, case]) for case in order],
+                [own[case] for case in order],
             )
             for name, order in (("first", "ab"), ("second", "ba"))
         ]
         for task in PRIORS
     }
+    for name, prior in (("first", 0.1), ("second", 0.3)):  # of the networks that hold the silent case
+        (tmp_path / f"present-{name}-b" / "manifest.json").write_text(json.dumps({"priors": [prior]}))
     members = MEMBERS.assign(role="inner")
     study = murmur_study()
     cases, recordings = aggregate(study, study.systems["small"], {"inner": voices}, members[members["case"] != "other"])
@@ -198,10 +202,43 @@ def test_divisions_worked_by_hand(murmur_study, tmp_path):
     p = cases.set_index("case")["p_present"]
     assert p["a"] == pytest.approx((0.3 + 0.4) / 2, rel=1e-5)  # recordings 0.5 and 0.1
     assert p["b"] == pytest.approx((0.5 + 0.7) / 2, rel=1e-5)
-    assert p["silent"] == 0.25
+    assert p["silent"] == pytest.approx((0.1 + 0.3) / 2)
     first, second = np.array([0.25, 0.35]), np.array([0.35, 0.45])  # passes of the case a
     spread = np.concatenate([first, second]).var()
     assert cases.set_index("case").at["a", "variance_present"] == pytest.approx(spread, rel=1e-4)
+
+
+def test_a_voice_counts_by_the_score_of_the_network_that_held_the_case(murmur_study, tmp_path):
+    """Of two systems the first scored better where it held a, the second where it held b."""
+    half = {case: {name: made for name, made in MADE.items() if made[0] == case} for case in "ab"}
+    scores = {("first", "a"): 0.9, ("first", "b"): 0.5, ("second", "a"): 0.5, ("second", "b"): 0.9}
+    found = {}
+    for task in PRIORS:
+        found[task] = []
+        for name, shift in (("first", 0.0), ("second", 0.1)):
+            folders = [write(tmp_path / f"{task}-{name}-{case}", task, half[case], shift) for case in "ab"]
+            for folder, case in zip(folders, "ab", strict=True):
+                said = {"priors": PRIORS[task], "val_score": scores[name, case]}
+                (folder / "manifest.json").write_text(json.dumps(said))
+            found[task].append(Voice("test", folders, [["a"], ["b", "silent"]]))
+    study, members = murmur_study(), MEMBERS.assign(role="inner").query("case != 'other'")
+    cases, recordings = aggregate(study, study.systems["small"], {"inner": found}, members, weighed=True)
+    p, better = cases.set_index("case")["p_present"], np.exp(0.9) / (np.exp(0.9) + np.exp(0.5))
+    assert p["a"] == pytest.approx(0.3 + 0.1 * (1 - better), rel=1e-5)
+    assert p["b"] == pytest.approx(0.5 + 0.1 * better, rel=1e-5)
+    assert recordings.set_index("recording").at["r2", "p_present"] == pytest.approx(0.1 + 0.1 * (1 - better), rel=1e-5)
+
+
+def test_a_division_may_hold_a_fold_of_silent_cases(murmur_study, tmp_path):
+    """pandas gives an empty column of names another type than a full one."""
+    names = {"present": [], "unknown": []}
+    for task, voices in names.items():
+        whole, nothing = write(tmp_path / f"{task}-1", task), write(tmp_path / f"{task}-2", task, made={})
+        voices.append(Voice("test", [whole, nothing], [["a", "b"], ["silent"]]))
+        voices.append(Voice("test", [write(tmp_path / f"{task}-3", task)], [["a", "b", "silent"]]))
+    study, members = murmur_study(), MEMBERS.assign(role="inner").query("case != 'other'")
+    cases, _ = aggregate(study, study.systems["small"], {"inner": names}, members)
+    assert cases.set_index("case").at["a", "p_present"] == pytest.approx(0.3, rel=1e-5)
 
 
 def test_a_case_without_recordings_has_the_training_priors(murmur_study, folders, tmp_path):

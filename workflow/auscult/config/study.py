@@ -70,6 +70,12 @@ class Study(Strict):
                 f"systems.{last[0]}.training.select: with `last` the validation cases train too; the study needs "
                 "inner_folds to choose thresholds, as {folds: 3}"
             )
+        for name, system in self.systems.items():
+            if system.training.select == "test" and self.inner_folds and self.inner_folds.bag:
+                raise ValueError(
+                    f"systems.{name}.training.select: with `test` each network takes its own judged cases' best epoch, "
+                    "which for those of inner folds are others; it needs inner_folds.bag: false"
+                )
         for name, target in self.targets.items():
             self._check_target(name, target)
         if self.fusion:
@@ -87,6 +93,11 @@ class Study(Strict):
                     raise ValueError(
                         f"fusion.fit_on: `validation` cases train {trained[0]!r} too (select: last); take inner_folds"
                     )
+            if self.inner_folds and self.inner_folds.bag and "uncertainty" in self.fusion.features:
+                raise ValueError(
+                    "fusion.features: with inner_folds.bag more networks score the judged cases than those that the "
+                    "second stage is fitted on, and so `uncertainty` is not the same number; leave it out"
+                )
             if all(target.kind == "multilabel" for target in self.targets.values()):
                 raise ValueError("fusion: needs a multiclass target")
         return self
@@ -107,6 +118,12 @@ class Study(Strict):
                         f"ensembles.{name}.weigh: `validation` needs one training.select, not `last`, of all its "
                         f"systems; {member!r} has {select!r}"
                     )
+            inner = self.inner_folds
+            if ensemble.weigh == "validation" and inner and (inner.bag or inner.repeats > 1):
+                raise ValueError(
+                    f"ensembles.{name}.weigh: `validation` compares scores of the same cases; it needs inner_folds "
+                    "without repeats and bag"
+                )
             first, *others = (self.systems[member] for member in members)
             for member, other in zip(members[1:], others, strict=True):
                 for what, one, two in (

@@ -33,20 +33,23 @@ def leaderboard(study: Study, predictions: pd.DataFrame, leak: str) -> pd.DataFr
     return pd.DataFrame(rows)
 
 
-def with_sizes(board: pd.DataFrame, trainings: pd.DataFrame, ensembles: dict[str, list[str]]) -> pd.DataFrame:
+def with_sizes(
+    board: pd.DataFrame, trainings: pd.DataFrame, ensembles: dict[str, list[str]], bag: bool = False
+) -> pd.DataFrame:
     """The leaderboard with what each system takes.
 
     `parameters` and `multiply_adds` of all networks that score a judged case, the latter for one window; `train_s`,
     seconds of all trainings of a fold, those of its inner folds too; `epoch_s`, seconds of one epoch of one network.
 
     trainings: see `training.job.read_trainings`. ensembles: systems by name of an ensemble, which has the sums of
-    theirs. The row `chosen`, which mixes systems, has none of them.
+    theirs. bag: whether networks of inner folds score judged cases too. The row `chosen`, which mixes systems, has
+    none of them.
     """
     parts = [trainings[trainings["system"].isin(systems)].assign(system=name) for name, systems in ensembles.items()]
     trainings = pd.concat([trainings, *parts])
     folds = trainings.assign(fold=trainings["network"].str.extract(r"^(r\d+f\d+)", expand=False))
     each = folds.groupby(["system", "fold"])["seconds"].sum().groupby("system").mean()
-    judging = folds[~folds["network"].str.contains("i")].groupby(["system", "fold"])
+    judging = folds[bag | ~folds["network"].str.contains("i")].groupby(["system", "fold"])
     sizes = judging[["parameters", "multiply_adds"]].sum().groupby("system").mean()
     epoch = (folds["seconds"] / folds["epochs"]).groupby(folds["system"]).mean()
     taken = {

@@ -60,11 +60,13 @@ def class_probabilities(target: Target, heads: dict[str, Head], p: np.ndarray) -
 class Voice:
     """What has scored all cases of a role once: a network, or those of a whole division into inner folds.
 
-    `group` of the outputs.h5 in `folders` holds them; every case is in one of the files.
+    `group` of the outputs.h5 in `folders` holds them. Of several folders, `held` says which cases each holds, those
+    without recordings too.
     """
 
     group: str
     folders: list[Path]
+    held: list[list[str]] | None = None
 
 
 def alone(folders: dict[str, list[Path]], roles: list[str]) -> dict[str, dict[str, list[Voice]]]:
@@ -96,9 +98,11 @@ def aggregate(
     pools = system.inference.pool
     case_tables, recording_tables = [], []
     for role, by_task in voices.items():
-        priors = np.concatenate([np.mean(_made(by_task[task], "priors"), axis=0) for task in system.tasks])
-        weights = {task: softmax(_made(by_task[task], "val_score")) if weighed else None for task in system.tasks}
         ids = sorted(members.loc[members["role"] == role, "case"])
+        priors = np.concatenate([_made(by_task[task], "priors", ids).mean(axis=0) for task in system.tasks], axis=1)
+        weights = {}
+        if weighed:
+            weights = {task: softmax(_made(by_task[task], "val_score", ids), axis=0).T for task in system.tasks}
         parts = {task: _read(by_task[task], study.tasks[task].heads, pools) for task in system.tasks}
         heard = next(iter(parts.values()))[0].assign(role=role)
         place = pd.Series(range(len(ids)), index=ids)
@@ -109,9 +113,9 @@ def aggregate(
             for task, values in by_recording.items()
         }
         table = pd.DataFrame({"role": role, "case": ids}).join(_summary(study, by_case, weights))
-        heard = heard.join(_summary(study, by_recording, weights))
+        heard = heard.join(_summary(study, by_recording, {task: of_case[owner] for task, of_case in weights.items()}))
         silent = table[[f"p_{name}" for name in names]].isna().any(axis=1)
-        table.loc[silent, [f"p_{name}" for name in names]] = priors
+        table.loc[silent, [f"p_{name}" for name in names]] = priors[silent]
         for level in (table, heard):
             p = level[[f"p_{name}" for name in names]].to_numpy()
             for key, target in study.targets_of(system).items():
@@ -121,16 +125,18 @@ def aggregate(
     return pd.concat(case_tables), pd.concat(recording_tables)
 
 
-def _summary(study: Study, passes: dict[str, np.ndarray], weights: dict[str, np.ndarray | None]) -> pd.DataFrame:
+def _summary(study: Study, passes: dict[str, np.ndarray], weights: dict[str, np.ndarray]) -> pd.DataFrame:
     """Columns `p_, variance_<output>` and `entropy_, information_<head>` of passes (n, passes, outputs) by task.
 
-    weights: by task, of each voice, whose passes stand side by side; None where all count alike.
+    weights: by task, of each voice (n, voices), whose passes stand side by side; {} where all count alike.
     """
     columns = {}
     for task, values in passes.items():
         heads = study.tasks[task].heads
-        each = weights[task] if len(values) else None
-        found = measures(values, heads, None if each is None else np.repeat(each, values.shape[1] // len(each)))
+        each = weights.get(task) if len(values) else None
+        if each is not None:
+            each = np.repeat(each, values.shape[1] // each.shape[1], axis=1)
+        found = measures(values, heads, each)
         for number, name in enumerate(output_names(heads)):
             columns[f"p_{name}"] = found["mean"][:, number]
             columns[f"variance_{name}"] = found["variance"][:, number]
@@ -154,7 +160,7 @@ def _read(voices: list[Voice], heads: dict[str, Head], pools: dict[str, Pool]) -
     found, first = [], None
     for voice in voices:
         read = [_read_network(folder, voice.group, heads, pools) for folder in voice.folders]
-        table = pd.concat([table for table, _ in read], ignore_index=True)
+        table = pd.concat([table for table, _ in read], ignore_index=True).astype(object)
         order = np.argsort(table["recording"].to_numpy(dtype=object), kind="stable")
         table = table.iloc[order].reset_index(drop=True)
         first = table if first is None else first
@@ -181,11 +187,11 @@ def _read_network(
         return table, pool_heads(segments, part["segments/recording"][:], len(table), heads, pools, "segments")
 
 
-def _made(voices: list[Voice], key: str) -> np.ndarray:
-    """A value of manifest.json, mean over the networks of every voice: (voices, …)."""
-    return np.array(
-        [
-            np.mean([json.loads((folder / "manifest.json").read_text(encoding="utf-8"))[key] for folder in one], axis=0)
-            for one in (voice.folders for voice in voices)
-        ]
-    )
+def _made(voices: list[Voice], key: str, ids: list[str]) -> np.ndarray:
+    """A value of manifest.json of the network that scored each case: (voices, cases, …)."""
+    parts = []
+    for voice in voices:
+        made = [json.loads((folder / "manifest.json").read_text(encoding="utf-8"))[key] for folder in voice.folders]
+        holder = {case: number for number, cases in enumerate(voice.held or [ids]) for case in cases}
+        parts.append(np.array(made)[[holder[case] for case in ids]])
+    return np.stack(parts)
