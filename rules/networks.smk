@@ -86,35 +86,27 @@ def voices(wildcards):
     r0f3i) by the networks of one division after the other.
     """
     study, system, fold = wildcards.study, wildcards.system, wildcards.fold
-    if is_inner(fold):
-        names, size = inner_names(study, fold.removesuffix("i")), STUDIES[study].inner_folds.folds
-        divisions = [names[start : start + size] for start in range(0, len(names), size)]
-        found = {
-            task: [
-                ["test", [f"{one}/{task}/{name}{member}" for name in division]]
-                for division in divisions
-                for one in systems_of(study, system)
-                for member in members(study, one, division[0])
-            ]
-            for task in stand_in(study, system).tasks
-        }
-        by_role = {"inner": found}
-    else:
-        by_role = {
+    where = f"results/{study}/networks"
+    if not is_inner(fold):
+        return {
             role: {
-                task: [["judged" if is_inner(Path(folder).name) else role, [folder]] for folder in folders]
+                task: [["judged" if is_inner(Path(one).name) else role, [f"{where}/{one}"]] for one in folders]
                 for task, folders in networks(study, system, judges(study, fold) if role == "test" else [fold]).items()
             }
             for role in roles(wildcards)
         }
-    where = f"results/{study}/networks"
-    return {
-        role: {
-            task: [[group, [f"{where}/{folder}" for folder in folders]] for group, folders in found]
-            for task, found in by_task.items()
-        }
-        for role, by_task in by_role.items()
+    names, size = inner_names(study, fold.removesuffix("i")), STUDIES[study].inner_folds.folds
+    divisions = [names[start : start + size] for start in range(0, len(names), size)]
+    by_task = {
+        task: [
+            ["test", [f"{where}/{one}/{task}/{name}{member}" for name in division]]
+            for division in divisions
+            for one in systems_of(study, system)
+            for member in members(study, one, division[0])
+        ]
+        for task in stand_in(study, system).tasks
     }
+    return {"inner": by_task}
 
 
 def voiced(wildcards):
