@@ -32,7 +32,7 @@ docs: $(VENV)/ready  ## the pages of docs/ as a site in site/
 ui: $(VENV)/ready  ## MLflow's pages on this machine alone
 	$(BIN)/mlflow ui --host 127.0.0.1 --backend-store-uri sqlite:///results/mlflow.db
 
-status: $(VENV)/ready  ## what of STUDIES=a,b (ROOT=DIR) is done, running and left; touches nothing
+status: $(VENV)/ready  ## what of STUDIES=a,b (ROOT=DIR) is done, running and left; starts nothing
 	@$(BIN)/python workflow/scripts/status.py "$(STUDIES)" "$(ROOT)"
 
 reference: $(VENV)/ready  ## write config/README.md and config/schema.json anew from the models

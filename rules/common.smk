@@ -185,6 +185,7 @@ P = SimpleNamespace(
     model="results/{study}/networks/{system}/{task}/{network}",
     outputs="results/{study}/outputs/{system}/{fold}",
     fusion="results/{study}/fusion/{system}/{fold}",
+    groups="results/{study}/groups.csv",
     predictions="results/{study}/predictions.csv",
     scores="results/{study}/scores.csv",
     tables="results/{study}/tables",

@@ -39,6 +39,39 @@ def whole_study(wildcards):
     return study
 
 
+def named_groups(wildcards):
+    """What of a study names groups of cases for the evaluation."""
+    study = STUDIES[wildcards.study].model_dump()
+    cut = folds_slice(wildcards)
+    for name, target in cut["targets"].items():
+        target["referral"] = study["targets"][name]["referral"]
+    return {**cut, "evaluation": {"subgroups": study["evaluation"]["subgroups"]}}
+
+
+rule count_groups:
+    """Count the groups of cases that the evaluation names: a wrong name is known at the beginning."""
+    input:
+        manifest=manifest,
+        code=code("count_groups"),
+    output:
+        groups=P.groups,
+    log:
+        f"{P.log}/{{study}}/count_groups.log",
+    benchmark:
+        f"{P.benchmark}/{{study}}/count_groups.tsv"
+    priority: 100
+    conda:
+        "../envs/auscult.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        study=named_groups,
+    script:
+        "../workflow/scripts/count_groups.py"
+
+
 rule evaluate:
     """Decide every judged case by every variant, and score the variants on validation cases."""
     input:
@@ -47,6 +80,7 @@ rule evaluate:
         fused=each(f"{P.fusion}/probabilities.csv", fused),
         manifest=manifest,
         inner=inner_outputs(evaluated),
+        groups=P.groups,
         code=code("evaluate"),
     output:
         predictions=P.predictions,
@@ -185,6 +219,11 @@ def first_networks(wildcards):
     ]
 
 
+def explainable(study):
+    """Systems whose saved weights are those that score: with `select: test` these are of the last epoch."""
+    return [name for name, system in STUDIES[study].systems.items() if system.training.select != "test"]
+
+
 def explained_slice(wildcards):
     """A study with one system alone, and what it serves."""
     study, name = STUDIES[wildcards.study], wildcards.system
@@ -226,9 +265,9 @@ rule explain_system:
 
 
 rule explain:
-    """Explanations of every system of the studies."""
+    """Explanations of every system of the studies that can be explained."""
     input:
-        [P.explained.format(study=study, system=system) for study in STUDIES for system in STUDIES[study].systems],
+        [P.explained.format(study=study, system=system) for study in STUDIES for system in explainable(study)],
 
 
 rule report:
@@ -237,9 +276,7 @@ rule report:
         tables=[f"{P.tables}/{name}.csv" for name in TABLES],
         winner=P.winner,
         figures=P.figures,
-        explained=lambda wildcards: P.explained.format(
-            study=wildcards.study, system=next(iter(STUDIES[wildcards.study].systems))
-        ),
+        explained=lambda wildcards: P.explained.format(study=wildcards.study, system=explainable(wildcards.study)[0]),
         audit=P.audit,
         folds=P.folds,
         histories=histories,

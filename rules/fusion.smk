@@ -39,6 +39,5 @@ rule fuse:
     params:
         study=lambda wildcards: system_slice(wildcards, "fusion"),
         folders=model_folders,
-        store=f"{P.fusion}/tuning.log",
     script:
         "../workflow/scripts/fuse.py"

@@ -485,6 +485,10 @@ def test_a_multilabel_target() -> None:
     alone = with_rhythm()
     del alone["targets"]["murmur"]
     assert "fusion: needs a multiclass target" in refused(alone)
+    both = with_rhythm()
+    both["systems"]["listener"] = {**both["systems"]["small"], "tasks": ["rhythm"], "inference": {}}
+    both["fusion"]["systems"] = ["small", "listener"]
+    assert "fusion.systems: 'listener' serves no multiclass target; leave it out" in refused(both)
 
 
 def test_a_multiclass_head_serves_a_target_alone_and_has_no_positive() -> None:

@@ -1,6 +1,7 @@
 """What holds the project together: import directions, generated reference, pins, rules that say what they are."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from auscult import reference
+from auscult import provenance, reference
+from auscult.prediction import bundle
 
 TOP = Path(__file__).resolve().parents[1]
 LIBRARY = TOP / "workflow/auscult"
@@ -105,6 +107,28 @@ def test_the_generated_reference_is_current():
     """`make reference` writes both."""
     assert (TOP / "config/README.md").read_text() == reference.readme()
     assert (TOP / "config/schema.json").read_text() == reference.schema()
+
+
+def test_every_model_of_a_study_is_in_the_reference():
+    sections = {line.removeprefix("### ") for line in reference.readme().splitlines() if line.startswith("### ")}
+    assert set(json.loads(reference.schema())["$defs"]) <= sections
+
+
+ONLY_AT_HOME = {"optuna", "requests", "urllib3", "wfdb"}  # tuning, downloads and releases of records
+
+
+def test_a_bundle_asks_for_all_packages_that_it_imports():
+    """Networks, front ends and tables of numbers are imported by name, where they are used."""
+    plugins = [path for folder in ("networks", "features") for path in (LIBRARY / folder).rglob("*.py")]
+    called = {"sklearn": "scikit-learn", "yaml": "pyyaml"}
+    imported = set()
+    for path in provenance.closure([LIBRARY / "prediction/served.py", *plugins]):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                words = [node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+                imported |= {called.get(word.split(".")[0], word.split(".")[0]) for word in words}
+    assert {"antropy", "librosa", "torch"} <= imported
+    assert imported - {*sys.stdlib_module_names, "auscult", *ONLY_AT_HOME} <= set(bundle.PACKAGES)
 
 
 def test_conda_pins_equal_the_lock():

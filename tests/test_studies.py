@@ -220,6 +220,12 @@ def test_a_name_that_stands_for_nothing(load, key: str, value: Any, words: str) 
     assert words in refused(load, with_value(key, value))
 
 
+def test_a_system_that_serves_no_target(load) -> None:
+    values = with_value("systems.half", {**STUDY["systems"]["small"], "tasks": ["present"], "inference": {}})
+    words = "systems.half.tasks: no target has all its heads in ['present']; leave the system out"
+    assert words in refused(load, values)
+
+
 def test_names_of_plug_ins_are_plain() -> None:
     assert {"circor", "folder", "simulate"} <= set(datasets.names())
     assert not {"base", "audio", "download", "__init__"} & set(datasets.names())

@@ -106,6 +106,16 @@ def test_cells_of_a_row(murmur_study):
     ).any()
 
 
+def test_a_case_without_passes_has_no_spread(murmur_study):
+    silent = fold_outputs(0)
+    name = silent.cases.query("role == 'test'")["case"].iloc[0]
+    spread = [column for column in silent.cases if column.startswith(tuple(PASSES))]
+    silent.cases.loc[silent.cases["case"] == name, spread] = np.nan
+    predictions, _ = run(murmur_study(), outputs=[silent, fold_outputs(1)])
+    part = predictions.query("stage == 'network' and decision == 'reference'").set_index("case")
+    assert part.loc[name, PASSES].isna().all() and part.drop(name)[PASSES].notna().all(axis=None)
+
+
 def test_what_chose_a_rule_is_marked(murmur_study):
     predictions, _ = run(murmur_study())
     marks = predictions.groupby(VARIANT)["chosen_on"].unique().map(list)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auscult.evaluation.selective import aurc, referred, risk_coverage, uncertainty_table
+from auscult.evaluation.selective import aurc, measure, referred, risk_coverage, uncertainty_table
 
 WRONG = np.array([0, 1, 0, 1])
 CASES = st.lists(st.tuples(st.booleans(), st.integers(0, 4), st.integers(0, 3)), min_size=1, max_size=12)
@@ -105,6 +105,22 @@ def test_the_table(murmur_study):
     fused = table.query("stage == 'fusion'")
     assert fused["measure"].tolist() == ["confidence"]
     assert fused["leak"].tolist() == ["a leak; fitted on the network's training cases"]
+
+
+def test_passes_that_a_fold_of_the_row_lacks_are_not_measured(murmur_study):
+    study, predictions = judged(murmur_study)
+    rows = predictions[predictions["decision"] == "reference"]
+    network, fused = rows[rows["stage"] == "network"], rows[rows["stage"] == "fusion"].assign(fold=1)
+    mixed = pd.concat([network, fused]).assign(system="chosen", stage="chosen", fit_on="none")
+    assert uncertainty_table(study, mixed, "")["measure"].tolist() == ["confidence"]
+
+
+def test_nothing_is_less_sure_than_a_case_without_passes(murmur_study):
+    study, predictions = judged(murmur_study)
+    rows = predictions.query("stage == 'network' and decision == 'reference'").reset_index(drop=True)
+    rows.loc[7, "information"] = np.nan
+    values = measure(rows, study.targets["murmur"], "information")
+    assert values.argmax() == 7 and np.isfinite(np.delete(values, 7)).all()
 
 
 def test_targets_of_several_labels_have_an_empty_table_that_can_be_read(rhythm_study, tmp_path):

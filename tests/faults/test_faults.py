@@ -22,7 +22,17 @@ from tests.workflow.test_reruns import STUDY
 
 pytestmark = pytest.mark.slow
 RULES = [
-    *("ingest", "cache_audio", "extract_features", "describe", "assign_folds", "audit_folds", "init_tracking", "train"),
+    *(
+        "ingest",
+        "cache_audio",
+        "extract_features",
+        "describe",
+        "assign_folds",
+        "audit_folds",
+        "count_groups",
+        "init_tracking",
+        "train",
+    ),
     *("infer", "aggregate", "fuse", "evaluate", "compare", "plot", "report", "track"),
 ]
 TIMES = ["train_s", "epoch_s"]  # the columns that no two runs share

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
 from auscult.config.study import Study
+from auscult.config.systems import Head
 from auscult.folds.planned import FoldError, planned
-from auscult.folds.protocols import assign
+from auscult.folds.protocols import assign, check_recording_labels
 
 LISTS = Path(__file__).resolve().parents[2] / "resources" / "splits"
 # cross-table of the public release
@@ -406,3 +407,27 @@ def test_labels_are_checked_before_folds_are_made(make_study: Make) -> None:
         assign(study, simple(["yes", "maybe", "no", ""]), LISTS)
     with pytest.raises(FoldError, match="no label column 'sound'"):
         assign(study, simple(["yes"] * 4).drop(columns="sound"), LISTS)
+
+
+@pytest.mark.parametrize(
+    ("head", "values", "words"),
+    [
+        ({}, None, r"train_on\.column: the recordings have no column 'heard'; they have recording, case"),
+        ({}, ["yes", ""], r"train_on: heard is never one of \['audible'\]; it is one of \['yes'\]"),
+        (
+            {"kind": "multiclass", "positive": [], "classes": ["audible", "silent"], "train_on": {"column": "heard"}},
+            ["audible", "loud"],
+            r"train_on: heard is 'loud' somewhere, not one of the classes \['audible', 'silent'\]",
+        ),
+    ],
+)
+def test_labels_of_recordings_that_nothing_can_be_learnt_from(murmur_study, head, values, words) -> None:
+    given = {"label": "murmur", "positive": ["Present"], "train_on": {"column": "heard", "positive": ["audible"]}}
+    study = murmur_study()
+    study.tasks["present"].heads["present"] = Head.model_validate({**given, **head})
+    recordings = pd.DataFrame({"recording": ["a", "b"], "case": "a"})
+    if values:
+        recordings["heard"] = values
+    with pytest.raises(FoldError, match=f"^tasks.present.heads.present.{words}"):
+        check_recording_labels(study, recordings)
+    check_recording_labels(study, recordings.assign(heard=["audible", "silent"]))

@@ -230,6 +230,13 @@ def test_a_result_that_reaches_down_to_the_floor_says_so(folder):
     assert "The interval of W.acc reaches down to the floor: no proof of a gain." in parsed.text
 
 
+def test_a_score_that_no_fold_defines_is_said_to_be_so(folder):
+    kept = facts()
+    kept["winner"]["murmur"]["inner_score"] = None
+    html = render("demo", study(), tables(), [figures()] * 2, [folder] * 2, kept, published())
+    assert "decision reference (mean validation score not defined)" in Page(html).text
+
+
 def test_empty_tables_are_said_in_words(folder):
     _, parsed = page(folder)
     assert "The audit found nothing shared between the roles." in parsed.text

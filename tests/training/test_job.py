@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from auscult.cache.store import write_cache
@@ -25,6 +26,9 @@ AUDIBLE = {
         }
     }
 }
+
+
+PRECISIONS = [("bfloat16", True, "bfloat16"), ("bfloat16", False, "float32"), ("float32", True, "float32")]
 
 
 @pytest.fixture
@@ -86,6 +90,13 @@ def test_second_time_it_is_reused_untouched(world, folder):
     assert world.train(world.job(folder), log=lambda row: pytest.fail("trained")) == "reused"
     assert contents(folder) == before
     assert (folder / "manifest.json").stat().st_mtime_ns > old  # newer than its inputs, for Snakemake
+
+
+@pytest.mark.parametrize(("wanted", "able", "made"), PRECISIONS)
+def test_the_precision_on_record_is_the_one_that_acted(world, tmp_path, monkeypatch, wanted, able, made):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: able)
+    assert world.train(world.job(tmp_path / "model", precision=wanted)) == "trained"
+    assert json.loads((tmp_path / "model" / "manifest.json").read_text())["precision"] == made
 
 
 def test_the_order_of_rows_is_irrelevant(world, folder, tmp_path):

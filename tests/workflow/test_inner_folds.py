@@ -43,7 +43,7 @@ def project(tmp_path_factory) -> Project:
     study["targets"]["outcome"]["decisions"] = ["reference", "cost", "tuned_w_acc", "tuned_uar"]
     study["fusion"] |= {
         "fit_on": ["inner_folds", "validation"],
-        "features": ["probabilities", "descriptors"],
+        "features": ["probabilities", "latents", "descriptors"],
         "blend": True,
     }
     study["fusion"]["tuning"] = {"trials": 2, "folds": 2}
@@ -143,7 +143,7 @@ def test_what_the_second_stage_tried_and_reads_is_kept(project):
         f"outcome-{stage}-{fit_on}"
         for stage in ("fusion", "logistic", "blend")
         for fit_on in ("inner_folds", "validation")
-    }
+    } | {"latents-validation"}  # of inner networks they would share no axes
     figures = pd.read_csv(project.path("results/tiny/figures/figures.csv"))["file"]
     assert "importance-outcome-small-logistic-inner_folds.svg" in set(figures)
 
@@ -161,6 +161,7 @@ WINNERS = {
     "network": {"system": "pair", "stage": "network", "fit_on": "none", "decision": "cost"},
     "fusion": {"system": "small", "stage": "fusion", "fit_on": "inner_folds", "decision": "tuned_w_acc"},
     "logistic": {"system": "small", "stage": "logistic", "fit_on": "inner_folds", "decision": "cost"},
+    "latents": {"system": "small", "stage": "logistic", "fit_on": "validation", "decision": "cost"},
     "blend": {"system": "small", "stage": "blend", "fit_on": "inner_folds", "decision": "cost"},
 }
 

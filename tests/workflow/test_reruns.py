@@ -283,3 +283,19 @@ def test_systems_of_two_studies_compare_when_they_were_judged_alike(project):
     assert "train" not in ran.jobs
     log = project.path("results/logs/compare_studies.log").read_text()
     assert "ComparisonError: studies tiny and other: targets.outcome.weights differ: [5.0, 1.0] and [3.0, 1.0]" in log
+
+
+def test_networks_of_a_judged_epoch_are_not_explained(project):
+    """Their saved weights are of another epoch; the report shows the first system that can be explained."""
+    systems = {name: copy.deepcopy(STUDY["systems"]["small"]) for name in ("judged", "small")}
+    systems["judged"]["training"]["select"] = "test"
+    project.change("tiny", "systems", systems)
+    words = project.run("-n", "explain", "results/tiny/report.html").words
+    assert "explanations/small/" in words and "explanations/judged/" not in words
+
+
+def test_a_wrong_name_in_the_evaluation_is_known_before_anything_is_trained(project):
+    project.change("tiny", "evaluation.subgroups", ["sex"])
+    ran = project.run("results/tiny/groups.csv", fails=True)
+    assert set(ran.jobs) == {"count_groups"}
+    assert "SubgroupError: evaluation.subgroups: 'sex' is not one of site, murmur" in ran.words

@@ -36,6 +36,7 @@ STUDY_MODELS = [
     protocols.Fixed,
     protocols.Column,
     protocols.Leak,
+    protocols.InnerFolds,
     systems.Task,
     systems.Head,
     systems.TrainOn,
@@ -47,8 +48,11 @@ STUDY_MODELS = [
     systems.Augment,
     systems.Inference,
     systems.Pool,
+    systems.Ensemble,
     fusion.Fusion,
     fusion.Booster,
+    fusion.Logistic,
+    fusion.Tuning,
     study.Evaluation,
 ]
 

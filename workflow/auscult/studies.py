@@ -78,6 +78,8 @@ def load_study(name: str, folder: Path, root: str | None = None) -> Study:
     filled["dataset"]["options"] = _check(adapter.Options, study.dataset.options, where).model_dump()
     for key, system in study.systems.items():
         at = f"{file}: systems.{key}"
+        if not study.targets_of(system):
+            raise ConfigError(f"{at}.tasks: no target has all its heads in {system.tasks}; leave the system out")
         if system.front_end.name not in features.names():
             raise ConfigError(_unknown(f"{at}.front_end.name", system.front_end.name, features.names()))
         module, preset = features.front_end(system.front_end.name)

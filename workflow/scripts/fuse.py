@@ -6,11 +6,12 @@ from auscult.config.study import Study
 from auscult.datasets.base import load
 from auscult.features.tables import read_table
 from auscult.fusion.job import fuse
-from auscult.provenance import write_text
+from auscult.provenance import code_digest, digest, environment, write_text
 from common import begin, folder_of, with_inner
 
 begin(snakemake)
-study = Study.model_validate(snakemake.params.study)
+study, models = Study.model_validate(snakemake.params.study), Path(snakemake.output.models)
+made_by = digest([code_digest(snakemake.input.code), environment()])[:8]  # trials of other code are not gone on with
 folders = {Path(path).parent.name: Path(path).parent for path in snakemake.input.tables}
 probabilities, importances, trials = fuse(
     study,
@@ -19,8 +20,8 @@ probabilities, importances, trials = fuse(
     *with_inner(snakemake.input.cases, snakemake.input.recordings, snakemake.input.inner),
     load(folder_of(snakemake.input.manifest)),
     {table: read_table(table, folder, study.dataset) for table, folder in folders.items()},
-    Path(snakemake.output.models),
-    Path(snakemake.params.store),
+    models,
+    models.with_name(f"tuning-{made_by}.log"),
     snakemake.threads,
 )
 write_text(snakemake.output.probabilities, probabilities.to_csv(index=False))

@@ -1,4 +1,4 @@
-"""What of the studies is done, running and left: reads files and plans a run, changes nothing.
+"""What of the studies is done, running and left: reads files and plans a run, starts nothing.
 
 make status [STUDIES=a,b] [ROOT=DIR]
 """

@@ -83,9 +83,14 @@ class Study(Strict):
                 raise ValueError("fusion.fit_on: `inner_folds` needs the study's key inner_folds, as {folds: 3}")
             if "inner_folds" in self.fusion.fit_on and self.fusion.features == ["latents"]:
                 raise ValueError("fusion.features: `latents` alone leave nothing to fit on inner_folds; add a block")
+            if all(target.kind == "multilabel" for target in self.targets.values()):
+                raise ValueError("fusion: needs a multiclass target")
             for system in self.fusion.systems:
                 _known("fusion.systems", system, [*self.systems, *self.ensembles])
                 parts = self.systems_of(system)
+                served = self.targets_of(self.systems[parts[0]]).values()
+                if all(target.kind == "multilabel" for target in served):
+                    raise ValueError(f"fusion.systems: {system!r} serves no multiclass target; leave it out")
                 if leaky := [name for name in parts if self.systems[name].training.select == "test"]:
                     raise ValueError(f"fusion.systems: judged cases choose the epoch of {leaky[0]!r}; leave it out")
                 trained = [name for name in parts if name in last]
@@ -98,8 +103,6 @@ class Study(Strict):
                     "fusion.features: with inner_folds.bag more networks score the judged cases than those that the "
                     "second stage is fitted on, and so `uncertainty` is not the same number; leave it out"
                 )
-            if all(target.kind == "multilabel" for target in self.targets.values()):
-                raise ValueError("fusion: needs a multiclass target")
         return self
 
     def _check_ensembles(self) -> None:

@@ -4,9 +4,9 @@ An adapter is a file here with
 
 - `Options`: a pydantic model of what a study may say under `dataset.options`,
 - `files(root, options)`: the raw files that it reads, and
-- `ingest(root, options)`: a `base.Manifest`.
+- `ingest(root, options)`: a `base.Listing`.
 
-It may have `fetch(root, options)` (downloads, or makes, the raw files) and `GENERATED = True` (the workflow may
+It may have `fetch(root, options, log)` (downloads, or makes, the raw files) and `GENERATED = True` (the workflow may
 call `fetch` by itself).
 """
 

@@ -147,8 +147,8 @@ def explain_system(
 ) -> tuple[list[Drawn], pd.DataFrame]:
     """Pictures of a system's typical cases, and the phases that it hears as figure and table (see `phases_table`).
 
-    Of the first target that the system serves, its first class but `normal` is explained, by `explain` (see
-    `explainer`).
+    Of the first target that the system serves the class of its first head is explained, or the first class but `normal`
+    of a head of several, by `explain` (see `explainer`).
     """
     name, target = next(iter(study.targets_of(study.systems[system]).items()))
     head = study.heads_of(study.systems[system])[target.heads[0]]

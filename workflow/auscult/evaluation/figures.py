@@ -57,7 +57,7 @@ def draw_all(
     """Draw every figure of a study into `folder` as SVG; returns a table `file, title, alt, caption, sha256`.
 
     `predictions`, `board`: predictions.csv and leaderboard of the study. `histories`: `system, task, network, epoch,
-    train_loss, val_score` of all trainings. `importances`: see `importances.draw`.
+    train_loss, val_score` of all trainings. `importances`: see `importance_figures`.
     """
     predictions = predictions.assign(label=predictions["label"].astype(object).fillna(""))
     with matplotlib.rc_context(STYLE):

@@ -142,7 +142,7 @@ def _with_passes(table: pd.DataFrame, passes: pd.DataFrame | None, target: Targe
         "information": [f"information_{name}" for name in target.heads],
         "variance": [f"variance_{name}" for name in outputs],
     }.items():
-        table[column] = float("nan") if passes is None else passes[parts].sum(axis=1).to_numpy()
+        table[column] = float("nan") if passes is None else passes[parts].sum(axis=1, skipna=False).to_numpy()
     return table
 
 

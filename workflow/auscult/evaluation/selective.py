@@ -119,12 +119,12 @@ def uncertainty_table(study: Study, predictions: pd.DataFrame, leak: str) -> pd.
 
 
 def measure(part: pd.DataFrame, target: Target, name: str) -> NDArray | None:
-    """A measure of uncertainty (n,) of the rows of predictions; None where they do not have it.
+    """A measure of uncertainty (n,) of the rows of predictions; None where those of a fold do not have it.
 
     A case without recordings has no passes: nothing is less sure.
     """
     if name == CONFIDENCE:
         return 1 - part[[f"p_{c}" for c in target.classes]].to_numpy(dtype=float).max(axis=1)
-    if name not in part or part[name].isna().all():
+    if name not in part or (part.groupby(["repeat", "fold"])[name].count() == 0).any():
         return None
     return part[name].fillna(np.inf).to_numpy(dtype=float)

@@ -60,6 +60,29 @@ def check_labels(study: Study, cases: pd.DataFrame) -> None:
                     raise FoldError(f"case {case!r}: {label} is {value!r}, not one of the study's classes {classes}")
 
 
+def check_recording_labels(study: Study, recordings: pd.DataFrame) -> None:
+    """Raise FoldError where the `train_on` of a head is no column of the recordings, or has no value that it names."""
+    for task, part in study.tasks.items():
+        for name, head in part.heads.items():
+            if not head.train_on:
+                continue
+            where, column = f"tasks.{task}.heads.{name}.train_on", head.train_on.column
+            if column not in recordings:
+                raise FoldError(
+                    f"{where}.column: the recordings have no column {column!r}; they have {', '.join(recordings)}"
+                )
+            values = {value for cell in recordings[column].unique() if cell for value in str(cell).split("|")}
+            if not values & set(head.train_on.positive or head.classes):
+                raise FoldError(
+                    f"{where}: {column} is never one of {head.train_on.positive or head.classes}; it is one "
+                    f"of {sorted(values)}"
+                )
+            if head.kind == "multiclass" and (unknown := values - set(head.classes)):
+                raise FoldError(
+                    f"{where}: {column} is {min(unknown)!r} somewhere, not one of the classes {head.classes}"
+                )
+
+
 def stratify_keys(study: Study, cases: pd.DataFrame) -> np.ndarray:
     """One string per case that stratification keeps in proportion."""
     labels = study.stratify_labels()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA
@@ -9,6 +11,7 @@ from sklearn.decomposition import PCA
 from auscult.config.fusion import Fusion
 from auscult.datasets.base import Manifest
 from auscult.features.covariates import covariates, site_names
+from auscult.inference.aggregate import read_latents
 from auscult.training.targets import output_names
 
 
@@ -95,14 +98,27 @@ def case_features(
     }
 
 
-def reduce_latents(
-    fit_on: pd.DataFrame, apply_to: pd.DataFrame, count: int, name: str
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Principal components of latents, fitted on `fit_on` alone; names `latent_<name>_<k>`."""
-    count = min(count, *fit_on.shape)
-    model = PCA(count, random_state=0).fit(fit_on.to_numpy())
-    names = [f"latent_{name}_{k}" for k in range(count)]
-    return tuple(
-        pd.DataFrame(model.transform(part.to_numpy()) if len(part) else np.zeros((0, count)), part.index, names)
-        for part in (fit_on, apply_to)
-    )
+def fit_latents(latents: pd.DataFrame, count: int) -> dict[str, list]:
+    """Principal components of latents (cases, dimensions): `mean` (dimensions), `components` (count, dimensions).
+
+    Of fewer cases or dimensions than `count` there are as many components.
+    """
+    model = PCA(min(count, *latents.shape), random_state=0).fit(latents.to_numpy(dtype=np.float64))
+    return {"mean": model.mean_.tolist(), "components": model.components_.tolist()}
+
+
+def reduce_latents(fitted: dict[str, list], latents: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Latents (cases, dimensions) on fitted components: cases × `latent_<name>_<k>`."""
+    components = np.array(fitted["components"])
+    values = latents.to_numpy(dtype=np.float64) if len(latents) else np.zeros((0, components.shape[1]))
+    names = [f"latent_{name}_{k}" for k in range(len(components))]
+    return pd.DataFrame((values - fitted["mean"]) @ components.T, latents.index, names)
+
+
+def latent_block(components: dict[str, dict[str, list]], folders: dict[str, list[Path]], role: str) -> pd.DataFrame:
+    """Columns `latent_<task>_<k>` of the cases of a role that have recordings.
+
+    components: by task, of `fit_latents`. folders: of the networks by task; the first of each gives the latents.
+    """
+    parts = [reduce_latents(fitted, read_latents(folders[task], role), task) for task, fitted in components.items()]
+    return pd.concat(parts, axis=1)

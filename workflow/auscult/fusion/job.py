@@ -11,8 +11,9 @@ from auscult.config.study import Study
 from auscult.datasets.base import Manifest
 from auscult.fusion.features import (
     case_features,
+    fit_latents,
+    latent_block,
     probability_columns,
-    reduce_latents,
     uncertainty_columns,
 )
 from auscult.fusion.learners import STAGE, importances, save
@@ -20,6 +21,7 @@ from auscult.fusion.stacking import blend, stack
 from auscult.inference.aggregate import read_latents
 from auscult.inference.uncertainty import entropy
 from auscult.progress import note
+from auscult.provenance import write_json
 
 ROLE = {"inner_folds": "inner", "validation": "val", "train": "train"}
 
@@ -48,7 +50,7 @@ def fuse(
     Returns probabilities (`target, stage, fit_on, role, case, p_<class>…, uncertainty`), importances (`target, stage,
     fit_on, feature, gain, shap`, over the cases that are scored but not fitted on) and trials (`target, stage, fit_on,
     trial, value, …`); models go to `models` as `<target>-<stage>-<fit_on>.json`; that of the stage `blend` is
-    XGBoost's.
+    XGBoost's. Components of latents go there as `latents-<fit_on>.json`.
     """
     system, settings = study.systems[system_name], study.fusion
     by_case = manifest.cases.set_index("case")
@@ -73,7 +75,9 @@ def fuse(
         index = {role: cases.loc[cases["role"] == role, "case"] for role in x}
         # latents of different networks share no axes: those of inner folds cannot stand beside the fold's own
         if "latents" in settings.features and fit_on != "inner_folds":
-            for role, block in _latents(index, fit_role, folders, settings.latents).items():
+            components, blocks = _latents(index, fit_role, folders, settings.latents)
+            write_json(models / f"latents-{fit_on}.json", components)
+            for role, block in blocks.items():
                 x[role]["latents"] = block
         rest = {name: pd.concat([x[role][name] for role in others]) for name in x[fit_role]}
         for name, target in study.targets_of(system).items():
@@ -124,12 +128,10 @@ def _table(key: dict[str, str], classes: list[str], role: str, index: pd.Series,
 
 def _latents(
     index: dict[str, pd.Series], fit_role: str, folders: dict[str, list[Path]], count: int
-) -> dict[str, pd.DataFrame]:
-    """Principal components of each network's latents by role, fitted on the fit role; NaN without recordings."""
-    blocks: dict[str, list[pd.DataFrame]] = {role: [] for role in index}
-    for task, members in folders.items():
-        latents = {role: read_latents(members, role) for role in index}
-        for role in index:
-            fitted, applied = reduce_latents(latents[fit_role], latents[role], count, task)
-            blocks[role].append(fitted if role == fit_role else applied)
-    return {role: pd.concat(blocks[role], axis=1).reindex(index[role]) for role in index}
+) -> tuple[dict[str, dict[str, list]], dict[str, pd.DataFrame]]:
+    """Principal components of each task's latents, fitted on the fit role; and the latents on them by role.
+
+    Cases without recordings have NaN.
+    """
+    components = {task: fit_latents(read_latents(members, fit_role), count) for task, members in folders.items()}
+    return components, {role: latent_block(components, folders, role).reindex(index[role]) for role in index}

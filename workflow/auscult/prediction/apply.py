@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,12 @@ from auscult.features import TABLES
 from auscult.features.frames import extract, folder_name, frames_config
 from auscult.features.tables import describe
 from auscult.features.tables import read_table as read_numbers
-from auscult.fusion.features import case_features, probability_columns, uncertainty_columns
+from auscult.fusion.features import case_features, latent_block, probability_columns, uncertainty_columns
 from auscult.fusion.learners import load, predict
 from auscult.fusion.stacking import blend
 from auscult.inference.aggregate import aggregate, alone
 from auscult.inference.job import score
-from auscult.prediction.pack import Model, Packed
+from auscult.prediction.pack import Model, Packed, place_of
 from auscult.training.job import FILES, Job
 
 CODE = "prediction"  # caches of a prediction are made and read by one process
@@ -73,20 +74,26 @@ def outputs(
     packed: Packed, unit: str, models: list[Model], dataset: Dataset, manifest: Manifest, work: Path, threads: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Tables of `aggregate` for all new cases by the networks of one fold of a system or ensemble."""
-    study, folders = packed.study, {}
+    study = packed.study
     for model in models:
-        system, where = study.systems[model.system], Path("networks", model.system, model.task, model.network)
-        place = work / where
+        system, place = study.systems[model.system], place_of(model, work)
         place.mkdir(parents=True, exist_ok=True)
         for name in FILES:
-            shutil.copyfile(packed.folder / where / name, place / name)
+            shutil.copyfile(place_of(model, packed.folder) / name, place / name)
         job = Job(place, system, study.tasks[model.task], model.repeat, model.fold, model.index, model.inner)
         everyone = _everyone(manifest, model.repeat, model.fold)
         cache, config = work / folder_name(system.front_end), frames_config(dataset, system.front_end)
         score(job, [ROLE], manifest, everyone, cache, config, CODE, work / "locks", threads)
-        folders.setdefault(model.task, []).append(place)
     stand_in, members = study.systems[models[0].system], _everyone(manifest, models[0].repeat, models[0].fold)
-    return aggregate(study, stand_in, alone(folders, [ROLE]), members, study.weighed(unit))
+    return aggregate(study, stand_in, alone(by_task(models, work), [ROLE]), members, study.weighed(unit))
+
+
+def by_task(models: list[Model], folder: Path) -> dict[str, list[Path]]:
+    """Folders of networks in `folder`, by task."""
+    return {
+        task: [place_of(model, folder) for model in models if model.task == task]
+        for task in dict.fromkeys(model.task for model in models)
+    }
 
 
 def _everyone(manifest: Manifest, repeat: int, fold: int) -> pd.DataFrame:
@@ -99,14 +106,18 @@ def fused(
     target: str,
     stage: str,
     model: Path,
+    folders: dict[str, list[Path]],
     cases: pd.DataFrame,
     recordings: pd.DataFrame,
     manifest: Manifest,
     dataset: Dataset,
     work: Path,
 ) -> pd.DataFrame:
-    """Probabilities (`case` and a column per class) of a second `stage`, saved in `model`, for all new cases."""
-    wanted = [name for name in TABLES if (work / name).is_dir()]
+    """Probabilities (`case` and a column per class) of a second `stage`, saved in `model`, for all new cases.
+
+    folders: of the networks by task, as `outputs` scored them.
+    """
+    tables = {name: read_numbers(name, work / name, dataset) for name in TABLES if (work / name).is_dir()}
     blocks = case_features(
         study.fusion,
         manifest,
@@ -114,11 +125,17 @@ def fused(
         recordings,
         probability_columns(study, unit),
         uncertainty_columns(study, unit),
-        {name: read_numbers(name, work / name, dataset) for name in wanted},
+        tables,
     )
+    components = model.with_name(f"{model.stem}-latents.json")
+    if components.is_file():
+        latents = latent_block(json.loads(components.read_text(encoding="utf-8")), folders, ROLE)
+        blocks["latents"] = latents.reindex(cases["case"])
     fitted = load(model)
     x = pd.concat(blocks.values(), axis=1).reindex(columns=fitted.columns)
-    there = [name for name in x if name.startswith(("present@", "site_"))]  # a site that nobody has is not there
+    # a site that none of the new cases has
+    names = list(tables.get("statistics", [])) if study.fusion.missing_site == "zero" else ["present"]
+    there = [name for name in x if name.startswith(("site_", *(f"{one}@" for one in names)))]
     x[there] = x[there].fillna(0.0)
     classes = study.targets[target].classes
     p = predict(fitted, x, study.targets[target])

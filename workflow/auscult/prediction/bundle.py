@@ -11,8 +11,8 @@ from auscult.prediction.rows import example
 from auscult.provenance import LIBRARY
 
 PACKAGES = (
-    *("h5py", "mlflow", "numba", "numpy", "pandas", "pydantic", "pyyaml", "rich", "safetensors", "scikit-learn"),
-    *("scipy", "soundfile", "soxr", "torch", "xgboost"),
+    *("antropy", "h5py", "librosa", "mlflow", "numba", "numpy", "pandas", "pydantic", "pyyaml", "rich", "safetensors"),
+    *("scikit-learn", "scipy", "soundfile", "soxr", "threadpoolctl", "torch", "xgboost"),
 )
 
 

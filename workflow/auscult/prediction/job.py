@@ -9,7 +9,7 @@ import pandas as pd
 from auscult.datasets.base import Manifest
 from auscult.decisions.decide import apply_rule
 from auscult.features import TABLES
-from auscult.prediction.apply import fused, ingest, outputs, prepare
+from auscult.prediction.apply import by_task, fused, ingest, outputs, prepare
 from auscult.prediction.pack import Packed
 from auscult.prediction.vote import known_cases, vote, with_problems
 from auscult.progress import note
@@ -52,8 +52,8 @@ def apply_winner(
             else:
                 stand_in = study.systems[packed.models[unit, fold][0].system]
                 model = packed.folder / "stages" / name / f"{fold}.json"
-                stage, by_recording = winner["stage"], None
-                p = fused(study, stand_in, name, stage, model, cases, recordings, new, dataset, work)
+                stage, by_recording, folders = winner["stage"], None, by_task(packed.models[unit, fold], work)
+                p = fused(study, stand_in, name, stage, model, folders, cases, recordings, new, dataset, work)
             p = p.set_index("case").loc[new.cases["case"]].reset_index()
             decided.append(apply_rule(target, winner["decision"], packed.decisions[name, fold], p, by_recording))
         table = vote(target, decided, new.cases["case"].tolist())

@@ -1,8 +1,8 @@
 """What a study's winner needs to decide new cases, in a folder of its own: no case of the study's is in it.
 
 study.json, winner.json; networks/<system>/<task>/<network>/; stages/<target>/<fold>.json, where a second stage
-decides; pack.json: the networks of every fold, what each fold's decision learnt, and by which digests the study's own
-samples and subjects are known again.
+decides, and <fold>-latents.json, where it reads latents; pack.json: the networks of every fold, what each fold's
+decision learnt, and by which digests the study's own samples and subjects are known again.
 """
 
 from __future__ import annotations
@@ -35,6 +35,11 @@ class Model:
     fold: int
     index: int
     inner: int | None = None
+
+
+def place_of(model: Model, folder: Path) -> Path:
+    """The folder of a network in a pack, or in the room where a pack is applied."""
+    return folder / "networks" / model.system / model.task / model.network
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ def pack(
     used = {key: one for key, one in made.items() if key[0] in {winner["system"] for winner in winners.values()}}
     for one in used.values():
         for model, source in one.models:
-            place = folder / "networks" / model.system / model.task / model.network
+            place = place_of(model, folder)
             place.mkdir(parents=True, exist_ok=True)
             for name in FILES:
                 shutil.copyfile(source / name, place / name)
@@ -103,6 +108,9 @@ def pack(
                 place.mkdir(parents=True, exist_ok=True)
                 source = one.stages / f"{name}-{winner['stage']}-{winner['fit_on']}.json"
                 shutil.copyfile(source, place / f"{fold}.json")
+                latents = one.stages / f"latents-{winner['fit_on']}.json"
+                if latents.is_file():
+                    shutil.copyfile(latents, place / f"{fold}-latents.json")
     networks: dict[str, dict[str, Any]] = {}
     for (unit, fold), one in used.items():
         networks.setdefault(unit, {})[fold] = [asdict(model) for model, _ in one.models]

@@ -16,10 +16,10 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from auscult.config.study import Study
+from auscult.evaluation.predictions import VARIANT
 from auscult.report import sections
 from auscult.report.cells import METRICS, cell, duration, number, table, with_interval
 
-VARIANT = ["system", "stage", "fit_on", "decision"]
 LISTED = 1000  # rows of a long list on the page; the CSV has all
 SHARED = ("shared_", "identical_audio")  # findings of the audit that cross the roles
 
@@ -61,11 +61,11 @@ def render(
     Parameters
     ----------
     tables : `leaderboard`, `cross_validation`, `floors`, `uncertainty`, `comparison`, `subgroups`, `audit`, `quality`,
-        and `cases` (`target, class, n`, with an empty class for cases without a label).
+        and `cases` (`target, class, n`, `(no label)` for cases without one).
     figures : `file, title, alt, caption` of the figures, and of the explanations.
     folders : where the files of each lie.
     facts : `commit`, `digest`, `versions`, `folds`, `repeats`, `counts` (cases, subjects, recordings), `leak` (the
-        mark), `winner` (per target), `made` (a date), `trainings` (`system, task, repeat, fold, parameters, epochs,
+        mark), `winner` (per target), `made` (a date), `trainings` (`system, task, network, parameters, epochs,
         seconds` of each).
     published : resources/published.csv.
     """
@@ -147,7 +147,8 @@ def _result(name: str, study: Study, board: pd.DataFrame, floors: pd.DataFrame, 
     kept = winner.get(name)
     if kept:
         kept = f"{kept['system']}, {_stage(kept)}, decision {kept['decision']}"
-        kept += f" (mean {'inner' if study.inner_folds else 'validation'} score {winner[name]['inner_score']:.3f})"
+        score = "not defined" if (mean := winner[name]["inner_score"]) is None else f"{mean:.3f}"
+        kept += f" (mean {'inner' if study.inner_folds else 'validation'} score {score})"
     return {"name": name, "text": text, "verdict": verdict, "strips": strips, "winner": kept or ""}
 
 

@@ -95,7 +95,7 @@ def train(
     from safetensors.torch import save_file
 
     from auscult.training.device import device, seed_everything
-    from auscult.training.loop import HISTORY, Plan, fit
+    from auscult.training.loop import HISTORY, Plan, fit, precision
     from auscult.training.parts import read_part
 
     started = time.time()
@@ -140,6 +140,7 @@ def train(
         "slice_digest": digest,
         "versions": environment(),
         "device": str(where),
+        "precision": precision(where, settings),
         "threads": threads,
         "seed": job.seed,
         "started_from": start,

@@ -75,8 +75,9 @@ def fit(
             if stopped:
                 break
             started = time.perf_counter()
-            torch.manual_seed(plan.seed * 100_003 + epoch)
-            generator = torch.Generator().manual_seed(plan.seed * 100_003 + epoch)
+            seed = (plan.seed * 100_003 + epoch) % 2**63  # what torch takes
+            torch.manual_seed(seed)
+            generator = torch.Generator().manual_seed(seed)
             batches = (train.frames, targets, weights, *_epoch_windows(train, plan, generator))
             try:
                 loss = _one_epoch(network, forward, optimiser, *batches, plan, epoch, generator, tell)
@@ -150,7 +151,7 @@ def _one_epoch(
             x, y = mix(x, y, settings.augment, generator)
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(settings, (epoch + number / len(batches)) / settings.epochs)
-        with _precision(frames.device, settings):
+        with _autocast(frames.device, settings):
             loss = _loss(network, forward, x, y, weights, plan, generator)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -207,7 +208,7 @@ def validate(network: nn.Module, val: Part, plan: Plan) -> float:
     which, start = windows(val.frames, plan.hop)
     parts = []
     for batch in torch.split(torch.arange(len(which)), 4 * plan.training.batch):
-        with _precision(val.frames.device, plan.training):
+        with _autocast(val.frames.device, plan.training):
             logits, _ = network(val.frames.batch(which[batch], start[batch]))
         parts.append(activate(logits.float(), plan.heads).cpu().numpy())
     recordings = pool(np.concatenate(parts), which.numpy(), len(val.frames.recordings), "mean", 1)
@@ -240,9 +241,14 @@ def _optimiser(network: nn.Module, settings: Training) -> torch.optim.Optimizer:
     return kind(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
 
 
-def _precision(device: torch.device, settings: Training):
+def precision(device: torch.device, settings: Training) -> str:
+    """What the training computes in on this device: `float32` or `bfloat16`."""
     able = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()  # elsewhere it would be slower
-    return torch.autocast(device.type, torch.bfloat16, enabled=able and settings.precision == "bfloat16")
+    return settings.precision if able else "float32"
+
+
+def _autocast(device: torch.device, settings: Training) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision(device, settings) == "bfloat16")
 
 
 def _stale(history: list[dict]) -> int:
