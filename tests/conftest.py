@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before the libraries that read it
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# two processes that compile one function for different types break numba's cache: each worker has its own, and so not
+# the one that it would inherit
+os.environ["NUMBA_CACHE_DIR"] = (
+    f"{tempfile.gettempdir()}/auscult-numba-{os.getuid()}-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
+)
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -161,7 +161,7 @@ WINNERS = {
     "network": {"system": "pair", "stage": "network", "fit_on": "none", "decision": "cost"},
     "fusion": {"system": "small", "stage": "fusion", "fit_on": "inner_folds", "decision": "tuned_w_acc"},
     "logistic": {"system": "small", "stage": "logistic", "fit_on": "inner_folds", "decision": "cost"},
-    "latents": {"system": "small", "stage": "logistic", "fit_on": "validation", "decision": "cost"},
+    "latents": {"system": "small", "stage": "fusion", "fit_on": "validation", "decision": "reference"},
     "blend": {"system": "small", "stage": "blend", "fit_on": "inner_folds", "decision": "cost"},
 }
 
