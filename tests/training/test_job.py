@@ -99,6 +99,10 @@ def test_the_precision_on_record_is_the_one_that_acted(world, tmp_path, monkeypa
     assert json.loads((tmp_path / "model" / "manifest.json").read_text())["precision"] == made
 
 
+def test_the_largest_seed_trains(world, tmp_path):
+    assert world.train(world.job(tmp_path / "model", seed=2**31 - 1)) == "trained"
+
+
 def test_the_order_of_rows_is_irrelevant(world, folder, tmp_path):
     shuffled = replace(
         world.manifest,

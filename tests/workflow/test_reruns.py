@@ -294,7 +294,7 @@ def test_networks_of_a_judged_epoch_are_not_explained(project):
     assert "explanations/small/" in words and "explanations/judged/" not in words
 
 
-def test_a_wrong_name_in_the_evaluation_is_known_before_anything_is_trained(project):
+def test_a_wrong_name_in_the_evaluation_needs_no_training_to_be_known(project):
     project.change("tiny", "evaluation.subgroups", ["sex"])
     ran = project.run("results/tiny/groups.csv", fails=True)
     assert set(ran.jobs) == {"count_groups"}

@@ -1,4 +1,4 @@
-"""The groups of cases that a study's evaluation names, counted before anything is trained."""
+"""The groups of cases that a study's evaluation names, counted at the beginning of a run."""
 
 from __future__ import annotations
 
