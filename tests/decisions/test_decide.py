@@ -8,7 +8,7 @@ import pytest
 
 from auscult.decisions import calibration, rules
 from auscult.decisions.decide import Outputs, decide, inner_score
-from auscult.evaluation import metrics
+from auscult.metrics import formulas
 
 CLASSES = ["Present", "Unknown", "Absent"]
 
@@ -79,11 +79,11 @@ def test_validation_scores(target, outputs, labels, subjects, by):
     p = outputs.val.loc[known, CLASSES].to_numpy()
     crossed = calibration.cross_fit(p, truth, subjects[labels.index[known]].to_numpy())
     for rule, said, q in [("reference", rules.reference(p), p), ("cost", rules.cost(crossed, [5, 3, 1]), crossed)]:
-        matrix = metrics.confusion(truth, said, 3)
+        matrix = formulas.confusion(truth, said, 3)
         expected = {
-            "w_acc": metrics.weighted_accuracy(matrix, [5, 3, 1]),
-            "uar": metrics.uar(matrix),
-            "auroc": metrics.macro_auroc(truth, q),
+            "w_acc": formulas.weighted_accuracy(matrix, [5, 3, 1]),
+            "uar": formulas.uar(matrix),
+            "auroc": formulas.macro_auroc(truth, q),
         }
         assert found[rule].inner_score == pytest.approx(float(expected[by]))
 
@@ -96,7 +96,7 @@ def test_a_fitted_rule_is_scored_cross_fitted(target, outputs, subjects):
         labels = pd.Series(drawn, index=outputs.val["case"])
         scores.append(decide(target, outputs, labels, subjects, "auroc")["cost"].inner_score)
         truth, p = labels.map(CLASSES.index).to_numpy(), outputs.val[CLASSES].to_numpy()
-        floor.append(metrics.macro_auroc(truth, calibration.apply(calibration.fit(p, truth), p)))
+        floor.append(formulas.macro_auroc(truth, calibration.apply(calibration.fit(p, truth), p)))
     assert np.mean(scores) < 0.52 < np.mean(floor)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from auscult.decisions import tuning
-from auscult.evaluation import metrics
+from auscult.metrics import formulas
 
 WEIGHTS = [5, 3, 1]
 
@@ -19,11 +19,11 @@ def case(seed: int = 0, size: int = 600, classes: int = 3):
 
 
 def w_acc(labels, said) -> float:
-    return float(metrics.weighted_accuracy(metrics.confusion(labels, said, 3), WEIGHTS))
+    return float(formulas.weighted_accuracy(formulas.confusion(labels, said, 3), WEIGHTS))
 
 
 def uar(labels, said) -> float:
-    return float(metrics.uar(metrics.confusion(labels, said, 3)))
+    return float(formulas.uar(formulas.confusion(labels, said, 3)))
 
 
 @pytest.mark.parametrize(("by", "score"), [("w_acc", w_acc), ("uar", uar)])
@@ -64,8 +64,8 @@ def test_a_row_is_decided_without_its_own_group():
 def test_many_classes():
     labels, p = case(classes=5)
     weights = tuning.tune(p, labels, [1] * 5, "uar")
-    matrix = [metrics.confusion(labels, said, 5) for said in (tuning.decide(p, weights), p.argmax(axis=1))]
-    assert metrics.uar(matrix[0]) > metrics.uar(matrix[1])
+    matrix = [formulas.confusion(labels, said, 5) for said in (tuning.decide(p, weights), p.argmax(axis=1))]
+    assert formulas.uar(matrix[0]) > formulas.uar(matrix[1])
 
 
 def test_one_class_alone_tunes_nothing():

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from auscult.decisions.predictions import KEYS, VARIANT
 from auscult.evaluation import tables
-from auscult.evaluation.predictions import KEYS, VARIANT
 
 CLASSES = ["Present", "Unknown", "Absent"]
 P = [f"p_{c}" for c in CLASSES]

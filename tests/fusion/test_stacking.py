@@ -8,11 +8,11 @@ import pytest
 from scipy.stats import gmean
 
 from auscult.config.fusion import Booster, Tuning
-from auscult.evaluation import metrics
 from auscult.fusion import stacking
 from auscult.fusion.job import fuse
 from auscult.fusion.stacking import Stacked, blend, stack
 from auscult.inference.aggregate import aggregate, alone
+from auscult.metrics import formulas
 
 CLASSES = ["Present", "Unknown", "Absent"]
 SMALL = Booster(rounds=15, learning_rate=0.3, min_child_weight=1e-6)
@@ -39,7 +39,7 @@ def own(labels: pd.Series) -> pd.Series:
 
 
 def auroc(labels: pd.Series, p: np.ndarray) -> float:
-    return metrics.macro_auroc(labels.map(CLASSES.index).to_numpy(), p)
+    return formulas.macro_auroc(labels.map(CLASSES.index).to_numpy(), p)
 
 
 def blocks(x: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 
 from auscult.config.systems import Head, Pool
-from auscult.inference.aggregate import Voice, aggregate, alone, class_probabilities, pool_heads, read_latents
-from auscult.inference.uncertainty import entropy
+from auscult.heads.outputs import class_probabilities
+from auscult.heads.pooling import pool_heads
+from auscult.heads.uncertainty import entropy
+from auscult.inference.aggregate import Voice, aggregate, alone, read_latents
 
 # recordings of the made outputs: case, site, probabilities of its segments in two passes
 MADE = {

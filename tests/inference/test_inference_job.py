@@ -14,9 +14,9 @@ from sklearn.metrics import balanced_accuracy_score
 from torch.nn.functional import pad
 
 from auscult.config.systems import System
+from auscult.heads.uncertainty import MEASURES
 from auscult.inference import monte_carlo
 from auscult.inference.job import load_network
-from auscult.inference.uncertainty import MEASURES
 
 VAL, TEST = "c06", "c07"
 

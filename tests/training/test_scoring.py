@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
 from auscult.config.systems import Head
-from auscult.training.scoring import activate, pool, validation_score
+from auscult.heads.outputs import activate
+from auscult.heads.pooling import pool
+from auscult.training.scoring import validation_score
 
 RULES = ["mean", "min", "max", "top_k", "noisy_or"]
 BINARY = {"present": Head(label="murmur", positive=["Present"])}

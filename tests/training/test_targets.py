@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from auscult.config.systems import Head
-from auscult.training.targets import case_targets, columns, encode, output_names, recording_targets
+from auscult.heads.outputs import columns, output_names
+from auscult.training.targets import case_targets, encode, recording_targets
 
 NAN = [np.nan]
 HEADS = {

@@ -2,7 +2,7 @@
 
 from auscult.config.study import Study
 from auscult.datasets.base import load
-from auscult.evaluation.predictions import FoldOutputs, predict
+from auscult.decisions.predictions import FoldOutputs, predict
 from auscult.provenance import write_text
 from common import begin, fold_of, folder_of, read_rows, with_inner
 

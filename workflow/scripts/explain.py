@@ -9,9 +9,9 @@ from auscult.cache.audio import audio_config
 from auscult.cache.store import open_cache
 from auscult.config.study import Study
 from auscult.datasets.base import load
-from auscult.evaluation.drawing import save
-from auscult.evaluation.explanations import explain_system, explainer
 from auscult.features.frames import frames_config
+from auscult.figures.drawing import save
+from auscult.figures.explanations import explain_system, explainer
 from auscult.provenance import write_text
 from auscult.training.device import device
 from common import begin, folder_of, read_rows

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from auscult.config.study import Study
-from auscult.evaluation.figures import draw_all
+from auscult.figures.results import draw_all
 from auscult.provenance import write_text
 from common import begin, read_histories, read_importances, read_rows
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from auscult.config.targets import Target
 from auscult.decisions import calibration, rules, thresholds, tuning
-from auscult.evaluation import metrics
+from auscult.metrics import formulas
 
 ONE_THRESHOLD = {"tuned_f": True, "tuned_f_each": False}
 TUNED = {"tuned_w_acc": "w_acc", "tuned_uar": "uar", "tuned_both": "both"}  # rule: what it is tuned to
@@ -146,13 +146,13 @@ def inner_score(target: Target, truth: np.ndarray, decision: np.ndarray, p: np.n
     if not len(truth):
         return float("nan")
     if by == "auroc":
-        return float(metrics.macro_auroc(truth, p))
+        return float(formulas.macro_auroc(truth, p))
     if target.kind == "multilabel":
-        counts = metrics.multilabel_counts(truth, decision)
-        return float(metrics.macro_f1(counts) if by == "f" else np.nanmean(metrics.uar(counts)))
+        counts = formulas.multilabel_counts(truth, decision)
+        return float(formulas.macro_f1(counts) if by == "f" else np.nanmean(formulas.uar(counts)))
     if by == "f":
-        return float(metrics.f_measure(metrics.confusion(truth, decision, len(target.classes))))
-    return float(tuning.score(metrics.confusion(truth, decision, len(target.classes)), target.class_weights(), by))
+        return float(formulas.f_measure(formulas.confusion(truth, decision, len(target.classes))))
+    return float(tuning.score(formulas.confusion(truth, decision, len(target.classes)), target.class_weights(), by))
 
 
 def _any_recording(target: Target, cases: pd.DataFrame, recordings: pd.DataFrame) -> np.ndarray:

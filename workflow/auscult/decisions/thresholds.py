@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from auscult.decisions.calibration import splits
-from auscult.evaluation import metrics
+from auscult.metrics import formulas
 
 GRID = np.arange(0.02, 0.99, 0.02)
 
@@ -16,7 +16,7 @@ def tune(p: np.ndarray, truth: np.ndarray, one: bool) -> np.ndarray:
     p, truth: (n, classes), truth of 0 and 1. Of equal ones the middle is taken. A class without a positive case keeps
     0.5.
     """
-    scores = np.stack([metrics.multilabel_f1(metrics.multilabel_counts(truth, (p >= t).astype(int))) for t in GRID])
+    scores = np.stack([formulas.multilabel_f1(formulas.multilabel_counts(truth, (p >= t).astype(int))) for t in GRID])
     scores = np.nan_to_num(scores)
     found = np.full(p.shape[1], 0.5)
     positive = truth.any(axis=0)

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from auscult.decisions.calibration import splits
-from auscult.evaluation import metrics
+from auscult.metrics import formulas
 
 GRID = np.linspace(-4, 4, 33)  # logarithms of a class's weight against the last class's
 SMOOTH = 1.0  # grid steps: a broad maximum is believed before a high narrow one
@@ -54,7 +54,7 @@ def cross_fit(
 
 def score(matrix: np.ndarray, weights: list[float], by: str) -> float:
     """Of a confusion matrix: `w_acc`, `uar`, or `both`, their mean."""
-    parts = {"w_acc": metrics.weighted_accuracy(matrix, weights), "uar": metrics.uar(matrix)}
+    parts = {"w_acc": formulas.weighted_accuracy(matrix, weights), "uar": formulas.uar(matrix)}
     return (parts["w_acc"] + parts["uar"]) / 2 if by == "both" else parts[by]
 
 
@@ -62,7 +62,7 @@ def _scores(logs: np.ndarray, labels: np.ndarray, tried: np.ndarray, weights: li
     """Score of every candidate (candidates, classes) of logarithms of weights."""
     scores = np.empty(len(tried))
     for number, candidate in enumerate(tried):
-        matrix = metrics.confusion(labels, np.argmax(logs + candidate, axis=1), logs.shape[1])
+        matrix = formulas.confusion(labels, np.argmax(logs + candidate, axis=1), logs.shape[1])
         scores[number] = score(matrix, weights, by)
     return scores
 

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from auscult.config.study import Study
-from auscult.evaluation import intervals, tables
-from auscult.evaluation.predictions import VARIANT
+from auscult.decisions.predictions import VARIANT
+from auscult.evaluation import tables
+from auscult.metrics import intervals
 
 COLUMNS = [
     *("target", *(f"a_{word}" for word in VARIANT), *(f"b_{word}" for word in VARIANT), "metric", "n"),

@@ -13,8 +13,9 @@ from scipy.special import digamma
 
 from auscult.config.study import Study
 from auscult.config.targets import Target
-from auscult.evaluation import intervals, tables
-from auscult.evaluation.predictions import VARIANT
+from auscult.decisions.predictions import VARIANT
+from auscult.evaluation import tables
+from auscult.metrics import intervals
 
 # how sure a prediction is, from its own probabilities alone: what any softmax network gives without extra passes
 CONFIDENCE = "confidence"

@@ -11,8 +11,8 @@ import pandas as pd
 
 from auscult.config.study import Study
 from auscult.config.targets import Target
-from auscult.evaluation import intervals, metrics
-from auscult.evaluation.predictions import KEYS, VARIANT, comparable
+from auscult.decisions.predictions import KEYS, VARIANT, comparable
+from auscult.metrics import formulas, intervals
 from auscult.provenance import write_text
 
 INTERVALS = ("w_acc", "uar", "auroc", "ece", "score", "f")
@@ -128,44 +128,44 @@ def score(target: Target, part: pd.DataFrame) -> dict[str, float]:
     if target.kind == "multilabel":
         return _score_multilabel(target, part, p)
     truth, said = _numbers(target, part["label"]), _numbers(target, part["prediction"])
-    matrix = metrics.confusion(truth, said, len(target.classes))
+    matrix = formulas.confusion(truth, said, len(target.classes))
     values = {
-        "w_acc": metrics.weighted_accuracy(matrix, target.class_weights()),
-        "uar": metrics.uar(matrix),
-        "accuracy": metrics.accuracy(matrix),
-        "f": metrics.f_measure(matrix),
-        "auroc": metrics.macro_auroc(truth, p),
-        "auprc": metrics.macro(metrics.auprc(truth, p)),
+        "w_acc": formulas.weighted_accuracy(matrix, target.class_weights()),
+        "uar": formulas.uar(matrix),
+        "accuracy": formulas.accuracy(matrix),
+        "f": formulas.f_measure(matrix),
+        "auroc": formulas.macro_auroc(truth, p),
+        "auprc": formulas.macro(formulas.auprc(truth, p)),
         "cost": _cost(target, part),
-        "ece": metrics.ece(truth, p),
-        "brier": metrics.brier(truth, p),
-        "nll": metrics.nll(truth, p),
+        "ece": formulas.ece(truth, p),
+        "brier": formulas.brier(truth, p),
+        "nll": formulas.nll(truth, p),
     }
     if target.normal:
-        values |= metrics.against_normal(matrix, target.classes.index(target.normal))
-    recalls = metrics.recalls(matrix)
+        values |= formulas.against_normal(matrix, target.classes.index(target.normal))
+    recalls = formulas.recalls(matrix)
     values |= {f"recall_{name}": recalls[number] for number, name in enumerate(target.classes)}
-    per_class = metrics.auroc(truth, p)
+    per_class = formulas.auroc(truth, p)
     values |= {f"auroc_{name}": per_class[number] for number, name in enumerate(target.classes)}
     return {name: float(value) for name, value in values.items()}
 
 
 def _score_multilabel(target: Target, part: pd.DataFrame, p: np.ndarray) -> dict[str, float]:
     truth, said = _sets(target, part["label"]), _sets(target, part["prediction"])
-    counts = metrics.multilabel_counts(truth, said)
-    recalls = metrics.multilabel_recalls(counts)
+    counts = formulas.multilabel_counts(truth, said)
+    recalls = formulas.multilabel_recalls(counts)
     values = {
-        "uar": metrics.macro(recalls),
-        "accuracy": metrics.exact_match(truth, said),
-        "f": metrics.macro_f1(counts),
-        "auroc": metrics.macro_auroc(truth, p),
-        "auprc": metrics.macro(metrics.auprc(truth, p)),
-        "brier": metrics.brier(truth, p),
-        "nll": metrics.nll(truth, p),
-        "classes_without_auroc": int(np.isnan(metrics.auroc(truth, p)).sum()),
+        "uar": formulas.macro(recalls),
+        "accuracy": formulas.exact_match(truth, said),
+        "f": formulas.macro_f1(counts),
+        "auroc": formulas.macro_auroc(truth, p),
+        "auprc": formulas.macro(formulas.auprc(truth, p)),
+        "brier": formulas.brier(truth, p),
+        "nll": formulas.nll(truth, p),
+        "classes_without_auroc": int(np.isnan(formulas.auroc(truth, p)).sum()),
     }
     values |= {f"recall_{name}": recalls[number] for number, name in enumerate(target.classes)}
-    per_class = zip(target.classes, metrics.multilabel_f1(counts), metrics.auroc(truth, p), strict=True)
+    per_class = zip(target.classes, formulas.multilabel_f1(counts), formulas.auroc(truth, p), strict=True)
     for name, f1, area in per_class:
         values |= {f"f1_{name}": f1, f"auroc_{name}": area}
     return {name: float(value) for name, value in values.items()}
@@ -180,22 +180,22 @@ def resampled(study: Study, target: Target, part: pd.DataFrame) -> dict[str, np.
     p = part[[f"p_{c}" for c in target.classes]].to_numpy(dtype=float)
     if target.kind == "multilabel":
         truth, said = _sets(target, part["label"]), _sets(target, part["prediction"])
-        counts = metrics.multilabel_counts(truth, said, draws)
+        counts = formulas.multilabel_counts(truth, said, draws)
         return {
-            "uar": metrics.macro(metrics.multilabel_recalls(counts)),
-            "f": metrics.macro_f1(counts),
-            "auroc": metrics.macro(metrics.auroc(truth, p, draws)),
+            "uar": formulas.macro(formulas.multilabel_recalls(counts)),
+            "f": formulas.macro_f1(counts),
+            "auroc": formulas.macro(formulas.auroc(truth, p, draws)),
         }
     truth, said = _numbers(target, part["label"]), _numbers(target, part["prediction"])
-    matrices = metrics.confusion(truth, said, len(target.classes), draws)
-    normal = metrics.against_normal(matrices, target.classes.index(target.normal))["score"] if target.normal else None
+    matrices = formulas.confusion(truth, said, len(target.classes), draws)
+    normal = formulas.against_normal(matrices, target.classes.index(target.normal))["score"] if target.normal else None
     return {
         **({} if normal is None else {"score": normal}),
-        "w_acc": metrics.weighted_accuracy(matrices, target.class_weights()),
-        "uar": metrics.uar(matrices),
-        "f": metrics.f_measure(matrices),
-        "auroc": metrics.macro(metrics.auroc(truth, p, draws)),
-        "ece": metrics.ece(truth, p, weights=draws),
+        "w_acc": formulas.weighted_accuracy(matrices, target.class_weights()),
+        "uar": formulas.uar(matrices),
+        "f": formulas.f_measure(matrices),
+        "auroc": formulas.macro(formulas.auroc(truth, p, draws)),
+        "ece": formulas.ece(truth, p, weights=draws),
     }
 
 
@@ -222,7 +222,7 @@ def _cost(target: Target, part: pd.DataFrame) -> float:
     if target.referral is None or known.empty:
         return float("nan")
     referred = known["prediction"].isin(target.referral.classes).to_numpy()
-    return float(metrics.challenge_cost(referred, known["should_refer"].astype(int).to_numpy(dtype=bool)))
+    return float(formulas.challenge_cost(referred, known["should_refer"].astype(int).to_numpy(dtype=bool)))
 
 
 def _numbers(target: Target, names: pd.Series) -> np.ndarray:

@@ -11,8 +11,8 @@ from sklearn.decomposition import PCA
 from auscult.config.fusion import Fusion
 from auscult.datasets.base import Manifest
 from auscult.features.covariates import covariates, site_names
+from auscult.heads.outputs import output_names
 from auscult.inference.aggregate import read_latents
-from auscult.training.targets import output_names
 
 
 def probability_columns(study, system) -> list[str]:

@@ -18,8 +18,8 @@ from auscult.fusion.features import (
 )
 from auscult.fusion.learners import STAGE, importances, save
 from auscult.fusion.stacking import blend, stack
+from auscult.heads.uncertainty import entropy
 from auscult.inference.aggregate import read_latents
-from auscult.inference.uncertainty import entropy
 from auscult.progress import note
 from auscult.provenance import write_json
 

@@ -15,8 +15,8 @@ from auscult.config.fusion import Booster, Logistic, Tuning
 from auscult.config.targets import Target
 from auscult.decisions import calibration, rules
 from auscult.decisions.calibration import splits
-from auscult.evaluation import metrics
 from auscult.fusion.learners import Settings, fit, predict
+from auscult.metrics import formulas
 from auscult.progress import note
 from auscult.provenance import digest
 
@@ -101,9 +101,11 @@ def tune(
 def loss(target: Target, p: np.ndarray, y: np.ndarray, objective: str) -> float:
     """Of calibrated probabilities: the log loss, or 1 − the weighted accuracy of the decision `cost`."""
     if objective == "log_loss":
-        return float(metrics.nll(y, p))
+        return float(formulas.nll(y, p))
     said = rules.cost(p, target.class_weights())
-    return 1 - float(metrics.weighted_accuracy(metrics.confusion(y, said, len(target.classes)), target.class_weights()))
+    return 1 - float(
+        formulas.weighted_accuracy(formulas.confusion(y, said, len(target.classes)), target.class_weights())
+    )
 
 
 def _suggest(trial, given: Settings, blocks: dict[str, list[str]]) -> Choice:

@@ -13,47 +13,9 @@ from scipy.special import softmax
 
 from auscult.config.study import Study
 from auscult.config.systems import Head, Pool, System
-from auscult.config.targets import Target
-from auscult.inference.uncertainty import measures
-from auscult.training.scoring import pool
-from auscult.training.targets import columns, output_names
-
-
-def pool_heads(
-    values: np.ndarray,
-    owner: np.ndarray,
-    owners: int,
-    heads: dict[str, Head],
-    pools: dict[str, Pool],
-    level: str,
-) -> np.ndarray:
-    """`pool` with each head's own rule; `level` is `segments` or `recordings`. Last axis of `values`: outputs."""
-    parts = []
-    for name, span in columns(heads).items():
-        rule = pools.get(name, Pool())
-        pooled = pool(values[..., span], owner, owners, getattr(rule, level), rule.k)
-        if heads[name].kind == "multiclass":
-            pooled = np.maximum(pooled, 1e-12)  # the least of every class may be 0
-            pooled /= pooled.sum(axis=-1, keepdims=True)
-        parts.append(pooled)
-    return np.concatenate(parts, axis=-1)
-
-
-def class_probabilities(target: Target, heads: dict[str, Head], p: np.ndarray) -> np.ndarray:
-    """Probabilities of the heads (n, outputs) to those of the target's classes (n, classes).
-
-    A multiclass or multilabel head gives its own. Binary heads are asked in order: the first class has p₁, the second
-    (1 − p₁) p₂, …, the last what is left (Walker et al. 2022).
-    """
-    spans = columns(heads)
-    if heads[target.heads[0]].kind != "binary":
-        return p[:, spans[target.heads[0]]]
-    left, parts = np.ones(len(p)), []
-    for name in target.heads:
-        q = p[:, spans[name].start]
-        parts.append(left * q)
-        left = left * (1 - q)
-    return np.stack([*parts, left], axis=1)
+from auscult.heads.outputs import class_probabilities, output_names
+from auscult.heads.pooling import pool_heads
+from auscult.heads.uncertainty import measures
 
 
 @dataclass(frozen=True)

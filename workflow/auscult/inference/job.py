@@ -17,12 +17,12 @@ import pandas as pd
 
 from auscult.cache.store import open_cache, replacing
 from auscult.datasets.base import Manifest
-from auscult.inference.uncertainty import measures
+from auscult.heads.outputs import output_names
+from auscult.heads.pooling import pool
+from auscult.heads.uncertainty import measures
 from auscult.progress import note
 from auscult.training.job import Job
-from auscult.training.scoring import pool
 from auscult.training.slices import fold_slice, slice_digest
-from auscult.training.targets import output_names
 
 
 def score(

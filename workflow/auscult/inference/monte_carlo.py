@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 from auscult.config.systems import Head
+from auscult.heads.outputs import activate
 from auscult.networks.layers.dropout import set_stochastic
 from auscult.progress import note, progress
 from auscult.training.data import Frames
 from auscult.training.device import MemoryFull
 from auscult.training.loop import windows
-from auscult.training.scoring import activate
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ import pandas as pd
 
 from auscult.config.study import Study
 from auscult.datasets.base import Manifest
-from auscult.evaluation.predictions import VARIANT
+from auscult.decisions.predictions import VARIANT
 
 SHOWN = ("w_acc", "uar", "f", "auroc", "ece")
 LEAST = 10  # cases of a subgroup that is shown

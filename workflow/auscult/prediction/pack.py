@@ -19,7 +19,7 @@ from auscult.config.study import Study
 from auscult.config.targets import Target
 from auscult.datasets.base import Manifest
 from auscult.decisions.decide import fit_rule, labelled
-from auscult.evaluation.predictions import role_of
+from auscult.decisions.predictions import role_of
 from auscult.provenance import digest, write_json
 from auscult.training.job import FILES
 
@@ -47,7 +47,7 @@ class FoldMade:
     """What a study made in one fold of a system or ensemble.
 
     `models`: networks with their folders. `cases`, `recordings`, `fused`: tables as
-    `evaluation.predictions.FoldOutputs` has them. `stages`: the folder of the saved second stages. `fused` and `stages`
+    `decisions.predictions.FoldOutputs` has them. `stages`: the folder of the saved second stages. `fused` and `stages`
     are None without one.
     """
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from auscult.config.targets import Target
 from auscult.datasets.base import Manifest
-from auscult.inference.uncertainty import entropy
+from auscult.heads.uncertainty import entropy
 from auscult.provenance import digest
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from auscult.config.systems import Head
-from auscult.training.targets import columns
+from auscult.heads.outputs import columns
 
 
 def class_weights(heads: dict[str, Head], targets: np.ndarray, balanced: bool) -> np.ndarray:

@@ -18,10 +18,10 @@ from auscult.cache.segments import window_frames
 from auscult.cache.store import open_cache
 from auscult.config.systems import System, Task
 from auscult.datasets.base import Manifest
+from auscult.heads.outputs import output_names
 from auscult.progress import note
 from auscult.provenance import environment, write_json, write_text
 from auscult.training.slices import fold_slice, slice_digest
-from auscult.training.targets import output_names
 
 FILES = ("weights.safetensors", "config.json", "history.csv", "manifest.json")
 RECORD = ("parameters", "multiply_adds", "epochs", "val_score", "seconds", "device")  # of it, what tables show

@@ -17,6 +17,8 @@ from torch.nn import functional
 
 from auscult.cache.segments import segments
 from auscult.config.systems import Head, Training
+from auscult.heads.outputs import activate, columns
+from auscult.heads.pooling import pool
 from auscult.progress import note, progress
 from auscult.training.augment import augment, mix
 from auscult.training.balance import class_weights, draw_weights
@@ -24,8 +26,7 @@ from auscult.training.data import Frames, random_crops
 from auscult.training.device import MemoryFull
 from auscult.training.parts import Part
 from auscult.training.patch_mix import contrast, draw, mixed_targets
-from auscult.training.scoring import activate, pool, validation_score
-from auscult.training.targets import columns
+from auscult.training.scoring import validation_score
 
 
 @dataclass(frozen=True)

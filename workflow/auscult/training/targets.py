@@ -8,19 +8,6 @@ import pandas as pd
 from auscult.config.systems import Head
 
 
-def columns(heads: dict[str, Head]) -> dict[str, slice]:
-    """Which output columns belong to which head, in the order of the heads."""
-    ends = np.cumsum([head.outputs for head in heads.values()])
-    return {
-        name: slice(int(end) - head.outputs, int(end)) for (name, head), end in zip(heads.items(), ends, strict=True)
-    }
-
-
-def output_names(heads: dict[str, Head]) -> list[str]:
-    """A name per output column: the head, with `_class` where the head has classes."""
-    return [f"{name}_{c}" if c else name for name, head in heads.items() for c in (head.classes or [""])]
-
-
 def case_targets(heads: dict[str, Head], cases: pd.DataFrame) -> np.ndarray:
     """(cases, outputs) float32 from the cases' own labels."""
     parts = [encode(cases[head.label], head.kind, head.positive, head.classes) for head in heads.values()]

@@ -17,13 +17,13 @@ from auscult.cache.store import Cache
 from auscult.config.study import Study
 from auscult.config.systems import Head
 from auscult.datasets.base import Manifest
-from auscult.evaluation.drawing import PALETTE, STYLE, WIDTH, Drawn, blank
-from auscult.evaluation.intervals import bootstrap, subject_draws
 from auscult.evaluation.tables import scored
+from auscult.figures.drawing import PALETTE, STYLE, WIDTH, Drawn, blank
+from auscult.heads.outputs import output_names
 from auscult.inference.explain import NotExplainable, explain_recordings, phase_shares
+from auscult.metrics.intervals import bootstrap, subject_draws
 from auscult.progress import note
 from auscult.training.job import Job
-from auscult.training.targets import output_names
 
 SHOWN_S = 5.0  # seconds of a recording in a picture
 PHASES = {"S1": PALETTE[0], "systole": PALETTE[1], "S2": PALETTE[2], "diastole": PALETTE[3]}

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from auscult.evaluation import intervals, metrics
+from auscult.metrics import formulas, intervals
 
 
 @pytest.fixture(autouse=True)
@@ -85,23 +85,23 @@ def test_weights_equal_rows_that_are_really_repeated():
     labels, probabilities, subjects = example()
     predictions = probabilities.argmax(axis=1)
     draws = intervals.subject_draws(subjects, draws=25, seed=0)
-    uar = metrics.uar(metrics.confusion(labels, predictions, 3, draws))
-    area = metrics.macro_auroc(labels, probabilities, draws)
+    uar = formulas.uar(formulas.confusion(labels, predictions, 3, draws))
+    area = formulas.macro_auroc(labels, probabilities, draws)
     for k, draw in enumerate(draws):
         rows = np.repeat(np.arange(len(labels)), draw.astype(int))
-        assert uar[k] == pytest.approx(metrics.uar(metrics.confusion(labels[rows], predictions[rows], 3)))
-        assert area[k] == pytest.approx(metrics.macro_auroc(labels[rows], probabilities[rows]))
+        assert uar[k] == pytest.approx(formulas.uar(formulas.confusion(labels[rows], predictions[rows], 3)))
+        assert area[k] == pytest.approx(formulas.macro_auroc(labels[rows], probabilities[rows]))
 
 
 def test_bootstrap_of_one_number_and_of_one_per_class():
     labels, probabilities, subjects = example()
     predictions = probabilities.argmax(axis=1)
     draws = intervals.subject_draws(subjects, draws=300)
-    one = intervals.bootstrap(lambda w: metrics.uar(metrics.confusion(labels, predictions, 3, w)), draws)
-    assert one.value == pytest.approx(metrics.uar(metrics.confusion(labels, predictions, 3)))
+    one = intervals.bootstrap(lambda w: formulas.uar(formulas.confusion(labels, predictions, 3, w)), draws)
+    assert one.value == pytest.approx(formulas.uar(formulas.confusion(labels, predictions, 3)))
     assert 0 < one.low < one.value < one.high < 1
-    each = intervals.bootstrap(lambda w: metrics.auroc(labels, probabilities, w), draws)
-    assert each.value == pytest.approx(metrics.auroc(labels, probabilities))
+    each = intervals.bootstrap(lambda w: formulas.auroc(labels, probabilities, w), draws)
+    assert each.value == pytest.approx(formulas.auroc(labels, probabilities))
     assert (each.low < each.value).all()
     assert (each.value < each.high).all()
 
@@ -112,7 +112,7 @@ def test_repeats_of_every_case_do_not_narrow_the_interval():
     def repeated(times: int) -> intervals.Estimate:
         y, p, s = np.tile(labels, times), np.tile(probabilities, (times, 1)), np.tile(subjects, times)
         draws = intervals.subject_draws(s, draws=200)
-        return intervals.bootstrap(lambda w: metrics.macro_auroc(y, p, w), draws)
+        return intervals.bootstrap(lambda w: formulas.macro_auroc(y, p, w), draws)
 
     assert repeated(3) == pytest.approx(repeated(1))
 
@@ -127,7 +127,7 @@ def test_standard_error_of_weighted_accuracy_on_942_patients():
     expected = np.linalg.norm(weights * (right - np.average(right, weights=weights))) / weights.sum()
     assert 0.0135 < expected < 0.0155
     draws = intervals.subject_draws(names(942), draws=5000)
-    values = metrics.weighted_accuracy(metrics.confusion(labels, predictions, 3, draws), [5, 3, 1])
+    values = formulas.weighted_accuracy(formulas.confusion(labels, predictions, 3, draws), [5, 3, 1])
     assert values.std() == pytest.approx(expected, rel=0.03)
 
 
@@ -137,7 +137,7 @@ def test_coverage_of_a_share():
     draws = intervals.subject_draws(subjects, draws=400)
     for _ in range(studies):
         right = (rng.random(200) < truth).astype(int)
-        low, high = intervals.interval(metrics.accuracy(metrics.confusion(np.ones(200, int), right, 2, draws)))
+        low, high = intervals.interval(formulas.accuracy(formulas.confusion(np.ones(200, int), right, 2, draws)))
         covered += low <= truth <= high
     assert 0.91 <= covered / studies <= 0.98
 

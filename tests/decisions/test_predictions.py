@@ -8,8 +8,8 @@ import pytest
 
 from auscult.config.fusion import Tuning
 from auscult.datasets.base import Columns, Manifest
-from auscult.evaluation.predictions import KEYS, VARIANT, FoldOutputs, choose, predict
-from auscult.inference.uncertainty import entropy
+from auscult.decisions.predictions import KEYS, VARIANT, FoldOutputs, choose, predict
+from auscult.heads.uncertainty import entropy
 
 CLASSES = ["Present", "Unknown", "Absent"]
 P = [f"p_{c}" for c in CLASSES]

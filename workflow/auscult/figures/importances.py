@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from auscult.evaluation.drawing import PALETTE, Drawn, blank, shortened
+from auscult.figures.drawing import PALETTE, Drawn, blank, shortened
 
 SHOWN = 15
 SHARES = {"shap": "mean |SHAP|", "gain": "gain"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from auscult.config.systems import Head
-from auscult.training.targets import columns
+from auscult.heads.outputs import columns
 
 MEASURES = ("mean", "variance", "predictive_entropy", "expected_entropy", "mutual_information")
 

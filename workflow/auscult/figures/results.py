@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from auscult.config.study import Study
 from auscult.config.targets import Target
-from auscult.evaluation import metrics, selective, tables
-from auscult.evaluation.drawing import (
+from auscult.evaluation import selective, tables
+from auscult.figures.drawing import (
     MARKERS,
     NAMED,
     PALETTE,
@@ -35,7 +35,8 @@ from auscult.evaluation.drawing import (
     shortened,
     square,
 )
-from auscult.evaluation.importances import importance_figures
+from auscult.figures.importances import importance_figures
+from auscult.metrics import formulas
 
 BINS = 15  # of the reliability diagram, as in the tables' `ece`
 WORDS = {"score": "ICBHI score", "w_acc": "weighted accuracy", "uar": "UAR", "auroc": "AUROC"}
@@ -84,7 +85,7 @@ def _figures(study: Study, predictions: pd.DataFrame, board: pd.DataFrame, histo
 def roc(name: str, target: Target, chosen: pd.DataFrame) -> Drawn:
     """ROC of every class against the rest, of the row `chosen`, judged cases of all folds pooled."""
     truth, p = _truth_and_scores(target, chosen)
-    values = metrics.auroc(truth.astype(int), p)
+    values = formulas.auroc(truth.astype(int), p)
     shown = np.flatnonzero(~np.isnan(values))
     curves = [Curve(target.classes[k], *_roc_points(truth[:, k], p[:, k]), values[k]) for k in shown]
     caption = (
@@ -100,7 +101,7 @@ def roc_variants(name: str, target: Target, part: pd.DataFrame) -> Drawn:
     curves, every, first = [], _variants(part), target.classes[0]
     for label, rows in every[:NAMED]:
         truth, p = _truth_and_scores(target, rows)
-        value = metrics.auroc(truth[:, :1].astype(int), p[:, :1])[0]
+        value = formulas.auroc(truth[:, :1].astype(int), p[:, :1])[0]
         if not np.isnan(value):
             curves.append(Curve(label, *_roc_points(truth[:, 0], p[:, 0]), value))
     caption = f"The class {first} against the rest, ranked by each network, by each fusion and by the row chosen."
@@ -121,7 +122,7 @@ def _roc(file: str, title: str, curves: list[Curve], caption: str, notes: str) -
 def precision_recall(name: str, target: Target, chosen: pd.DataFrame) -> Drawn:
     """Precision against recall of every class, of the row `chosen`, judged cases of all folds pooled."""
     truth, p = _truth_and_scores(target, chosen)
-    values = metrics.auprc(truth.astype(int), p)
+    values = formulas.auprc(truth.astype(int), p)
     shown = np.flatnonzero(~np.isnan(values))
     curves = [Curve(target.classes[k], *_pr_points(truth[:, k], p[:, k]), values[k]) for k in shown]
     rates = [truth[:, k].mean() for k in shown]
@@ -171,7 +172,7 @@ def confusion(name: str, target: Target, chosen: pd.DataFrame) -> Drawn:
     part, classes = tables.scored(chosen), target.classes
     number = {c: k for k, c in enumerate(classes)}
     truth, said = (part[column].map(number).to_numpy(dtype=int) for column in ("label", "prediction"))
-    counts = metrics.confusion(truth, said, len(classes))
+    counts = formulas.confusion(truth, said, len(classes))
     totals = counts.sum(axis=1)
     shares = [np.full(len(classes), np.nan) if not n else 100 * row / n for row, n in zip(counts, totals, strict=True)]
     title = f"{name}: what was said of each class"

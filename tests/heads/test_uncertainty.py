@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from auscult.config.systems import Head
-from auscult.inference.uncertainty import MEASURES, entropy, measures
+from auscult.heads.uncertainty import MEASURES, entropy, measures
 
 BINARY = {"present": Head(label="murmur", positive=["Present"])}
 GRADES = {"grade": Head(label="grade", kind="multiclass", classes=["I", "II", "III"])}

@@ -11,8 +11,8 @@ from auscult.config.systems import Head
 from auscult.config.targets import Target
 from auscult.datasets.base import Manifest
 from auscult.decisions.decide import Decided, Outputs, decide
-from auscult.inference.uncertainty import entropy
-from auscult.training.targets import output_names
+from auscult.heads.outputs import output_names
+from auscult.heads.uncertainty import entropy
 
 VARIANT = ["system", "stage", "fit_on", "decision"]
 KEYS = ["target", *VARIANT, "repeat", "fold"]

@@ -2,7 +2,7 @@
 
 A bootstrap draw is a row of multiplicities: how often each scored case counts. Subjects are drawn, not cases,
 since the cases of one person (and the same case in several repeats) are not independent. Metrics take these
-rows as case weights (auscult.evaluation.metrics), so that all draws are scored in one call:
+rows as case weights (auscult.metrics.formulas), so that all draws are scored in one call:
 
     draws = subject_draws(subjects, draws=2000, seed=0)
     bootstrap(lambda weights: uar(confusion(labels, predictions, 3, weights)), draws)

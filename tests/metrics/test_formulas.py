@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
-from auscult.evaluation import metrics
+from auscult.metrics import formulas
 
 PRESENT, UNKNOWN, ABSENT = 0, 1, 2
 CHALLENGE_WEIGHTS = [5, 3, 1]
@@ -51,16 +51,16 @@ def circor_patients() -> tuple[np.ndarray, np.ndarray]:
 def test_six_patients_of_the_reference():
     labels = [PRESENT, PRESENT, UNKNOWN, ABSENT, ABSENT, ABSENT]
     predictions = [PRESENT, ABSENT, UNKNOWN, ABSENT, ABSENT, PRESENT]
-    matrix = metrics.confusion(labels, predictions, 3)
+    matrix = formulas.confusion(labels, predictions, 3)
     assert matrix.tolist() == [[1, 0, 1], [0, 1, 0], [1, 0, 2]]
     assert matrix.dtype.kind == "i"
-    assert metrics.weighted_accuracy(matrix, CHALLENGE_WEIGHTS) == pytest.approx(0.625)
-    assert metrics.accuracy(matrix) == pytest.approx(2 / 3)
-    assert metrics.recalls(matrix) == pytest.approx([0.5, 1, 2 / 3])
-    assert metrics.uar(matrix) == pytest.approx((0.5 + 1 + 2 / 3) / 3)
-    assert metrics.f_scores(matrix) == pytest.approx([0.5, 1, 2 / 3])
-    assert metrics.f_measure(matrix) == pytest.approx(0.7222, abs=5e-5)
-    cost = metrics.challenge_cost(np.not_equal(predictions, ABSENT), np.not_equal(labels, ABSENT))
+    assert formulas.weighted_accuracy(matrix, CHALLENGE_WEIGHTS) == pytest.approx(0.625)
+    assert formulas.accuracy(matrix) == pytest.approx(2 / 3)
+    assert formulas.recalls(matrix) == pytest.approx([0.5, 1, 2 / 3])
+    assert formulas.uar(matrix) == pytest.approx((0.5 + 1 + 2 / 3) / 3)
+    assert formulas.f_scores(matrix) == pytest.approx([0.5, 1, 2 / 3])
+    assert formulas.f_measure(matrix) == pytest.approx(0.7222, abs=5e-5)
+    cost = formulas.challenge_cost(np.not_equal(predictions, ABSENT), np.not_equal(labels, ABSENT))
     assert cost == pytest.approx(12176.667, abs=5e-4)
 
 
@@ -79,36 +79,36 @@ def test_six_patients_of_the_reference():
 )
 def test_floors_of_the_challenge_sets(prediction, counts, expected):
     labels = np.repeat([PRESENT, UNKNOWN, ABSENT], counts)
-    matrix = metrics.confusion(labels, np.full(len(labels), prediction), 3)
+    matrix = formulas.confusion(labels, np.full(len(labels), prediction), 3)
     digits = 0.005 if prediction == UNKNOWN else 0.0005
-    assert metrics.weighted_accuracy(matrix, CHALLENGE_WEIGHTS) == pytest.approx(expected, abs=digits)
-    assert metrics.uar(matrix) == pytest.approx(1 / 3)
+    assert formulas.weighted_accuracy(matrix, CHALLENGE_WEIGHTS) == pytest.approx(expected, abs=digits)
+    assert formulas.uar(matrix) == pytest.approx(1 / 3)
 
 
 def test_published_recalls_give_the_published_weighted_accuracy():
     matrix = np.array([45, 17, 174])[:, None] * np.array([[0.911, 0, 0.089], [0, 0.361, 0.639], [0, 0.132, 0.868]])
-    assert metrics.weighted_accuracy(matrix, CHALLENGE_WEIGHTS) == pytest.approx(0.832, abs=5e-4)
-    assert metrics.uar(matrix) == pytest.approx(0.713, abs=5e-4)
+    assert formulas.weighted_accuracy(matrix, CHALLENGE_WEIGHTS) == pytest.approx(0.832, abs=5e-4)
+    assert formulas.uar(matrix) == pytest.approx(0.713, abs=5e-4)
 
 
 def test_costs_on_the_942_patients():
     murmur, abnormal = circor_patients()
     assert np.bincount(murmur).tolist() == [179, 68, 695]
     everyone, no_one = np.ones(942, bool), np.zeros(942, bool)
-    assert metrics.challenge_cost(everyone, abnormal) == pytest.approx(14851, abs=0.5)
-    assert metrics.challenge_cost(no_one, abnormal) == pytest.approx(24239, abs=0.5)
-    assert metrics.challenge_cost(abnormal, abnormal) == pytest.approx(5286, abs=0.5)
-    assert metrics.challenge_cost(murmur != ABSENT, abnormal) == pytest.approx(16083, abs=0.5)
-    perfect = metrics.confusion(murmur, murmur, 3)
-    assert metrics.weighted_accuracy(perfect, CHALLENGE_WEIGHTS) == 1
-    lost = metrics.confusion(murmur, np.where(murmur == UNKNOWN, ABSENT, murmur), 3)
-    assert metrics.weighted_accuracy(lost, CHALLENGE_WEIGHTS) == pytest.approx(0.886, abs=5e-4)
+    assert formulas.challenge_cost(everyone, abnormal) == pytest.approx(14851, abs=0.5)
+    assert formulas.challenge_cost(no_one, abnormal) == pytest.approx(24239, abs=0.5)
+    assert formulas.challenge_cost(abnormal, abnormal) == pytest.approx(5286, abs=0.5)
+    assert formulas.challenge_cost(murmur != ABSENT, abnormal) == pytest.approx(16083, abs=0.5)
+    perfect = formulas.confusion(murmur, murmur, 3)
+    assert formulas.weighted_accuracy(perfect, CHALLENGE_WEIGHTS) == 1
+    lost = formulas.confusion(murmur, np.where(murmur == UNKNOWN, ABSENT, murmur), 3)
+    assert formulas.weighted_accuracy(lost, CHALLENGE_WEIGHTS) == pytest.approx(0.886, abs=5e-4)
 
 
 def test_outcome_has_two_classes_with_weights_five_and_one():
     _, abnormal = circor_patients()
-    matrix = metrics.confusion(np.where(abnormal, 0, 1), np.zeros(942, int), 2)
-    assert metrics.weighted_accuracy(matrix, [5, 1]) == pytest.approx(5 * 456 / (5 * 456 + 486))
+    matrix = formulas.confusion(np.where(abnormal, 0, 1), np.zeros(942, int), 2)
+    assert formulas.weighted_accuracy(matrix, [5, 1]) == pytest.approx(5 * 456 / (5 * 456 + 486))
 
 
 # scikit-learn
@@ -118,14 +118,14 @@ def test_outcome_has_two_classes_with_weights_five_and_one():
 def test_matrix_metrics_equal_scikit_learn(seed):
     labels, probabilities = random_case(seed)
     predictions = probabilities.argmax(axis=1)
-    matrix = metrics.confusion(labels, predictions, 3)
+    matrix = formulas.confusion(labels, predictions, 3)
     assert (matrix == oracle.confusion_matrix(labels, predictions)).all()
-    assert metrics.accuracy(matrix) == pytest.approx(oracle.accuracy_score(labels, predictions))
-    assert metrics.uar(matrix) == pytest.approx(oracle.balanced_accuracy_score(labels, predictions))
-    assert metrics.recalls(matrix) == pytest.approx(oracle.recall_score(labels, predictions, average=None))
-    assert metrics.f_measure(matrix) == pytest.approx(oracle.f1_score(labels, predictions, average="macro"))
+    assert formulas.accuracy(matrix) == pytest.approx(oracle.accuracy_score(labels, predictions))
+    assert formulas.uar(matrix) == pytest.approx(oracle.balanced_accuracy_score(labels, predictions))
+    assert formulas.recalls(matrix) == pytest.approx(oracle.recall_score(labels, predictions, average=None))
+    assert formulas.f_measure(matrix) == pytest.approx(oracle.f1_score(labels, predictions, average="macro"))
     weights = np.take(CHALLENGE_WEIGHTS, labels)
-    assert metrics.weighted_accuracy(matrix, CHALLENGE_WEIGHTS) == pytest.approx(
+    assert formulas.weighted_accuracy(matrix, CHALLENGE_WEIGHTS) == pytest.approx(
         oracle.accuracy_score(labels, predictions, sample_weight=weights)
     )
 
@@ -136,8 +136,8 @@ def test_ranking_equals_scikit_learn(decimals, weighted):
     labels, probabilities = random_case(7, decimals=decimals)
     weights = np.random.default_rng(1).integers(0, 4, len(labels)) * 0.75 if weighted else None
     roc, precision = (
-        metrics.auroc(labels, probabilities, weights),
-        metrics.auprc(labels, probabilities, weights),
+        formulas.auroc(labels, probabilities, weights),
+        formulas.auprc(labels, probabilities, weights),
     )
     for k in range(3):
         truth, scores = labels == k, probabilities[:, k]
@@ -149,21 +149,21 @@ def test_macro_auroc_equals_scikit_learn():
     labels, _ = random_case(3)
     probabilities = np.random.default_rng(3).dirichlet(np.ones(3), len(labels))
     expected = oracle.roc_auc_score(labels, probabilities, multi_class="ovr")
-    assert metrics.macro_auroc(labels, probabilities) == pytest.approx(expected)
+    assert formulas.macro_auroc(labels, probabilities) == pytest.approx(expected)
 
 
 def test_proper_scores_equal_scikit_learn():
     labels, _ = random_case(4)
     rng = np.random.default_rng(4)
     probabilities, weights = rng.dirichlet(np.ones(3), len(labels)), rng.integers(0, 3, len(labels))
-    assert metrics.nll(labels, probabilities) == pytest.approx(oracle.log_loss(labels, probabilities))
-    assert metrics.nll(labels, probabilities, weights) == pytest.approx(
+    assert formulas.nll(labels, probabilities) == pytest.approx(oracle.log_loss(labels, probabilities))
+    assert formulas.nll(labels, probabilities, weights) == pytest.approx(
         oracle.log_loss(labels, probabilities, sample_weight=weights)
     )
-    assert metrics.brier(labels, probabilities) == pytest.approx(
+    assert formulas.brier(labels, probabilities) == pytest.approx(
         oracle.brier_score_loss(labels, probabilities, scale_by_half=False)
     )
-    assert metrics.brier(labels, probabilities, weights) == pytest.approx(
+    assert formulas.brier(labels, probabilities, weights) == pytest.approx(
         oracle.brier_score_loss(labels, probabilities, sample_weight=weights, scale_by_half=False)
     )
 
@@ -172,23 +172,23 @@ def test_proper_scores_equal_scikit_learn():
 def test_multilabel_metrics_equal_scikit_learn(seed):
     labels, probabilities = multilabel_case(seed)
     predictions = (probabilities > 0.5).astype(int)
-    counts = metrics.multilabel_counts(labels, predictions)
+    counts = formulas.multilabel_counts(labels, predictions)
     assert (counts == oracle.multilabel_confusion_matrix(labels, predictions)).all()
-    assert metrics.macro_f1(counts) == pytest.approx(oracle.f1_score(labels, predictions, average="macro"))
-    assert metrics.multilabel_f1(counts) == pytest.approx(oracle.f1_score(labels, predictions, average=None))
-    assert metrics.multilabel_recalls(counts) == pytest.approx(oracle.recall_score(labels, predictions, average=None))
-    assert metrics.exact_match(labels, predictions) == pytest.approx(oracle.accuracy_score(labels, predictions))
-    assert metrics.macro_auroc(labels, probabilities) == pytest.approx(
+    assert formulas.macro_f1(counts) == pytest.approx(oracle.f1_score(labels, predictions, average="macro"))
+    assert formulas.multilabel_f1(counts) == pytest.approx(oracle.f1_score(labels, predictions, average=None))
+    assert formulas.multilabel_recalls(counts) == pytest.approx(oracle.recall_score(labels, predictions, average=None))
+    assert formulas.exact_match(labels, predictions) == pytest.approx(oracle.accuracy_score(labels, predictions))
+    assert formulas.macro_auroc(labels, probabilities) == pytest.approx(
         oracle.roc_auc_score(labels, probabilities, average="macro")
     )
-    assert metrics.macro(metrics.auprc(labels, probabilities)) == pytest.approx(
+    assert formulas.macro(formulas.auprc(labels, probabilities)) == pytest.approx(
         oracle.average_precision_score(labels, probabilities, average="macro")
     )
     safe = np.clip(probabilities, 0.01, 0.99)
     binary = [oracle.log_loss(labels[:, k], safe[:, k]) for k in range(labels.shape[1])]
-    assert metrics.nll(labels, safe) == pytest.approx(np.mean(binary))
+    assert formulas.nll(labels, safe) == pytest.approx(np.mean(binary))
     balanced = [oracle.balanced_accuracy_score(labels[:, k], predictions[:, k]) for k in range(labels.shape[1])]
-    assert metrics.uar(counts) == pytest.approx(balanced)
+    assert formulas.uar(counts) == pytest.approx(balanced)
 
 
 # By hand
@@ -197,76 +197,76 @@ def test_multilabel_metrics_equal_scikit_learn(seed):
 def test_ties_count_half():
     probabilities = np.array([[0.9, 0.1], [0.5, 0.5], [0.5, 0.5], [0.1, 0.9]])
     labels = [0, 0, 1, 1]
-    assert metrics.auroc(labels, probabilities) == pytest.approx([3.5 / 4, 3.5 / 4])
-    assert metrics.auprc(labels, probabilities) == pytest.approx([0.5 + 0.5 * 2 / 3] * 2)
+    assert formulas.auroc(labels, probabilities) == pytest.approx([3.5 / 4, 3.5 / 4])
+    assert formulas.auprc(labels, probabilities) == pytest.approx([0.5 + 0.5 * 2 / 3] * 2)
     same = np.full((4, 2), 0.5)
-    assert metrics.auroc(labels, same) == pytest.approx([0.5, 0.5])
-    assert metrics.auprc(labels, same) == pytest.approx([0.5, 0.5])
+    assert formulas.auroc(labels, same) == pytest.approx([0.5, 0.5])
+    assert formulas.auprc(labels, same) == pytest.approx([0.5, 0.5])
 
 
 def test_calibration_by_hand():
     # Two cases in the bin of 0.9 (one right: gap 0.4), two in the bin of 0.6 (both right: gap 0.4).
     probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6], [0.4, 0.6]])
-    assert metrics.ece([0, 1, 1, 1], probabilities) == pytest.approx(0.4)
+    assert formulas.ece([0, 1, 1, 1], probabilities) == pytest.approx(0.4)
     # In one bin, the gaps of opposite sign cancel: accuracy 3 / 4 against confidence 3 / 4.
-    assert metrics.ece([0, 1, 1, 1], probabilities, bins=1) == pytest.approx(0)
-    assert metrics.ece([0, 1], np.eye(2)) == 0
-    assert metrics.ece([1, 0], np.eye(2)) == 1
+    assert formulas.ece([0, 1, 1, 1], probabilities, bins=1) == pytest.approx(0)
+    assert formulas.ece([0, 1], np.eye(2)) == 0
+    assert formulas.ece([1, 0], np.eye(2)) == 1
 
 
 def test_a_confidence_on_an_edge_lies_in_the_lower_bin():
     probabilities = np.array([[0.5, 0.5], [0.4, 0.6]])
     # Apart: |1 - 0.5| and |0 - 0.6|; together they would give |0.5 - 0.55|.
-    assert metrics.ece([0, 0], probabilities, bins=2) == pytest.approx((0.5 + 0.6) / 2)
+    assert formulas.ece([0, 0], probabilities, bins=2) == pytest.approx((0.5 + 0.6) / 2)
 
 
 def test_brier_and_log_loss_by_hand():
     probabilities = [[1.0, 0.0, 0.0], [0.0, 0.5, 0.5]]
-    assert metrics.brier([0, 1], probabilities) == pytest.approx(0.25)
-    assert metrics.brier([1, 0], probabilities) == pytest.approx((2 + 1.5) / 2)
-    assert metrics.nll([0, 1], probabilities) == pytest.approx(np.log(2) / 2)
-    assert metrics.nll([2, 1], probabilities) == pytest.approx((np.log(1e15) + np.log(2)) / 2)
+    assert formulas.brier([0, 1], probabilities) == pytest.approx(0.25)
+    assert formulas.brier([1, 0], probabilities) == pytest.approx((2 + 1.5) / 2)
+    assert formulas.nll([0, 1], probabilities) == pytest.approx(np.log(2) / 2)
+    assert formulas.nll([2, 1], probabilities) == pytest.approx((np.log(1e15) + np.log(2)) / 2)
 
 
 # Undefined values
 
 
 def test_a_class_without_cases_is_undefined_and_skipped():
-    matrix = metrics.confusion([0, 0, 1], [0, 1, 1], 3)
-    assert np.isnan(metrics.recalls(matrix)[2])
-    assert metrics.uar(matrix) == pytest.approx(0.75)
-    assert np.isnan(metrics.f_scores(matrix)[2])
-    assert metrics.f_measure(matrix) == pytest.approx(2 / 3)
+    matrix = formulas.confusion([0, 0, 1], [0, 1, 1], 3)
+    assert np.isnan(formulas.recalls(matrix)[2])
+    assert formulas.uar(matrix) == pytest.approx(0.75)
+    assert np.isnan(formulas.f_scores(matrix)[2])
+    assert formulas.f_measure(matrix) == pytest.approx(2 / 3)
     # Predicted but never true: the recall is undefined, F is 0.
-    matrix = metrics.confusion([0, 0], [0, 2], 3)
-    assert np.isnan(metrics.recalls(matrix)[2])
-    assert metrics.f_scores(matrix)[2] == 0
+    matrix = formulas.confusion([0, 0], [0, 2], 3)
+    assert np.isnan(formulas.recalls(matrix)[2])
+    assert formulas.f_scores(matrix)[2] == 0
 
 
 def test_one_class_only():
     probabilities = np.array([[0.2, 0.8], [0.6, 0.4]])
-    assert np.isnan(metrics.auroc([0, 0], probabilities)).all()
-    assert np.isnan(metrics.macro_auroc([0, 0], probabilities))
-    precision = metrics.auprc([0, 0], probabilities)
+    assert np.isnan(formulas.auroc([0, 0], probabilities)).all()
+    assert np.isnan(formulas.macro_auroc([0, 0], probabilities))
+    precision = formulas.auprc([0, 0], probabilities)
     assert precision[0] == 1
     assert np.isnan(precision[1])
 
 
 def test_no_cases():
     none, scores = np.zeros(0, int), np.zeros((0, 3))
-    matrix = metrics.confusion(none, none, 3)
+    matrix = formulas.confusion(none, none, 3)
     values = [
-        metrics.accuracy(matrix),
-        metrics.uar(matrix),
-        metrics.f_measure(matrix),
-        metrics.weighted_accuracy(matrix, CHALLENGE_WEIGHTS),
-        metrics.macro_auroc(none, scores),
-        metrics.macro(metrics.auprc(none, scores)),
-        metrics.challenge_cost(none.astype(bool), none.astype(bool)),
-        metrics.ece(none, scores),
-        metrics.brier(none, scores),
-        metrics.nll(none, scores),
-        metrics.exact_match(scores.astype(int), scores.astype(int)),
+        formulas.accuracy(matrix),
+        formulas.uar(matrix),
+        formulas.f_measure(matrix),
+        formulas.weighted_accuracy(matrix, CHALLENGE_WEIGHTS),
+        formulas.macro_auroc(none, scores),
+        formulas.macro(formulas.auprc(none, scores)),
+        formulas.challenge_cost(none.astype(bool), none.astype(bool)),
+        formulas.ece(none, scores),
+        formulas.brier(none, scores),
+        formulas.nll(none, scores),
+        formulas.exact_match(scores.astype(int), scores.astype(int)),
     ]
     assert np.isnan(values).all()
 
@@ -274,27 +274,27 @@ def test_no_cases():
 def test_multilabel_classes_without_positives_or_negatives():
     labels = np.array([[1, 0, 1], [0, 0, 1], [1, 0, 1]])
     predictions = np.array([[1, 0, 1], [0, 0, 0], [0, 0, 1]])
-    roc = metrics.auroc(labels, [[0.9, 0.1, 0.5], [0.2, 0.3, 0.5], [0.8, 0.2, 0.4]])
+    roc = formulas.auroc(labels, [[0.9, 0.1, 0.5], [0.2, 0.3, 0.5], [0.8, 0.2, 0.4]])
     assert roc[0] == 1
     assert np.isnan(roc[1:]).all()
-    counts = metrics.multilabel_counts(labels, predictions)
-    assert metrics.multilabel_recalls(counts) == pytest.approx([0.5, np.nan, 2 / 3], nan_ok=True)
-    assert metrics.multilabel_f1(counts) == pytest.approx([2 / 3, np.nan, 0.8], nan_ok=True)
-    assert metrics.macro_f1(counts) == pytest.approx((2 / 3 + 0.8) / 2)
+    counts = formulas.multilabel_counts(labels, predictions)
+    assert formulas.multilabel_recalls(counts) == pytest.approx([0.5, np.nan, 2 / 3], nan_ok=True)
+    assert formulas.multilabel_f1(counts) == pytest.approx([2 / 3, np.nan, 0.8], nan_ok=True)
+    assert formulas.macro_f1(counts) == pytest.approx((2 / 3 + 0.8) / 2)
 
 
 # Weights and batches
 
 WEIGHTED = {
-    "confusion": lambda y, p, w: metrics.confusion(y, p.argmax(axis=1), 3, w),
-    "auroc": lambda y, p, w: metrics.auroc(y, p, w),
-    "auprc": lambda y, p, w: metrics.auprc(y, p, w),
-    "cost": lambda y, p, w: metrics.challenge_cost(p[:, 0] > 0.3, y == 0, w),
-    "ece": lambda y, p, w: metrics.ece(y, p, weights=w),
-    "brier": lambda y, p, w: metrics.brier(y, p, w),
-    "nll": lambda y, p, w: metrics.nll(y, p, w),
-    "multilabel": lambda y, p, w: metrics.multilabel_counts(np.eye(3, dtype=int)[y], p > 0.3, w),
-    "exact": lambda y, p, w: metrics.exact_match(np.eye(3, dtype=int)[y], p > 0.3, w),
+    "confusion": lambda y, p, w: formulas.confusion(y, p.argmax(axis=1), 3, w),
+    "auroc": lambda y, p, w: formulas.auroc(y, p, w),
+    "auprc": lambda y, p, w: formulas.auprc(y, p, w),
+    "cost": lambda y, p, w: formulas.challenge_cost(p[:, 0] > 0.3, y == 0, w),
+    "ece": lambda y, p, w: formulas.ece(y, p, weights=w),
+    "brier": lambda y, p, w: formulas.brier(y, p, w),
+    "nll": lambda y, p, w: formulas.nll(y, p, w),
+    "multilabel": lambda y, p, w: formulas.multilabel_counts(np.eye(3, dtype=int)[y], p > 0.3, w),
+    "exact": lambda y, p, w: formulas.exact_match(np.eye(3, dtype=int)[y], p > 0.3, w),
 }
 
 
@@ -315,9 +315,9 @@ def test_a_weight_repeats_a_case(name, dtype):
 def test_blocks_change_nothing(monkeypatch):
     labels, probabilities = random_case(2)
     weights = np.random.default_rng(2).integers(0, 3, size=(7, len(labels)))
-    whole = metrics.auroc(labels, probabilities, weights)
-    monkeypatch.setattr(metrics, "BLOCK_SIZE", 2 * len(labels))
-    assert (metrics.auroc(labels, probabilities, weights) == whole).all()
+    whole = formulas.auroc(labels, probabilities, weights)
+    monkeypatch.setattr(formulas, "BLOCK_SIZE", 2 * len(labels))
+    assert (formulas.auroc(labels, probabilities, weights) == whole).all()
 
 
 def test_matrix_metrics_take_batches():
@@ -326,17 +326,17 @@ def test_matrix_metrics_take_batches():
     batch[0, 0, 1] = 0
     batch[1, 1] = 0
     for metric in (
-        metrics.recalls,
-        metrics.uar,
-        metrics.accuracy,
-        metrics.f_scores,
-        metrics.f_measure,
-        lambda matrix: metrics.weighted_accuracy(matrix, CHALLENGE_WEIGHTS),
+        formulas.recalls,
+        formulas.uar,
+        formulas.accuracy,
+        formulas.f_scores,
+        formulas.f_measure,
+        lambda matrix: formulas.weighted_accuracy(matrix, CHALLENGE_WEIGHTS),
     ):
         values = metric(batch)
         for at in np.ndindex(4, 2):
             assert values[at] == pytest.approx(metric(batch[at]), nan_ok=True)
-    assert np.isnan(metrics.uar(batch)[1, 1])
+    assert np.isnan(formulas.uar(batch)[1, 1])
 
 
 @settings(max_examples=40, deadline=None)
@@ -356,9 +356,9 @@ def test_the_order_of_rows_changes_nothing(seed, cases, order):
 @given(seed=st.integers(0, 10**6))
 def test_ranking_does_not_depend_on_the_scale(seed):
     labels, probabilities = random_case(seed, cases=30)
-    assert (metrics.auroc(labels, probabilities) == metrics.auroc(labels, 7 * probabilities**3 - 2)).all()
-    flipped = metrics.auroc(labels, -probabilities)
-    assert flipped == pytest.approx(1 - metrics.auroc(labels, probabilities))
+    assert (formulas.auroc(labels, probabilities) == formulas.auroc(labels, 7 * probabilities**3 - 2)).all()
+    flipped = formulas.auroc(labels, -probabilities)
+    assert flipped == pytest.approx(1 - formulas.auroc(labels, probabilities))
 
 
 # Refused input
@@ -367,25 +367,25 @@ def test_ranking_does_not_depend_on_the_scale(seed):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: metrics.confusion([0, 3], [0, 1], 3), "class indices"),
-        (lambda: metrics.confusion([0, -1], [0, 1], 3), "class indices"),
-        (lambda: metrics.confusion([0.0, np.nan], [0, 1], 3), "integers"),
-        (lambda: metrics.confusion([0, 1], [0], 3), "shape"),
-        (lambda: metrics.auroc([0, 1], [[0.5, np.nan], [0, 1]]), "NaN"),
-        (lambda: metrics.auroc([0, 1], [0.5, 0.5]), "shape"),
-        (lambda: metrics.auroc([0], [[0.5, 0.5], [0.1, 0.9]]), "1 labels but 2 rows"),
-        (lambda: metrics.auroc([0, 1], [[0.5, 0.5], [0.1, 0.9]], [1]), "do not fit"),
-        (lambda: metrics.auroc([0, 1], [[0.5, 0.5], [0.1, 0.9]], [1, -1]), "negative"),
-        (lambda: metrics.auroc([0, 1], [[0.5, 0.5], [0.1, 0.9]], [1, np.nan]), "finite"),
-        (lambda: metrics.weighted_accuracy(np.eye(3), [5, 1]), "per class"),
-        (lambda: metrics.weighted_accuracy(np.eye(2), [5, -1]), "non-negative"),
-        (lambda: metrics.uar([1, 2]), "confusion matrix"),
-        (lambda: metrics.challenge_cost([True], [True, False]), "shape"),
-        (lambda: metrics.ece([[0, 1]], [[0.5, 0.5]]), "single-label"),
-        (lambda: metrics.ece([0], [[0.5, 0.5]], bins=0), "bins"),
-        (lambda: metrics.multilabel_counts([[0, 2]], [[0, 1]]), "0 and 1"),
-        (lambda: metrics.multilabel_counts([0, 1], [0, 1]), "shape"),
-        (lambda: metrics.exact_match([0, 1], [0, 1]), "shape"),
+        (lambda: formulas.confusion([0, 3], [0, 1], 3), "class indices"),
+        (lambda: formulas.confusion([0, -1], [0, 1], 3), "class indices"),
+        (lambda: formulas.confusion([0.0, np.nan], [0, 1], 3), "integers"),
+        (lambda: formulas.confusion([0, 1], [0], 3), "shape"),
+        (lambda: formulas.auroc([0, 1], [[0.5, np.nan], [0, 1]]), "NaN"),
+        (lambda: formulas.auroc([0, 1], [0.5, 0.5]), "shape"),
+        (lambda: formulas.auroc([0], [[0.5, 0.5], [0.1, 0.9]]), "1 labels but 2 rows"),
+        (lambda: formulas.auroc([0, 1], [[0.5, 0.5], [0.1, 0.9]], [1]), "do not fit"),
+        (lambda: formulas.auroc([0, 1], [[0.5, 0.5], [0.1, 0.9]], [1, -1]), "negative"),
+        (lambda: formulas.auroc([0, 1], [[0.5, 0.5], [0.1, 0.9]], [1, np.nan]), "finite"),
+        (lambda: formulas.weighted_accuracy(np.eye(3), [5, 1]), "per class"),
+        (lambda: formulas.weighted_accuracy(np.eye(2), [5, -1]), "non-negative"),
+        (lambda: formulas.uar([1, 2]), "confusion matrix"),
+        (lambda: formulas.challenge_cost([True], [True, False]), "shape"),
+        (lambda: formulas.ece([[0, 1]], [[0.5, 0.5]]), "single-label"),
+        (lambda: formulas.ece([0], [[0.5, 0.5]], bins=0), "bins"),
+        (lambda: formulas.multilabel_counts([[0, 2]], [[0, 1]]), "0 and 1"),
+        (lambda: formulas.multilabel_counts([0, 1], [0, 1]), "shape"),
+        (lambda: formulas.exact_match([0, 1], [0, 1]), "shape"),
     ],
 )
 def test_malformed_input_is_refused(call, message):
@@ -396,7 +396,7 @@ def test_malformed_input_is_refused(call, message):
 def test_against_normal_worked_by_hand():
     """ICBHI: 6 of 8 normal ones right; of 7 abnormal ones 3 with their own class, 2 with another abnormal one."""
     matrix = [[6, 1, 1, 0], [1, 2, 1, 0], [1, 0, 1, 0], [0, 0, 1, 0]]
-    found = metrics.against_normal(matrix, 0)
+    found = formulas.against_normal(matrix, 0)
     assert found["specificity"] == 6 / 8
     assert found["sensitivity"] == pytest.approx(3 / 7) and found["sensitivity_any"] == pytest.approx(5 / 7)
     assert found["score"] == pytest.approx((6 / 8 + 3 / 7) / 2) and found["score_any"] == pytest.approx(
@@ -405,7 +405,7 @@ def test_against_normal_worked_by_hand():
 
 
 def test_always_normal_scores_a_half():
-    found = metrics.against_normal(np.diag([5, 0, 0]) + np.array([[0, 0, 0], [3, 0, 0], [2, 0, 0]]), 0)
+    found = formulas.against_normal(np.diag([5, 0, 0]) + np.array([[0, 0, 0], [3, 0, 0], [2, 0, 0]]), 0)
     assert found["score"] == found["score_any"] == 0.5
 
 
@@ -413,4 +413,4 @@ def test_the_score_is_the_weighted_accuracy_of_its_own_weights():
     matrix = np.random.default_rng(0).integers(0, 9, (4, 4))
     normal, abnormal = matrix[2].sum(), matrix.sum() - matrix[2].sum()
     weights = [1 / abnormal, 1 / abnormal, 1 / normal, 1 / abnormal]
-    assert metrics.against_normal(matrix, 2)["score"] == pytest.approx(metrics.weighted_accuracy(matrix, weights))
+    assert formulas.against_normal(matrix, 2)["score"] == pytest.approx(formulas.weighted_accuracy(matrix, weights))

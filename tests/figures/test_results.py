@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from auscult.config.study import Study
-from auscult.evaluation import figures, tables
-from auscult.evaluation.importances import importance_figures, stability
+from auscult.evaluation import tables
+from auscult.figures import results
+from auscult.figures.importances import importance_figures, stability
 
 CLASSES = {"murmur": ["Present", "Unknown", "Absent"], "rhythm": ["af", "$sinus^$", "_block"]}
 
@@ -142,7 +143,7 @@ def test_importances_of_nothing_are_not_drawn():
 def test_learning_curves_say_what_chose_the_epoch(select, panels, words):
     part = histories().query("system == 'small' and task == 'present'")
     part = part if panels == 2 else part.assign(val_score=np.nan)
-    one = figures.learning("small", "present", part, select)
+    one = results.learning("small", "present", part, select)
     assert len(one.figure.axes) == panels and words in one.caption
     lines = [line for line in one.figure.axes[0].lines if len(line.get_xdata()) > 1]
     assert len(lines) == 6 and all((np.diff(line.get_xdata()) == 1).all() for line in lines)  # three folds, two seeds
@@ -153,7 +154,7 @@ def drawn(tmp_path_factory):
     folder = tmp_path_factory.mktemp("figures")
     made = predictions()
     board = tables.leaderboard(study(), made, "")
-    return made, board, folder, figures.draw_all(study(), made, board, histories(), importances(), folder)
+    return made, board, folder, results.draw_all(study(), made, board, histories(), importances(), folder)
 
 
 def test_every_figure_is_drawn_with_its_texts(drawn):
@@ -196,7 +197,7 @@ def test_the_same_tables_give_the_same_bytes_in_any_order_of_cases_and_epochs(dr
     variants = made.groupby(["target", "system", "stage", "fit_on", "decision"], sort=False)
     shuffled = pd.concat([rows.sample(frac=1, random_state=0) for _, rows in variants])
     turned = [table.sample(frac=1, random_state=0) for table in (histories(), importances())]
-    figures.draw_all(study(), shuffled, board, *turned, tmp_path)
+    results.draw_all(study(), shuffled, board, *turned, tmp_path)
     for name in table["file"]:
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
@@ -204,18 +205,18 @@ def test_the_same_tables_give_the_same_bytes_in_any_order_of_cases_and_epochs(dr
 def test_a_class_without_cases_is_named_and_not_drawn():
     made, target = predictions(), study().targets["murmur"]
     chosen = made[(made["system"] == "chosen") & (made["target"] == "murmur") & (made["label"] != "Unknown")]
-    for draw in (figures.roc, figures.precision_recall):
+    for draw in (results.roc, results.precision_recall):
         drawn = draw("murmur", target, chosen)
         assert "Not drawn" in drawn.caption
         assert drawn.caption.endswith(": Unknown.")
         assert len(drawn.figure.legends[0].get_texts()) == 2
-    assert "Unknown, no cases" in figures.confusion("murmur", target, chosen).caption
+    assert "Unknown, no cases" in results.confusion("murmur", target, chosen).caption
 
 
 def test_nothing_to_draw_is_said(tmp_path):
     made = predictions().assign(label=np.nan)
     board = pd.DataFrame(columns=["target", "system", "stage", "fit_on", "decision", "w_acc", "uar"])
-    table = figures.draw_all(study(), made, board, histories().head(0), pd.DataFrame(), tmp_path)
+    table = results.draw_all(study(), made, board, histories().head(0), pd.DataFrame(), tmp_path)
     assert table["caption"].str.contains("not defined|nothing to show|0 judged cases").all()
     for name in table["file"]:
         ET.parse(tmp_path / name)
@@ -232,11 +233,11 @@ def test_many_classes_and_variants_keep_a_short_legend():
     part[["repeat", "fold"]] = 0
     part["case"] = [str(k) for k in range(300)]
     target = study().targets["murmur"].model_copy(update={"classes": classes, "weights": None})
-    drawn = figures.roc("breath", target, part)
+    drawn = results.roc("breath", target, part)
     assert len(drawn.figure.legends[0].get_texts()) == 9
     assert "The first 9 classes are in colour" in drawn.caption
     many = pd.concat([part.assign(system=f"system_{k}", stage="network") for k in range(11)])
-    drawn = figures.roc_variants("breath", target, many)
+    drawn = results.roc_variants("breath", target, many)
     assert len(drawn.figure.legends[0].get_texts()) == 9
     assert "The first 9 of 11 variants" in drawn.caption
 
@@ -245,15 +246,15 @@ def test_curves_of_networks_come_before_those_of_second_stages():
     table = predictions()
     network = table[(table["target"] == "murmur") & (table["stage"] == "network") & (table["decision"] == "reference")]
     blend = network.assign(stage="blend", fit_on="validation")
-    drawn = figures.roc_variants("murmur", study().targets["murmur"], pd.concat([blend, network]))
+    drawn = results.roc_variants("murmur", study().targets["murmur"], pd.concat([blend, network]))
     stages = [text.get_text().split(",")[1].split()[0] for text in drawn.figure.legends[0].get_texts()]
     assert stages == ["network", "network", "blend", "blend"]
 
 
 def test_points_of_the_curves_by_hand():
     positive, score = np.array([True, False, True, False]), np.array([0.9, 0.9, 0.4, 0.1])
-    x, y = figures._roc_points(positive, score)
+    x, y = results._roc_points(positive, score)
     assert list(zip(x, y, strict=True)) == [(0, 0), (0.5, 0.5), (0.5, 1), (1, 1)]
-    recall, precision = figures._pr_points(positive, score)
+    recall, precision = results._pr_points(positive, score)
     assert recall.tolist() == [0, 0.5, 1, 1]
     assert precision == pytest.approx([0.5, 0.5, 2 / 3, 0.5])

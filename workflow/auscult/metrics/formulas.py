@@ -4,7 +4,7 @@ Classes are numbered 0 … classes - 1 in the order of the target. A single-labe
 predictions of shape (n,), a multi-label target 0/1 arrays of shape (n, classes). Scores are (n, classes).
 
 Case weights, where a function takes them, have shape (n,) or (..., n) with any leading batch axes, which then
-lead the result too: all draws of a bootstrap (auscult.evaluation.intervals) are scored by one call. An
+lead the result too: all draws of a bootstrap (auscult.metrics.intervals) are scored by one call. An
 integer weight k counts a case k times.
 
 A value that is not defined (the recall of a class without cases, an AUROC without negatives) is NaN, never 0,

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from auscult.cache.store import open_cache, write_cache
-from auscult.evaluation.drawing import save
-from auscult.evaluation.explanations import Explained, explain_system, explainer, leads, phases_table, pick, picture
+from auscult.figures.drawing import save
+from auscult.figures.explanations import Explained, explain_system, explainer, leads, phases_table, pick, picture
 from auscult.inference.explain import NotExplainable, explain_recordings
 
 

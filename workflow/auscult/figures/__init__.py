@@ -1,0 +1,1 @@
+"""Figures: curves, bars and explanations as SVG files."""
