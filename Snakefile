@@ -20,25 +20,24 @@ include: "rules/prediction.smk"
 include: "rules/tracking.smk"
 
 
-def everything(wildcards):
-    """Report and tracking of every study, whose recordings must be there."""
-    for key in DATASETS:
-        require_recordings(key)
-    return expand([P.page, P.tracked], study=STUDIES)
-
-
 rule all:
-    """Tables, figures, report and tracking of every study."""
+    """Tables, figures, report and tracking of every study, whose recordings must be there."""
     default_target: True
     input:
-        everything,
+        lambda w: checked(releases.require_all, RELEASES) or expand([paths.REPORT, paths.TRACKED], study=PLANS),
 
 
 onstart:
-    lock_studies()
-    estimate()
-    select_jobs_when_one_ends()
+    LOCKS = checked(run.lock, list(PLANS))
+    checked(run.estimate, PLANS, RELEASES)
+    if not CLUSTER:
+        # Without this Snakemake 9.27 selects jobs once a second more for every job that has ended, and looks at all
+        # their inputs each time: after 50 jobs of a large study that was a quarter of a core.
+        workflow.scheduler.job_rate_limiter = None
 
 
 onsuccess:
-    summary()
+    if SETTINGS.recordings:
+        run.predicted_summary([NEW_REPORT.format(study=study) for study in PLANS])
+    else:
+        run.summary(list(PLANS))

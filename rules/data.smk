@@ -1,21 +1,17 @@
 # Raw releases to manifests: results/datasets/<dataset>/.
 
 
-def download_params(wildcards):
-    return {key: dataset.model_dump() for key, dataset in DATASETS.items()}
-
-
 rule download:
     """Fetch the raw releases of the chosen studies into resources/ (resumable, checked)."""
     log:
-        f"{P.log}/download.log",
+        f"{paths.LOGS}/download.log",
     conda:
         "../envs/auscult.yaml"
     resources:
         mem_mb=1000,
         runtime=1440,
     params:
-        datasets=download_params,
+        datasets={name: release.dataset.model_dump() for name, release in RELEASES.items()},
     script:
         "../workflow/scripts/download.py"
 
@@ -23,13 +19,13 @@ rule download:
 rule generate:
     """Make the raw files of a simulated data set."""
     input:
-        code=lambda wildcards: code("generate", f"auscult.datasets.{DATASETS[wildcards.dataset].adapter}"),
+        code=lambda w: code("generate", f"auscult.datasets.{RELEASES[w.dataset].dataset.adapter}"),
     output:
-        P.generated,
+        paths.GENERATED,
     log:
-        f"{P.log}/generate-{{dataset}}.log",
+        f"{paths.LOGS}/generate-{{dataset}}.log",
     benchmark:
-        f"{P.benchmark}/generate-{{dataset}}.tsv"
+        f"{paths.BENCHMARKS}/generate-{{dataset}}.tsv"
     conda:
         "../envs/auscult.yaml"
     threads: 1
@@ -37,42 +33,29 @@ rule generate:
         mem_mb=1000,
         runtime=60,
     params:
-        dataset=dataset_slice,
+        dataset=lambda w: RELEASES[w.dataset].dataset.model_dump(),
     script:
         "../workflow/scripts/generate.py"
-
-
-def raw_input(wildcards):
-    """The generated marker, or nothing when the release is there; a clear word when it is not."""
-    key = wildcards.dataset
-    require_recordings(key)
-    return P.generated.format(dataset=key) if generated(key) else []
-
-
-def require_recordings(key):
-    """A clear word where a release is not there, also when an old result would do: it was made of other recordings."""
-    if not RAW[key] and not generated(key):
-        raise WorkflowError(
-            f"data set {key}: no recordings below {DATASETS[key].root}: point to them with `--config studies=… root=DIR`, "
-            "or, for a public release, run `snakemake download --config studies=…`"
-        )
 
 
 rule ingest:
     """Read a release: cases, recordings, and what was wrong with them."""
     input:
-        raw=raw_input,
-        code=lambda wildcards: code("ingest", f"auscult.datasets.{DATASETS[wildcards.dataset].adapter}"),
+        raw=lambda w: (
+            checked(releases.require, RELEASES[w.dataset], w.dataset)
+            or (paths.GENERATED if RELEASES[w.dataset].generated else [])
+        ),
+        code=lambda w: code("ingest", f"auscult.datasets.{RELEASES[w.dataset].dataset.adapter}"),
     output:
-        cases=P.cases,
-        recordings=P.recordings,
-        quality=P.quality,
-        states=P.states,
-        facts=P.facts,
+        cases=paths.CASES,
+        recordings=paths.RECORDINGS,
+        quality=paths.QUALITY,
+        states=paths.STATES,
+        facts=paths.FACTS,
     log:
-        f"{P.log}/ingest-{{dataset}}.log",
+        f"{paths.LOGS}/ingest-{{dataset}}.log",
     benchmark:
-        f"{P.benchmark}/ingest-{{dataset}}.tsv"
+        f"{paths.BENCHMARKS}/ingest-{{dataset}}.tsv"
     conda:
         "../envs/auscult.yaml"
     threads: 4
@@ -80,7 +63,7 @@ rule ingest:
         mem_mb=2000,
         runtime=60,
     params:
-        dataset=dataset_slice,
-        raw=lambda wildcards: raw_state(wildcards.dataset),
+        dataset=lambda w: RELEASES[w.dataset].dataset.model_dump(),
+        raw=lambda w: releases.state(RELEASES[w.dataset], Path(paths.RAW_DIGESTS.format(dataset=w.dataset))),
     script:
         "../workflow/scripts/ingest.py"

@@ -1,94 +1,25 @@
-# Decisions on the judged cases, tables with intervals, figures, report.
+# Decisions on the test cases, tables with intervals, figures, report.
 
-
-def evaluated(wildcards):
-    """(system, fold) pairs of a study, ensembles too; those with a second stage apart."""
-    return [(system, fold) for system in judged(wildcards.study) for fold in FOLDS[wildcards.study]]
-
-
-def fused(wildcards):
-    fusion = STUDIES[wildcards.study].fusion
-    return [pair for pair in evaluated(wildcards) if fusion and pair[0] in fusion.systems]
-
-
-def each(pattern, pairs):
-    """A path for every (system, fold) of `pairs`."""
-    return lambda wildcards: [
-        pattern.format(study=wildcards.study, system=system, fold=fold) for system, fold in pairs(wildcards)
-    ]
-
-
-def study_slice(wildcards):
-    """A study without what the networks were made of: what is read from their outputs on. Ensembles are systems."""
-    study = whole_study(wildcards)
-    study["systems"] = {name: stand_in(wildcards.study, name).model_dump() for name in judged(wildcards.study)}
-    del study["ensembles"]
-    for system in study["systems"].values():
-        for key in ("front_end", "network"):
-            system[key] = {"name": system[key]["name"]}
-        system["training"] = {"select": system["training"]["select"]}
-        for key in ("inference", "segment"):
-            del system[key]
-    return study
-
-
-def whole_study(wildcards):
-    """Everything that a study says but where its data lie."""
-    study = STUDIES[wildcards.study].model_dump()
-    study["dataset"]["root"] = ""
-    return study
-
-
-def named_groups(wildcards):
-    """What of a study names groups of cases for the evaluation."""
-    study = STUDIES[wildcards.study].model_dump()
-    cut = folds_slice(wildcards)
-    for name, target in cut["targets"].items():
-        target["referral"] = study["targets"][name]["referral"]
-    return {**cut, "evaluation": {"subgroups": study["evaluation"]["subgroups"]}}
-
-
-rule count_groups:
-    """Count the groups of cases that the evaluation names: a wrong name is known at the beginning."""
-    input:
-        manifest=manifest,
-        code=code("count_groups"),
-    output:
-        groups=P.groups,
-    log:
-        f"{P.log}/{{study}}/count_groups.log",
-    benchmark:
-        f"{P.benchmark}/{{study}}/count_groups.tsv"
-    priority: 100
-    conda:
-        "../envs/auscult.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        study=named_groups,
-    script:
-        "../workflow/scripts/count_groups.py"
+TABLES = ["leaderboard", "cross_validation", "floors", "uncertainty", "comparison", "subgroups"]
 
 
 rule evaluate:
-    """Decide every judged case by every variant, and score the variants on validation cases."""
+    """Decide every test case by every variant, and score the variants on inner or validation cases."""
     input:
-        cases=each(f"{P.outputs}/cases.csv", evaluated),
-        recordings=each(f"{P.outputs}/recordings.csv", evaluated),
-        fused=each(f"{P.fusion}/probabilities.csv", fused),
+        cases=lambda w: networks.files_of(plan(w), paths.CASE_OUTPUTS, networks.unit_folds(plan(w))),
+        recordings=lambda w: networks.files_of(plan(w), paths.RECORDING_OUTPUTS, networks.unit_folds(plan(w))),
+        fused=lambda w: networks.files_of(plan(w), paths.FUSED, networks.fused_folds(plan(w))),
         manifest=manifest,
-        inner=inner_outputs(evaluated),
-        groups=P.groups,
+        inner=lambda w: networks.inner_outputs(plan(w), networks.unit_folds(plan(w))),
+        groups=paths.GROUPS,
         code=code("evaluate"),
     output:
-        predictions=P.predictions,
-        scores=P.scores,
+        predictions=paths.PREDICTIONS,
+        scores=paths.SCORES,
     log:
-        f"{P.log}/{{study}}/evaluate.log",
+        f"{paths.LOGS}/{{study}}/evaluate.log",
     benchmark:
-        f"{P.benchmark}/{{study}}/evaluate.tsv"
+        f"{paths.BENCHMARKS}/{{study}}/evaluate.tsv"
     conda:
         "../envs/auscult.yaml"
     threads: 1
@@ -96,45 +27,28 @@ rule evaluate:
         mem_mb=2000,
         runtime=30,
     params:
-        study=study_slice,
-        pairs=evaluated,
+        study=lambda w: reads.evaluation(plan(w)),
     script:
         "../workflow/scripts/evaluate.py"
-
-
-TABLES = ["leaderboard", "cross_validation", "floors", "uncertainty", "comparison", "subgroups"]
-
-
-def of_every_network(name):
-    """A file of the model folder of every network of a study, as an input function."""
-    return lambda wildcards: [
-        f"results/{wildcards.study}/networks/{folder}/{name}"
-        for system in STUDIES[wildcards.study].systems
-        for folders in networks(wildcards.study, system).values()
-        for folder in folders
-    ]
-
-
-manifests, histories = of_every_network("manifest.json"), of_every_network("history.csv")
 
 
 rule compare:
     """Leaderboard with intervals, cross-validation, floors, comparisons, subgroups, winner, Challenge files."""
     input:
-        predictions=P.predictions,
-        scores=P.scores,
-        audit=P.audit,
+        predictions=paths.PREDICTIONS,
+        scores=paths.SCORES,
+        audit=paths.AUDIT,
         manifest=manifest,
-        models=manifests,
+        models=lambda w: [one.file(paths.TRAINING) for one in networks.every_network(plan(w))],
         code=code("compare"),
     output:
-        tables=[f"{P.tables}/{name}.{end}" for name in TABLES for end in ("csv", "md", "html", "tex")],
-        winner=P.winner,
-        challenge=directory(P.challenge),
+        tables=expand(f"{paths.TABLE}.{{end}}", table=TABLES, end=FORMATS, allow_missing=True),
+        winner=paths.WINNER,
+        challenge=directory(paths.CHALLENGE),
     log:
-        f"{P.log}/{{study}}/compare.log",
+        f"{paths.LOGS}/{{study}}/compare.log",
     benchmark:
-        f"{P.benchmark}/{{study}}/compare.tsv"
+        f"{paths.BENCHMARKS}/{{study}}/compare.tsv"
     conda:
         "../envs/auscult.yaml"
     threads: 1
@@ -142,33 +56,28 @@ rule compare:
         mem_mb=4000,
         runtime=30,
     params:
-        study=study_slice,
-        ensembles=lambda wildcards: {name: one.systems for name, one in STUDIES[wildcards.study].ensembles.items()},
-        folder=P.tables,
+        study=lambda w: reads.evaluation(plan(w)),
+        ensembles=lambda w: {name: one.systems for name, one in plan(w).study.ensembles.items()},
+        folder=paths.TABLES,
     script:
         "../workflow/scripts/compare.py"
 
 
-TOGETHER = P.together.format(studies="+".join(STUDIES))
-
-
 rule compare_studies:
-    """Leaderboard and paired differences of the systems of all studies asked for, which must be judged alike."""
+    """Leaderboard and paired differences of the systems of all studies asked for, which must be tested alike."""
     input:
-        predictions=[P.predictions.format(study=study) for study in STUDIES],
-        folds=[P.folds.format(study=study) for study in STUDIES],
-        audits=[P.audit.format(study=study) for study in STUDIES],
+        predictions=expand(paths.PREDICTIONS, study=PLANS),
+        folds=expand(paths.FOLDS, study=PLANS),
+        audits=expand(paths.AUDIT, study=PLANS),
         code=code("compare_studies"),
     output:
-        tables=[
-            f"{TOGETHER}/{name}.{end}"
-            for name in ("leaderboard", "comparison")
-            for end in ("csv", "md", "html", "tex")
-        ],
+        tables=expand(
+            f"{paths.COMPARISON}.{{end}}", studies="+".join(PLANS), table=["leaderboard", "comparison"], end=FORMATS
+        ),
     log:
-        f"{P.log}/compare_studies.log",
+        f"{paths.LOGS}/compare_studies.log",
     benchmark:
-        f"{P.benchmark}/compare_studies.tsv"
+        f"{paths.BENCHMARKS}/compare_studies.tsv"
     conda:
         "../envs/auscult.yaml"
     threads: 1
@@ -176,8 +85,7 @@ rule compare_studies:
         mem_mb=4000,
         runtime=30,
     params:
-        studies=lambda wildcards: {study: study_slice(SimpleNamespace(study=study)) for study in STUDIES},
-        folder=TOGETHER,
+        studies=lambda w: {name: reads.evaluation(one) for name, one in PLANS.items()},
     script:
         "../workflow/scripts/compare_studies.py"
 
@@ -185,17 +93,17 @@ rule compare_studies:
 rule plot:
     """ROC, precision–recall, confusion, reliability, intervals, learning curves and what the second stage reads."""
     input:
-        predictions=P.predictions,
-        tables=f"{P.tables}/leaderboard.csv",
-        importances=each(f"{P.fusion}/importances.csv", fused),
-        histories=histories,
+        predictions=paths.PREDICTIONS,
+        tables=paths.LEADERBOARD,
+        importances=lambda w: networks.files_of(plan(w), paths.IMPORTANCES, networks.fused_folds(plan(w))),
+        histories=lambda w: [one.file(paths.HISTORY) for one in networks.every_network(plan(w))],
         code=code("plot"),
     output:
-        figures=P.figures,
+        figures=paths.FIGURES,
     log:
-        f"{P.log}/{{study}}/plot.log",
+        f"{paths.LOGS}/{{study}}/plot.log",
     benchmark:
-        f"{P.benchmark}/{{study}}/plot.tsv"
+        f"{paths.BENCHMARKS}/{{study}}/plot.tsv"
     conda:
         "../envs/auscult.yaml"
     threads: 1
@@ -203,53 +111,32 @@ rule plot:
         mem_mb=2000,
         runtime=30,
     params:
-        study=study_slice,
+        study=lambda w: reads.evaluation(plan(w)),
     script:
         "../workflow/scripts/plot.py"
 
 
-def first_networks(wildcards):
-    """Weights and configuration of the first network of every task and fold of a system."""
-    study, system = wildcards.study, wildcards.system
-    return [
-        f"results/{study}/networks/{system}/{task}/{fold}{members(study, system, fold)[0]}/{name}"
-        for task in STUDIES[study].systems[system].tasks
-        for fold in FOLDS[study]
-        for name in MODEL_FILES[:2]
-    ]
-
-
-def explainable(study):
-    """Systems whose saved weights are those that score: with `select: test` these are of the last epoch."""
-    return [name for name, system in STUDIES[study].systems.items() if system.training.select != "test"]
-
-
-def explained_slice(wildcards):
-    """A study with one system alone, and what it serves."""
-    study, name = STUDIES[wildcards.study], wildcards.system
-    whole = whole_study(wildcards)
-    served = {target: whole["targets"][target] for target in study.targets_of(study.systems[name])}
-    alone = {"ensembles": {}, "fusion": None, "systems": {name: whole["systems"][name]}, "targets": served}
-    return {**whole, "description": "", **alone}
-
-
 rule explain_system:
-    """Grad-CAM or attention in a system's typical hits, misses and least sure cases, and the heart phases that it hears."""
+    """Grad-CAM or attention in a system's typical hits, misses and least sure cases, and by heart phase."""
     input:
-        predictions=P.predictions,
+        predictions=paths.PREDICTIONS,
         manifest=manifest,
-        states=of_dataset(P.states),
-        frames=frames_of,
-        audio=lambda wildcards: shards(KEY[wildcards.study], "audio"),
-        networks=first_networks,
-        code=network_code("explain"),
+        states=lambda w: paths.STATES.format(dataset=plan(w).dataset),
+        frames=frames,
+        audio=lambda w: shards(plan(w).dataset, "audio"),
+        networks=lambda w: [
+            one.file(path)
+            for one in networks.to_explain(plan(w), w.system)
+            for path in (paths.WEIGHTS, paths.NETWORK_CONFIG)
+        ],
+        code=lambda w: network_code("explain", w),
     output:
-        figures=P.explained,
-        phases="results/{study}/explanations/{system}/phases.csv",
+        figures=paths.EXPLANATIONS,
+        phases=paths.PHASES,
     log:
-        f"{P.log}/{{study}}/explain-{{system}}.log",
+        f"{paths.LOGS}/{{study}}/explain-{{system}}.log",
     benchmark:
-        f"{P.benchmark}/{{study}}/explain-{{system}}.tsv"
+        f"{paths.BENCHMARKS}/{{study}}/explain-{{system}}.tsv"
     conda:
         "../envs/auscult.yaml"
     threads: NETWORK_THREADS
@@ -258,8 +145,8 @@ rule explain_system:
         mem_mb=4000,
         runtime=60,
     params:
-        study=explained_slice,
-        locks=P.locks,
+        study=lambda w: reads.explanation(plan(w), w.system),
+        locks=paths.LOCKS,
     script:
         "../workflow/scripts/explain.py"
 
@@ -267,30 +154,34 @@ rule explain_system:
 rule explain:
     """Explanations of every system of the studies that can be explained."""
     input:
-        [P.explained.format(study=study, system=system) for study in STUDIES for system in explainable(study)],
+        [
+            paths.EXPLANATIONS.format(study=name, system=system)
+            for name, one in PLANS.items()
+            for system in networks.explainable(one)
+        ],
 
 
 rule report:
     """One page that a reader understands without the code."""
     input:
-        tables=[f"{P.tables}/{name}.csv" for name in TABLES],
-        winner=P.winner,
-        figures=P.figures,
-        explained=lambda wildcards: P.explained.format(study=wildcards.study, system=explainable(wildcards.study)[0]),
-        audit=P.audit,
-        folds=P.folds,
-        histories=histories,
+        tables=expand(f"{paths.TABLE}.csv", table=TABLES, allow_missing=True),
+        winner=paths.WINNER,
+        figures=paths.FIGURES,
+        explained=lambda w: paths.EXPLANATIONS.format(study=w.study, system=networks.explainable(plan(w))[0]),
+        audit=paths.AUDIT,
+        folds=paths.FOLDS,
+        histories=lambda w: [one.file(paths.HISTORY) for one in networks.every_network(plan(w))],
         manifest=manifest,
-        quality=of_dataset(P.quality),
+        quality=lambda w: paths.QUALITY.format(dataset=plan(w).dataset),
         published="resources/published.csv",
         code=code("report"),
-        template=os.path.relpath(WORKFLOW / "auscult" / "report" / "templates" / "report.html.j2"),
+        template=os.path.relpath(TOP / "workflow" / "auscult" / "report" / "templates" / "report.html.j2"),
     output:
-        report=report(P.page, category="report", labels={"study": "{study}"}),
+        report=report(paths.REPORT, category="report", labels={"study": "{study}"}),
     log:
-        f"{P.log}/{{study}}/report.log",
+        f"{paths.LOGS}/{{study}}/report.log",
     benchmark:
-        f"{P.benchmark}/{{study}}/report.tsv"
+        f"{paths.BENCHMARKS}/{{study}}/report.tsv"
     conda:
         "../envs/auscult.yaml"
     threads: 1
@@ -298,6 +189,6 @@ rule report:
         mem_mb=2000,
         runtime=30,
     params:
-        study=whole_study,
+        study=lambda w: reads.whole_study(plan(w)),
     script:
         "../workflow/scripts/report.py"

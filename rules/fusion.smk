@@ -1,35 +1,29 @@
 # One model per learner, system, target and fold on the networks' outputs, covariates and statistics.
 
 
-def described(study):
-    """Tables of numbers about the recordings that a study's fusion reads."""
-    blocks = {block.removeprefix("pooled_") for block in STUDIES[study].fusion.features}
-    return [table for table in features.TABLES if table in blocks]
-
-
 rule fuse:
     """Fit and apply the second stage of one fold."""
     input:
-        cases=f"{P.outputs}/cases.csv",
-        recordings=f"{P.outputs}/recordings.csv",
-        outputs=lambda wildcards: [
-            f"{folder}/outputs.h5" for folders in model_folders(wildcards).values() for folder in folders
+        cases=paths.CASE_OUTPUTS,
+        recordings=paths.RECORDING_OUTPUTS,
+        outputs=lambda w: [
+            one.file(paths.OUTPUTS) for part in networks.of_fold(plan(w), w.system, w.fold).values() for one in part
         ],
-        inner=inner_outputs(lambda wildcards: [(wildcards.system, wildcards.fold)]),
+        inner=lambda w: networks.inner_outputs(plan(w), [(w.system, w.fold)]),
         manifest=manifest,
-        tables=lambda wildcards: [
-            path for table in described(wildcards.study) for path in shards(KEY[wildcards.study], table)
+        tables=lambda w: [
+            path for table in reads.fused_tables(plan(w), features.TABLES) for path in shards(plan(w).dataset, table)
         ],
         code=code("fuse"),
     output:
-        probabilities=f"{P.fusion}/probabilities.csv",
-        importances=f"{P.fusion}/importances.csv",
-        trials=f"{P.fusion}/trials.csv",
-        models=directory(f"{P.fusion}/models"),
+        probabilities=paths.FUSED,
+        importances=paths.IMPORTANCES,
+        trials=f"{paths.FUSION}/trials.csv",
+        models=directory(f"{paths.FUSION}/models"),
     log:
-        f"{P.log}/{{study}}/fuse/{{system}}-{{fold}}.log",
+        f"{paths.LOGS}/{{study}}/fuse/{{system}}-{{fold}}.log",
     benchmark:
-        f"{P.benchmark}/{{study}}/fuse/{{system}}-{{fold}}.tsv"
+        f"{paths.BENCHMARKS}/{{study}}/fuse/{{system}}-{{fold}}.tsv"
     conda:
         "../envs/auscult.yaml"
     threads: 1
@@ -37,7 +31,9 @@ rule fuse:
         mem_mb=2000,
         runtime=60,
     params:
-        study=lambda wildcards: system_slice(wildcards, "fusion"),
-        folders=model_folders,
+        reads=lambda w: reads.fusion(plan(w), w.system),
+        networks=lambda w: {
+            task: [one.folder for one in part] for task, part in networks.of_fold(plan(w), w.system, w.fold).items()
+        },
     script:
         "../workflow/scripts/fuse.py"

@@ -1,27 +1,16 @@
 # MLflow: the store made before the trainings, completed after the report.
 
 
-def forget_failures():
-    """A job that could not reach MLflow did not fail; taking its note away makes it try again."""
-    for name in STUDIES:
-        for path in (Path(P.tracking.format(study=name)), Path(P.tracked.format(study=name))):
-            if path.is_file() and not json.loads(path.read_text()).get("written"):
-                path.unlink()
-
-
-forget_failures()
-
-
 rule init_tracking:
     """Make MLflow's store and the study's experiment before anything writes to it."""
     input:
         code=ancient(code("init_tracking")),
     output:
-        tracking=P.tracking,
+        tracking=TRACKING,
     log:
-        f"{P.log}/{{study}}/init_tracking.log",
+        f"{paths.LOGS}/{{study}}/init_tracking.log",
     benchmark:
-        f"{P.benchmark}/{{study}}/init_tracking.tsv"
+        f"{paths.BENCHMARKS}/{{study}}/init_tracking.tsv"
     conda:
         "../envs/auscult.yaml"
     threads: 1
@@ -30,36 +19,26 @@ rule init_tracking:
         runtime=10,
     params:
         uri=SETTINGS.tracking.uri,
-        artifacts=P.artifacts,
+        artifacts=paths.ARTIFACTS,
     script:
         "../workflow/scripts/init_tracking.py"
-
-
-def tracked_models(wildcards):
-    """(system, job) → model folder, as a list that parameters can hold."""
-    return [
-        [system, f"{task} {Path(folder).name}", f"results/{wildcards.study}/networks/{folder}"]
-        for system in STUDIES[wildcards.study].systems
-        for task, folders in networks(wildcards.study, system).items()
-        for folder in folders
-    ]
 
 
 rule track:
     """Complete MLflow: trainings, leaderboard rows, tables, figures and report of a study."""
     input:
-        histories=histories,
-        tables=f"{P.tables}/leaderboard.csv",
-        figures=P.figures,
-        report=P.page,
-        tracking=ancient(P.tracking),
+        histories=lambda w: [one.file(paths.HISTORY) for one in networks.every_network(plan(w))],
+        tables=paths.LEADERBOARD,
+        figures=paths.FIGURES,
+        report=paths.REPORT,
+        tracking=ancient(TRACKING),
         code=code("track"),
     output:
-        tracked=P.tracked,
+        tracked=paths.TRACKED,
     log:
-        f"{P.log}/{{study}}/track.log",
+        f"{paths.LOGS}/{{study}}/track.log",
     benchmark:
-        f"{P.benchmark}/{{study}}/track.tsv"
+        f"{paths.BENCHMARKS}/{{study}}/track.tsv"
     conda:
         "../envs/auscult.yaml"
     threads: 1
@@ -68,10 +47,7 @@ rule track:
         runtime=30,
     params:
         uri=SETTINGS.tracking.uri,
-        artifacts=P.artifacts,
-        models=tracked_models,
-        systems=lambda wildcards: {
-            name: system.model_dump() for name, system in STUDIES[wildcards.study].systems.items()
-        },
+        artifacts=paths.ARTIFACTS,
+        systems=lambda w: reads.tracking(plan(w)),
     script:
         "../workflow/scripts/track.py"

@@ -125,7 +125,7 @@ def test_every_model_is_among_the_levels() -> None:
         if isinstance(model, type) and issubclass(model, base.Strict) and model.__module__ == part.__name__
     }
     elsewhere = {protocols._Drawn, protocols.CV10, protocols.Walker, protocols.M2D3, protocols.Fixed, protocols.Column}
-    elsewhere |= {systems.Ensemble}
+    elsewhere |= {systems.Ensemble, targets.TargetClasses}
     found = {frozenset(keys) for _, keys in LEVELS.values()}
     assert found == {frozenset(model.model_fields) for model in models - elsewhere}
 
@@ -477,7 +477,6 @@ def test_a_multilabel_target() -> None:
     assert list(study.targets_of(study.systems["small"])) == ["murmur"]
     assert list(study.heads_of(study.systems["small"])) == ["present", "unknown"]
     assert study.heads_of(study.systems["ecg"])["rhythm"].outputs == 3
-    assert study.stratify_labels() == ["murmur", "rhythm"]
     assert "a multilabel target cannot be decided by `cost`" in refused(with_rhythm(decisions=["cost"]))
     words = "targets.rhythm.heads: the classes of head 'rhythm' are not the target's"
     assert words in refused(with_rhythm(classes=["lbbb", "af", "pvc"]))
@@ -503,12 +502,6 @@ def test_a_multiclass_head_serves_a_target_alone_and_has_no_positive() -> None:
     assert problems(values) == []
     values["targets"]["murmur"]["classes"] = ["Absent", "Unknown", "Present"]
     assert "the classes of head 'murmur' are not the target's" in refused(values)
-
-
-def test_stratification_is_by_all_targets_unless_said_otherwise() -> None:
-    assert Study.model_validate(STUDY).stratify_labels() == ["murmur"]
-    given = with_value("protocol.stratify", ["outcome"])
-    assert Study.model_validate(given).stratify_labels() == ["outcome"]
 
 
 # ---------------------------------------------------------------- settings

@@ -11,9 +11,9 @@ import pytest
 from auscult.config.study import Study
 from auscult.datasets import base, circor
 from auscult.datasets.base import Columns, Manifest
-from auscult.folds.audit import COLUMNS, LeakError, audit, gate, leaks, mark
+from auscult.folds.audit import COLUMNS, LeakError
 from auscult.folds.planned import FoldError
-from auscult.folds.protocols import assign
+from tests.folds.studies import assign, audit, gate, leaks, mark
 
 LISTS = Path(__file__).resolve().parents[2] / "resources" / "splits"
 YES_NO = {"sound": ["yes", "no"]}

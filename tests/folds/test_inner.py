@@ -5,10 +5,9 @@ import pandas as pd
 import pytest
 
 from auscult.datasets.base import Columns, Manifest
-from auscult.folds.audit import audit, gate
-from auscult.folds.inner import COLUMNS, as_folds, assign_inner
+from auscult.folds.inner import COLUMNS, as_folds
 from auscult.folds.planned import FoldError
-from auscult.folds.protocols import assign
+from tests.folds.studies import assign, assign_inner, audit, gate
 
 YES_NO = {"sound": ["yes", "no"]}
 

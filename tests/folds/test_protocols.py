@@ -13,7 +13,8 @@ from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 from auscult.config.study import Study
 from auscult.config.systems import Head
 from auscult.folds.planned import FoldError, planned
-from auscult.folds.protocols import assign, check_recording_labels
+from auscult.folds.protocols import check_recording_labels, stratify_labels
+from tests.folds.studies import assign
 
 LISTS = Path(__file__).resolve().parents[2] / "resources" / "splits"
 # cross-table of the public release
@@ -429,5 +430,12 @@ def test_labels_of_recordings_that_nothing_can_be_learnt_from(murmur_study, head
     if values:
         recordings["heard"] = values
     with pytest.raises(FoldError, match=f"^tasks.present.heads.present.{words}"):
-        check_recording_labels(study, recordings)
-    check_recording_labels(study, recordings.assign(heard=["audible", "silent"]))
+        check_recording_labels(study.tasks, recordings)
+    check_recording_labels(study.tasks, recordings.assign(heard=["audible", "silent"]))
+
+
+def test_stratification_is_by_all_targets_unless_said_otherwise(make_study: Make) -> None:
+    study = make_study({"name": "group_cv"})
+    assert stratify_labels(study.protocol, study.targets) == ["murmur", "outcome"]
+    study = make_study({"name": "group_cv", "stratify": ["campaign"]})
+    assert stratify_labels(study.protocol, study.targets) == ["campaign"]

@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 
 from auscult.datasets.base import Columns, Manifest
-from auscult.folds.audit import LeakError, gate, mark
+from auscult.folds.audit import LeakError
 from auscult.folds.planned import FoldError
 from auscult.folds.weights import audit_weights
+from tests.folds.studies import gate, mark
 
 MANIFEST = Manifest(
     pd.DataFrame({"case": ["1", "2", "3", "4"], "subject": ["1+2", "1+2", "3", "4"], "sound": ["yes", "no"] * 2}),

@@ -62,8 +62,8 @@ def same(a: pd.DataFrame, row: str, expected: dict) -> None:
 def test_column_names(murmur_study):
     study = murmur_study()
     system = study.systems["small"]
-    assert probability_columns(study, system) == ["p_present", "p_unknown"]
-    assert uncertainty_columns(study, system) == [
+    assert probability_columns(study.heads_of(system)) == ["p_present", "p_unknown"]
+    assert uncertainty_columns(study.heads_of(system)) == [
         *("variance_present", "variance_unknown"),
         *("entropy_present", "information_present", "entropy_unknown", "information_unknown"),
     ]

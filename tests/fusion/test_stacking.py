@@ -9,10 +9,10 @@ from scipy.stats import gmean
 
 from auscult.config.fusion import Booster, Tuning
 from auscult.fusion import stacking
-from auscult.fusion.job import fuse
 from auscult.fusion.stacking import Stacked, blend, stack
-from auscult.inference.aggregate import aggregate, alone
+from auscult.inference.aggregate import each_alone
 from auscult.metrics import formulas
+from tests.parts import aggregate, fuse
 
 CLASSES = ["Present", "Unknown", "Absent"]
 SMALL = Booster(rounds=15, learning_rate=0.3, min_child_weight=1e-6)
@@ -159,7 +159,7 @@ def test_threads_and_repetition_change_nothing(target):
 def fused(world, scored, folder, manifest=None, fit_on=("validation", "train"), **more):
     settings = world.study.fusion.model_copy(update={"fit_on": list(fit_on), "latents": 2, **more})
     study = world.study.model_copy(update={"fusion": settings})
-    heard = alone(scored, ["train", "val", "test"])
+    heard = each_alone(scored, ["train", "val", "test"])
     cases, recordings = aggregate(study, study.systems["small"], heard, world.folds.query("fold == 0"))
     rng = np.random.default_rng(0)
     names = world.manifest.recordings["recording"]
@@ -168,7 +168,7 @@ def fused(world, scored, folder, manifest=None, fit_on=("validation", "train"), 
         "descriptors": pd.DataFrame({"katz_fd": rng.random(len(names))}, index=names),
     }
     manifest = manifest or world.manifest
-    return fuse(study, "small", scored, cases, recordings, manifest, tables, folder, folder / "tuning.log", 1)
+    return fuse(study, "small", scored, cases, recordings, manifest, tables, folder, folder / "tuning.log")
 
 
 def flipped(world, role: str, label: str = "Present"):
@@ -262,7 +262,7 @@ def test_a_blend_lies_between_the_network_and_xgboost(world, scored, tmp_path):
     """The geometric mean, row by row and role by role; scipy's beside it."""
     table, gains, _ = fused(world, scored, tmp_path, blend=True)
     first_fold = world.folds.query("fold == 0")
-    cases, _ = aggregate(world.study, world.study.systems["small"], alone(scored, ["val", "test"]), first_fold)
+    cases, _ = aggregate(world.study, world.study.systems["small"], each_alone(scored, ["val", "test"]), first_fold)
     network = cases.set_index(["role", "case"])[[f"murmur:{c}" for c in CLASSES]]
     for fit_on in ("validation", "train"):
         rows = table[table["fit_on"] == fit_on].set_index(["role", "case"])

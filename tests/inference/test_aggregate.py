@@ -11,7 +11,8 @@ from auscult.config.systems import Head, Pool
 from auscult.heads.outputs import class_probabilities
 from auscult.heads.pooling import pool_heads
 from auscult.heads.uncertainty import entropy
-from auscult.inference.aggregate import Voice, aggregate, alone, read_latents
+from auscult.inference.aggregate import Scorer, each_alone, read_latents
+from tests.parts import aggregate
 
 # recordings of the made outputs: case, site, probabilities of its segments in two passes
 MADE = {
@@ -53,7 +54,7 @@ def run(study, folders, members=MEMBERS, weighed=False, **pool):
     if pool:
         rules = system.inference.model_copy(update={"pool": {"present": Pool(**pool)}})
         system = system.model_copy(update={"inference": rules})
-    cases, recordings = aggregate(study, system, alone(folders, ["test"]), members, weighed)
+    cases, recordings = aggregate(study, system, each_alone(folders, ["test"]), members, weighed)
     return cases.set_index("case"), recordings.set_index("recording")
 
 
@@ -186,7 +187,7 @@ def test_divisions_worked_by_hand(murmur_study, tmp_path):
     shifts = {("first", "a"): 0.0, ("first", "b"): 0.0, ("second", "a"): 0.1, ("second", "b"): 0.2}
     voices = {
         task: [
-            Voice(
+            Scorer(
                 "test",
                 [write(tmp_path / f"{task}-{name}-{case}", task, half[case], shifts[name, case]) for case in order],
                 [own[case] for case in order],
@@ -222,9 +223,9 @@ def test_a_voice_counts_by_the_score_of_the_network_that_held_the_case(murmur_st
             for folder, case in zip(folders, "ab", strict=True):
                 said = {"priors": PRIORS[task], "val_score": scores[name, case]}
                 (folder / "manifest.json").write_text(json.dumps(said))
-            found[task].append(Voice("test", folders, [["a"], ["b", "silent"]]))
+            found[task].append(Scorer("test", folders, [["a"], ["b", "silent"]]))
     study, members = murmur_study(), MEMBERS.assign(role="inner").query("case != 'other'")
-    cases, recordings = aggregate(study, study.systems["small"], {"inner": found}, members, weighed=True)
+    cases, recordings = aggregate(study, study.systems["small"], {"inner": found}, members, weigh=True)
     p, better = cases.set_index("case")["p_present"], np.exp(0.9) / (np.exp(0.9) + np.exp(0.5))
     assert p["a"] == pytest.approx(0.3 + 0.1 * (1 - better), rel=1e-5)
     assert p["b"] == pytest.approx(0.5 + 0.1 * better, rel=1e-5)
@@ -236,8 +237,8 @@ def test_a_division_may_hold_a_fold_of_silent_cases(murmur_study, tmp_path):
     names = {"present": [], "unknown": []}
     for task, voices in names.items():
         whole, nothing = write(tmp_path / f"{task}-1", task), write(tmp_path / f"{task}-2", task, made={})
-        voices.append(Voice("test", [whole, nothing], [["a", "b"], ["silent"]]))
-        voices.append(Voice("test", [write(tmp_path / f"{task}-3", task)], [["a", "b", "silent"]]))
+        voices.append(Scorer("test", [whole, nothing], [["a", "b"], ["silent"]]))
+        voices.append(Scorer("test", [write(tmp_path / f"{task}-3", task)], [["a", "b", "silent"]]))
     study, members = murmur_study(), MEMBERS.assign(role="inner").query("case != 'other'")
     cases, _ = aggregate(study, study.systems["small"], {"inner": names}, members)
     assert cases.set_index("case").at["a", "p_present"] == pytest.approx(0.3, rel=1e-5)
@@ -267,7 +268,7 @@ def test_the_order_of_members_is_irrelevant(murmur_study, folders):
 def test_what_a_scoring_job_writes_is_read(world, scored):
     members = world.folds.query("fold == 0")
     system = world.study.systems["small"]
-    cases, recordings = aggregate(world.study, system, alone(scored, ["val", "test"]), members)
+    cases, recordings = aggregate(world.study, system, each_alone(scored, ["val", "test"]), members)
     assert sorted(cases["case"]) == sorted(members.query("role in ['val', 'test']")["case"])
     assert cases.set_index("case")[["p_present"]].notna().all().item()
     for role in ("val", "test"):

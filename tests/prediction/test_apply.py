@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from auscult.fusion.job import fuse
-from auscult.inference.aggregate import aggregate, alone
+from auscult.inference.aggregate import each_alone
 from auscult.prediction import apply
 from auscult.prediction.apply import fused
+from tests.parts import aggregate, fuse
 
 
 @pytest.mark.parametrize("features", [["probabilities"], ["latents"], ["probabilities", "latents"]], ids=str)
@@ -25,8 +25,8 @@ def test_a_saved_stage_repeats_its_job(world, scored, tmp_path, stage, features)
     )
     study = world.study.model_copy(update={"fusion": settings})
     system = study.systems["small"]
-    cases, recordings = aggregate(study, system, alone(scored, ["val", "test"]), world.folds.query("fold == 0"))
-    table, *_ = fuse(study, "small", scored, cases, recordings, world.manifest, {}, tmp_path, tmp_path / "log", 1)
+    cases, recordings = aggregate(study, system, each_alone(scored, ["val", "test"]), world.folds.query("fold == 0"))
+    table, *_ = fuse(study, "small", scored, cases, recordings, world.manifest, {}, tmp_path, tmp_path / "log")
     classes = study.targets["murmur"].classes
     told = table.query("stage == @stage and role == 'test'").set_index("case")[[f"p_{c}" for c in classes]]
     new = cases[cases["role"] == "test"].sample(frac=1, random_state=1)  # in an order of their own
@@ -48,9 +48,9 @@ def test_a_site_that_others_have_changes_no_prediction(world, scored, tmp_path, 
     study = world.study.model_copy(update={"fusion": world.study.fusion.model_copy(update=settings)})
     system, names = study.systems["small"], study.targets["murmur"].classes
     cases, recordings = aggregate(
-        study, system, alone(scored, ["train", "val", "test"]), world.folds.query("fold == 0")
+        study, system, each_alone(scored, ["train", "val", "test"]), world.folds.query("fold == 0")
     )
-    fuse(study, "small", scored, cases, recordings, world.manifest, {"statistics": numbers}, tmp_path, tmp_path, 1)
+    fuse(study, "small", scored, cases, recordings, world.manifest, {"statistics": numbers}, tmp_path, tmp_path)
     new = cases[cases["role"] == "test"]
     everywhere = set(heard.loc[heard["site"] == "MV", "case"]) & set(new["case"])
     (tmp_path / "statistics").mkdir()

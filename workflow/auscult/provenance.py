@@ -59,6 +59,12 @@ def module_files(name: str) -> list[Path]:
     return [path for path in paths if path.is_file()]
 
 
+def code_files(script: Path, modules: Iterable[str] = ()) -> list[str]:
+    """Files that a script and some modules import, directly or not, as relative paths; see `closure`."""
+    files = [script, *(file for module in modules for file in module_files(module))]
+    return [os.path.relpath(file) for file in closure(files)]
+
+
 def code_digest(files: Iterable[Path | str]) -> str:
     """SHA-256 of the content and the names (not the folders above) of `files`, but for those that only report."""
     files = sorted(path for file in files if (path := Path(file).resolve()).name not in ONLY_REPORT)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from auscult import datasets, features, networks
 from auscult.config.settings import Settings
 from auscult.config.study import Study
+from auscult.plan import paths
 
 
 class _Loader(yaml.SafeLoader):
@@ -30,16 +31,6 @@ class _Loader(yaml.SafeLoader):
                 )
             seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
         return super().construct_mapping(node, deep)
-
-
-TAKEN = {
-    "datasets",
-    "cache",
-    "logs",
-    "benchmarks",
-    "mlartifacts",
-    "comparisons",
-}  # results/<study> must be the study's own
 
 
 class ConfigError(Exception):
@@ -61,7 +52,7 @@ def load_study(name: str, folder: Path, root: str | None = None) -> Study:
     known = sorted(path.stem for path in folder.glob("*.yaml"))
     if name not in known:
         raise ConfigError(f"there is no study {name!r}{_nearest(name, known)}; studies in {folder}: {', '.join(known)}")
-    if name in TAKEN:
+    if name in paths.SHARED_FOLDERS:
         raise ConfigError(f"{file}: {name!r} is a folder of results/ already; give the study another name")
     try:
         values = yaml.load(file.read_text(encoding="utf-8"), _Loader)

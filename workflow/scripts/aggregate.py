@@ -1,35 +1,42 @@
-"""Pool the outputs of a system's networks on one fold: segments to recordings to cases, heads to classes."""
+"""Pool the outputs of a unit's networks on one fold: segments to recordings to cases, heads to classes."""
 
 from pathlib import Path
 
-from auscult.config.study import Study
-from auscult.inference.aggregate import Voice, aggregate
+from auscult.config.systems import Pool, Task
+from auscult.config.targets import TargetClasses
+from auscult.inference.aggregate import Scorer, aggregate
+from auscult.plan.names import NetworkName, fold_of_set, is_inner_set
 from auscult.provenance import write_text
-from common import begin, fold_of, inner_of, read_rows
+from common import begin, part, read_rows
 
 begin(snakemake)
-study = Study.model_validate(snakemake.params.study)
-system = study.systems[snakemake.wildcards.system]
-repeat, fold = fold_of(snakemake.wildcards.fold)
-members = read_rows(snakemake.input.folds)
-members = members[(members["repeat"] == repeat) & (members["fold"] == fold)]
-held = {}
-if "inner" in snakemake.params.voices:
-    members = members[members["role"] == "test"].assign(role="inner")
-    held = members.groupby("inner")["case"].agg(list).to_dict()
-    members = members.drop_duplicates("case")
+reads, name = snakemake.params.reads, snakemake.wildcards.fold
+fold = fold_of_set(name)
+roles = read_rows(snakemake.input.folds)
+roles = roles[(roles["repeat"] == fold.repeat) & (roles["fold"] == fold.fold)]
+cases_of_inner = {}
+if is_inner_set(name):
+    roles = roles[roles["role"] == "test"].assign(role="inner")
+    cases_of_inner = roles.groupby("inner")["case"].agg(list).to_dict()
+    roles = roles.drop_duplicates("case")
 
 
-def voice(group: str, folders: list[str]) -> Voice:
-    """The networks in some folders, with the cases that each of them held if they are of inner folds."""
-    names = [inner_of(Path(folder).name) for folder in folders]
-    return Voice(group, [Path(folder) for folder in folders], [held[name] for name in names] if held else None)
+def scorer(group: str, folders: list[str]) -> Scorer:
+    """Networks that together score every case once, with the cases of each where they are of inner folds."""
+    inner = [NetworkName.parse(Path(folder).name).inner for folder in folders] if cases_of_inner else []
+    return Scorer(group, [Path(folder) for folder in folders], [cases_of_inner[number] for number in inner] or None)
 
 
-voices = {
-    role: {task: [voice(*one) for one in found] for task, found in by_task.items()}
-    for role, by_task in snakemake.params.voices.items()
-}
-cases, recordings = aggregate(study, system, voices, members, snakemake.params.weighed)
+cases, recordings = aggregate(
+    part(dict[str, Task], reads["tasks"]),
+    part(dict[str, TargetClasses], reads["targets"]),
+    part(dict[str, Pool], reads["pools"]),
+    {
+        role: {task: [scorer(*one) for one in scorers] for task, scorers in by_task.items()}
+        for role, by_task in reads["scorers"].items()
+    },
+    roles,
+    reads["weigh_by_validation"],
+)
 write_text(snakemake.output.cases, cases.to_csv(index=False))
 write_text(snakemake.output.recordings, recordings.to_csv(index=False))

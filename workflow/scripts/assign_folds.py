@@ -2,15 +2,18 @@
 
 from pathlib import Path
 
+from auscult.config.protocols import Protocol
+from auscult.config.systems import Task
+from auscult.config.targets import TargetClasses
 from auscult.datasets.base import load
 from auscult.folds.protocols import assign, check_recording_labels
 from auscult.provenance import write_text
-from common import begin, folder_of
-from folds_job import partial_study
+from common import begin, folder_of, part
 
 begin(snakemake)
-study = partial_study(snakemake.params.study)
+reads = snakemake.params.reads
+tasks, targets = part(dict[str, Task], reads["tasks"]), part(dict[str, TargetClasses], reads["targets"])
 manifest = load(folder_of(snakemake.input.manifest))
-check_recording_labels(study, manifest.recordings)
-folds = assign(study, manifest.cases, Path(snakemake.params.lists))
+check_recording_labels(tasks, manifest.recordings)
+folds = assign(part(Protocol, reads["protocol"]), targets, tasks, manifest.cases, Path(snakemake.params.lists))
 write_text(snakemake.output.folds, folds.to_csv(index=False))

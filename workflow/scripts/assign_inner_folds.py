@@ -1,12 +1,19 @@
-"""Divide every fold's own cases into inner folds."""
+"""Divide every fold's training and validation cases into inner folds."""
 
+from auscult.config.protocols import InnerFolds, Protocol
+from auscult.config.targets import TargetClasses
 from auscult.datasets.base import load
 from auscult.folds.inner import assign_inner
 from auscult.provenance import write_text
-from common import begin, folder_of, read_rows
-from folds_job import partial_study
+from common import begin, folder_of, part, read_rows
 
 begin(snakemake)
-study = partial_study(snakemake.params.study)
-inner = assign_inner(study, load(folder_of(snakemake.input.manifest)).cases, read_rows(snakemake.input.folds))
+reads = snakemake.params.reads
+inner = assign_inner(
+    part(InnerFolds, reads["inner_folds"]),
+    part(Protocol, reads["protocol"]),
+    part(dict[str, TargetClasses], reads["targets"]),
+    load(folder_of(snakemake.input.manifest)).cases,
+    read_rows(snakemake.input.folds),
+)
 write_text(snakemake.output.inner, inner.to_csv(index=False))

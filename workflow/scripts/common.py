@@ -1,11 +1,13 @@
 """What scripts share: where their words go, and how parameters and tables become the library's objects."""
 
-import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from pydantic import TypeAdapter
 
+from auscult.plan.names import NetworkName, inner_set
 from auscult.progress import log_to
 
 
@@ -32,21 +34,18 @@ def folder_of(paths) -> Path:
     return Path(paths[0]).parent
 
 
-def fold_of(name: str) -> tuple[int, int]:
-    """Repeat and fold of a name such as r0f3 or r0f3s1."""
-    return tuple(int(number) for number in re.match(r"r(\d+)f(\d+)", name).groups())
+def part(kind: Any, values: Any) -> Any:
+    """A parameter as what it is a dump of: a model of the configuration, or a dictionary of models."""
+    return TypeAdapter(kind).validate_python(values)
 
 
-def inner_of(name: str) -> int | None:
-    """Number of the inner fold of a name such as r0f3i1 or r0f3i1s0; None for a fold itself."""
-    found = re.match(r"r\d+f\d+i(\d+)", name)
-    return int(found.group(1)) if found else None
-
-
-def read_folds(path: str, name: str) -> pd.DataFrame:
-    """The table of folds; for a name of an inner fold, the table of inner folds as if that one were the folds."""
-    table, inner = read_rows(path), inner_of(name)
-    return table if inner is None else table[table["inner"] == inner].drop(columns="inner")
+def rows_of_fold(path: str, name: NetworkName) -> pd.DataFrame:
+    """`case, role` of one fold, or of one inner fold where `path` is the table of inner folds."""
+    table = read_rows(path)
+    mine = (table["repeat"] == name.repeat) & (table["fold"] == name.fold)
+    if name.is_inner:
+        mine &= table["inner"] == name.inner
+    return table.loc[mine, ["repeat", "fold", "case", "role"]]
 
 
 WORDS = ["case", "recording", "site", "subject", "label", "prediction", "fit_on", "chosen_on", "should_refer"]
@@ -58,13 +57,28 @@ def read_rows(path: str) -> pd.DataFrame:
     return table.fillna({word: "" for word in WORDS if word in table})
 
 
-def with_inner(cases: str, recordings: str, inner: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Outputs of a fold, cases and recordings, with those of its inner folds (the same two tables, or none)."""
-    tables = []
-    for path in (cases, recordings):
-        mine = [read_rows(other) for other in inner if Path(other).name == Path(path).name]
-        tables.append(pd.concat([read_rows(path), *mine], ignore_index=True))
-    return tuple(tables)
+def fold_outputs(inputs) -> dict[tuple[str, str], tuple[pd.DataFrame, pd.DataFrame]]:
+    """Tables of cases and of recordings by (unit, fold), with those of the fold's inner folds as role `inner`.
+
+    inputs: of a rule that names them `cases`, `recordings` and `inner`; paths end in `<unit>/<fold>/<table>.csv`.
+    """
+    cases, recordings = ([paths] if isinstance(paths, str) else paths for paths in (inputs.cases, inputs.recordings))
+    files = {Path(path).parts[-3:]: path for path in [*cases, *recordings, *inputs.inner]}
+    outputs = {}
+    for unit, fold, _ in (Path(path).parts[-3:] for path in cases):
+        outputs[unit, fold] = tuple(
+            pd.concat(
+                [read_rows(files[key]) for name in (fold, inner_set(fold)) if (key := (unit, name, table)) in files],
+                ignore_index=True,
+            )
+            for table in ("cases.csv", "recordings.csv")
+        )
+    return outputs
+
+
+def by_fold(paths: list[str]) -> dict[tuple[str, str], Path]:
+    """Files `…/<unit>/<fold>/<file>` by (unit, fold)."""
+    return {Path(path).parts[-3:-1]: Path(path) for path in paths}
 
 
 def read_histories(paths: list[str]) -> pd.DataFrame:

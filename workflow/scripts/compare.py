@@ -19,7 +19,7 @@ begin(snakemake)
 study, name = Study.model_validate(snakemake.params.study), snakemake.wildcards.study
 predictions = read_rows(snakemake.input.predictions)
 scores = pd.read_csv(snakemake.input.scores)
-leak = mark(study, pd.read_csv(snakemake.input.audit))
+leak = mark(study.protocol, pd.read_csv(snakemake.input.audit))
 trainings = read_trainings([Path(path).parent for path in snakemake.input.models])
 bag = study.inner_folds is not None and study.inner_folds.bag
 board = tables.with_sizes(tables.leaderboard(study, predictions, leak), trainings, snakemake.params.ensembles, bag)

@@ -1,13 +1,11 @@
 """Compare the systems of several studies that were judged on the same cases."""
 
-from pathlib import Path
-
 from auscult.config.study import Study
 from auscult.evaluation import tables
 from auscult.evaluation.comparison import comparison, joined
 from auscult.folds.audit import mark
 from auscult.provenance import commit
-from common import begin, read_rows
+from common import begin, folder_of, read_rows
 
 begin(snakemake)
 inputs = snakemake.input
@@ -18,8 +16,8 @@ predictions, folds, audits = (
 )
 together = joined(studies, predictions, folds)
 first = next(iter(studies.values()))
-leak = "; ".join(sorted({mark(study, audits[name]) for name, study in studies.items()} - {""}))
+leak = "; ".join(sorted({mark(study.protocol, audits[name]) for name, study in studies.items()} - {""}))
 origin = f"Studies {', '.join(studies)}, commit {commit()}."
-folder = Path(snakemake.params.folder)
+folder = folder_of(snakemake.output.tables)
 tables.write_table(tables.leaderboard(first, together, leak), folder / "leaderboard", f"{origin} Pooled out-of-fold.")
 tables.write_table(comparison(first, together, leak), folder / "comparison", f"{origin} Differences a - b, paired.")

@@ -1,6 +1,5 @@
 """Explain a system: pictures of typical cases, and the heart phases that speak for the target's first class."""
 
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +14,7 @@ from auscult.figures.explanations import explain_system, explainer
 from auscult.provenance import write_text
 from auscult.training.device import device
 from common import begin, folder_of, read_rows
-from network_job import job_of_fold
+from network_job import job_in
 
 begin(snakemake)
 study, inputs, system = Study.model_validate(snakemake.params.study), snakemake.input, snakemake.wildcards.system
@@ -23,9 +22,14 @@ manifest = load(folder_of(inputs.manifest))
 states = pd.read_csv(inputs.states, dtype={"recording": str, "state": str})
 frames = open_cache(folder_of(inputs.frames), frames_config(study.dataset, study.systems[system].front_end))
 audio = open_cache(folder_of(inputs.audio), audio_config(study.dataset))
+folders = {Path(path).parent: None for path in inputs.networks}
+jobs = {
+    (folder.parts[-2], job.repeat, job.fold): job
+    for folder in folders
+    for job in [job_in(folder, study.systems[system], study.tasks[folder.parts[-2]])]
+}
 with device(Path(snakemake.params.locks), snakemake.threads) as where:
-    job_of = partial(job_of_fold, snakemake.wildcards, study)
-    explain = explainer(study, system, job_of, manifest, states, frames, audio, where)
+    explain = explainer(study, system, lambda *key: jobs[key], manifest, states, frames, audio, where)
     drawn, phases = explain_system(study, system, read_rows(inputs.predictions), manifest, explain)
 write_text(snakemake.output.figures, save(drawn, Path(snakemake.output.figures).parent).to_csv(index=False))
 write_text(snakemake.output.phases, phases.to_csv(index=False))

@@ -1,29 +1,40 @@
-"""Fit and apply the second stage of one system and fold."""
+"""Fit and apply the second stage of one unit and fold."""
 
 from pathlib import Path
 
-from auscult.config.study import Study
+from auscult.config.dataset import Dataset
+from auscult.config.fusion import Fusion
+from auscult.config.systems import Task
+from auscult.config.targets import TargetClasses
 from auscult.datasets.base import load
 from auscult.features.tables import read_table
-from auscult.fusion.job import fuse
+from auscult.fusion.job import Inputs, fuse
+from auscult.heads.outputs import heads_of
 from auscult.provenance import code_digest, digest, environment, write_text
-from common import begin, folder_of, with_inner
+from common import begin, fold_outputs, folder_of, part
 
 begin(snakemake)
-study, models = Study.model_validate(snakemake.params.study), Path(snakemake.output.models)
+reads, models = snakemake.params.reads, Path(snakemake.output.models)
 made_by = digest([code_digest(snakemake.input.code), environment()])[:8]  # trials of other code are not gone on with
+dataset = Dataset.model_validate({**reads["dataset"], "root": ""})
 folders = {Path(path).parent.name: Path(path).parent for path in snakemake.input.tables}
-probabilities, importances, trials = fuse(
-    study,
-    snakemake.wildcards.system,
-    {task: [Path(folder) for folder in paths] for task, paths in snakemake.params.folders.items()},
-    *with_inner(snakemake.input.cases, snakemake.input.recordings, snakemake.input.inner),
+((cases, recordings),) = fold_outputs(snakemake.input).values()
+inputs = Inputs(
+    cases,
+    recordings,
     load(folder_of(snakemake.input.manifest)),
-    {table: read_table(table, folder, study.dataset) for table, folder in folders.items()},
+    {table: read_table(table, folder, dataset) for table, folder in folders.items()},
+    {task: [Path(folder) for folder in paths] for task, paths in snakemake.params.networks.items()},
+)
+fused = fuse(
+    part(Fusion, reads["fusion"]),
+    heads_of(part(dict[str, Task], reads["tasks"])),
+    part(dict[str, TargetClasses], reads["targets"]),
+    inputs,
     models,
     models.with_name(f"tuning-{made_by}.log"),
     snakemake.threads,
 )
-write_text(snakemake.output.probabilities, probabilities.to_csv(index=False))
-write_text(snakemake.output.importances, importances.to_csv(index=False))
-write_text(snakemake.output.trials, trials.to_csv(index=False))
+write_text(snakemake.output.probabilities, fused.probabilities.to_csv(index=False))
+write_text(snakemake.output.importances, fused.importances.to_csv(index=False))
+write_text(snakemake.output.trials, fused.trials.to_csv(index=False))

@@ -6,22 +6,24 @@ import pandas as pd
 
 from auscult.datasets.base import load
 from auscult.inference.job import score
+from auscult.plan.names import NetworkName
 from auscult.progress import note
 from auscult.provenance import code_digest
-from common import begin, folder_of, read_folds, read_rows
+from common import begin, folder_of, rows_of_fold
 from network_job import frames_config_of, job_of
 
 begin(snakemake)
-folds = read_folds(snakemake.input.folds, snakemake.wildcards.network)
-if snakemake.input.judged:  # by the fold that this inner one lies in
-    outer = read_rows(snakemake.input.judged)
-    folds = pd.concat([folds, outer[outer["role"] == "test"].assign(role="judged")])
+name = NetworkName.parse(snakemake.wildcards.network)
+folds = rows_of_fold(snakemake.input.folds, name)
+if snakemake.input.outer_folds:  # an inner fold's network scores the test cases of the fold around it too
+    outer = rows_of_fold(snakemake.input.outer_folds, name.outer)
+    folds = pd.concat([folds, outer[outer["role"] == "test"].assign(role="outer_test")])
 outcome = score(
     job_of(snakemake),
-    snakemake.params.slice["roles"],
+    snakemake.params.reads["roles"],
     load(folder_of(snakemake.input.manifest)),
     folds,
-    Path(snakemake.params.cache),
+    folder_of(snakemake.input.frames),
     frames_config_of(snakemake),
     code_digest(snakemake.input.code),
     Path(snakemake.params.locks),

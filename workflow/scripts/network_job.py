@@ -1,46 +1,37 @@
 """What the scripts that run a network share: the job and its frames, from a rule's parameters."""
 
-import re
 from pathlib import Path
 
 from auscult.config.dataset import Dataset
 from auscult.config.systems import FrontEnd, System, Task
 from auscult.features.frames import frames_config
+from auscult.plan.names import NetworkName
 from auscult.training.job import Job
-from common import fold_of, inner_of
+from common import folder_of
 
 
 def job_of(snakemake) -> Job:
     """The network that a job trains or scores with."""
-    words, part = snakemake.wildcards, snakemake.params.slice
-    repeat, fold = fold_of(words.network)
+    name, reads = NetworkName.parse(snakemake.wildcards.network), snakemake.params.reads
     return Job(
-        folder=Path("results", words.study, "networks", words.system, words.task, words.network),
-        system=System.model_validate(part["system"]),
-        task=Task.model_validate(part["task"]),
-        repeat=repeat,
-        fold=fold,
-        index=member_of(words.network),
-        inner=inner_of(words.network),
+        folder=folder_of(snakemake.output),
+        system=System.model_validate(reads["system"]),
+        task=Task.model_validate(reads["task"]),
+        repeat=name.repeat,
+        fold=name.fold,
+        index=name.seed or 0,
+        inner=name.inner,
     )
 
 
-def member_of(network: str) -> int:
-    """Number of a network in its ensemble by its name, such as r0f3s1; 0 for a single one."""
-    found = re.search(r"s(\d+)$", network)
-    return int(found.group(1)) if found else 0
-
-
-def job_of_fold(words, study, task: str, repeat: int, fold: int) -> Job:
-    """The network of a task and fold of a system: the first one of an ensemble."""
-    system = study.systems[words.system]
-    network = f"r{repeat}f{fold}" + ("s0" if system.training.seeds > 1 else "")
-    folder = Path("results", words.study, "networks", words.system, task, network)
-    return Job(folder, system, study.tasks[task], repeat, fold)
+def job_in(folder: Path, system: System, task: Task) -> Job:
+    """The network of a model folder."""
+    name = NetworkName.parse(folder.name)
+    return Job(folder, system, task, name.repeat, name.fold, name.seed or 0, name.inner)
 
 
 def frames_config_of(snakemake) -> dict:
     """What the cached frames of a job must have been made with."""
-    part = snakemake.params.slice
+    part = snakemake.params.reads
     dataset = Dataset.model_validate({**part["dataset"], "root": ""})
     return frames_config(dataset, FrontEnd.model_validate(part["system"]["front_end"]))

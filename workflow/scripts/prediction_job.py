@@ -2,24 +2,21 @@
 
 from pathlib import Path
 
+from auscult.plan.names import NetworkName
 from auscult.prediction.pack import FoldMade, Model
-from common import fold_of, inner_of, read_rows, with_inner
-from network_job import member_of
+from common import by_fold, fold_outputs, read_rows
 
 
 def folds_made(snakemake) -> dict[tuple[str, str], FoldMade]:
     """What a study made in every fold of its systems and ensembles."""
-    inputs, made = snakemake.input, {}
-    fused = {tuple(path.split("/")[-3:-1]): Path(path) for path in inputs.fused}
-    for (unit, fold), cases, recordings in zip(snakemake.params.pairs, inputs.cases, inputs.recordings, strict=True):
-        models = [
-            (Model(system, task, folder.name, *fold_of(fold), member_of(folder.name), inner_of(folder.name)), folder)
-            for system, task, folder in [
-                (*words, Path(path)) for *words, path in snakemake.params.networks[f"{unit}/{fold}"]
-            ]
-        ]
-        inner = with_inner(cases, recordings, [path for path in inputs.inner if f"/{unit}/{fold}i" in path])
+    made, fused = {}, by_fold(snakemake.input.fused)
+    for (unit, fold), tables in fold_outputs(snakemake.input).items():
+        models = []
+        for system, task, folder in snakemake.params.networks[f"{unit}/{fold}"]:
+            name = NetworkName.parse(Path(folder).name)
+            model = Model(system, task, str(name), name.repeat, name.fold, name.seed or 0, name.inner)
+            models.append((model, Path(folder)))
         path = fused.get((unit, fold))
         stages = (read_rows(path), path.parent / "models") if path else (None, None)
-        made[unit, fold] = FoldMade(models, *inner, *stages)
+        made[unit, fold] = FoldMade(models, *tables, *stages)
     return made

@@ -10,12 +10,14 @@ from common import begin
 
 begin(snakemake)
 p, inputs = snakemake.params, snakemake.input
+folders = [Path(path).parent for path in inputs.histories]
+models = {(folder.parts[-3], " ".join(folder.parts[-2:])): folder for folder in folders}
 done = complete(
     p.uri,
     snakemake.wildcards.study,
     Path(p.artifacts),
     p.systems,
-    {(system, job): Path(folder) for system, job, folder in p.models},
+    models,
     pd.read_csv(inputs.tables),
     [Path(inputs.tables).parent, Path(inputs.figures).parent],
     [Path(inputs.report)],

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from auscult.datasets.base import load
+from auscult.plan.names import NetworkName
 from auscult.progress import note
 from auscult.provenance import code_digest
 from auscult.tracking import live
 from auscult.training.job import train
-from common import begin, folder_of, read_folds
+from common import begin, folder_of, rows_of_fold
 from network_job import frames_config_of, job_of
 
 begin(snakemake)
@@ -15,8 +16,8 @@ words, p = snakemake.wildcards, snakemake.params
 outcome = train(
     job_of(snakemake),
     load(folder_of(snakemake.input.manifest)),
-    read_folds(snakemake.input.folds, words.network),
-    Path(p.cache),
+    rows_of_fold(snakemake.input.folds, NetworkName.parse(words.network)),
+    folder_of(snakemake.input.frames),
     frames_config_of(snakemake),
     code_digest(snakemake.input.code),
     Path(p.locks),

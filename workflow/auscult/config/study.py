@@ -184,11 +184,6 @@ class Study(Strict):
         heads = self.heads_of(system)
         return {name: target for name, target in self.targets.items() if set(target.heads) <= set(heads)}
 
-    def stratify_labels(self) -> list[str]:
-        """Label columns that folds are stratified by."""
-        given = getattr(self.protocol, "stratify", None)
-        return given or list(dict.fromkeys(target.label for target in self.targets.values()))
-
 
 def _known(where: str, name: str, names: Any) -> None:
     if name not in names:

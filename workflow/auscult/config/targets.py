@@ -30,8 +30,8 @@ class Referral(Strict):
     positive: list[str] = Field(min_length=1, description="Values of that column that should be referred.")
 
 
-class Target(Strict):
-    """What is decided and scored."""
+class TargetClasses(Strict):
+    """A target without what only the evaluation reads: its classes, and the heads that serve it."""
 
     label: str = Field(description="Column of cases.csv.")
     kind: Literal["multiclass", "multilabel"] = "multiclass"
@@ -45,6 +45,23 @@ class Target(Strict):
         description="Heads that serve it: one multiclass or multilabel head, or a binary head for each class but "
         "the last, asked in that order."
     )
+
+    @model_validator(mode="after")
+    def _classes_fit(self) -> TargetClasses:
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError(f"classes: {self.classes} names a class twice")
+        if self.weights is not None and len(self.weights) != len(self.classes):
+            raise ValueError(f"weights: {len(self.weights)} weights for {len(self.classes)} classes")
+        return self
+
+    def class_weights(self) -> list[float]:
+        """Weights of the true classes, 1 each when none are given."""
+        return self.weights or [1.0] * len(self.classes)
+
+
+class Target(TargetClasses):
+    """What is decided and scored."""
+
     decisions: Annotated[list[Rule], Once] = Field(
         default=["reference", "cost"],
         min_length=1,
@@ -64,10 +81,6 @@ class Target(Strict):
 
     @model_validator(mode="after")
     def _fits(self) -> Target:
-        if len(set(self.classes)) != len(self.classes):
-            raise ValueError(f"classes: {self.classes} names a class twice")
-        if self.weights is not None and len(self.weights) != len(self.classes):
-            raise ValueError(f"weights: {len(self.weights)} weights for {len(self.classes)} classes")
         if self.referral and (unknown := set(self.referral.classes) - set(self.classes)):
             raise ValueError(f"referral.classes: {sorted(unknown)} not among the classes {self.classes}")
         if self.normal and (self.normal not in self.classes or self.kind == "multilabel"):
@@ -79,7 +92,3 @@ class Target(Strict):
         if self.kind == "multiclass" and (wrong := set(self.decisions) & MULTILABEL - {"reference"}):
             raise ValueError(f"decisions: `{min(wrong)}` is for multilabel targets")
         return self
-
-    def class_weights(self) -> list[float]:
-        """Weights of the true classes, 1 each when none are given."""
-        return self.weights or [1.0] * len(self.classes)

@@ -6,7 +6,8 @@ from itertools import combinations
 
 import pandas as pd
 
-from auscult.config.study import Study
+from auscult.config.protocols import Leak, Protocol
+from auscult.config.targets import TargetClasses
 from auscult.datasets.base import Manifest
 from auscult.folds.planned import FoldError
 
@@ -27,7 +28,9 @@ class LeakError(Exception):
     """A fold leaks, and the study does not say why that is allowed."""
 
 
-def audit(study: Study, manifest: Manifest, folds: pd.DataFrame) -> pd.DataFrame:
+def audit(
+    protocol: Protocol, targets: dict[str, TargetClasses], manifest: Manifest, folds: pd.DataFrame
+) -> pd.DataFrame:
     """What every fold's roles share: a table `repeat, fold, finding, roles, count, ids`.
 
     `count` is a number of cases of the second role (`train+test`: of test); `ids` joins them by a space.
@@ -50,11 +53,11 @@ def audit(study: Study, manifest: Manifest, folds: pd.DataFrame) -> pd.DataFrame
             same = [case for case in members[second] if seen & audio.get(case, set())]
             rows.append((repeat, fold, "identical_audio", roles, len(same), " ".join(same)))
         for role, ids in members.items():
-            absent = _absent(study, cases, ids)
+            absent = _absent(targets, cases, ids)
             if absent and role == "train":
                 raise FoldError(
                     f"fold {fold} of repeat {repeat}: no training case is {absent[0]}; "
-                    f"{REMEDIES[study.protocol.name]}, or merge the class in targets"
+                    f"{REMEDIES[protocol.name]}, or merge the class in targets"
                 )
             if absent:
                 rows.append((repeat, fold, "class_absent", role, len(absent), " ".join(absent)))
@@ -66,38 +69,38 @@ def audit(study: Study, manifest: Manifest, folds: pd.DataFrame) -> pd.DataFrame
     return table.reset_index(drop=True)
 
 
-def _absent(study: Study, cases: pd.DataFrame, ids: list[str]) -> list[str]:
+def _absent(targets: dict[str, TargetClasses], cases: pd.DataFrame, ids: list[str]) -> list[str]:
     """Classes of the targets that no case among `ids` has, as `label=class`."""
     absent = []
-    for target in study.targets.values():
+    for target in targets.values():
         there = {value for cell in cases.loc[ids, target.label] for value in cell.split("|")}
         absent += [f"{target.label}={name}" for name in target.classes if name not in there]
     return list(dict.fromkeys(absent))
 
 
-def leaks(study: Study, findings: pd.DataFrame) -> pd.DataFrame:
+def leaks(protocol: Protocol, findings: pd.DataFrame) -> pd.DataFrame:
     """The rows of an audit that are leaks: subjects, audio, and the group that the protocol promised not to split."""
-    group = getattr(study.protocol, "group", "subject")
+    group = getattr(protocol, "group", "subject")
     return findings[findings["finding"].isin([*LEAKS, f"shared_{group}"])]
 
 
-def mark(study: Study, findings: pd.DataFrame) -> str:
+def mark(protocol: Protocol, findings: pd.DataFrame) -> str:
     """What every table of the study says in its column `leak`; '' without a leak. Counts are summed over the folds."""
     parts = []
     if (findings["finding"] == "subjects_unknown").any():
         parts.append("subjects unknown")
     for system in findings.loc[findings["finding"] == "weights_unknown", "roles"]:
         parts.append(f"what the weights of {system} heard is unknown")
-    found = leaks(study, findings)
+    found = leaks(protocol, findings)
     for (finding, roles), rows in found.groupby(["finding", "roles"]):
         parts.append(f"{finding} {roles}: {int(rows['count'].sum())}")
     return "; ".join(parts)
 
 
-def gate(study: Study, findings: pd.DataFrame) -> None:
+def gate(protocol: Protocol, leak: Leak, findings: pd.DataFrame) -> None:
     """Raise LeakError when there are leaks that the study does not allow."""
-    found = leaks(study, findings)
-    if len(found) and not study.leak.allow:
+    found = leaks(protocol, findings)
+    if len(found) and not leak.allow:
         lines = [
             f"  repeat {r.repeat} fold {r.fold}: {r.finding} {r.roles}: {r.count} cases ({r.ids[:80]})"
             for r in found.itertuples()

@@ -6,14 +6,21 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
-from auscult.config.study import Study
+from auscult.config.protocols import InnerFolds, Protocol
+from auscult.config.targets import TargetClasses
 from auscult.folds.planned import FoldError
 from auscult.folds.protocols import draw_validation, quiet, stratify_keys
 
 COLUMNS = ["repeat", "fold", "inner", "case", "role"]
 
 
-def assign_inner(study: Study, cases: pd.DataFrame, folds: pd.DataFrame) -> pd.DataFrame:
+def assign_inner(
+    inner: InnerFolds,
+    protocol: Protocol,
+    targets: dict[str, TargetClasses],
+    cases: pd.DataFrame,
+    folds: pd.DataFrame,
+) -> pd.DataFrame:
     """Roles inside every fold: a table `repeat, fold, inner, case, role`, sorted.
 
     The cases that a fold trains and stops on are divided by the protocol's group (the subject by default), labels in
@@ -21,13 +28,12 @@ def assign_inner(study: Study, cases: pd.DataFrame, folds: pd.DataFrame) -> pd.D
     its inner folds are numbered on. Judged cases are not in the table. Raises FoldError when groups are fewer than
     inner folds.
     """
-    inner = study.inner_folds
     table = cases.sort_values("case").set_index("case", drop=False)
-    column = getattr(study.protocol, "group", "subject")
+    column = getattr(protocol, "group", "subject")
     parts = []
     for (repeat, fold), part in folds.groupby(["repeat", "fold"]):
         mine = table.loc[sorted(part.loc[part["role"].isin(["train", "val"]), "case"])].reset_index(drop=True)
-        keys, groups = stratify_keys(study, mine), mine[column].to_numpy()
+        keys, groups = stratify_keys(protocol, targets, mine), mine[column].to_numpy()
         if len(set(groups)) <= inner.folds:
             raise FoldError(
                 f"inner_folds.folds: {inner.folds} of {len(set(groups))} values of {column!r} in fold {fold}; lower it"

@@ -35,9 +35,20 @@ def planned(protocol: Protocol, lists: Path, present: set[str] | None) -> list[t
     return [(0, 0)]
 
 
+def files_of_protocol(protocol: Protocol, lists: Path | str) -> list[str]:
+    """Files that `assign` reads besides the manifest; lists: folder of the published lists."""
+    if isinstance(protocol, M2D3):
+        return [str(_list_file(Path(lists), number)) for number in protocol.lists]
+    return [protocol.file] if isinstance(protocol, Fixed) else []
+
+
+def _list_file(lists: Path, number: int) -> Path:
+    return lists / f"m2d_{number}.csv"
+
+
 def read_list(lists: Path, number: int) -> pd.DataFrame:
     """A published list: `case, role`."""
-    return pd.read_csv(lists / f"m2d_{number}.csv", dtype=str)
+    return pd.read_csv(_list_file(lists, number), dtype=str)
 
 
 def read_fixed(protocol: Fixed) -> pd.DataFrame:

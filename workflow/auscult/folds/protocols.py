@@ -9,29 +9,35 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import KFold, StratifiedGroupKFold, StratifiedKFold, train_test_split
 
-from auscult.config.protocols import CV10, M2D3, Column, Fixed, GroupCV, Walker
-from auscult.config.study import Study
+from auscult.config.protocols import CV10, M2D3, Column, Fixed, GroupCV, Protocol, Walker
+from auscult.config.systems import Task
+from auscult.config.targets import TargetClasses
 from auscult.folds.planned import FoldError, read_fixed, read_list
 
 # The published code stratifies by these indicators, joined: their order decides which cases its seed draws.
 INDICATORS = ("Normal", "Abnormal", "Absent", "Present", "Unknown")
 
 
-def assign(study: Study, cases: pd.DataFrame, lists: Path) -> pd.DataFrame:
+def assign(
+    protocol: Protocol,
+    targets: dict[str, TargetClasses],
+    tasks: dict[str, Task],
+    cases: pd.DataFrame,
+    lists: Path,
+) -> pd.DataFrame:
     """Roles of all cases in every fold.
 
     Parameters
     ----------
-    study : its protocol, targets and tasks.
+    protocol, targets, tasks : of the study; labels of targets and heads must be there.
     cases : the manifest's cases; the order of its rows does not matter.
     lists : folder of the published lists (`m2d_1.csv`, …).
 
     Returns a table `repeat, fold, case, role`, sorted. Raises FoldError.
     """
     cases = cases.sort_values("case").reset_index(drop=True)
-    check_labels(study, cases)
-    keys = stratify_keys(study, cases)
-    protocol = study.protocol
+    check_labels(targets, tasks, cases)
+    keys = stratify_keys(protocol, targets, cases)
     makers = {GroupCV: _group_cv, CV10: _cv10, Walker: _walker, Fixed: _fixed, Column: _column}
     if isinstance(protocol, M2D3):
         folds = _m2d3(protocol, cases, lists)
@@ -44,11 +50,11 @@ def assign(study: Study, cases: pd.DataFrame, lists: Path) -> pd.DataFrame:
     return folds.sort_values(["repeat", "fold", "case"]).reset_index(drop=True)
 
 
-def check_labels(study: Study, cases: pd.DataFrame) -> None:
+def check_labels(targets: dict[str, TargetClasses], tasks: dict[str, Task], cases: pd.DataFrame) -> None:
     """Raise FoldError where a target's or head's label is no column, or a case has a class that it does not name."""
     # a case may have labels besides the classes of a multilabel target
-    wanted = {t.label: t.classes if t.kind == "multiclass" else [] for t in study.targets.values()}
-    for task in study.tasks.values():
+    wanted = {t.label: t.classes if t.kind == "multiclass" else [] for t in targets.values()}
+    for task in tasks.values():
         for head in task.heads.values():
             wanted.setdefault(head.label, head.classes if head.kind == "multiclass" else [])
     for label, classes in wanted.items():
@@ -60,9 +66,9 @@ def check_labels(study: Study, cases: pd.DataFrame) -> None:
                     raise FoldError(f"case {case!r}: {label} is {value!r}, not one of the study's classes {classes}")
 
 
-def check_recording_labels(study: Study, recordings: pd.DataFrame) -> None:
+def check_recording_labels(tasks: dict[str, Task], recordings: pd.DataFrame) -> None:
     """Raise FoldError where the `train_on` of a head is no column of the recordings, or has no value that it names."""
-    for task, part in study.tasks.items():
+    for task, part in tasks.items():
         for name, head in part.heads.items():
             if not head.train_on:
                 continue
@@ -83,9 +89,15 @@ def check_recording_labels(study: Study, recordings: pd.DataFrame) -> None:
                 )
 
 
-def stratify_keys(study: Study, cases: pd.DataFrame) -> np.ndarray:
-    """One string per case that stratification keeps in proportion."""
-    labels = study.stratify_labels()
+def stratify_labels(protocol: Protocol, targets: dict[str, TargetClasses]) -> list[str]:
+    """Label columns that folds keep in proportion: those that the protocol names, else those of all targets."""
+    named = getattr(protocol, "stratify", None)
+    return named or list(dict.fromkeys(target.label for target in targets.values()))
+
+
+def stratify_keys(protocol: Protocol, targets: dict[str, TargetClasses], cases: pd.DataFrame) -> np.ndarray:
+    """One string per case, of the labels that stratification keeps in proportion."""
+    labels = stratify_labels(protocol, targets)
     for label in labels:
         if label not in cases:
             raise FoldError(f"protocol.stratify: the data set has no column {label!r}")

@@ -9,20 +9,20 @@ import pandas as pd
 from sklearn.decomposition import PCA
 
 from auscult.config.fusion import Fusion
+from auscult.config.systems import Head
 from auscult.datasets.base import Manifest
 from auscult.features.covariates import covariates, site_names
 from auscult.heads.outputs import output_names
 from auscult.inference.aggregate import read_latents
 
 
-def probability_columns(study, system) -> list[str]:
+def probability_columns(heads: dict[str, Head]) -> list[str]:
     """Case columns of `aggregate` that hold probabilities of the heads."""
-    return [f"p_{name}" for name in output_names(study.heads_of(system))]
+    return [f"p_{name}" for name in output_names(heads)]
 
 
-def uncertainty_columns(study, system) -> list[str]:
+def uncertainty_columns(heads: dict[str, Head]) -> list[str]:
     """Case columns of `aggregate` that hold uncertainties of the heads."""
-    heads = study.heads_of(system)
     return [f"variance_{name}" for name in output_names(heads)] + [
         f"{measure}_{name}" for name in heads for measure in ("entropy", "information")
     ]

@@ -1,13 +1,16 @@
-"""One fusion job: a system's outputs on one fold in, probabilities of the second stage and its models out."""
+"""One fusion job: a unit's outputs on one fold in, probabilities of the second stage and its models out."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from auscult.config.study import Study
+from auscult.config.fusion import Fusion
+from auscult.config.systems import Head
+from auscult.config.targets import TargetClasses
 from auscult.datasets.base import Manifest
 from auscult.fusion.features import (
     case_features,
@@ -17,121 +20,158 @@ from auscult.fusion.features import (
     uncertainty_columns,
 )
 from auscult.fusion.learners import STAGE, importances, save
-from auscult.fusion.stacking import blend, stack
+from auscult.fusion.stacking import Stacked, blend, stack
 from auscult.heads.uncertainty import entropy
 from auscult.inference.aggregate import read_latents
 from auscult.progress import note
 from auscult.provenance import write_json
 
 ROLE = {"inner_folds": "inner", "validation": "val", "train": "train"}
+KEY = ["target", "stage", "fit_on"]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the second stage of one unit and fold reads.
+
+    `cases`, `recordings`: tables of `aggregate`, with those of the inner folds under the role `inner`. `tables`: those
+    of `features.TABLES` that the features name. `networks`: model folders of the unit by task, for their latents.
+    """
+
+    cases: pd.DataFrame
+    recordings: pd.DataFrame
+    manifest: Manifest
+    tables: dict[str, pd.DataFrame]
+    networks: dict[str, list[Path]]
+
+
+@dataclass(frozen=True)
+class Fused:
+    """What the second stage gives.
+
+    `probabilities`: `target, stage, fit_on, role, case, p_<class>…, uncertainty`. `importances`: `target, stage,
+    fit_on, feature, gain, shap`, over the cases that are scored but not fitted on. `trials`: `target, stage, fit_on,
+    trial, value, …` of the tuning.
+    """
+
+    probabilities: pd.DataFrame
+    importances: pd.DataFrame
+    trials: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class _Features:
+    """Features of the cases of each role, in blocks, and the cases that have a row in them."""
+
+    blocks: dict[str, dict[str, pd.DataFrame]]
+    cases: dict[str, pd.Series]
+    fit_role: str
+
+    @property
+    def other_roles(self) -> list[str]:
+        return [role for role in self.blocks if role != self.fit_role]
+
+    def others(self) -> dict[str, pd.DataFrame]:
+        """Blocks of all roles that the learner is not fitted on, one below the other."""
+        names = self.blocks[self.fit_role]
+        return {name: pd.concat([self.blocks[role][name] for role in self.other_roles]) for name in names}
 
 
 def fuse(
-    study: Study,
-    system_name: str,
-    folders: dict[str, list[Path]],
-    cases: pd.DataFrame,
-    recordings: pd.DataFrame,
-    manifest: Manifest,
-    tables_of_recordings: dict[str, pd.DataFrame],
+    settings: Fusion,
+    heads: dict[str, Head],
+    targets: dict[str, TargetClasses],
+    inputs: Inputs,
     models: Path,
-    store: Path,
+    trials_file: Path,
     threads: int,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Fit and apply every learner for every multiclass target.
+) -> Fused:
+    """Fit and apply every learner for every multiclass target, on each kind of cases that `fit_on` names.
 
-    `cases`, `recordings`: tables of `aggregate`, with those of the inner folds under the role `inner`. Labels of the
-    cases that the learner is fitted on are read, no others; these cases are scored cross-fitted, and under `fit_on:
-    train` not at all, nor is anything tuned on them.
+    Labels of the cases that the learner is fitted on are read, no others; these cases are scored cross-fitted, and
+    under `fit_on: train` not at all, nor is anything tuned on them.
 
-    tables_of_recordings: those of `features.TABLES` that the study's fusion reads. store: the file that keeps the
-    trials of tuning.
-
-    Returns probabilities (`target, stage, fit_on, role, case, p_<class>…, uncertainty`), importances (`target, stage,
-    fit_on, feature, gain, shap`, over the cases that are scored but not fitted on) and trials (`target, stage, fit_on,
-    trial, value, …`); models go to `models` as `<target>-<stage>-<fit_on>.json`; that of the stage `blend` is
-    XGBoost's. Components of latents go there as `latents-<fit_on>.json`.
+    Models go to `models` as `<target>-<stage>-<fit_on>.json`; that of the stage `blend` is XGBoost's. Components of
+    latents go there as `latents-<fit_on>.json`. trials_file: keeps the trials of tuning over interruptions.
     """
-    system, settings = study.systems[system_name], study.fusion
-    by_case = manifest.cases.set_index("case")
     models.mkdir(parents=True, exist_ok=True)
-    tables, weights, searches = [], [], [pd.DataFrame(columns=["target", "stage", "fit_on", "trial", "value"])]
+    by_case = inputs.manifest.cases.set_index("case")
+    tables, weights, trials = [], [], [pd.DataFrame(columns=[*KEY, "trial", "value"])]
     for fit_on in settings.fit_on:
-        fit_role = ROLE[fit_on]
-        others = ["test"] if fit_on == "inner_folds" else [role for role in ("val", "test") if role != fit_role]
+        features = _features(settings, heads, inputs, fit_on, models)
+        cases, others = features.cases[features.fit_role], features.others()
         cross_fitted = fit_on != "train"
-        x = {
-            role: case_features(
-                settings,
-                manifest,
-                cases[cases["role"] == role],
-                recordings[recordings["role"] == role],
-                probability_columns(study, system),
-                uncertainty_columns(study, system),
-                tables_of_recordings,
-            )
-            for role in (fit_role, *others)
-        }
-        index = {role: cases.loc[cases["role"] == role, "case"] for role in x}
-        # latents of different networks share no axes: those of inner folds cannot stand beside the fold's own
-        if "latents" in settings.features and fit_on != "inner_folds":
-            components, blocks = _latents(index, fit_role, folders, settings.latents)
-            write_json(models / f"latents-{fit_on}.json", components)
-            for role, block in blocks.items():
-                x[role]["latents"] = block
-        rest = {name: pd.concat([x[role][name] for role in others]) for name in x[fit_role]}
-        for name, target in study.targets_of(system).items():
+        for name, target in targets.items():
             if target.kind != "multiclass":
                 continue
             for learner in settings.learners:
-                stage = STAGE[learner]
+                key = {"target": name, "stage": STAGE[learner], "fit_on": fit_on}
                 stacked = stack(
                     target,
-                    x[fit_role],
-                    by_case.loc[index[fit_role], target.label],
-                    by_case.loc[index[fit_role], "subject"],
-                    rest,
+                    features.blocks[features.fit_role],
+                    by_case.loc[cases, target.label],
+                    by_case.loc[cases, "subject"],
+                    others,
                     settings.booster if learner == "xgboost" else settings.logistic,
                     threads,
                     cross_fitted,
                     settings.tuning if cross_fitted else None,
-                    store,
+                    trials_file,
                 )
-                used = len(stacked.fitted.columns)
-                note(f"{name}, {stage}, fit_on {fit_on}: {len(index[fit_role])} cases, {used} features")
-                ends = np.cumsum([len(index[role]) for role in others])[:-1]
-                parts = dict(zip(others, np.split(stacked.outside, ends), strict=True))
-                if cross_fitted:
-                    parts[fit_role] = stacked.inside
-                key = {"target": name, "stage": stage, "fit_on": fit_on}
-                tables += [_table(key, target.classes, role, index[role], p) for role, p in parts.items()]
-                weights.append(importances(stacked.fitted, pd.concat(rest.values(), axis=1)).assign(**key))
-                searches.append(stacked.trials.assign(**key))
-                save(stacked.fitted, models / f"{name}-{stage}-{fit_on}.json")
+                note(f"{', '.join(key.values())}: {len(cases)} cases, {len(stacked.fitted.columns)} features")
+                by_role = _by_role(stacked, features, cross_fitted)
+                tables += [_table(key, target.classes, role, features.cases[role], p) for role, p in by_role.items()]
+                weights.append(importances(stacked.fitted, pd.concat(others.values(), axis=1)).assign(**key))
+                trials.append(stacked.trials.assign(**key))
+                save(stacked.fitted, models / f"{'-'.join(key.values())}.json")
                 if settings.blend and learner == "xgboost":
                     key = {**key, "stage": "blend"}
-                    for role, p in parts.items():
-                        network = cases.loc[cases["role"] == role, [f"{name}:{c}" for c in target.classes]]
-                        p = blend(network.to_numpy(), p)
-                        tables.append(_table(key, target.classes, role, index[role], p))
-                    save(stacked.fitted, models / f"{name}-blend-{fit_on}.json")
-    first = ["target", "stage", "fit_on"]
-    weights, searches = pd.concat(weights), pd.concat(searches)
-    return pd.concat(tables), weights[[*first, "feature", "gain", "shap"]], searches
+                    for role, p in by_role.items():
+                        columns = [f"{name}:{c}" for c in target.classes]
+                        network = inputs.cases.loc[inputs.cases["role"] == role, columns].to_numpy()
+                        tables.append(_table(key, target.classes, role, features.cases[role], blend(network, p)))
+                    save(stacked.fitted, models / f"{'-'.join(key.values())}.json")
+    return Fused(pd.concat(tables), pd.concat(weights)[[*KEY, "feature", "gain", "shap"]], pd.concat(trials))
 
 
-def _table(key: dict[str, str], classes: list[str], role: str, index: pd.Series, p: np.ndarray) -> pd.DataFrame:
-    table = pd.DataFrame({**key, "role": role, "case": index.to_numpy()})
+def _features(settings: Fusion, heads: dict[str, Head], inputs: Inputs, fit_on: str, models: Path) -> _Features:
+    """Features of the cases that a learner is fitted on and of those that it scores; writes the latents' components."""
+    fit_role = ROLE[fit_on]
+    others = ["test"] if fit_on == "inner_folds" else [role for role in ("val", "test") if role != fit_role]
+    blocks = {
+        role: case_features(
+            settings,
+            inputs.manifest,
+            inputs.cases[inputs.cases["role"] == role],
+            inputs.recordings[inputs.recordings["role"] == role],
+            probability_columns(heads),
+            uncertainty_columns(heads),
+            inputs.tables,
+        )
+        for role in (fit_role, *others)
+    }
+    cases = {role: inputs.cases.loc[inputs.cases["role"] == role, "case"] for role in blocks}
+    # latents of different networks share no axes: those of inner folds cannot stand beside the fold's own
+    if "latents" in settings.features and fit_on != "inner_folds":
+        components = {
+            task: fit_latents(read_latents(folders, fit_role), settings.latents)
+            for task, folders in inputs.networks.items()
+        }
+        write_json(models / f"latents-{fit_on}.json", components)
+        for role, ids in cases.items():  # a case without recordings has no latents: NaN
+            blocks[role]["latents"] = latent_block(components, inputs.networks, role).reindex(ids)
+    return _Features(blocks, cases, fit_role)
+
+
+def _by_role(stacked: Stacked, features: _Features, cross_fitted: bool) -> dict[str, np.ndarray]:
+    """Probabilities (cases, classes) of each role; of the fitted cases only where they are cross-fitted."""
+    roles = features.other_roles
+    ends = np.cumsum([len(features.cases[role]) for role in roles])[:-1]
+    by_role = dict(zip(roles, np.split(stacked.outside, ends), strict=True))
+    return by_role | ({features.fit_role: stacked.inside} if cross_fitted else {})
+
+
+def _table(key: dict[str, str], classes: list[str], role: str, cases: pd.Series, p: np.ndarray) -> pd.DataFrame:
+    table = pd.DataFrame({**key, "role": role, "case": cases.to_numpy()})
     table[[f"p_{c}" for c in classes]] = p
     return table.assign(uncertainty=entropy(p, "multiclass"))
-
-
-def _latents(
-    index: dict[str, pd.Series], fit_role: str, folders: dict[str, list[Path]], count: int
-) -> tuple[dict[str, dict[str, list]], dict[str, pd.DataFrame]]:
-    """Principal components of each task's latents, fitted on the fit role; and the latents on them by role.
-
-    Cases without recordings have NaN.
-    """
-    components = {task: fit_latents(read_latents(members, fit_role), count) for task, members in folders.items()}
-    return components, {role: latent_block(components, folders, role).reindex(index[role]) for role in index}

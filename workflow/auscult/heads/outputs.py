@@ -6,11 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from auscult.config.systems import Head
-from auscult.config.targets import Target
+from auscult.config.systems import Head, Task
+from auscult.config.targets import TargetClasses
 
 if TYPE_CHECKING:
     import torch  # slow to load, and only needed by what has a tensor already
+
+
+def heads_of(tasks: dict[str, Task]) -> dict[str, Head]:
+    """Heads of some tasks by name, in the order of the tasks."""
+    return {name: head for task in tasks.values() for name, head in task.heads.items()}
 
 
 def columns(heads: dict[str, Head]) -> dict[str, slice]:
@@ -35,7 +40,7 @@ def activate(logits: torch.Tensor, heads: dict[str, Head]) -> torch.Tensor:
     return out
 
 
-def class_probabilities(target: Target, heads: dict[str, Head], p: np.ndarray) -> np.ndarray:
+def class_probabilities(target: TargetClasses, heads: dict[str, Head], p: np.ndarray) -> np.ndarray:
     """Probabilities of the heads (n, outputs) to those of the target's classes (n, classes).
 
     A multiclass or multilabel head gives its own. Binary heads are asked in order: the first class has p₁, the second

@@ -11,90 +11,93 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from auscult.config.study import Study
-from auscult.config.systems import Head, Pool, System
-from auscult.heads.outputs import class_probabilities, output_names
+from auscult.config.systems import Head, Pool, Task
+from auscult.config.targets import TargetClasses
+from auscult.heads.outputs import class_probabilities, heads_of, output_names
 from auscult.heads.pooling import pool_heads
 from auscult.heads.uncertainty import measures
 
 
 @dataclass(frozen=True)
-class Voice:
-    """What has scored all cases of a role once: a network, or those of a whole division into inner folds.
+class Scorer:
+    """Networks that together have scored every case of a role once: one network, or those of all inner folds.
 
-    `group` of the outputs.h5 in `folders` holds them. Of several folders, `held` says which cases each holds, those
-    without recordings too.
+    `group` of the outputs.h5 in `folders` has their outputs. Of several folders, `cases` says which cases each network
+    scores, those without recordings too.
     """
 
     group: str
     folders: list[Path]
-    held: list[list[str]] | None = None
+    cases: list[list[str]] | None = None
 
 
-def alone(folders: dict[str, list[Path]], roles: list[str]) -> dict[str, dict[str, list[Voice]]]:
-    """Every network of `folders` (by task) as a voice of its own, for every role."""
-    return {role: {task: [Voice(role, [one]) for one in found] for task, found in folders.items()} for role in roles}
+def each_alone(folders: dict[str, list[Path]], roles: list[str]) -> dict[str, dict[str, list[Scorer]]]:
+    """Every network of `folders` (by task) as a scorer of its own, for every role."""
+    return {role: {task: [Scorer(role, [one]) for one in found] for task, found in folders.items()} for role in roles}
 
 
 def aggregate(
-    study: Study,
-    system: System,
-    voices: dict[str, dict[str, list[Voice]]],
-    members: pd.DataFrame,
-    weighed: bool = False,
+    tasks: dict[str, Task],
+    targets: dict[str, TargetClasses],
+    pools: dict[str, Pool],
+    scorers: dict[str, dict[str, list[Scorer]]],
+    roles: pd.DataFrame,
+    weigh_by_validation: bool = False,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Tables of one system and fold: (cases, recordings).
+    """Tables of one unit and fold: (cases, recordings).
 
     Parameters
     ----------
-    voices : by role and task; passes of the voices of a task stand side by side.
-    members : `case, role` of the fold.
-    weighed : whether voices of a task count by the softmax of their networks' validation scores, not alike.
+    tasks : of the unit, in its order.
+    targets : those that the heads of the tasks serve.
+    pools : by head; a head without an entry takes means.
+    scorers : by role and task; the passes of the scorers of a task stand side by side.
+    roles : `case, role` of the fold.
+    weigh_by_validation : scorers of a task count by the softmax of their networks' validation scores, not alike.
 
     `cases`: role, case, per output `p_<output>` and `variance_<output>`, per head `entropy_<head>` and
     `information_<head>` (nats), and per target `<target>:<class>`. A case without recordings has the
     training priors and no variance. `recordings`: role, recording, case, site, and the same columns.
     """
-    heads = study.heads_of(system)
-    names = output_names(heads)
-    pools = system.inference.pool
+    heads = heads_of(tasks)
+    outputs = [f"p_{name}" for name in output_names(heads)]
     case_tables, recording_tables = [], []
-    for role, by_task in voices.items():
-        ids = sorted(members.loc[members["role"] == role, "case"])
-        priors = np.concatenate([_made(by_task[task], "priors", ids).mean(axis=0) for task in system.tasks], axis=1)
+    for role, by_task in scorers.items():
+        ids = sorted(roles.loc[roles["role"] == role, "case"])
+        priors = np.concatenate([_of_training(by_task[task], "priors", ids).mean(axis=0) for task in tasks], axis=1)
         weights = {}
-        if weighed:
-            weights = {task: softmax(_made(by_task[task], "val_score", ids), axis=0).T for task in system.tasks}
-        parts = {task: _read(by_task[task], study.tasks[task].heads, pools) for task in system.tasks}
-        heard = next(iter(parts.values()))[0].assign(role=role)
-        place = pd.Series(range(len(ids)), index=ids)
-        owner = place[heard["case"]].to_numpy()
-        by_recording = {task: values for task, (_, values) in parts.items()}
+        if weigh_by_validation:
+            weights = {task: softmax(_of_training(by_task[task], "val_score", ids), axis=0).T for task in tasks}
+        passes = {task: _read(by_task[task], tasks[task].heads, pools) for task in tasks}
+        recordings = next(iter(passes.values()))[0].assign(role=role)
+        owner = pd.Series(range(len(ids)), index=ids)[recordings["case"]].to_numpy()
+        by_recording = {task: values for task, (_, values) in passes.items()}
         by_case = {
-            task: pool_heads(values, owner, len(ids), study.tasks[task].heads, pools, "recordings")
+            task: pool_heads(values, owner, len(ids), tasks[task].heads, pools, "recordings")
             for task, values in by_recording.items()
         }
-        table = pd.DataFrame({"role": role, "case": ids}).join(_summary(study, by_case, weights))
-        heard = heard.join(_summary(study, by_recording, {task: of_case[owner] for task, of_case in weights.items()}))
-        silent = table[[f"p_{name}" for name in names]].isna().any(axis=1)
-        table.loc[silent, [f"p_{name}" for name in names]] = priors[silent]
-        for level in (table, heard):
-            p = level[[f"p_{name}" for name in names]].to_numpy()
-            for key, target in study.targets_of(system).items():
-                level[[f"{key}:{c}" for c in target.classes]] = class_probabilities(target, heads, p)
-        case_tables.append(table)
-        recording_tables.append(heard[["role", *[c for c in heard if c != "role"]]])
+        cases = pd.DataFrame({"role": role, "case": ids}).join(_summary(tasks, by_case, weights))
+        of_recordings = {task: of_case[owner] for task, of_case in weights.items()}
+        recordings = recordings.join(_summary(tasks, by_recording, of_recordings))
+        silent = cases[outputs].isna().any(axis=1)
+        cases.loc[silent, outputs] = priors[silent]
+        for table in (cases, recordings):
+            p = table[outputs].to_numpy()
+            for key, target in targets.items():
+                table[[f"{key}:{c}" for c in target.classes]] = class_probabilities(target, heads, p)
+        case_tables.append(cases)
+        recording_tables.append(recordings[["role", *[column for column in recordings if column != "role"]]])
     return pd.concat(case_tables), pd.concat(recording_tables)
 
 
-def _summary(study: Study, passes: dict[str, np.ndarray], weights: dict[str, np.ndarray]) -> pd.DataFrame:
+def _summary(tasks: dict[str, Task], passes: dict[str, np.ndarray], weights: dict[str, np.ndarray]) -> pd.DataFrame:
     """Columns `p_, variance_<output>` and `entropy_, information_<head>` of passes (n, passes, outputs) by task.
 
-    weights: by task, of each voice (n, voices), whose passes stand side by side; {} where all count alike.
+    weights: by task, of each scorer (n, scorers), whose passes stand side by side; {} where all count alike.
     """
     columns = {}
     for task, values in passes.items():
-        heads = study.tasks[task].heads
+        heads = tasks[task].heads
         each = weights.get(task) if len(values) else None
         if each is not None:
             each = np.repeat(each, values.shape[1] // each.shape[1], axis=1)
@@ -117,22 +120,22 @@ def read_latents(folders: list[Path], role: str) -> pd.DataFrame:
         return pd.DataFrame(file[f"{role}/cases/latents"][:].astype(np.float32), index=names)
 
 
-def _read(voices: list[Voice], heads: dict[str, Head], pools: dict[str, Pool]) -> tuple[pd.DataFrame, np.ndarray]:
-    """Recordings of a role, and their probabilities (recordings, passes of all voices, outputs)."""
-    found, first = [], None
-    for voice in voices:
-        read = [_read_network(folder, voice.group, heads, pools) for folder in voice.folders]
-        table = pd.concat([table for table, _ in read], ignore_index=True).astype(object)
+def _read(scorers: list[Scorer], heads: dict[str, Head], pools: dict[str, Pool]) -> tuple[pd.DataFrame, np.ndarray]:
+    """Recordings of a role, and their probabilities (recordings, passes of all scorers, outputs)."""
+    passes, first = [], None
+    for scorer in scorers:
+        parts = [_read_network(folder, scorer.group, heads, pools) for folder in scorer.folders]
+        table = pd.concat([table for table, _ in parts], ignore_index=True).astype(object)
         order = np.argsort(table["recording"].to_numpy(dtype=object), kind="stable")
         table = table.iloc[order].reset_index(drop=True)
         first = table if first is None else first
-        if not table.equals(first):  # voices are joined by place
-            where = voices[0].folders[0]
+        if not table.equals(first):  # scorers are joined by the order of rows
             raise ValueError(
-                f"{voice.folders[0]}: its {voice.group} recordings are not those of {where}; run snakemake again"
+                f"{scorer.folders[0]}: its {scorer.group} recordings are not those of {scorers[0].folders[0]}; run "
+                "snakemake again"
             )
-        found.append(np.concatenate([passes for _, passes in read if len(passes)] or [read[0][1]])[order])
-    return table, np.concatenate(found, axis=1)
+        passes.append(np.concatenate([values for _, values in parts if len(values)] or [parts[0][1]])[order])
+    return table, np.concatenate(passes, axis=1)
 
 
 def _read_network(
@@ -149,11 +152,11 @@ def _read_network(
         return table, pool_heads(segments, part["segments/recording"][:], len(table), heads, pools, "segments")
 
 
-def _made(voices: list[Voice], key: str, ids: list[str]) -> np.ndarray:
-    """A value of manifest.json of the network that scored each case: (voices, cases, …)."""
+def _of_training(scorers: list[Scorer], key: str, ids: list[str]) -> np.ndarray:
+    """A value of manifest.json of the network that scored each case: (scorers, cases, …)."""
     parts = []
-    for voice in voices:
-        made = [json.loads((folder / "manifest.json").read_text(encoding="utf-8"))[key] for folder in voice.folders]
-        holder = {case: number for number, cases in enumerate(voice.held or [ids]) for case in cases}
-        parts.append(np.array(made)[[holder[case] for case in ids]])
+    for scorer in scorers:
+        facts = [json.loads((folder / "manifest.json").read_text(encoding="utf-8")) for folder in scorer.folders]
+        network_of = {case: number for number, cases in enumerate(scorer.cases or [ids]) for case in cases}
+        parts.append(np.array([one[key] for one in facts])[[network_of[case] for case in ids]])
     return np.stack(parts)

@@ -23,7 +23,7 @@ from auscult.features.tables import read_table as read_numbers
 from auscult.fusion.features import case_features, latent_block, probability_columns, uncertainty_columns
 from auscult.fusion.learners import load, predict
 from auscult.fusion.stacking import blend
-from auscult.inference.aggregate import aggregate, alone
+from auscult.inference.aggregate import aggregate, each_alone
 from auscult.inference.job import score
 from auscult.prediction.pack import Model, Packed, place_of
 from auscult.training.job import FILES, Job
@@ -85,7 +85,14 @@ def outputs(
         cache, config = work / folder_name(system.front_end), frames_config(dataset, system.front_end)
         score(job, [ROLE], manifest, everyone, cache, config, CODE, work / "locks", threads)
     stand_in, members = study.systems[models[0].system], _everyone(manifest, models[0].repeat, models[0].fold)
-    return aggregate(study, stand_in, alone(by_task(models, work), [ROLE]), members, study.weighed(unit))
+    return aggregate(
+        {task: study.tasks[task] for task in stand_in.tasks},
+        study.targets_of(stand_in),
+        stand_in.inference.pool,
+        each_alone(by_task(models, work), [ROLE]),
+        members,
+        study.weighed(unit),
+    )
 
 
 def by_task(models: list[Model], folder: Path) -> dict[str, list[Path]]:
@@ -123,8 +130,8 @@ def fused(
         manifest,
         cases,
         recordings,
-        probability_columns(study, unit),
-        uncertainty_columns(study, unit),
+        probability_columns(study.heads_of(unit)),
+        uncertainty_columns(study.heads_of(unit)),
         tables,
     )
     components = model.with_name(f"{model.stem}-latents.json")

@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from auscult.config.study import Study
 from auscult.decisions.predictions import VARIANT
+from auscult.folds.protocols import stratify_labels
 from auscult.report import sections
 from auscult.report.cells import METRICS, cell, duration, number, table, with_interval
 
@@ -74,6 +75,7 @@ def render(
     board, rounds, floors = (tables[key] for key in ("leaderboard", "cross_validation", "floors"))
     names, pairs = list(study.targets), tables["comparison"]
     return rooms.get_template("report.html.j2").render(
+        stratified=stratify_labels(study.protocol, study.targets),
         name=study_name,
         study=study,
         facts=facts,

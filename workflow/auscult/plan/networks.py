@@ -1,0 +1,221 @@
+"""Which networks a study has, and which of them score whom.
+
+A "unit" is what gets rows in the tables: a system, or an ensemble, which has no network of its own and is the mean of
+its systems' networks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from auscult.config.study import Study
+from auscult.config.systems import System
+from auscult.plan import paths
+from auscult.plan.names import NetworkName, fold_of_set, inner_set, is_inner_set
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study, the folder of its data set, and the folds that its protocol makes."""
+
+    name: str
+    study: Study
+    dataset: str
+    folds: tuple[NetworkName, ...]
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network of a study: a system trained for one task on one fold or inner fold."""
+
+    study: str
+    system: str
+    task: str
+    name: NetworkName
+
+    @property
+    def folder(self) -> str:
+        """Its model folder."""
+        return self.file(paths.NETWORK)
+
+    def file(self, pattern: str) -> str:
+        """A file of its model folder, by the pattern of `paths`."""
+        return pattern.format(study=self.study, system=self.system, task=self.task, network=self.name)
+
+
+# ---------------------------------------------------------------- folds
+
+
+def inner_folds(plan: Plan, fold: NetworkName) -> list[NetworkName]:
+    """The inner folds of a fold, repeat after repeat; [] in a study without them."""
+    inner = plan.study.inner_folds
+    count = inner.folds * inner.repeats if inner else 0
+    return [NetworkName(fold.repeat, fold.fold, number) for number in range(count)]
+
+
+def folds_table(plan: Plan, name: NetworkName | str) -> str:
+    """The table that says which cases a fold or network, or a set of inner folds, trains on and scores."""
+    inner = is_inner_set(name) or NetworkName.parse(name).is_inner if isinstance(name, str) else name.is_inner
+    return (paths.INNER_FOLDS if inner else paths.FOLDS).format(study=plan.name)
+
+
+# ---------------------------------------------------------------- networks
+
+
+def units(plan: Plan) -> list[str]:
+    """Systems and ensembles: what gets rows in the tables."""
+    return [*plan.study.systems, *plan.study.ensembles]
+
+
+def first_system(plan: Plan, unit: str) -> System:
+    """A system, or the first one of an ensemble, whose systems have the same tasks, pooling and passes."""
+    return plan.study.systems[plan.study.systems_of(unit)[0]]
+
+
+def trained_on(plan: Plan, system: str, task: str, fold: NetworkName) -> list[Network]:
+    """The networks of a system and task on one fold or inner fold: one, or one for each seed."""
+    study = plan.study
+    seeds = study.inner_folds.seeds if fold.is_inner else study.systems[system].training.seeds
+    names = [fold] if seeds == 1 else [fold.with_seed(seed) for seed in range(seeds)]
+    return [Network(plan.name, system, task, name) for name in names]
+
+
+def networks_by_task(plan: Plan, unit: str, folds: list[NetworkName]) -> dict[str, list[Network]]:
+    """The networks of a unit on some folds or inner folds, fold after fold, by task."""
+    return {
+        task: [
+            network
+            for fold in folds
+            for system in plan.study.systems_of(unit)
+            for network in trained_on(plan, system, task, fold)
+        ]
+        for task in first_system(plan, unit).tasks
+    }
+
+
+def all_networks(plan: Plan, system: str) -> list[Network]:
+    """Every network of a system, those of inner folds too."""
+    folds = [name for fold in plan.folds for name in (fold, *inner_folds(plan, fold))]
+    return [network for networks in networks_by_task(plan, system, folds).values() for network in networks]
+
+
+def every_network(plan: Plan) -> list[Network]:
+    """Every network of a study."""
+    return [network for system in plan.study.systems for network in all_networks(plan, system)]
+
+
+def of_fold(plan: Plan, unit: str, fold: str) -> dict[str, list[Network]]:
+    """The networks of a unit that are trained on one fold, by task."""
+    return networks_by_task(plan, unit, [NetworkName.parse(fold)])
+
+
+def scoring_test_cases(plan: Plan, unit: str, fold: NetworkName) -> dict[str, list[Network]]:
+    """The networks that score the test cases of a fold, by task: with `bag` those of its inner folds too."""
+    inner = plan.study.inner_folds
+    return networks_by_task(plan, unit, [fold, *(inner_folds(plan, fold) if inner and inner.bag else [])])
+
+
+def explainable(plan: Plan) -> list[str]:
+    """Systems whose saved weights are those that score: with `select: test` these are of the last epoch."""
+    return [name for name, system in plan.study.systems.items() if system.training.select != "test"]
+
+
+def to_explain(plan: Plan, system: str) -> list[Network]:
+    """The first network of every task and fold of a system."""
+    tasks = plan.study.systems[system].tasks
+    return [trained_on(plan, system, task, fold)[0] for task in tasks for fold in plan.folds]
+
+
+# ---------------------------------------------------------------- who scores whom
+
+
+def scored_roles(plan: Plan, unit: str, name: str) -> list[str]:
+    """Roles whose cases the networks of a unit on a fold, inner fold or set of inner folds score.
+
+    `outer_test`, of an inner fold's network in a study with `bag`: the test cases of the fold around it.
+    """
+    if is_inner_set(name):
+        return ["inner"]
+    if NetworkName.parse(name).is_inner:
+        return ["test", "outer_test"] if plan.study.inner_folds.bag else ["test"]
+    return ["train", "val", "test"] if _fuses_training_cases(plan, unit) else ["val", "test"]
+
+
+def _fuses_training_cases(plan: Plan, unit: str) -> bool:
+    """Whether a second stage is fitted on training cases that some of the unit's systems score."""
+    study = plan.study
+    if not study.fusion or "train" not in study.fusion.fit_on:
+        return False
+    systems = set(study.systems_of(unit))
+    return any(systems & set(study.systems_of(fused)) for fused in study.fusion.systems)
+
+
+def scorers(plan: Plan, unit: str, name: str) -> dict[str, dict[str, list[tuple[str, list[Network]]]]]:
+    """What scores the cases of a fold, or of the set of its inner folds, by role and task.
+
+    A scorer is a group of outputs.h5 and the networks that together score every case of the role once: one network for
+    the cases of a fold, the networks of all inner folds of one division for the set of inner folds.
+    """
+    if is_inner_set(name):
+        return {"inner": {task: _divisions(plan, unit, task, name) for task in first_system(plan, unit).tasks}}
+    fold = NetworkName.parse(name)
+    return {
+        role: {
+            task: [("outer_test" if network.name.is_inner else role, [network]) for network in networks]
+            for task, networks in (
+                scoring_test_cases(plan, unit, fold) if role == "test" else networks_by_task(plan, unit, [fold])
+            ).items()
+        }
+        for role in scored_roles(plan, unit, name)
+    }
+
+
+def _divisions(plan: Plan, unit: str, task: str, name: str) -> list[tuple[str, list[Network]]]:
+    """The scorers of a set of inner folds: for each division, system and seed the networks of its inner folds."""
+    folds, size = inner_folds(plan, fold_of_set(name)), plan.study.inner_folds.folds
+    found = []
+    for start in range(0, len(folds), size):
+        for system in plan.study.systems_of(unit):
+            by_fold = [trained_on(plan, system, task, fold) for fold in folds[start : start + size]]
+            found += [("test", list(networks)) for networks in zip(*by_fold, strict=True)]
+    return found
+
+
+def scorer_files(plan: Plan, unit: str, name: str) -> list[str]:
+    """Files that `scorers` are read from, each once."""
+    networks = {
+        network: None
+        for by_task in scorers(plan, unit, name).values()
+        for found in by_task.values()
+        for _, members in found
+        for network in members
+    }
+    return [network.file(pattern) for network in networks for pattern in (paths.OUTPUTS, paths.TRAINING)]
+
+
+# ---------------------------------------------------------------- what the evaluation reads
+
+
+def unit_folds(plan: Plan) -> list[tuple[str, str]]:
+    """(unit, fold) pairs of a study."""
+    return [(unit, str(fold)) for unit in units(plan) for fold in plan.folds]
+
+
+def fused_folds(plan: Plan) -> list[tuple[str, str]]:
+    """(unit, fold) pairs that have a second stage."""
+    fusion = plan.study.fusion
+    return [pair for pair in unit_folds(plan) if fusion and pair[0] in fusion.systems]
+
+
+def files_of(plan: Plan, pattern: str, pairs: list[tuple[str, str]]) -> list[str]:
+    """A file for each (unit, fold) pair."""
+    return [pattern.format(study=plan.name, system=unit, fold=fold) for unit, fold in pairs]
+
+
+def inner_outputs(plan: Plan, pairs: list[tuple[str, str]]) -> list[str]:
+    """Case and recording tables of the inner folds of (unit, fold) pairs; [] in a study without inner folds."""
+    pairs = [(unit, inner_set(fold)) for unit, fold in pairs] if plan.study.inner_folds else []
+    return [path for pair in pairs for p in OUTPUT_TABLES for path in files_of(plan, p, [pair])]
+
+
+OUTPUT_TABLES = (paths.CASE_OUTPUTS, paths.RECORDING_OUTPUTS)

@@ -1,0 +1,208 @@
+"""What each job reads: the parts of a study's configuration that its result depends on, as plain values.
+
+They are the parameters of the rules, so that a change of the configuration reruns the jobs that read what changed and
+no other. A script turns each part into the model of `auscult.config` that it is a dump of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from auscult.config.targets import Target
+from auscult.plan.networks import Plan, first_system, scored_roles, scorers, scoring_test_cases, units
+
+# ---------------------------------------------------------------- folds
+
+
+def folds(plan: Plan) -> dict[str, Any]:
+    """What gives every case a role."""
+    study = plan.study
+    return {
+        "protocol": study.protocol.model_dump(),
+        "targets": _classes(study.targets),
+        "tasks": {name: task.model_dump() for name, task in study.tasks.items()},
+    }
+
+
+def inner_folds(plan: Plan) -> dict[str, Any]:
+    """What divides the cases of a fold once more."""
+    return {
+        "protocol": plan.study.protocol.model_dump(),
+        "targets": _classes(plan.study.targets),
+        "inner_folds": plan.study.inner_folds.model_dump(exclude={"seeds", "bag"}),
+    }
+
+
+def audit(plan: Plan) -> dict[str, Any]:
+    """What the audit counts, and whether it may stop the study."""
+    return {
+        "protocol": plan.study.protocol.model_dump(),
+        "targets": _classes(plan.study.targets),
+        "leak": plan.study.leak.model_dump(),
+        "dataset": plan.study.dataset.name,
+        "weights": initial_weights(plan),
+    }
+
+
+def initial_weights(plan: Plan) -> dict[str, str]:
+    """Files of weights that systems start from, by system."""
+    systems = plan.study.systems.items()
+    return {name: system.network.weights for name, system in systems if system.network.weights}
+
+
+def groups(plan: Plan) -> dict[str, Any]:
+    """The groups of cases that the evaluation names."""
+    targets = plan.study.targets.items()
+    return {
+        "referrals": {name: target.referral.model_dump() for name, target in targets if target.referral},
+        "subgroups": plan.study.evaluation.subgroups,
+    }
+
+
+# ---------------------------------------------------------------- networks
+
+
+def training(plan: Plan, system: str, task: str) -> dict[str, Any]:
+    """What the weights of a network depend on, besides its fold and seed."""
+    values = plan.study.systems[system].model_dump(exclude={"inference": True, "training": {"seeds"}})
+    return {
+        "system": {**values, "tasks": [task]},
+        "task": plan.study.tasks[task].model_dump(),
+        "dataset": plan.study.dataset.model_dump(exclude={"root"}),
+    }
+
+
+def scoring(plan: Plan, system: str, task: str, network: str) -> dict[str, Any]:
+    """What the outputs of a network depend on: all that its weights do, and how its passes are made."""
+    inference = plan.study.systems[system].inference.model_dump(exclude={"pool"})
+    values = training(plan, system, task)
+    return {
+        **values,
+        "system": {**values["system"], "inference": inference},
+        "roles": scored_roles(plan, system, network),
+    }
+
+
+def network_modules(plan: Plan, system: str) -> list[str]:
+    """Plug-ins that a job with a system's network loads by name, and what its frames are made by.
+
+    The front end's own module is added by the rules, which know the registry of front ends.
+    """
+    return [
+        f"auscult.networks.{plan.study.systems[system].network.name}",
+        "auscult.cache.audio",
+        "auscult.features.frames",
+    ]
+
+
+# ---------------------------------------------------------------- outputs
+
+
+def aggregation(plan: Plan, unit: str, name: str) -> dict[str, Any]:
+    """How outputs become probabilities of recordings, cases and classes; `scorers` as [group, model folders]."""
+    return {
+        **_heads_and_classes(plan, unit),
+        "pools": {head: pool.model_dump() for head, pool in first_system(plan, unit).inference.pool.items()},
+        "weigh_by_validation": plan.study.weighed(unit),
+        "scorers": {
+            role: {
+                task: [[group, [network.folder for network in networks]] for group, networks in members]
+                for task, members in by_task.items()
+            }
+            for role, by_task in scorers(plan, unit, name).items()
+        },
+    }
+
+
+def fusion(plan: Plan, unit: str) -> dict[str, Any]:
+    """What the second stage of a unit depends on."""
+    study = plan.study
+    return {
+        **_heads_and_classes(plan, unit, {"weights"}),
+        "fusion": {**study.fusion.model_dump(), "systems": [unit]},
+        "dataset": study.dataset.model_dump(exclude={"root"}),
+    }
+
+
+def fused_tables(plan: Plan, tables: Iterable[str]) -> list[str]:
+    """Those of the tables of numbers about recordings that the second stage reads."""
+    blocks = {block.removeprefix("pooled_") for block in plan.study.fusion.features}
+    return [table for table in tables if table in blocks]
+
+
+# ---------------------------------------------------------------- evaluation
+
+
+def whole_study(plan: Plan) -> dict[str, Any]:
+    """Everything that a study says but where its data lie."""
+    study = plan.study.model_dump()
+    study["dataset"]["root"] = ""
+    return study
+
+
+def evaluation(plan: Plan) -> dict[str, Any]:
+    """A study without what its networks are made of: all that is read from their outputs on.
+
+    An ensemble stands among the systems as the first of its own.
+    """
+    study = whole_study(plan)
+    study["systems"] = {unit: first_system(plan, unit).model_dump() for unit in units(plan)}
+    del study["ensembles"]
+    for system in study["systems"].values():
+        for key in ("front_end", "network"):
+            system[key] = {"name": system[key]["name"]}
+        system["training"] = {"select": system["training"]["select"]}
+        for key in ("inference", "segment"):
+            del system[key]
+    return study
+
+
+def explanation(plan: Plan, system: str) -> dict[str, Any]:
+    """A study with one system alone, and the targets that it serves."""
+    whole = whole_study(plan)
+    served = plan.study.targets_of(plan.study.systems[system])
+    return {
+        **whole,
+        "description": "",
+        "ensembles": {},
+        "fusion": None,
+        "systems": {system: whole["systems"][system]},
+        "targets": {name: whole["targets"][name] for name in served},
+    }
+
+
+def tracking(plan: Plan) -> dict[str, Any]:
+    """The systems as the tracking store shows them."""
+    return {name: system.model_dump() for name, system in plan.study.systems.items()}
+
+
+def test_networks(plan: Plan) -> dict[str, list[list[str]]]:
+    """[system, task, model folder] of all networks that score test cases, by `unit/fold`."""
+    return {
+        f"{unit}/{fold}": [
+            [network.system, network.task, network.folder]
+            for members in scoring_test_cases(plan, unit, fold).values()
+            for network in members
+        ]
+        for unit in units(plan)
+        for fold in plan.folds
+    }
+
+
+# ---------------------------------------------------------------- parts
+
+
+def _classes(targets: dict[str, Target], more: set[str] = frozenset()) -> dict[str, Any]:
+    """Targets without what only the evaluation reads."""
+    fields = {"label", "kind", "classes", "heads", *more}
+    return {name: target.model_dump(include=fields) for name, target in targets.items()}
+
+
+def _heads_and_classes(plan: Plan, unit: str, more: set[str] = frozenset()) -> dict[str, Any]:
+    """The tasks of a unit, in its order, and the targets that it serves."""
+    system = first_system(plan, unit)
+    return {
+        "tasks": {task: plan.study.tasks[task].model_dump() for task in system.tasks},
+        "targets": _classes(plan.study.targets_of(system), more),
+    }
