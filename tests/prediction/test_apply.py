@@ -13,7 +13,7 @@ from auscult.prediction.apply import fused
 
 
 @pytest.mark.parametrize("features", [["probabilities"], ["latents"], ["probabilities", "latents"]], ids=str)
-@pytest.mark.parametrize("stage", ["fusion", "logistic", "blend"])
+@pytest.mark.parametrize("stage", ["xgboost", "logistic", "blend"])
 def test_a_saved_stage_repeats_its_job(world, scored, tmp_path, stage, features):
     settings = world.study.fusion.model_copy(
         update={

@@ -40,7 +40,7 @@ def predict(study: Study, manifest: Manifest, outputs: list[FoldOutputs]) -> tup
     """Decide every fold; returns predictions and the scores of the variants on its own cases.
 
     Predictions: see design of predictions.csv; besides, `information` and `variance` sum the mutual information and
-    the variance of the passes over the target's heads (empty for a fusion), `chosen_on` says which cases chose the
+    the variance of the passes over the target's heads (empty for a second stage), `chosen_on` says which cases chose the
     rule (`none`: nothing was chosen; `inner`: all cases that the fold does not judge, scored by networks of inner
     folds; `stopping`: validation cases, which also stopped the network; `twice` after it: they tuned the second stage
     too; `test`: the judged cases chose the epoch, a leak) and `should_refer` is the truth of the Challenge cost.
@@ -107,7 +107,7 @@ def role_of(table: pd.DataFrame) -> str:
 
 
 def _variants(target: str, classes: list[str], part: FoldOutputs):
-    """(stage, fit_on, what chooses, outputs) of the network, and of each fusion.
+    """(stage, fit_on, what chooses, outputs) of the network, and of each second stage.
 
     Thresholds and calibration are chosen on the role `inner` where there is one, else on `val`.
     """
@@ -136,7 +136,7 @@ def _chosen_on(study: Study, stage: str, fit_on: str, scored_on: str, decided: D
 
 
 def _with_passes(table: pd.DataFrame, passes: pd.DataFrame | None, target: Target, heads: dict[str, Head]):
-    """What the spread of the stochastic passes says of each case; empty for a fusion, which has no passes."""
+    """What the spread of the stochastic passes says of each case; empty for a second stage, which has no passes."""
     outputs = output_names({name: heads[name] for name in target.heads})
     for column, parts in {
         "information": [f"information_{name}" for name in target.heads],

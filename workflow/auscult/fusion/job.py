@@ -16,7 +16,7 @@ from auscult.fusion.features import (
     probability_columns,
     uncertainty_columns,
 )
-from auscult.fusion.learners import STAGE, importances, save
+from auscult.fusion.learners import importances, save
 from auscult.fusion.stacking import blend, stack
 from auscult.heads.uncertainty import entropy
 from auscult.inference.aggregate import read_latents
@@ -84,7 +84,7 @@ def fuse(
             if target.kind != "multiclass":
                 continue
             for learner in settings.learners:
-                stage = STAGE[learner]
+                stage = learner
                 stacked = stack(
                     target,
                     x[fit_role],

@@ -19,8 +19,6 @@ from auscult.config.targets import Target
 from auscult.provenance import write_json
 
 Settings = Booster | Logistic
-STAGE = {"xgboost": "fusion", "logistic": "logistic"}
-"""Learner → stage in the tables."""
 
 QUANTILES = 100  # of a feature's distribution, by which the logistic regression ranks it
 
