@@ -26,6 +26,7 @@ from auscult import features, provenance, studies
 from auscult.cache.store import shard_names
 from auscult.datasets import adapter
 from auscult.datasets.base import raw_digest
+from auscult.decisions import rules as decision_rules
 from auscult.features.frames import folder_name
 from auscult.folds.planned import FoldError, planned
 
@@ -247,6 +248,11 @@ def code(name, *modules):
     files = [WORKFLOW / "scripts" / f"{name}.py"]
     files += [file for module in modules for file in provenance.module_files(module)]
     return [os.path.relpath(file) for file in provenance.closure(files)]
+
+
+def decision_code(name, *modules):
+    """Code of a job that decides cases: the script and all decision rules, with other plug-ins."""
+    return code(name, *decision_rules.modules(), *modules)
 
 
 def network_code(name):

@@ -81,7 +81,7 @@ rule evaluate:
         manifest=manifest,
         inner=inner_outputs(evaluated),
         groups=P.groups,
-        code=code("evaluate"),
+        code=decision_code("evaluate"),
     output:
         predictions=P.predictions,
         scores=P.scores,

@@ -61,7 +61,7 @@ rule pack_winner:
         fused=each(f"{P.fusion}/probabilities.csv", fused),
         manifest=manifest,
         models=manifests,
-        code=code("pack_winner"),
+        code=decision_code("pack_winner"),
     output:
         directory(P.pack),
     log:
@@ -89,7 +89,7 @@ if SETTINGS.recordings:
         """The folds' networks, second stage and decision of a study's winner on new recordings."""
         input:
             pack=P.pack,
-            code=code("apply_winner", f"auscult.datasets.{SETTINGS.form or 'folder'}"),
+            code=decision_code("apply_winner", f"auscult.datasets.{SETTINGS.form or 'folder'}"),
         output:
             table=f"{P.predicted}/predictions.csv",
             quality=f"{P.predicted}/quality.csv",
@@ -125,7 +125,7 @@ rule bundle_winner:
     input:
         pack=P.pack,
         tracked=P.tracked,
-        code=code("bundle_winner", "auscult.prediction.served"),
+        code=decision_code("bundle_winner", "auscult.prediction.served"),
     output:
         bundle=directory(P.bundle),
         registered=P.registered,

@@ -8,7 +8,8 @@ import pytest
 
 from auscult.config.fusion import Tuning
 from auscult.datasets.base import Columns, Manifest
-from auscult.decisions.predictions import KEYS, VARIANT, FoldOutputs, choose, predict
+from auscult.decisions.predictions import FoldOutputs, predict
+from auscult.decisions.winner import KEYS, VARIANT, choose
 from auscult.heads.uncertainty import entropy
 
 CLASSES = ["Present", "Unknown", "Absent"]
@@ -223,7 +224,9 @@ def test_cases_that_tuned_and_scored_are_marked_twice(murmur_study):
     study = murmur_study()
     tuned = study.model_copy(update={"fusion": study.fusion.model_copy(update={"tuning": Tuning()})})
     marks = run(tuned)[0].groupby(["stage", "fit_on", "decision"])["chosen_on"].unique().map(list).to_dict()
-    assert marks[("xgboost", "validation", "reference")] == marks[("xgboost", "validation", "cost")] == ["stopping twice"]
+    assert (
+        marks[("xgboost", "validation", "reference")] == marks[("xgboost", "validation", "cost")] == ["stopping twice"]
+    )
     assert marks[("network", "none", "cost")] == marks[("xgboost", "train", "cost")] == ["stopping"]
     assert marks[("network", "none", "reference")] == ["none"]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from auscult.decisions.predictions import KEYS, VARIANT
+from auscult.decisions.winner import KEYS, VARIANT
 from auscult.evaluation import tables
 
 CLASSES = ["Present", "Unknown", "Absent"]

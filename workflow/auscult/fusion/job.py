@@ -18,6 +18,7 @@ from auscult.fusion.features import (
 )
 from auscult.fusion.learners import importances, save
 from auscult.fusion.stacking import blend, stack
+from auscult.heads.outputs import class_columns
 from auscult.heads.uncertainty import entropy
 from auscult.inference.aggregate import read_latents
 from auscult.progress import note
@@ -111,7 +112,7 @@ def fuse(
                 if settings.blend and learner == "xgboost":
                     key = {**key, "stage": "blend"}
                     for role, p in parts.items():
-                        network = cases.loc[cases["role"] == role, [f"{name}:{c}" for c in target.classes]]
+                        network = cases.loc[cases["role"] == role, class_columns(target.classes, name)]
                         p = blend(network.to_numpy(), p)
                         tables.append(_table(key, target.classes, role, index[role], p))
                     save(stacked.fitted, models / f"{name}-blend-{fit_on}.json")
@@ -122,7 +123,7 @@ def fuse(
 
 def _table(key: dict[str, str], classes: list[str], role: str, index: pd.Series, p: np.ndarray) -> pd.DataFrame:
     table = pd.DataFrame({**key, "role": role, "case": index.to_numpy()})
-    table[[f"p_{c}" for c in classes]] = p
+    table[class_columns(classes)] = p
     return table.assign(uncertainty=entropy(p, "multiclass"))
 
 

@@ -25,7 +25,7 @@ QUANTILES = 100  # of a feature's distribution, by which the logistic regression
 
 @dataclass(frozen=True)
 class Fitted:
-    """A model, the columns it reads, and the class numbers that it knows (no model: the fit rows held one class)."""
+    """A model, the columns it reads, and the class numbers that it gives (no model: the fit rows had one class)."""
 
     model: xgboost.XGBClassifier | Pipeline | None
     columns: list[str]

@@ -13,7 +13,7 @@ from scipy.special import softmax
 
 from auscult.config.study import Study
 from auscult.config.systems import Head, Pool, System
-from auscult.heads.outputs import class_probabilities, output_names
+from auscult.heads.outputs import class_columns, class_probabilities, output_names
 from auscult.heads.pooling import pool_heads
 from auscult.heads.uncertainty import measures
 
@@ -81,7 +81,7 @@ def aggregate(
         for level in (table, heard):
             p = level[[f"p_{name}" for name in names]].to_numpy()
             for key, target in study.targets_of(system).items():
-                level[[f"{key}:{c}" for c in target.classes]] = class_probabilities(target, heads, p)
+                level[class_columns(target.classes, key)] = class_probabilities(target, heads, p)
         case_tables.append(table)
         recording_tables.append(heard[["role", *[c for c in heard if c != "role"]]])
     return pd.concat(case_tables), pd.concat(recording_tables)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from auscult.config.study import Study
 from auscult.datasets.base import Manifest
-from auscult.decisions.predictions import VARIANT
+from auscult.decisions.winner import VARIANT
 
 SHOWN = ("w_acc", "uar", "f", "auroc", "ece")
 LEAST = 10  # cases of a subgroup that is shown
@@ -64,10 +64,10 @@ def card(
 
 def _scores(row: Any) -> list[str]:
     """`<metric> <value> (<low> to <high>)` of a row, and its number of cases."""
-    found = [f"{int(row['n'])} cases"]
+    scores = [f"{int(row['n'])} cases"]
     for name in SHOWN:
         if pd.notna(row.get(name)):
             ends = [row.get(f"{name}_low"), row.get(f"{name}_high")]
             interval = f" ({ends[0]:.3f} to {ends[1]:.3f})" if pd.notna(ends).all() else ""
-            found.append(f"{name} {row[name]:.3f}{interval}")
-    return found
+            scores.append(f"{name} {row[name]:.3f}{interval}")
+    return scores
