@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from auscult.prediction.pack import FoldMade, Model
+from auscult.prediction.pack import FoldResults, Model
 from common import fold_of, inner_of, read_rows, with_inner
 from network_job import member_of
 
 
-def folds_made(snakemake) -> dict[tuple[str, str], FoldMade]:
+def folds_made(snakemake) -> dict[tuple[str, str], FoldResults]:
     """What a study made in every fold of its systems and ensembles."""
     inputs, made = snakemake.input, {}
     fused = {tuple(path.split("/")[-3:-1]): Path(path) for path in inputs.fused}
@@ -21,5 +21,5 @@ def folds_made(snakemake) -> dict[tuple[str, str], FoldMade]:
         inner = with_inner(cases, recordings, [path for path in inputs.inner if f"/{unit}/{fold}i" in path])
         path = fused.get((unit, fold))
         stages = (read_rows(path), path.parent / "models") if path else (None, None)
-        made[unit, fold] = FoldMade(models, *inner, *stages)
+        made[unit, fold] = FoldResults(models, *inner, *stages)
     return made

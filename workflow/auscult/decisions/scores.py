@@ -1,4 +1,4 @@
-"""Scores by which rules are tuned and variants compared, on cases that are not judged."""
+"""Scores by which rules are tuned and variants compared, never on test cases."""
 
 from __future__ import annotations
 

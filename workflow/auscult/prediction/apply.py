@@ -29,7 +29,7 @@ from auscult.inference.job import score
 from auscult.prediction.pack import Model, Packed, place_of
 from auscult.training.job import FILES, Job
 
-CODE = "prediction"  # caches of a prediction are made and read by one process
+CODE = "prediction"  # caches of a prediction are written and read by one process
 ROLE = "test"
 
 

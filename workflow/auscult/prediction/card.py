@@ -1,4 +1,4 @@
-"""The model card of a packed winner: what it is, on what it was judged and how well, and where it ends."""
+"""The model card of a packed winner: what it is, on which cases it was tested and how well, and its limits."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def card(
         "## Limits",
         "",
         "- Scores are of cases that the networks of a fold had not seen, of the same data set; each fold was "
-        "judged alone, the vote of all folds was not. Other devices and populations: unknown.",
+        "tested alone, the vote of all folds was not. Other devices and populations: unknown.",
         f"- Recordings below {study.dataset.short_s:g} s are padded at their end; `problems` says so.",
-        "- Cases that the study had itself are marked in `problems`; others of its subjects cannot be known again.",
+        "- Cases that the study had itself are marked in `problems`; others of its subjects cannot be recognised.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -11,7 +11,7 @@ from auscult.decisions.decide import Outputs, apply_rule, outputs_of
 from auscult.features import TABLES
 from auscult.prediction.apply import by_task, fused, ingest, outputs, prepare
 from auscult.prediction.pack import Packed
-from auscult.prediction.vote import known_cases, vote, with_problems
+from auscult.prediction.vote import repeated_cases, vote, with_problems
 from auscult.progress import note
 
 
@@ -31,7 +31,7 @@ def apply_winner(
     study, winners = packed.study, packed.winners
     dataset = study.dataset.model_copy(update={"root": str(root), "shards": 1})
     new = ingest(dataset, form or dataset.adapter, packed.covariates, threads)
-    repeated = known_cases(new, packed.samples, packed.ids)
+    repeated = repeated_cases(new, packed.samples, packed.ids)
     if len(repeated):
         first = repeated["case"].iloc[0]
         note(f"warning: {len(repeated)} of {len(new.cases)} cases are among the study's own, as {first!r}")

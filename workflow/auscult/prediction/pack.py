@@ -26,7 +26,7 @@ from auscult.training.job import FILES
 
 @dataclass(frozen=True)
 class Model:
-    """A trained network: what it was made by (`inner`: its inner fold, None for the fold itself)."""
+    """A trained network: where it comes from (`inner`: its inner fold, None for the fold itself)."""
 
     system: str
     task: str
@@ -43,8 +43,8 @@ def place_of(model: Model, folder: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class FoldMade:
-    """What a study made in one fold of a system or ensemble.
+class FoldResults:
+    """Results of one fold of a system or ensemble.
 
     `models`: networks with their folders. `cases`, `recordings`, `fused`: tables as
     `decisions.predictions.FoldOutputs` has them. `stages`: the folder of the saved second stages. `fused` and `stages`
@@ -81,16 +81,16 @@ class Packed:
 def pack(
     study: Study,
     winners: dict[str, dict[str, Any]],
-    made: dict[tuple[str, str], FoldMade],
+    results: dict[tuple[str, str], FoldResults],
     own: Manifest,
     folder: Path,
 ) -> None:
     """Write a packed winner into an empty folder.
 
-    winners: winner.json of the study. made: by (system or ensemble, fold). own: the study's manifest, whose labels the
-    decisions are fitted to.
+    winners: winner.json of the study. results: by (system or ensemble, fold). own: the study's manifest, whose labels
+    the decisions are fitted to.
     """
-    used = {key: one for key, one in made.items() if key[0] in {winner["system"] for winner in winners.values()}}
+    used = {key: one for key, one in results.items() if key[0] in {winner["system"] for winner in winners.values()}}
     for one in used.values():
         for model, source in one.models:
             place = place_of(model, folder)
@@ -132,7 +132,7 @@ def signs(own: Manifest) -> dict[str, list[str]]:
     return {"samples": sorted(set(own.recordings["sha256"])), "ids": sorted(map(digest, ids))}
 
 
-def _fit_decision(study: Study, target: str, winner: dict[str, Any], fold: FoldMade, own: Manifest) -> Fitted:
+def _fit_decision(study: Study, target: str, winner: dict[str, Any], fold: FoldResults, own: Manifest) -> Fitted:
     """What the winner's rule learns from one fold's own cases."""
     settings = study.targets[target]
     labels = own.cases.set_index("case")[settings.label]

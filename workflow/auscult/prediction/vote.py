@@ -26,22 +26,22 @@ def vote(target: Target, folds: list[tuple[np.ndarray, np.ndarray]], cases: list
     table = pd.DataFrame({"case": cases})
     if target.kind == "multilabel":
         shares = np.mean([decision for _, decision in folds], axis=0)
-        said = (shares + 1e-6 * (p - 0.5)) > 0.5
-        table["prediction"] = ["|".join(np.array(target.classes)[row]) for row in said]
-        same = np.mean([(decision == said).all(axis=1) for _, decision in folds], axis=0)
+        decisions = (shares + 1e-6 * (p - 0.5)) > 0.5
+        table["prediction"] = ["|".join(np.array(target.classes)[row]) for row in decisions]
+        agreement = np.mean([(of_fold == decisions).all(axis=1) for _, of_fold in folds], axis=0)
     else:
         votes = np.mean([np.eye(len(target.classes))[decision] for _, decision in folds], axis=0)
-        said = np.argmax(votes + 1e-6 * p, axis=1)
-        table["prediction"] = np.array(target.classes)[said]
-        same = votes[np.arange(len(said)), said]
+        decisions = np.argmax(votes + 1e-6 * p, axis=1)
+        table["prediction"] = np.array(target.classes)[decisions]
+        agreement = votes[np.arange(len(decisions)), decisions]
     table[class_columns(target.classes)] = p
-    table["agreement"] = same
+    table["agreement"] = agreement
     table["uncertainty"] = entropy(p, target.kind)
     referred = table["prediction"].isin(target.referral.classes).astype(int) if target.referral else ""
     return table.assign(refer=referred)
 
 
-def known_cases(new: Manifest, samples: Set[str], ids: Set[str]) -> pd.DataFrame:
+def repeated_cases(new: Manifest, samples: Set[str], ids: Set[str]) -> pd.DataFrame:
     """New cases that the study has itself, `case, problem`: by their samples, or by the id of one of its subjects.
 
     samples, ids: digests of the study's own, see `pack.Packed`.
@@ -57,7 +57,7 @@ def known_cases(new: Manifest, samples: Set[str], ids: Set[str]) -> pd.DataFrame
 def with_problems(table: pd.DataFrame, new: Manifest, repeated: pd.DataFrame) -> pd.DataFrame:
     """The table with `recordings`, how many were used of each case, and `problems`, all that was wrong with them.
 
-    repeated: of `known_cases`.
+    repeated: of `repeated_cases`.
     """
     count = new.recordings.groupby("case").size()
     problems: dict[str, list[str]] = {}
