@@ -14,6 +14,7 @@ sys.path.insert(0, str(TOP / "workflow"))
 from auscult import features, provenance, run
 from auscult.cache.store import shard_names
 from auscult.datasets import releases
+from auscult.decisions import rules as decision_rules
 from auscult.features.frames import folder_name
 from auscult.folds.planned import files_of_protocol
 from auscult.plan import networks, paths, reads
@@ -36,6 +37,7 @@ run.forget_failed_tracking(list(PLANS), SETTINGS.tracking.uri)
 TRACKING = paths.tracking(SETTINGS.tracking.uri)
 SHARDS = shard_names(next(iter(RELEASES.values())).dataset.shards)
 FORMATS = ["csv", "md", "html", "tex"]
+DECISIONS = decision_rules.modules()  # loaded by name, so that no script imports them
 
 
 # No wildcard spans folders: what is predicted below a study is not another study.

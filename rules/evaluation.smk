@@ -12,7 +12,7 @@ rule evaluate:
         manifest=manifest,
         inner=lambda w: networks.inner_outputs(plan(w), networks.unit_folds(plan(w))),
         groups=paths.GROUPS,
-        code=code("evaluate"),
+        code=code("evaluate", *DECISIONS),
     output:
         predictions=paths.PREDICTIONS,
         scores=paths.SCORES,

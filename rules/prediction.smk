@@ -34,7 +34,7 @@ rule pack_winner:
         fused=lambda w: networks.files_of(plan(w), paths.FUSED, networks.fused_folds(plan(w))),
         manifest=manifest,
         models=lambda w: [one.file(paths.TRAINING) for one in networks.every_network(plan(w))],
-        code=code("pack_winner"),
+        code=code("pack_winner", *DECISIONS),
     output:
         directory(PACK),
     log:
@@ -59,7 +59,7 @@ rule apply_winner:
     """The folds' networks, second stage and decision of a study's winner on new recordings."""
     input:
         pack=PACK,
-        code=code("apply_winner", f"auscult.datasets.{SETTINGS.form or 'folder'}"),
+        code=code("apply_winner", *DECISIONS, f"auscult.datasets.{SETTINGS.form or 'folder'}"),
     output:
         table=f"{NEW_FOLDER}/predictions.csv",
         quality=f"{NEW_FOLDER}/quality.csv",
@@ -89,7 +89,7 @@ rule bundle_winner:
     input:
         pack=PACK,
         tracked=paths.TRACKED,
-        code=code("bundle_winner", "auscult.prediction.served"),
+        code=code("bundle_winner", *DECISIONS, "auscult.prediction.served"),
     output:
         bundle=directory(BUNDLE),
         registered=REGISTERED,

@@ -477,7 +477,6 @@ def test_a_multilabel_target() -> None:
     assert list(study.targets_of(study.systems["small"])) == ["murmur"]
     assert list(study.heads_of(study.systems["small"])) == ["present", "unknown"]
     assert study.heads_of(study.systems["ecg"])["rhythm"].outputs == 3
-    assert "a multilabel target cannot be decided by `cost`" in refused(with_rhythm(decisions=["cost"]))
     words = "targets.rhythm.heads: the classes of head 'rhythm' are not the target's"
     assert words in refused(with_rhythm(classes=["lbbb", "af", "pvc"]))
     assert "targets.rhythm.heads: needs one multiclass head" in refused(with_rhythm(kind="multiclass"))

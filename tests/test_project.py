@@ -125,7 +125,9 @@ ONLY_AT_HOME = {"optuna", "requests", "urllib3", "wfdb"}  # tuning, downloads an
 
 def test_a_bundle_asks_for_all_packages_that_it_imports():
     """Networks, front ends and tables of numbers are imported by name, where they are used."""
-    plugins = [path for folder in ("networks", "features") for path in (LIBRARY / folder).rglob("*.py")]
+    plugins = [
+        path for folder in ("networks", "features", "decisions/rules") for path in (LIBRARY / folder).rglob("*.py")
+    ]
     called = {"sklearn": "scikit-learn", "yaml": "pyyaml"}
     imported = set()
     for path in provenance.closure([LIBRARY / "prediction/served.py", *plugins]):

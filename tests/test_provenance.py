@@ -229,3 +229,11 @@ def test_the_commit_says_when_files_differ_from_it(library: Path, tmp_path: Path
     assert provenance.commit() == head
     (library / "a.py").write_text("changed")
     assert provenance.commit() == f"{head}+changes"
+
+
+@pytest.mark.parametrize("rule", ["evaluate", "pack_winner", "apply_winner", "bundle_winner"])
+def test_jobs_that_decide_have_all_decision_rules_among_their_code(rule: str) -> None:
+    """A changed rule runs them again; a rule that is new is among them without a word elsewhere."""
+    text = "".join(path.read_text() for path in (LIBRARY.parents[1] / "rules").glob("*.smk"))
+    assert f'code=code("{rule}", *DECISIONS' in text
+    assert "code(name, *decision_rules.modules(), *modules)" in text

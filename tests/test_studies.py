@@ -212,12 +212,34 @@ def test_a_key_unlike_any_is_answered_with_all(load) -> None:
             "groupcv",
             "protocol: name: 'groupcv' is not one of group_cv, cv10, walker, m2d3, fixed, column (",
         ),
+        (
+            "targets.murmur.decisions",
+            ["reference", "cots"],
+            "targets.murmur.decisions: 'cots' is not one of any_recording, cost, reference, temperature, tuned_both, "
+            "tuned_uar, tuned_w_acc (did you mean 'cost'?)",
+        ),
         ("fusion.systems", ["smal"], "fusion.systems: 'smal' is not one of ['small']"),
         (f"{SMALL}.tasks", ["presnt"], f"{SMALL}.tasks: 'presnt' is not one of ['present', 'unknown']"),
     ],
 )
 def test_a_name_that_stands_for_nothing(load, key: str, value: Any, words: str) -> None:
     assert words in refused(load, with_value(key, value))
+
+
+def test_a_decision_rule_of_another_kind_of_target(load) -> None:
+    words = (
+        "targets.murmur.decisions: a multiclass target cannot be decided by `tuned_f`; it has ['any_recording', 'cost',"
+    )
+    assert words in refused(load, with_value("targets.murmur.decisions", ["reference", "tuned_f"]))
+    values = with_value("targets.murmur.kind", "multilabel")
+    values["targets"] = {"murmur": {**values["targets"]["murmur"], "decisions": ["cost"], "heads": ["m"]}}
+    values["targets"]["murmur"].pop("weights", None)
+    head = {"label": "murmur", "kind": "multilabel", "classes": values["targets"]["murmur"]["classes"]}
+    values["tasks"] = {"all": {"heads": {"m": head}}}
+    values["systems"]["small"] |= {"tasks": ["all"], "inference": {}}
+    values["fusion"] = None
+    words = "a multilabel target cannot be decided by `cost`; it has ['reference', 'tuned_f', 'tuned_f_each']"
+    assert words in refused(load, values)
 
 
 def test_a_system_that_serves_no_target(load) -> None:

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from auscult.decisions import calibration, rules
-from auscult.decisions.decide import Outputs, decide, inner_score
+from auscult.decisions.cross_fitting import cross_fit
+from auscult.decisions.decide import Outputs, decide, outputs_of
+from auscult.decisions.rules import calibrated, reference
+from auscult.decisions.scores import inner_score
 from auscult.metrics import formulas
 
 CLASSES = ["Present", "Unknown", "Absent"]
@@ -20,152 +22,171 @@ def target(murmur_study):
 
 def table(prefix: str, count: int, seed: int) -> pd.DataFrame:
     p = np.random.default_rng(seed).dirichlet([1, 1, 2], count)
-    return pd.DataFrame(p, columns=CLASSES).assign(case=[f"{prefix}{k:02d}" for k in range(count)])
+    return pd.DataFrame(p, columns=[f"p_{c}" for c in CLASSES]).assign(case=[f"{prefix}{k:02d}" for k in range(count)])
 
 
 def recordings(cases: pd.DataFrame, seed: int) -> pd.DataFrame:
     return table("x", 2 * len(cases), seed).assign(case=np.repeat(cases["case"].to_numpy(), 2))
 
 
-@pytest.fixture
-def outputs() -> Outputs:
-    val, test = table("v", 30, 0), table("t", 12, 1)
-    return Outputs(val, test, recordings(val, 2), recordings(test, 3))
+def outputs(prefix: str, count: int, seed: int) -> Outputs:
+    cases = table(prefix, count, seed)
+    return outputs_of(cases, CLASSES, None, recordings(cases, seed + 2))
 
 
 @pytest.fixture
-def labels(outputs) -> pd.Series:
-    p = outputs.val[CLASSES].to_numpy()
-    drawn = [np.random.default_rng(k).choice(CLASSES, p=row) for k, row in enumerate(p)]
+def own() -> Outputs:
+    return outputs("v", 30, 0)
+
+
+@pytest.fixture
+def new() -> Outputs:
+    return outputs("t", 12, 1)
+
+
+@pytest.fixture
+def labels(own) -> pd.Series:
+    drawn = [np.random.default_rng(k).choice(CLASSES, p=row) for k, row in enumerate(own.probabilities)]
     drawn[:3] = [""] * 3
-    return pd.Series(drawn, index=outputs.val["case"])
+    return pd.Series(drawn, index=own.ids)
 
 
 @pytest.fixture
-def subjects(outputs) -> pd.Series:
-    ids = pd.concat([outputs.val["case"], outputs.test["case"]])
+def subjects(own, new) -> pd.Series:
+    ids = np.concatenate([own.ids, new.ids])
     return pd.Series([f"s{k // 2}" for k in range(len(ids))], index=ids)
 
 
 def same(a, b) -> bool:
     return (
-        np.array_equal(a.p, b.p)
-        and np.array_equal(a.decision, b.decision)
+        np.array_equal(a.probabilities, b.probabilities)
+        and np.array_equal(a.decisions, b.decisions)
         and np.array_equal(a.inner_score, b.inner_score, equal_nan=True)
     )
 
 
-def test_rules_are_applied_to_the_test_cases(target, outputs, labels, subjects):
-    found = decide(target, outputs, labels, subjects, "w_acc")
-    assert list(found) == ["reference", "any_recording", "cost"]
-    p_val, p = outputs.val[CLASSES].to_numpy(), outputs.test[CLASSES].to_numpy()
-    assert (found["reference"].p == p).all()
-    assert (found["reference"].decision == rules.reference(p)).all()
-    own = outputs.test_recordings[CLASSES].to_numpy().argmax(axis=1)
-    assert found["any_recording"].decision.tolist() == own.reshape(-1, 2).min(axis=1).tolist()
-    known = (labels != "").to_numpy()
-    truth = labels[known].map(CLASSES.index).to_numpy()
-    calibrated = calibration.apply(calibration.fit(p_val[known], truth), p)
-    np.testing.assert_allclose(found["cost"].p, calibrated)
-    assert (found["cost"].decision == rules.cost(calibrated, [5, 3, 1])).all()
-    assert [found[rule].chosen for rule in found] == [False, False, True]
+def numbers(labels: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Which cases have a label, and the class numbers of those."""
+    mask = (labels != "").to_numpy()
+    return mask, labels[mask].map(CLASSES.index).to_numpy()
+
+
+def test_rules_are_applied_to_the_test_cases(target, own, new, labels, subjects):
+    results = decide(target, own, new, labels, subjects, "w_acc")
+    assert list(results) == ["reference", "any_recording", "cost"]
+    assert (results["reference"].probabilities == new.probabilities).all()
+    assert (results["reference"].decisions == reference.decide(new.probabilities)).all()
+    loudest = new.recordings.probabilities.argmax(axis=1)
+    assert results["any_recording"].decisions.tolist() == loudest.reshape(-1, 2).min(axis=1).tolist()
+    mask, truth = numbers(labels)
+    q = calibrated.calibrate(calibrated.regression(own.probabilities[mask], truth), new.probabilities)
+    np.testing.assert_allclose(results["cost"].probabilities, q)
+    assert (results["cost"].decisions == calibrated.largest_weighted(q, [5, 3, 1])).all()
+    assert [results[rule].is_fitted for rule in results] == [False, False, True]
 
 
 @pytest.mark.parametrize("by", ["w_acc", "uar", "auroc"])
-def test_validation_scores(target, outputs, labels, subjects, by):
-    found = decide(target, outputs, labels, subjects, by)
-    known = (labels != "").to_numpy()
-    truth = labels[known].map(CLASSES.index).to_numpy()
-    p = outputs.val.loc[known, CLASSES].to_numpy()
-    crossed = calibration.cross_fit(p, truth, subjects[labels.index[known]].to_numpy())
-    for rule, said, q in [("reference", rules.reference(p), p), ("cost", rules.cost(crossed, [5, 3, 1]), crossed)]:
-        matrix = formulas.confusion(truth, said, 3)
+def test_validation_scores(target, own, new, labels, subjects, by):
+    results = decide(target, own, new, labels, subjects, by)
+    mask, truth = numbers(labels)
+    p = own.probabilities[mask]
+    crossed, costs = cross_fit(calibrated.COST, p, truth, subjects[labels.index[mask]].to_numpy(), target)
+    for rule, decisions, q in [("reference", reference.decide(p), p), ("cost", costs, crossed)]:
+        matrix = formulas.confusion(truth, decisions, 3)
         expected = {
             "w_acc": formulas.weighted_accuracy(matrix, [5, 3, 1]),
             "uar": formulas.uar(matrix),
             "auroc": formulas.macro_auroc(truth, q),
         }
-        assert found[rule].inner_score == pytest.approx(float(expected[by]))
+        assert results[rule].inner_score == pytest.approx(float(expected[by]))
 
 
-def test_a_fitted_rule_is_scored_cross_fitted(target, outputs, subjects):
+def test_a_fitted_rule_is_scored_cross_fitted(target, own, new, subjects):
     """Labels that have nothing to do with the probabilities: fitting in place would score above chance."""
     scores, floor = [], []
+    p = own.probabilities
     for seed in range(8):
-        drawn = np.random.default_rng(seed).choice(CLASSES, len(outputs.val), p=[0.4, 0.2, 0.4])
-        labels = pd.Series(drawn, index=outputs.val["case"])
-        scores.append(decide(target, outputs, labels, subjects, "auroc")["cost"].inner_score)
-        truth, p = labels.map(CLASSES.index).to_numpy(), outputs.val[CLASSES].to_numpy()
-        floor.append(formulas.macro_auroc(truth, calibration.apply(calibration.fit(p, truth), p)))
+        drawn = np.random.default_rng(seed).choice(CLASSES, len(own.ids), p=[0.4, 0.2, 0.4])
+        labels = pd.Series(drawn, index=own.ids)
+        scores.append(decide(target, own, new, labels, subjects, "auroc")["cost"].inner_score)
+        _, truth = numbers(labels)
+        floor.append(formulas.macro_auroc(truth, calibrated.calibrate(calibrated.regression(p, truth), p)))
     assert np.mean(scores) < 0.52 < np.mean(floor)
 
 
 @pytest.mark.parametrize("change", ["flipped", "deleted", "absent"])
-def test_a_test_label_changes_nothing(target, outputs, labels, subjects, change):
-    everything = pd.concat([labels, pd.Series("Absent", index=outputs.test["case"])])
+def test_a_test_label_changes_nothing(target, own, new, labels, subjects, change):
+    everything = pd.concat([labels, pd.Series("Absent", index=new.ids)])
     others = everything.copy()
-    others[outputs.test["case"]] = {"flipped": "Present", "deleted": "", "absent": None}[change]
-    first = decide(target, outputs, everything, subjects, "w_acc")
+    others[new.ids] = {"flipped": "Present", "deleted": "", "absent": None}[change]
+    first = decide(target, own, new, everything, subjects, "w_acc")
     for given in (others, labels):
-        again = decide(target, outputs, given, subjects, "w_acc")
+        again = decide(target, own, new, given, subjects, "w_acc")
         assert all(same(first[rule], again[rule]) for rule in first)
 
 
-def test_a_validation_label_changes_the_fitted_rule_only(target, outputs, labels, subjects):
-    first = decide(target, outputs, labels, subjects, "w_acc")
-    again = decide(target, outputs, labels.replace({"Absent": "Present"}), subjects, "w_acc")
+def test_a_validation_label_changes_the_fitted_rule_only(target, own, new, labels, subjects):
+    first = decide(target, own, new, labels, subjects, "w_acc")
+    again = decide(target, own, new, labels.replace({"Absent": "Present"}), subjects, "w_acc")
     for rule in ("reference", "any_recording"):
-        assert (first[rule].decision == again[rule].decision).all()
-    assert (first["cost"].p != again["cost"].p).any()
+        assert (first[rule].decisions == again[rule].decisions).all()
+    assert (first["cost"].probabilities != again["cost"].probabilities).any()
 
 
-def test_the_order_of_rows_is_irrelevant(target, outputs, labels, subjects):
-    shuffled = Outputs(
-        outputs.val, outputs.test, outputs.val_recordings.iloc[::-1], outputs.test_recordings.sample(frac=1)
-    )
-    first = decide(target, outputs, labels, subjects, "w_acc")
-    again = decide(target, shuffled, labels.iloc[::-1], subjects.iloc[::-1], "w_acc")
+def test_the_order_of_rows_is_irrelevant(target, labels, subjects):
+    first, again = {}, {}
+    for results, turn in ((first, lambda rows: rows), (again, lambda rows: rows.sample(frac=1, random_state=0))):
+        parts = []
+        for prefix, count, seed in (("v", 30, 0), ("t", 12, 1)):
+            cases = table(prefix, count, seed)
+            parts.append(outputs_of(cases, CLASSES, None, turn(recordings(cases, seed + 2))))
+        results |= decide(target, *parts, turn(labels), turn(subjects), "w_acc")
     assert all(same(first[rule], again[rule]) for rule in first)
 
 
-def test_without_recordings_there_is_no_any_recording(target, outputs, labels, subjects):
-    fused = replace(outputs, val_recordings=None, test_recordings=None)
-    assert list(decide(target, fused, labels, subjects, "w_acc")) == ["reference", "cost"]
+def test_without_recordings_there_is_no_any_recording(target, own, new, labels, subjects):
+    own, new = (replace(part, recordings=None) for part in (own, new))
+    assert list(decide(target, own, new, labels, subjects, "w_acc")) == ["reference", "cost"]
 
 
-def test_a_case_without_recordings_is_decided_by_its_own_probabilities(target, outputs, labels, subjects):
-    heard = outputs.test_recordings
-    part = replace(outputs, test_recordings=heard[heard["case"] != "t00"])
-    found = decide(target, part, labels, subjects, "w_acc")["any_recording"]
-    assert found.decision[0] == outputs.test.loc[0, CLASSES].to_numpy(dtype=float).argmax()
+def test_a_case_without_recordings_is_decided_by_its_own_probabilities(target, own, labels, subjects):
+    cases = table("t", 12, 1)
+    rows = recordings(cases, 3)
+    new = outputs_of(cases, CLASSES, None, rows[rows["case"] != "t00"])
+    result = decide(target, own, new, labels, subjects, "w_acc")["any_recording"]
+    assert result.decisions[0] == new.probabilities[0].argmax()
+
+
+def test_a_recording_of_another_case_is_refused():
+    cases = table("t", 12, 1)
+    with pytest.raises(ValueError, match="recordings of the case 't00', which is not there"):
+        outputs_of(cases[1:], CLASSES, None, recordings(cases, 3))
 
 
 @pytest.mark.parametrize("label", ["", "Absent"])
-def test_no_label_or_one_class_to_choose_on(target, outputs, subjects, label):
-    labels = pd.Series(label, index=outputs.val["case"])
-    found = decide(target, outputs, labels, subjects, "w_acc")
-    assert (found["cost"].p == outputs.test[CLASSES].to_numpy()).all()
-    assert np.isnan(found["cost"].inner_score) == (label == "")
+def test_no_label_or_one_class_to_choose_on(target, own, new, subjects, label):
+    labels = pd.Series(label, index=own.ids)
+    results = decide(target, own, new, labels, subjects, "w_acc")
+    assert (results["cost"].probabilities == new.probabilities).all()
+    assert np.isnan(results["cost"].inner_score) == (label == "")
 
 
 def test_multilabel(rhythm_study):
     target = rhythm_study.targets["rhythm"]
     rng = np.random.default_rng(0)
-    val, test = (
-        pd.DataFrame(rng.random((size, 3)), columns=target.classes).assign(case=[f"{name}{k}" for k in range(size)])
-        for name, size in (("v", 8), ("t", 4))
+    own, new = (
+        Outputs(np.array([f"{name}{k}" for k in range(n)]), rng.random((n, 3))) for name, n in (("v", 8), ("t", 4))
     )
-    labels = pd.Series(["af", "af|pvc", "", "none", "lbbb", "lbbb|af", "pvc", "none"], index=val["case"])
-    subjects = pd.Series("s", index=[*val["case"], *test["case"]])
-    found = decide(target, Outputs(val, test), labels, subjects, "uar")
-    assert list(found) == ["reference"]
-    assert (found["reference"].decision == (test[target.classes].to_numpy() >= 0.5)).all()
-    known = [0, 1, 3, 4, 5, 6, 7]
+    labels = pd.Series(["af", "af|pvc", "", "none", "lbbb", "lbbb|af", "pvc", "none"], index=own.ids)
+    subjects = pd.Series("s", index=[*own.ids, *new.ids])
+    results = decide(target, own, new, labels, subjects, "uar")
+    assert list(results) == ["reference"]
+    assert (results["reference"].decisions == (new.probabilities >= 0.5)).all()
     truth = np.array([[1, 0, 0], [1, 0, 1], [0, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1], [0, 0, 0]])
-    said = val.loc[known, target.classes].to_numpy() >= 0.5
-    recalls = [(said[truth[:, k] == c, k] == c).mean() for k in range(3) for c in (0, 1)]
-    assert found["reference"].inner_score == pytest.approx(np.mean(recalls))
-    unlabelled = decide(target, Outputs(val, test), labels.replace(".+", "", regex=True), subjects, "uar")
+    decisions = own.probabilities[[0, 1, 3, 4, 5, 6, 7]] >= 0.5
+    recalls = [(decisions[truth[:, k] == c, k] == c).mean() for k in range(3) for c in (0, 1)]
+    assert results["reference"].inner_score == pytest.approx(np.mean(recalls))
+    unlabelled = decide(target, own, new, labels.replace(".+", "", regex=True), subjects, "uar")
     assert np.isnan(unlabelled["reference"].inner_score)
 
 

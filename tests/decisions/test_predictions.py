@@ -8,7 +8,8 @@ import pytest
 
 from auscult.config.fusion import Tuning
 from auscult.datasets.base import Columns, Manifest
-from auscult.decisions.predictions import KEYS, VARIANT, FoldOutputs, choose, predict
+from auscult.decisions.predictions import FoldOutputs, predict
+from auscult.decisions.winner import KEYS, VARIANT, choose
 from auscult.heads.uncertainty import entropy
 
 CLASSES = ["Present", "Unknown", "Absent"]
@@ -50,7 +51,7 @@ def fold_outputs(fold: int, seed: int = 0, system: str = "small") -> FoldOutputs
     recordings = part.assign(recording=part["case"], **dict(zip(names, p[0].T, strict=True)))
     fused = pd.concat(
         part.assign(
-            target="murmur", stage="fusion", fit_on=fit_on, uncertainty=0.5, **dict(zip(P, p[1].T, strict=True))
+            target="murmur", stage="xgboost", fit_on=fit_on, uncertainty=0.5, **dict(zip(P, p[1].T, strict=True))
         )
         for fit_on in ("validation", "train")
     )
@@ -70,10 +71,10 @@ def test_rows_of_all_variants(murmur_study):
         ("small", "network", "none", "reference"): 24,
         ("small", "network", "none", "any_recording"): 24,
         ("small", "network", "none", "cost"): 24,
-        ("small", "fusion", "validation", "reference"): 24,
-        ("small", "fusion", "validation", "cost"): 24,
-        ("small", "fusion", "train", "reference"): 24,
-        ("small", "fusion", "train", "cost"): 24,
+        ("small", "xgboost", "validation", "reference"): 24,
+        ("small", "xgboost", "validation", "cost"): 24,
+        ("small", "xgboost", "train", "reference"): 24,
+        ("small", "xgboost", "train", "cost"): 24,
         ("chosen", "chosen", "none", "chosen"): 24,
     }
     assert not predictions.duplicated([*KEYS, "case"]).any()
@@ -95,7 +96,7 @@ def test_cells_of_a_row(murmur_study):
         assert part[column].equals(own.loc[part.index, f"murmur:{name}"].rename(column))
     assert part["subject"].equals(cases.loc[part.index, "subject"])
     assert part["information"].to_numpy() == pytest.approx(0.3) and part["variance"].to_numpy() == pytest.approx(0.07)
-    assert predictions.query("stage == 'fusion'")[PASSES].isna().all(axis=None)
+    assert predictions.query("stage == 'xgboost'")[PASSES].isna().all(axis=None)
     assert part["label"].tolist() == cases.loc[part.index, "murmur"].tolist()
     assert part["uncertainty"].to_numpy() == pytest.approx(entropy(part[P].to_numpy(), "multiclass"))
     truth = cases.loc[part.index, "outcome"].map({"Abnormal": "1", "Normal": "0", "": ""})
@@ -210,7 +211,7 @@ def test_outputs_of_inner_folds_choose_where_they_are(murmur_study):
     on_inner, scores = predict(study, manifest(), inside)
     marks = on_inner.groupby(["stage", "decision"])["chosen_on"].unique().map(list).to_dict()
     assert marks[("network", "reference")] == ["none"] and marks[("network", "cost")] == ["inner"]
-    assert marks[("fusion", "reference")] == marks[("fusion", "cost")] == marks[("chosen", "chosen")] == ["inner"]
+    assert marks[("xgboost", "reference")] == marks[("xgboost", "cost")] == marks[("chosen", "chosen")] == ["inner"]
     assert set(scores["scored_on"]) == {"inner"}
     same = ["case", "decision", "prediction", *P]
     pd.testing.assert_frame_equal(
@@ -223,8 +224,10 @@ def test_cases_that_tuned_and_scored_are_marked_twice(murmur_study):
     study = murmur_study()
     tuned = study.model_copy(update={"fusion": study.fusion.model_copy(update={"tuning": Tuning()})})
     marks = run(tuned)[0].groupby(["stage", "fit_on", "decision"])["chosen_on"].unique().map(list).to_dict()
-    assert marks[("fusion", "validation", "reference")] == marks[("fusion", "validation", "cost")] == ["stopping twice"]
-    assert marks[("network", "none", "cost")] == marks[("fusion", "train", "cost")] == ["stopping"]
+    assert (
+        marks[("xgboost", "validation", "reference")] == marks[("xgboost", "validation", "cost")] == ["stopping twice"]
+    )
+    assert marks[("network", "none", "cost")] == marks[("xgboost", "train", "cost")] == ["stopping"]
     assert marks[("network", "none", "reference")] == ["none"]
 
 
@@ -232,7 +235,7 @@ def test_every_learner_is_a_stage(murmur_study):
     part = fold_outputs(0)
     both = pd.concat([part.fused, part.fused.assign(stage="logistic")])
     predictions, _ = run(murmur_study(), None, [replace(part, fused=both)])
-    assert set(predictions["stage"]) == {"network", "fusion", "logistic", "chosen"}
+    assert set(predictions["stage"]) == {"network", "xgboost", "logistic", "chosen"}
 
 
 def test_a_booster_fitted_on_training_cases_is_never_chosen():
@@ -264,7 +267,7 @@ def test_judged_labels_do_not_choose(murmur_study):
     study = study.model_copy(update={"targets": {"murmur": target}})
     predictions, scores = run(study, data, [replace(part, fused=fused)])
     right = predictions[predictions["label"] != ""].assign(right=lambda t: t["label"] == t["prediction"])
-    assert right.groupby("stage")["right"].mean()["fusion"] == 1
+    assert right.groupby("stage")["right"].mean()["xgboost"] == 1
     assert scores[scores["chosen"]]["stage"].tolist() == ["network"]
 
 

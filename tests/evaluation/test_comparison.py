@@ -60,7 +60,7 @@ def test_pairs_differ_in_one_thing_and_chosen_meets_all(murmur_study):
         [
             made,
             made.assign(decision="cost"),
-            made.query("system == 'one'").assign(stage="fusion", fit_on="validation"),
+            made.query("system == 'one'").assign(stage="xgboost", fit_on="validation"),
             made.query("system == 'one'").assign(system="chosen", stage="chosen", decision="chosen"),
         ]
     )
@@ -71,13 +71,13 @@ def test_pairs_differ_in_one_thing_and_chosen_meets_all(murmur_study):
         for one in table.to_dict("records")
     }
     plain = "one network reference"
-    others = {plain, "two network reference", "one network cost", "two network cost", "one fusion reference"}
+    others = {plain, "two network reference", "one network cost", "two network cost", "one xgboost reference"}
     assert found == {
         (plain, "two network reference"),
         (plain, "one network cost"),
         ("two network reference", "two network cost"),
         ("one network cost", "two network cost"),
-        (plain, "one fusion reference"),
+        (plain, "one xgboost reference"),
         *(("chosen chosen chosen", other) for other in others),
     }
 
@@ -90,7 +90,7 @@ def test_the_order_of_rows_changes_nothing(murmur_study):
 
 def test_a_leak_marks_the_pair(murmur_study):
     made = variants(good=0.9, poor=0.5)
-    leaky = made.assign(stage="fusion", fit_on="train")
+    leaky = made.assign(stage="xgboost", fit_on="train")
     table = comparison(murmur_study(), pd.concat([made, leaky]), "")
     marked = table[(table["a_fit_on"] == "train") | (table["b_fit_on"] == "train")]
     assert len(marked) and marked["leak"].str.contains("training cases").all()

@@ -86,7 +86,7 @@ def judged(study_of) -> tuple:
         subject=part["case"], prediction=said, information=(said != label) + 0.0, variance=0.5, should_refer=""
     )
     part[["p_Present", "p_Unknown", "p_Absent"]] = p
-    fused = part.assign(stage="fusion", fit_on="train", information=np.nan, variance=np.nan)
+    fused = part.assign(stage="xgboost", fit_on="train", information=np.nan, variance=np.nan)
     return study_of(), pd.concat([part, fused, part.assign(decision="cost", label="")])
 
 
@@ -102,7 +102,7 @@ def test_the_table(murmur_study):
     assert network.at["information", "accuracy_referring_20%"] == pytest.approx(
         1 - (network.at["information", "error"] * 120 - 24) / 96
     )
-    fused = table.query("stage == 'fusion'")
+    fused = table.query("stage == 'xgboost'")
     assert fused["measure"].tolist() == ["confidence"]
     assert fused["leak"].tolist() == ["a leak; fitted on the network's training cases"]
 
@@ -110,7 +110,7 @@ def test_the_table(murmur_study):
 def test_passes_that_a_fold_of_the_row_lacks_are_not_measured(murmur_study):
     study, predictions = judged(murmur_study)
     rows = predictions[predictions["decision"] == "reference"]
-    network, fused = rows[rows["stage"] == "network"], rows[rows["stage"] == "fusion"].assign(fold=1)
+    network, fused = rows[rows["stage"] == "network"], rows[rows["stage"] == "xgboost"].assign(fold=1)
     mixed = pd.concat([network, fused]).assign(system="chosen", stage="chosen", fit_on="none")
     assert uncertainty_table(study, mixed, "")["measure"].tolist() == ["confidence"]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from auscult.decisions.predictions import KEYS, VARIANT
+from auscult.decisions.winner import KEYS, VARIANT
 from auscult.evaluation import tables
 
 CLASSES = ["Present", "Unknown", "Absent"]
@@ -204,7 +204,7 @@ def test_cross_validation_of_several_variants(murmur_study):
 
 
 def test_marks(murmur_study, six):
-    leaky = six.assign(fit_on="train", stage="fusion")
+    leaky = six.assign(fit_on="train", stage="xgboost")
     both = pd.concat([six, leaky])
     for make in (tables.leaderboard, tables.cross_validation):
         table = make(murmur_study(), both, "shared_subject train+test: 14")

@@ -58,8 +58,8 @@ def predictions(cases: int = 90, folds: int = 3) -> pd.DataFrame:
         ("small", "network", "none", "reference"),
         ("small", "network", "none", "cost"),
         ("large", "network", "none", "reference"),
-        ("small", "fusion", "validation", "cost"),
-        ("small", "fusion", "train", "cost"),
+        ("small", "xgboost", "validation", "cost"),
+        ("small", "xgboost", "train", "cost"),
         ("chosen", "chosen", "none", "chosen"),
     ]
     fold = np.arange(cases) % folds
@@ -74,14 +74,14 @@ def predictions(cases: int = 90, folds: int = 3) -> pd.DataFrame:
         frame["chosen_on"] = "stopping" if number in (1, 3, 5) else "none"
         frame["should_refer"] = ""
         frame["uncertainty"] = rng.random(cases)
-        frame[["information", "variance"]] = float("nan") if variant[1] == "fusion" else 0.1
+        frame[["information", "variance"]] = float("nan") if variant[1] == "xgboost" else 0.1
         p = rng.dirichlet(np.ones(3), cases) + (0.15 + 0.05 * number) * np.eye(3)[truth]
         p /= p.sum(axis=1, keepdims=True)
         one = frame.assign(target="murmur", prediction=np.array(CLASSES["murmur"])[p.argmax(axis=1)])
         one["label"] = np.where(labelled, np.array(CLASSES["murmur"])[truth], "")
         one[[f"p_{c}" for c in CLASSES["murmur"]]] = p
         parts.append(one)
-        if variant[1] != "fusion":
+        if variant[1] != "xgboost":
             q = 0.8 * rng.random((cases, 3)) + 0.2 * flags
             many = frame.assign(target="rhythm", label=_join(flags), prediction=_join(q > 0.5))
             many[[f"p_{c}" for c in CLASSES["rhythm"]]] = q
@@ -110,7 +110,7 @@ def importances(folds: int = 3) -> pd.DataFrame:
     """Of four features: one that every fold reads most, two that change places, one that none reads."""
     shares = [[0.6, 0.3, 0.1, 0], [0.5, 0.2, 0.3, 0], [0.7, 0.2, 0.1, 0]]
     rows = [
-        ("murmur", "small", "fusion", "validation", f"r0f{fold}", name, share, share)
+        ("murmur", "small", "xgboost", "validation", f"r0f{fold}", name, share, share)
         for fold in range(folds)
         for name, share in zip(["p_present", "age", "rms", "never"], shares[fold], strict=True)
     ]
@@ -165,7 +165,7 @@ def test_every_figure_is_drawn_with_its_texts(drawn):
         *(f"{kind}-murmur.svg" for kind in ("roc", "roc-variants", "pr", "confusion", "reliability", "forest")),
         *(f"{kind}-rhythm.svg" for kind in ("roc", "roc-variants", "pr", "reliability", "forest")),
         "referral-murmur.svg",
-        "importance-murmur-small-fusion-validation.svg",
+        "importance-murmur-small-xgboost-validation.svg",
         *(f"learning-{system}-{task}.svg" for system in ("small", "large") for task in ("present", "unknown")),
     }
     assert (table[["title", "alt", "caption"]].map(len) > 10).all(axis=None)

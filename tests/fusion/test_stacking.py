@@ -199,7 +199,7 @@ def test_a_fusion_job(world, scored, tmp_path):
     sizes = table.groupby(["fit_on", "role"]).size().to_dict()
     assert sizes == {(fit_on, role): 12 for fit_on in ("validation", "train") for role in ("val", "test")}
     assert table[["p_Present", "p_Unknown", "p_Absent"]].sum(axis=1).to_numpy() == pytest.approx(np.ones(48), abs=1e-5)
-    kinds = ("murmur-fusion", "latents")
+    kinds = ("murmur-xgboost", "latents")
     written = {f"{kind}-{fit_on}.json" for kind in kinds for fit_on in ("validation", "train")}
     assert {path.name for path in tmp_path.iterdir()} == written
     names = set(gains["feature"])
@@ -251,11 +251,11 @@ def test_both_learners_tuned(world, scored, tmp_path):
     assert set(sizes) == {12} and len(sizes) == 8
     # a booster fitted on the network's own training cases is not tuned: nothing could say what is better
     assert trials.groupby(["stage", "fit_on"]).size().to_dict() == {
-        ("fusion", "validation"): 2,
+        ("xgboost", "validation"): 2,
         ("logistic", "validation"): 2,
     }
     assert (tmp_path / "murmur-logistic-validation.json").is_file()
-    assert set(gains["stage"]) == {"fusion", "logistic"}
+    assert set(gains["stage"]) == {"xgboost", "logistic"}
 
 
 def test_a_blend_lies_between_the_network_and_xgboost(world, scored, tmp_path):
@@ -266,12 +266,12 @@ def test_a_blend_lies_between_the_network_and_xgboost(world, scored, tmp_path):
     network = cases.set_index(["role", "case"])[[f"murmur:{c}" for c in CLASSES]]
     for fit_on in ("validation", "train"):
         rows = table[table["fit_on"] == fit_on].set_index(["role", "case"])
-        booster, found = (rows.query("stage == @stage")[[f"p_{c}" for c in CLASSES]] for stage in ("fusion", "blend"))
+        booster, found = (rows.query("stage == @stage")[[f"p_{c}" for c in CLASSES]] for stage in ("xgboost", "blend"))
         mean = gmean(np.stack([network.loc[found.index], booster.loc[found.index]]), axis=0)
         assert len(found) == 24
         assert found.to_numpy() == pytest.approx(mean / mean.sum(axis=1, keepdims=True), abs=1e-4)
-    assert set(gains["stage"]) == {"fusion"}
-    same = [(tmp_path / f"murmur-{stage}-validation.json").read_bytes() for stage in ("fusion", "blend")]
+    assert set(gains["stage"]) == {"xgboost"}
+    same = [(tmp_path / f"murmur-{stage}-validation.json").read_bytes() for stage in ("xgboost", "blend")]
     assert same[0] == same[1]
 
 

@@ -13,7 +13,7 @@ from tests.parts import aggregate, fuse
 
 
 @pytest.mark.parametrize("features", [["probabilities"], ["latents"], ["probabilities", "latents"]], ids=str)
-@pytest.mark.parametrize("stage", ["fusion", "logistic", "blend"])
+@pytest.mark.parametrize("stage", ["xgboost", "logistic", "blend"])
 def test_a_saved_stage_repeats_its_job(world, scored, tmp_path, stage, features):
     settings = world.study.fusion.model_copy(
         update={
@@ -28,39 +28,42 @@ def test_a_saved_stage_repeats_its_job(world, scored, tmp_path, stage, features)
     cases, recordings = aggregate(study, system, each_alone(scored, ["val", "test"]), world.folds.query("fold == 0"))
     table, *_ = fuse(study, "small", scored, cases, recordings, world.manifest, {}, tmp_path, tmp_path / "log")
     classes = study.targets["murmur"].classes
-    told = table.query("stage == @stage and role == 'test'").set_index("case")[[f"p_{c}" for c in classes]]
+    expected = table.query("stage == @stage and role == 'test'").set_index("case")[[f"p_{c}" for c in classes]]
     new = cases[cases["role"] == "test"].sample(frac=1, random_state=1)  # in an order of their own
     model = tmp_path / f"murmur-{stage}-validation.json"
     if "latents" in features:
         (tmp_path / "latents-validation.json").rename(model.with_name(f"{model.stem}-latents.json"))
     given = (new, recordings, world.manifest, study.dataset, tmp_path)
-    said = fused(study, system, "murmur", stage, model, scored, *given)
-    assert len(said) == 12
-    np.testing.assert_allclose(said.set_index("case").loc[told.index, classes], told, atol=1e-6)
+    p = fused(study, system, "murmur", stage, model, scored, *given)
+    assert len(p) == 12
+    np.testing.assert_allclose(p, expected.loc[new["case"]], atol=1e-6)
 
 
 @pytest.mark.parametrize("missing", ["nan", "zero"])
 def test_a_site_that_others_have_changes_no_prediction(world, scored, tmp_path, monkeypatch, missing):
-    heard = world.manifest.recordings
-    numbers = pd.DataFrame(1 + np.random.default_rng(0).random((len(heard), 2)), heard["recording"], ["rms", "zcr"])
+    everything = world.manifest.recordings
+    numbers = pd.DataFrame(
+        1 + np.random.default_rng(0).random((len(everything), 2)), everything["recording"], ["rms", "zcr"]
+    )
     numbers["present"] = 1.0
     settings = {"fit_on": ["train"], "features": ["statistics"], "learners": ["logistic"], "missing_site": missing}
     study = world.study.model_copy(update={"fusion": world.study.fusion.model_copy(update=settings)})
-    system, names = study.systems["small"], study.targets["murmur"].classes
+    system = study.systems["small"]
     cases, recordings = aggregate(
         study, system, each_alone(scored, ["train", "val", "test"]), world.folds.query("fold == 0")
     )
     fuse(study, "small", scored, cases, recordings, world.manifest, {"statistics": numbers}, tmp_path, tmp_path)
     new = cases[cases["role"] == "test"]
-    everywhere = set(heard.loc[heard["site"] == "MV", "case"]) & set(new["case"])
+    everywhere = set(everything.loc[everything["site"] == "MV", "case"]) & set(new["case"])
     (tmp_path / "statistics").mkdir()
     monkeypatch.setattr(apply, "read_numbers", lambda *_: numbers)
-    said = []
-    for kept in ({min(everywhere)}, set()):  # with one case that has the site MV, and with none
-        rows = heard[(heard["site"] == "AV") | heard["case"].isin(kept)]
+    results = []
+    for with_site in ({min(everywhere)}, set()):  # with one case that has the site MV, and with none
+        rows = everything[(everything["site"] == "AV") | everything["case"].isin(with_site)]
         model = tmp_path / "murmur-logistic-train.json"
         given = (new, recordings, replace(world.manifest, recordings=rows), study.dataset, tmp_path)
-        said.append(fused(study, system, "murmur", "logistic", model, scored, *given).set_index("case")[names])
-    others = said[0].index.drop(min(everywhere))
-    np.testing.assert_allclose(said[0].loc[others], said[1].loc[others])
-    assert not np.allclose(said[0].loc[min(everywhere)], said[1].loc[min(everywhere)])
+        p = fused(study, system, "murmur", "logistic", model, scored, *given)
+        results.append(pd.DataFrame(p, new["case"]))
+    others = results[0].index.drop(min(everywhere))
+    np.testing.assert_allclose(results[0].loc[others], results[1].loc[others])
+    assert not np.allclose(results[0].loc[min(everywhere)], results[1].loc[min(everywhere)])

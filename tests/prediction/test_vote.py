@@ -8,7 +8,7 @@ from auscult.config.targets import Target
 from auscult.datasets.base import Columns, Manifest
 from auscult.prediction.pack import signs
 from auscult.prediction.page import render
-from auscult.prediction.vote import known_cases, vote, with_problems
+from auscult.prediction.vote import repeated_cases, vote, with_problems
 
 CLASSES = ["Present", "Unknown", "Absent"]
 TARGET = Target(
@@ -56,7 +56,7 @@ def test_the_studys_own_cases_are_known_by_samples_and_by_id():
     own = manifest([("1_AV", "1", "1+7", "aa"), ("2_AV", "2", "2", "bb")])
     new = manifest([("x_AV", "x", "x", "aa"), ("7_AV", "7", "7", "cc"), ("y_AV", "y", "y", "dd")])
     known = {name: frozenset(values) for name, values in signs(own).items()}
-    found = known_cases(new, **known).set_index("case")["problem"]
+    found = repeated_cases(new, **known).set_index("case")["problem"]
     assert list(found.index) == ["x", "7"]
     assert "these samples" in found["x"] and "a subject of this id" in found["7"]
 

@@ -53,7 +53,7 @@ def board(leak: str = "") -> pd.DataFrame:
     names = ["system", "stage", "fit_on", "decision", "chosen_on"]
     variants = [
         ("small", "network", "none", "reference", "none"),
-        ("small", "fusion", "train", "cost", "stopping"),
+        ("small", "xgboost", "train", "cost", "stopping"),
         ("chosen", "chosen", "none", "chosen", "stopping"),
     ]
     rows = [
@@ -76,7 +76,7 @@ def uncertainty(**changes: float) -> pd.DataFrame:
 
 def comparison(difference: float = 0.02, low: float = -0.01, high: float = 0.05) -> pd.DataFrame:
     """The network less its fusion, under one decision; and `chosen` less the network."""
-    network, fusion = ["small", "network", "none", "cost"], ["small", "fusion", "validation", "cost"]
+    network, fusion = ["small", "network", "none", "cost"], ["small", "xgboost", "validation", "cost"]
     columns = [f"{side}_{word}" for side in "ab" for word in ("system", "stage", "fit_on", "decision")]
     rows = [
         [*pair, metric, 80, difference, low, high, 0.2, 0.3, 5]

@@ -87,7 +87,7 @@ def test_every_case_that_a_fold_does_not_judge_was_held_back_once_by_each_divisi
     expected = (first[held.index] + second[held.index]) / 2
     np.testing.assert_allclose(held["p_abnormal"], expected, atol=1e-5)
     fused = pd.read_csv(project.path("results/tiny/fusion/small/r0f0/probabilities.csv"), dtype=str)
-    inner = fused.query("fit_on == 'inner_folds' and stage == 'fusion'")
+    inner = fused.query("fit_on == 'inner_folds' and stage == 'xgboost'")
     assert set(inner["role"]) == {"inner", "test"} and sorted(inner.query("role == 'inner'")["case"]) == sorted(
         folds["case"]
     )
@@ -109,9 +109,9 @@ def test_tables_say_what_chose(project):
     assert marks[("network", "none", "reference")] == ["none"]
     for rule in ("cost", "tuned_w_acc", "tuned_uar"):
         assert marks[("network", "none", rule)] == ["inner"]
-        for stage in ("fusion", "logistic", "blend"):
+        for stage in ("xgboost", "logistic", "blend"):
             assert marks[(stage, "inner_folds", rule)] == ["inner twice"]
-    assert marks[("fusion", "validation", "cost")] == ["stopping twice"]
+    assert marks[("xgboost", "validation", "cost")] == ["stopping twice"]
     assert marks[("chosen", "none", "chosen")] == ["inner"]
 
 
@@ -137,11 +137,11 @@ def test_what_the_second_stage_tried_and_reads_is_kept(project):
     folder = project.path("results/tiny/fusion/small/r0f0")
     trials = pd.read_csv(folder / "trials.csv")
     assert trials.groupby(["stage", "fit_on"]).size().to_dict() == dict.fromkeys(
-        [(stage, fit_on) for stage in ("fusion", "logistic") for fit_on in ("inner_folds", "validation")], 2
+        [(stage, fit_on) for stage in ("xgboost", "logistic") for fit_on in ("inner_folds", "validation")], 2
     )
     assert {path.stem for path in (folder / "models").glob("*.json")} == {
         f"outcome-{stage}-{fit_on}"
-        for stage in ("fusion", "logistic", "blend")
+        for stage in ("xgboost", "logistic", "blend")
         for fit_on in ("inner_folds", "validation")
     } | {"latents-validation"}  # of inner networks they would share no axes
     figures = pd.read_csv(project.path("results/tiny/figures/figures.csv"))["file"]
@@ -159,9 +159,9 @@ def test_differences_and_groups_have_tables(project):
 
 WINNERS = {
     "network": {"system": "pair", "stage": "network", "fit_on": "none", "decision": "cost"},
-    "fusion": {"system": "small", "stage": "fusion", "fit_on": "inner_folds", "decision": "tuned_w_acc"},
+    "xgboost": {"system": "small", "stage": "xgboost", "fit_on": "inner_folds", "decision": "tuned_w_acc"},
     "logistic": {"system": "small", "stage": "logistic", "fit_on": "inner_folds", "decision": "cost"},
-    "latents": {"system": "small", "stage": "fusion", "fit_on": "validation", "decision": "reference"},
+    "latents": {"system": "small", "stage": "xgboost", "fit_on": "validation", "decision": "reference"},
     "blend": {"system": "small", "stage": "blend", "fit_on": "inner_folds", "decision": "cost"},
 }
 

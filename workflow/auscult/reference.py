@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined
 
 from auscult import datasets, features, networks
 from auscult.config import dataset, fusion, protocols, settings, study, systems, targets
+from auscult.decisions import rules
 
 HEAD = """# Configuration
 
@@ -61,6 +62,7 @@ def readme() -> str:
     """The key reference as Markdown: a table per model, then the options of every plug-in."""
     parts = [HEAD, "## config.yaml\n", *(_section(model) for model in (settings.Settings, settings.Tracking))]
     parts += ["## studies/<name>.yaml\n", *(_section(model) for model in STUDY_MODELS)]
+    parts.append(_decision_rules())
     parts.append("## Options of data sets (`dataset.options`)\n")
     parts += [_section(_load(datasets, name).Options, name) for name in datasets.names()]
     parts.append("## Settings of front ends (`front_end.settings`)\n")
@@ -75,6 +77,20 @@ def readme() -> str:
 def schema() -> str:
     """JSON schema of a study file."""
     return json.dumps(study.Study.model_json_schema(), indent=1, sort_keys=True) + "\n"
+
+
+def _decision_rules() -> str:
+    """A table of the decision rules."""
+    lines = [
+        "## Decision rules (`targets.<name>.decisions`)\n",
+        "| rule | targets | fitted | decision |",
+        "|---|---|---|---|",
+    ]
+    for name in rules.names():
+        rule = rules.get(name)
+        fitted = "yes" if rule.is_fitted else "no"
+        lines.append(f"| `{name}` | {', '.join(rule.kinds)} | {fitted} | {rule.description} |")
+    return "\n".join(lines) + "\n"
 
 
 def _load(package: Any, name: str) -> Any:

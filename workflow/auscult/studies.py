@@ -16,6 +16,8 @@ from pydantic import BaseModel, ValidationError
 from auscult import datasets, features, networks
 from auscult.config.settings import Settings
 from auscult.config.study import Study
+from auscult.config.targets import Target
+from auscult.decisions import rules
 from auscult.plan import paths
 
 
@@ -67,6 +69,8 @@ def load_study(name: str, folder: Path, root: str | None = None) -> Study:
     where = f"{file}: dataset.options"
     adapter = _plug_in(datasets, study.dataset.adapter, f"{file}: dataset.adapter")
     filled["dataset"]["options"] = _check(adapter.Options, study.dataset.options, where).model_dump()
+    for key, target in study.targets.items():
+        _check_decisions(target, f"{file}: targets.{key}.decisions")
     for key, system in study.systems.items():
         at = f"{file}: systems.{key}"
         if not study.targets_of(system):
@@ -86,6 +90,17 @@ def load_study(name: str, folder: Path, root: str | None = None) -> Study:
         if system.network.weights and not Path(system.network.weights).is_file():
             raise ConfigError(f"{at}.network.weights: there is no file {system.network.weights}")
     return Study.model_validate(filled)
+
+
+def _check_decisions(target: Target, where: str) -> None:
+    """Raises ConfigError for a decision rule that is not there, or that does not serve the target's kind."""
+    for name in target.decisions:
+        if name not in rules.names():
+            raise ConfigError(_unknown(where, name, rules.names(target.kind)))
+        if name not in rules.names(target.kind):
+            raise ConfigError(
+                f"{where}: a {target.kind} target cannot be decided by `{name}`; it has {rules.names(target.kind)}"
+            )
 
 
 def _plug_in(package: Any, name: str, where: str) -> Any:

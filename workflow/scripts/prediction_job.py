@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from auscult.plan.names import NetworkName
-from auscult.prediction.pack import FoldMade, Model
+from auscult.prediction.pack import FoldResults, Model
 from common import by_fold, fold_outputs, read_rows
 
 
-def folds_made(snakemake) -> dict[tuple[str, str], FoldMade]:
+def folds_made(snakemake) -> dict[tuple[str, str], FoldResults]:
     """What a study made in every fold of its systems and ensembles."""
     made, fused = {}, by_fold(snakemake.input.fused)
     for (unit, fold), tables in fold_outputs(snakemake.input).items():
@@ -18,5 +18,5 @@ def folds_made(snakemake) -> dict[tuple[str, str], FoldMade]:
             models.append((model, Path(folder)))
         path = fused.get((unit, fold))
         stages = (read_rows(path), path.parent / "models") if path else (None, None)
-        made[unit, fold] = FoldMade(models, *tables, *stages)
+        made[unit, fold] = FoldResults(models, *tables, *stages)
     return made

@@ -70,7 +70,7 @@ class Fusion(Strict):
     learners: Annotated[list[Learner], Once] = Field(
         default=list(get_args(Learner)),
         min_length=1,
-        description="`xgboost` is the stage `fusion` of the tables, `logistic` the stage of its name.",
+        description="Each is a stage of the tables by its name. `logistic`: logistic regression on ranks.",
     )
     fit_on: Annotated[list[Literal["inner_folds", "validation", "train"]], Once] = Field(
         default=["validation"],

@@ -8,19 +8,6 @@ from pydantic import Field, model_validator
 
 from auscult.config.base import Name, Once, Positive, Strict
 
-Rule = Literal[
-    "reference",
-    "any_recording",
-    "cost",
-    "temperature",
-    "tuned_w_acc",
-    "tuned_uar",
-    "tuned_both",
-    "tuned_f",
-    "tuned_f_each",
-]
-MULTILABEL = {"reference", "tuned_f", "tuned_f_each"}
-
 
 class Referral(Strict):
     """Who is sent on to an expert, and who should have been: the truth of the Challenge cost."""
@@ -62,14 +49,10 @@ class TargetClasses(Strict):
 class Target(TargetClasses):
     """What is decided and scored."""
 
-    decisions: Annotated[list[Rule], Once] = Field(
+    decisions: Annotated[list[Name], Once] = Field(
         default=["reference", "cost"],
         min_length=1,
-        description="Rules from probabilities to a class. `reference`: 0.5, the first class first; `any_recording`: "
-        "the first class that any recording has; `cost`: the largest weight x probability, calibrated by regression; "
-        "`temperature`: the same, calibrated by one temperature; `tuned_w_acc`, `tuned_uar`, `tuned_both`: a weight "
-        "per class, tuned to the metric, or to the mean of both. Of a multilabel target: `reference`, 0.5 for every "
-        "class; `tuned_f`, `tuned_f_each`: one threshold for all classes, or one for each, tuned to macro F1.",
+        description="Rules from probabilities to a class, see Decision rules below.",
     )
     normal: str | None = Field(
         default=None,
@@ -85,10 +68,4 @@ class Target(TargetClasses):
             raise ValueError(f"referral.classes: {sorted(unknown)} not among the classes {self.classes}")
         if self.normal and (self.normal not in self.classes or self.kind == "multilabel"):
             raise ValueError(f"normal: {self.normal!r} is not one of the classes {self.classes} of a multiclass target")
-        if self.kind == "multilabel" and (wrong := set(self.decisions) - MULTILABEL):
-            raise ValueError(
-                f"decisions: a multilabel target cannot be decided by `{min(wrong)}`; it has {sorted(MULTILABEL)}"
-            )
-        if self.kind == "multiclass" and (wrong := set(self.decisions) & MULTILABEL - {"reference"}):
-            raise ValueError(f"decisions: `{min(wrong)}` is for multilabel targets")
         return self

@@ -1,1 +1,1 @@
-"""Decisions: from class probabilities to a class, by rules that are chosen without the judged cases."""
+"""Decisions: from class probabilities to a class, by rules that are chosen without the test cases."""

@@ -1,8 +1,10 @@
-"""predictions.csv: every variant's decision on every judged case, and the row `chosen`."""
+"""predictions.csv: every variant's decision on every test case, and the row `chosen`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -10,22 +12,20 @@ from auscult.config.study import Study
 from auscult.config.systems import Head
 from auscult.config.targets import Target
 from auscult.datasets.base import Manifest
-from auscult.decisions.decide import Decided, Outputs, decide
-from auscult.heads.outputs import output_names
+from auscult.decisions.decide import Decisions, Outputs, decide, outputs_of
+from auscult.decisions.winner import VARIANT, choose
+from auscult.heads.outputs import class_columns, output_names
 from auscult.heads.uncertainty import entropy
 
-VARIANT = ["system", "stage", "fit_on", "decision"]
-KEYS = ["target", *VARIANT, "repeat", "fold"]
-
-
-ON = {"inner": "inner", "val": "stopping"}  # which cases choose, in the words of the tables
+SCORED_ON = {"inner": "inner", "val": "stopping"}
+"""Role of the cases that fit and score the rules, and its name in the tables."""
 
 
 @dataclass(frozen=True)
 class FoldOutputs:
     """Tables of one system and fold: `cases` and `recordings` of `aggregate`, `fused` of `fuse` (or None).
 
-    Outputs of inner folds' networks for the cases that these held back are in them as role `inner`.
+    Outputs of inner folds' networks for the cases that these were not trained on are in them as role `inner`.
     """
 
     system: str
@@ -36,107 +36,83 @@ class FoldOutputs:
     fused: pd.DataFrame | None
 
 
+@dataclass(frozen=True)
+class StageOutputs:
+    """Outputs of one stage on one fold for one target: of the fold's `own` cases, which have `role`, and of `test`."""
+
+    stage: str
+    fit_on: str
+    role: str
+    own: Outputs
+    test: Outputs
+
+
 def predict(study: Study, manifest: Manifest, outputs: list[FoldOutputs]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Decide every fold; returns predictions and the scores of the variants on its own cases.
 
     Predictions: see design of predictions.csv; besides, `information` and `variance` sum the mutual information and
-    the variance of the passes over the target's heads (empty for a fusion), `chosen_on` says which cases chose the
-    rule (`none`: nothing was chosen; `inner`: all cases that the fold does not judge, scored by networks of inner
+    the variance of the passes over the target's heads (empty for a second stage), `chosen_on` says which cases chose
+    the rule (`none`: nothing was chosen; `inner`: all cases that the fold does not test, scored by networks of inner
     folds; `stopping`: validation cases, which also stopped the network; `twice` after it: they tuned the second stage
-    too; `test`: the judged cases chose the epoch, a leak) and `should_refer` is the truth of the Challenge cost.
+    too; `test`: the test cases chose the epoch, a leak) and `should_refer` is the truth of the Challenge cost.
     Scores: `target, system, stage, fit_on, decision, repeat, fold, scored_on, score, chosen`.
     """
     cases = manifest.cases.set_index("case")
-    rows, scores = [], []
+    tables, scores = [], []
     for part in outputs:
         system = study.systems[part.system]
+        test_cases = part.cases[part.cases["role"] == "test"]
         for name, target in study.targets_of(system).items():
-            for stage, fit_on, scored_on, one in _variants(name, target.classes, part):
-                scored_on = "test" if system.training.select == "test" else scored_on
-                labels = cases.loc[one.val["case"], target.label]
-                for rule, decided in decide(target, one, labels, cases["subject"], study.evaluation.choose_by).items():
-                    key = dict(
-                        zip(
-                            KEYS,
-                            [name, part.system, stage, fit_on, rule, part.repeat, part.fold],
-                            strict=True,
-                        )
-                    )
-                    scores.append({**key, "scored_on": scored_on, "score": decided.inner_score})
-                    on = _chosen_on(study, stage, fit_on, scored_on, decided)
-                    table = _rows(key, target, one.test["case"], decided, cases, on)
-                    passes = one.test if stage == "network" else None
-                    rows.append(_with_passes(table, passes, target, study.heads_of(system)))
-    predictions, scores = pd.concat(rows, ignore_index=True), pd.DataFrame(scores)
+            for one in stage_outputs(name, target, part.cases, part.recordings, part.fused):
+                scored_on = "test" if system.training.select == "test" else SCORED_ON[one.role]
+                labels = cases.loc[one.own.ids, target.label]
+                results = decide(target, one.own, one.test, labels, cases["subject"], study.evaluation.choose_by)
+                for rule, result in results.items():
+                    variant = dict(zip(VARIANT, [part.system, one.stage, one.fit_on, rule], strict=True))
+                    key = {"target": name, **variant, "repeat": part.repeat, "fold": part.fold}
+                    scores.append({**key, "scored_on": scored_on, "score": result.inner_score})
+                    chosen_on = _chosen_on(study, one, scored_on, result)
+                    table = _rows(key, target, one.test, result, cases, chosen_on)
+                    passes = test_cases if one.stage == "network" else None
+                    tables.append(_with_passes(table, passes, target, study.heads_of(system)))
+    predictions, scores = pd.concat(tables, ignore_index=True), pd.DataFrame(scores)
     chosen, scores = choose(predictions, scores)
     return pd.concat([predictions, chosen], ignore_index=True), scores
 
 
-def choose(predictions: pd.DataFrame, scores: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows `chosen`: each fold takes the variant that is best on its own inner score.
-
-    Ties go to the variant that stands first.
-    """
-    candidates = comparable(scores).fillna({"score": float("-inf")})
-    best = candidates.groupby(["target", "repeat", "fold"], sort=False)["score"].transform("max") == candidates["score"]
-    first = candidates[best].drop_duplicates(["target", "repeat", "fold"])
-    picked = predictions.merge(first[KEYS], on=KEYS)
-    mark = {
-        "system": "chosen",
-        "stage": "chosen",
-        "fit_on": "none",
-        "decision": "chosen",
-        "chosen_on": candidates["scored_on"].iloc[0],
-    }
-    return picked.assign(**mark), scores.assign(chosen=scores.index.isin(first.index))
+def stage_outputs(
+    name: str, target: Target, cases: pd.DataFrame, recordings: pd.DataFrame, fused: pd.DataFrame | None
+) -> Iterator[StageOutputs]:
+    """Outputs for the target `name` of the network, and of each second stage. Tables: as `FoldOutputs` has them."""
+    role = _role(cases)
+    own, test = (
+        outputs_of(cases[cases["role"] == one], target.classes, name, recordings[recordings["role"] == one])
+        for one in (role, "test")
+    )
+    yield StageOutputs("network", "none", role, own, test)
+    if fused is not None:
+        for (stage, fit_on), table in fused[fused["target"] == name].groupby(["stage", "fit_on"], sort=False):
+            role = _role(table)
+            own, test = (outputs_of(table[table["role"] == one], target.classes) for one in (role, "test"))
+            yield StageOutputs(stage, fit_on, role, own, test)
 
 
-def comparable(scores: pd.DataFrame) -> pd.DataFrame:
-    """The scores that choose: those on inner folds, where there are any, else those on validation cases.
-
-    A booster fitted on the network's own training cases is not among them, nor is an epoch that judged cases chose.
-    """
-    scores = scores[(scores["fit_on"] != "train") & (scores["scored_on"] != "test")]
-    inner = scores["scored_on"] == "inner"
-    return scores[inner] if inner.any() else scores
-
-
-def role_of(table: pd.DataFrame) -> str:
-    """The role whose cases choose: `inner` where there is one."""
+def _role(table: pd.DataFrame) -> str:
+    """The role of the cases that fit and score the rules: `inner` where there is one, else `val`."""
     return "inner" if (table["role"] == "inner").any() else "val"
 
 
-def _variants(target: str, classes: list[str], part: FoldOutputs):
-    """(stage, fit_on, what chooses, outputs) of the network, and of each fusion.
-
-    Thresholds and calibration are chosen on the role `inner` where there is one, else on `val`.
-    """
-    rename = {f"{target}:{c}": c for c in classes}
-
-    def of(table: pd.DataFrame, role: str) -> pd.DataFrame:
-        return table[table["role"] == role].rename(columns=rename)
-
-    cases, heard = part.cases, part.recordings
-    role = role_of(cases)
-    yield "network", "none", ON[role], Outputs(*(of(table, r) for table in (cases, heard) for r in (role, "test")))
-    if part.fused is not None:
-        fused = part.fused[part.fused["target"] == target].rename(columns={f"p_{c}": c for c in classes})
-        for (stage, fit_on), table in fused.groupby(["stage", "fit_on"], sort=False):
-            role = role_of(table)
-            yield stage, fit_on, ON[role], Outputs(of(table, role), of(table, "test"))
-
-
-def _chosen_on(study: Study, stage: str, fit_on: str, scored_on: str, decided: Decided) -> str:
+def _chosen_on(study: Study, outputs: StageOutputs, scored_on: str, result: Decisions) -> str:
     """Which cases chose a variant; `twice` where they chose the settings of its learner, and then scored it."""
     if scored_on == "test":
         return scored_on
-    if stage != "network" and fit_on != "train":
+    if outputs.stage != "network" and outputs.fit_on != "train":
         return f"{scored_on} twice" if study.fusion.tuning else scored_on
-    return scored_on if decided.chosen else "none"
+    return scored_on if result.is_fitted else "none"
 
 
 def _with_passes(table: pd.DataFrame, passes: pd.DataFrame | None, target: Target, heads: dict[str, Head]):
-    """What the spread of the stochastic passes says of each case; empty for a fusion, which has no passes."""
+    """The table with `information` and `variance` of the stochastic passes; empty for a second stage, without any."""
     outputs = output_names({name: heads[name] for name in target.heads})
     for column, parts in {
         "information": [f"information_{name}" for name in target.heads],
@@ -146,17 +122,21 @@ def _with_passes(table: pd.DataFrame, passes: pd.DataFrame | None, target: Targe
     return table
 
 
-def _rows(key: dict, target, ids: pd.Series, decided: Decided, cases: pd.DataFrame, chosen_on: str) -> pd.DataFrame:
-    table = pd.DataFrame({**key, "case": ids.to_numpy()})
+def _rows(
+    key: dict[str, Any], target: Target, outputs: Outputs, result: Decisions, cases: pd.DataFrame, chosen_on: str
+) -> pd.DataFrame:
+    """Rows of predictions.csv of one variant and fold. cases: the manifest's, by case."""
+    ids = outputs.ids
+    table = pd.DataFrame({**key, "case": ids})
     table["subject"] = cases.loc[ids, "subject"].to_numpy()
     table["label"] = cases.loc[ids, target.label].to_numpy()
     if target.kind == "multilabel":
-        picks = [[c for c, yes in zip(target.classes, row, strict=True) if yes] for row in decided.decision]
-        table["prediction"] = ["|".join(pick) for pick in picks]
+        sets = [[c for c, yes in zip(target.classes, row, strict=True) if yes] for row in result.decisions]
+        table["prediction"] = ["|".join(classes) for classes in sets]
     else:
-        table["prediction"] = [target.classes[number] for number in decided.decision]
-    table[[f"p_{c}" for c in target.classes]] = decided.p
-    table["uncertainty"] = entropy(decided.p, target.kind)
+        table["prediction"] = [target.classes[number] for number in result.decisions]
+    table[class_columns(target.classes)] = result.probabilities
+    table["uncertainty"] = entropy(result.probabilities, target.kind)
     table["chosen_on"] = chosen_on
     table["should_refer"] = ""
     if target.referral:

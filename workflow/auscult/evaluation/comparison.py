@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from auscult.config.study import Study
-from auscult.decisions.predictions import VARIANT
+from auscult.decisions.winner import VARIANT
 from auscult.evaluation import tables
 from auscult.metrics import intervals
 

@@ -13,7 +13,7 @@ from scipy.special import digamma
 
 from auscult.config.study import Study
 from auscult.config.targets import Target
-from auscult.decisions.predictions import VARIANT
+from auscult.decisions.winner import VARIANT
 from auscult.evaluation import tables
 from auscult.metrics import intervals
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from auscult.config.study import Study
 from auscult.config.targets import Target
-from auscult.decisions.predictions import KEYS, VARIANT, comparable
+from auscult.decisions.winner import KEYS, VARIANT, best_variants
 from auscult.metrics import formulas, intervals
 from auscult.provenance import write_text
 
@@ -235,21 +235,14 @@ def _sets(target: Target, cells: pd.Series) -> np.ndarray:
 
 
 def winner(board: pd.DataFrame, scores: pd.DataFrame) -> dict[str, Any]:
-    """For every target the variant with the best mean inner or validation score, never the best judged one."""
-    found = {}
-    for name, part in comparable(scores).groupby("target", sort=False):
-        means = part.groupby(VARIANT, sort=False)["score"].mean()
-        best = means.fillna(-np.inf).idxmax()
-        row = board[board["target"] == name].set_index(VARIANT).loc[best]
-        judged = {k: round(float(row[k]), 4) for k in ("w_acc", "uar", "auroc") if k in row and pd.notna(row[k])}
-        score = round(float(means[best]), 4) if pd.notna(means[best]) else None
-        found[name] = {
-            **dict(zip(VARIANT, best, strict=True)),
-            "inner_score": score,
-            "scored_on": part["scored_on"].iloc[0],
-            "judged": judged,
-        }
-    return found
+    """For every target its best variant, see `best_variants`, with its test scores as `judged`."""
+    variants = best_variants(scores)
+    for name, variant in variants.items():
+        key = tuple(variant[word] for word in VARIANT)
+        row = board[board["target"] == name].set_index(VARIANT).loc[key]
+        names = ("w_acc", "uar", "auroc")
+        variant["judged"] = {k: round(float(row[k]), 4) for k in names if k in row and pd.notna(row[k])}
+    return variants
 
 
 def write_table(table: pd.DataFrame, path: Path, caption: str) -> None:

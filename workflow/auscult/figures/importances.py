@@ -12,7 +12,7 @@ from auscult.figures.drawing import PALETTE, Drawn, blank, shortened
 
 SHOWN = 15
 SHARES = {"shap": "mean |SHAP|", "gain": "gain"}
-STAGES = {"fusion": "XGBoost", "logistic": "logistic regression"}
+STAGES = {"xgboost": "XGBoost", "logistic": "logistic regression"}
 
 
 def importance_figures(importances: pd.DataFrame) -> Iterator[Drawn]:

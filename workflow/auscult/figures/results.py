@@ -97,14 +97,14 @@ def roc(name: str, target: Target, chosen: pd.DataFrame) -> Drawn:
 
 
 def roc_variants(name: str, target: Target, part: pd.DataFrame) -> Drawn:
-    """ROC of the target's first class, one curve for each network and fusion and one for `chosen`."""
+    """ROC of the target's first class, one curve for each network and second stage and one for `chosen`."""
     curves, every, first = [], _variants(part), target.classes[0]
     for label, rows in every[:NAMED]:
         truth, p = _truth_and_scores(target, rows)
         value = formulas.auroc(truth[:, :1].astype(int), p[:, :1])[0]
         if not np.isnan(value):
             curves.append(Curve(label, *_roc_points(truth[:, 0], p[:, 0]), value))
-    caption = f"The class {first} against the rest, ranked by each network, by each fusion and by the row chosen."
+    caption = f"The class {first} against the rest, ranked by each network, by each second stage and by the row chosen."
     notes = f" The first {NAMED} of {len(every)} variants are drawn." if len(every) > NAMED else ""
     notes += "" if curves else f" Not drawn: {first} has no judged cases, or no others to compare with."
     return _roc(f"roc-variants-{name}.svg", f"{name}: ROC of {shortened(first)}, by variant", curves, caption, notes)

@@ -19,8 +19,9 @@ from auscult.fusion.features import (
     probability_columns,
     uncertainty_columns,
 )
-from auscult.fusion.learners import STAGE, importances, save
+from auscult.fusion.learners import importances, save
 from auscult.fusion.stacking import Stacked, blend, stack
+from auscult.heads.outputs import class_columns
 from auscult.heads.uncertainty import entropy
 from auscult.inference.aggregate import read_latents
 from auscult.progress import note
@@ -105,7 +106,7 @@ def fuse(
             if target.kind != "multiclass":
                 continue
             for learner in settings.learners:
-                key = {"target": name, "stage": STAGE[learner], "fit_on": fit_on}
+                key = {"target": name, "stage": learner, "fit_on": fit_on}
                 stacked = stack(
                     target,
                     features.blocks[features.fit_role],
@@ -127,8 +128,8 @@ def fuse(
                 if settings.blend and learner == "xgboost":
                     key = {**key, "stage": "blend"}
                     for role, p in by_role.items():
-                        columns = [f"{name}:{c}" for c in target.classes]
-                        network = inputs.cases.loc[inputs.cases["role"] == role, columns].to_numpy()
+                        of_role = inputs.cases[inputs.cases["role"] == role]
+                        network = of_role[class_columns(target.classes, name)].to_numpy()
                         tables.append(_table(key, target.classes, role, features.cases[role], blend(network, p)))
                     save(stacked.fitted, models / f"{'-'.join(key.values())}.json")
     return Fused(pd.concat(tables), pd.concat(weights)[[*KEY, "feature", "gain", "shap"]], pd.concat(trials))
@@ -173,5 +174,5 @@ def _by_role(stacked: Stacked, features: _Features, cross_fitted: bool) -> dict[
 
 def _table(key: dict[str, str], classes: list[str], role: str, cases: pd.Series, p: np.ndarray) -> pd.DataFrame:
     table = pd.DataFrame({**key, "role": role, "case": cases.to_numpy()})
-    table[[f"p_{c}" for c in classes]] = p
+    table[class_columns(classes)] = p
     return table.assign(uncertainty=entropy(p, "multiclass"))

@@ -19,15 +19,13 @@ from auscult.config.targets import Target
 from auscult.provenance import write_json
 
 Settings = Booster | Logistic
-STAGE = {"xgboost": "fusion", "logistic": "logistic"}
-"""Learner → stage in the tables."""
 
 QUANTILES = 100  # of a feature's distribution, by which the logistic regression ranks it
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A model, the columns it reads, and the class numbers that it knows (no model: the fit rows held one class)."""
+    """A model, the columns it reads, and the class numbers that it gives (no model: the fit rows had one class)."""
 
     model: xgboost.XGBClassifier | Pipeline | None
     columns: list[str]

@@ -1,4 +1,4 @@
-"""Stacking: one model per learner, target and fold, fitted on outputs for cases that the judged ones are not among."""
+"""Stacking: one model per learner, target and fold, fitted on outputs for cases that the test cases are not among."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from auscult.config.fusion import Tuning
 from auscult.config.targets import Target
-from auscult.decisions.calibration import splits
+from auscult.decisions.cross_fitting import FOLDS, SEED, splits
 from auscult.fusion.learners import Fitted, Settings, fit, predict
 from auscult.fusion.tuning import Choice, tune
 
@@ -52,21 +52,21 @@ def stack(
     """
     fit_rows, other_rows = (pd.concat(blocks.values(), axis=1) for blocks in (fit_blocks, other_blocks))
     numbers = labels.map({name: number for number, name in enumerate(target.classes)})
-    known = numbers.notna().to_numpy()
-    y, groups = numbers[known].to_numpy(dtype=int), subjects[known].to_numpy()
+    labelled = numbers.notna().to_numpy()
+    y, groups = numbers[labelled].to_numpy(dtype=int), subjects[labelled].to_numpy()
     choice, trials = Choice(settings, list(fit_rows)), pd.DataFrame()
     if tuning is not None:
         columns = {name: list(block) for name, block in fit_blocks.items()}
-        choice, trials = tune(fit_rows[known], y, groups, columns, target, settings, tuning, store, threads)
-    x = fit_rows.loc[known, choice.columns]
+        choice, trials = tune(fit_rows[labelled], y, groups, columns, target, settings, tuning, store, threads)
+    x = fit_rows.loc[labelled, choice.columns]
     fitted = fit(x, y, target, choice.settings, threads)
     inside = np.full((len(fit_rows), len(target.classes)), np.nan)
     if cross_fitted:
         inside[:] = predict(fitted, fit_rows, target)
-        place = np.flatnonzero(known)
-        for rest, held in splits(y, groups, 5, 0):
-            part = fit(x.iloc[rest], y[rest], target, choice.settings, threads)
-            inside[place[held]] = predict(part, x.iloc[held], target)
+        place = np.flatnonzero(labelled)
+        for fit_part, out_part in splits(y, groups, FOLDS, SEED):
+            part = fit(x.iloc[fit_part], y[fit_part], target, choice.settings, threads)
+            inside[place[out_part]] = predict(part, x.iloc[out_part], target)
     return Stacked(inside, predict(fitted, other_rows, target), fitted, trials)
 
 

@@ -13,8 +13,8 @@ import pandas as pd
 
 from auscult.config.fusion import Booster, Logistic, Tuning
 from auscult.config.targets import Target
-from auscult.decisions import calibration, rules
-from auscult.decisions.calibration import splits
+from auscult.decisions.cross_fitting import cross_fit, splits
+from auscult.decisions.rules.calibrated import COST, largest_weighted
 from auscult.fusion.learners import Settings, fit, predict
 from auscult.metrics import formulas
 from auscult.progress import note
@@ -60,8 +60,8 @@ def tune(
     from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    known = splits(y, groups, tuning.folds, 0)
-    if len(known) < 2:
+    folds = splits(y, groups, tuning.folds, 0)
+    if len(folds) < 2:
         return Choice(given, list(x)), pd.DataFrame({"trial": []})
     store.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
@@ -74,15 +74,16 @@ def tune(
     def value(trial: optuna.Trial) -> float:
         choice = _suggest(trial, given, blocks)
         p, rounds = np.zeros((len(y), len(target.classes))), []
-        for rest, held in known:
-            seen, unseen = x.iloc[rest][choice.columns], x.iloc[held][choice.columns]
-            stop = (unseen, y[held], PATIENCE) if isinstance(given, Booster) else None
-            fitted = fit(seen, y[rest], target, choice.settings, threads, stop)
-            p[held] = predict(fitted, unseen, target)
+        for fit_part, out_part in folds:
+            seen, unseen = x.iloc[fit_part][choice.columns], x.iloc[out_part][choice.columns]
+            stop = (unseen, y[out_part], PATIENCE) if isinstance(given, Booster) else None
+            fitted = fit(seen, y[fit_part], target, choice.settings, threads, stop)
+            p[out_part] = predict(fitted, unseen, target)
             if stop and fitted.model is not None:
                 rounds.append(fitted.model.best_iteration + 1)
         trial.set_user_attr("rounds", int(np.median(rounds)) if rounds else 1)
-        return loss(target, calibration.cross_fit(p, y, groups), y, tuning.objective)
+        calibrated, _ = cross_fit(COST, p, y, groups, target)
+        return loss(target, calibrated, y, tuning.objective)
 
     started = time.monotonic()
     while (done := len(search.get_trials(states=(optuna.trial.TrialState.COMPLETE,)))) < tuning.trials:
@@ -102,10 +103,9 @@ def loss(target: Target, p: np.ndarray, y: np.ndarray, objective: str) -> float:
     """Of calibrated probabilities: the log loss, or 1 − the weighted accuracy of the decision `cost`."""
     if objective == "log_loss":
         return float(formulas.nll(y, p))
-    said = rules.cost(p, target.class_weights())
-    return 1 - float(
-        formulas.weighted_accuracy(formulas.confusion(y, said, len(target.classes)), target.class_weights())
-    )
+    weights = target.class_weights()
+    matrix = formulas.confusion(y, largest_weighted(p, weights), len(target.classes))
+    return 1 - float(formulas.weighted_accuracy(matrix, weights))
 
 
 def _suggest(trial, given: Settings, blocks: dict[str, list[str]]) -> Choice:

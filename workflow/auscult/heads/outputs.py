@@ -31,6 +31,14 @@ def output_names(heads: dict[str, Head]) -> list[str]:
     return [f"{name}_{c}" if c else name for name, head in heads.items() for c in (head.classes or [""])]
 
 
+def class_columns(classes: list[str], target: str | None = None) -> list[str]:
+    """Columns of a table that hold probabilities of a target's classes.
+
+    `p_<class>` where a table has a row per target; `<target>:<class>` where targets stand side by side (`aggregate`).
+    """
+    return [f"p_{c}" if target is None else f"{target}:{c}" for c in classes]
+
+
 def activate(logits: torch.Tensor, heads: dict[str, Head]) -> torch.Tensor:
     """Logits (…, outputs) to probabilities: softmax over a multiclass head, else sigmoid."""
     out = logits.sigmoid()

@@ -13,7 +13,7 @@ from scipy.special import softmax
 
 from auscult.config.systems import Head, Pool, Task
 from auscult.config.targets import TargetClasses
-from auscult.heads.outputs import class_probabilities, heads_of, output_names
+from auscult.heads.outputs import class_columns, class_probabilities, heads_of, output_names
 from auscult.heads.pooling import pool_heads
 from auscult.heads.uncertainty import measures
 
@@ -84,7 +84,7 @@ def aggregate(
         for table in (cases, recordings):
             p = table[outputs].to_numpy()
             for key, target in targets.items():
-                table[[f"{key}:{c}" for c in target.classes]] = class_probabilities(target, heads, p)
+                table[class_columns(target.classes, key)] = class_probabilities(target, heads, p)
         case_tables.append(cases)
         recording_tables.append(recordings[["role", *[column for column in recordings if column != "role"]]])
     return pd.concat(case_tables), pd.concat(recording_tables)

@@ -1,4 +1,4 @@
-"""New recordings through the rooms of a study, in a folder of their own: manifest, caches, networks, second stage."""
+"""The steps of a study on new recordings, in a folder of their own: manifest, caches, networks, second stage."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ from auscult.features.tables import read_table as read_numbers
 from auscult.fusion.features import case_features, latent_block, probability_columns, uncertainty_columns
 from auscult.fusion.learners import load, predict
 from auscult.fusion.stacking import blend
+from auscult.heads.outputs import class_columns
 from auscult.inference.aggregate import aggregate, each_alone
 from auscult.inference.job import score
 from auscult.prediction.pack import Model, Packed, place_of
 from auscult.training.job import FILES, Job
 
-CODE = "prediction"  # caches of a prediction are made and read by one process
+CODE = "prediction"  # caches of a prediction are written and read by one process
 ROLE = "test"
 
 
@@ -119,10 +120,10 @@ def fused(
     manifest: Manifest,
     dataset: Dataset,
     work: Path,
-) -> pd.DataFrame:
-    """Probabilities (`case` and a column per class) of a second `stage`, saved in `model`, for all new cases.
+) -> np.ndarray:
+    """Probabilities (cases, classes) of a second `stage`, saved in `model`, for the new cases of the table `cases`.
 
-    folders: of the networks by task, as `outputs` scored them.
+    cases, recordings: as `outputs` gives them. folders: of the networks by task, as `outputs` scored them.
     """
     tables = {name: read_numbers(name, work / name, dataset) for name in TABLES if (work / name).is_dir()}
     blocks = case_features(
@@ -142,10 +143,9 @@ def fused(
     x = pd.concat(blocks.values(), axis=1).reindex(columns=fitted.columns)
     # a site that none of the new cases has
     names = list(tables.get("statistics", [])) if study.fusion.missing_site == "zero" else ["present"]
-    there = [name for name in x if name.startswith(("site_", *(f"{one}@" for one in names)))]
-    x[there] = x[there].fillna(0.0)
-    classes = study.targets[target].classes
+    filled = [name for name in x if name.startswith(("site_", *(f"{one}@" for one in names)))]
+    x[filled] = x[filled].fillna(0.0)
     p = predict(fitted, x, study.targets[target])
     if stage == "blend":
-        p = blend(cases[[f"{target}:{c}" for c in classes]].to_numpy(), p)
-    return pd.DataFrame(p, columns=classes).assign(case=cases["case"].to_numpy())
+        p = blend(cases[class_columns(study.targets[target].classes, target)].to_numpy(), p)
+    return p

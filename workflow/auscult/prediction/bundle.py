@@ -6,6 +6,7 @@ import shutil
 from importlib import metadata
 from pathlib import Path
 
+from auscult.heads.outputs import class_columns
 from auscult.prediction.pack import read
 from auscult.prediction.rows import example
 from auscult.provenance import LIBRARY
@@ -24,9 +25,16 @@ def save(pack: Path, folder: Path) -> None:
 
     packed = read(pack)
     shutil.rmtree(folder, ignore_errors=True)
-    known = [ColSpec("double", name, required=False) for name in packed.covariates]
-    inputs = [ColSpec("string", "case"), ColSpec("binary", "audio"), ColSpec("string", "site", required=False), *known]
-    classes = dict.fromkeys(f"p_{c}" for name in packed.winners for c in packed.study.targets[name].classes)
+    covariates = [ColSpec("double", name, required=False) for name in packed.covariates]
+    inputs = [
+        ColSpec("string", "case"),
+        ColSpec("binary", "audio"),
+        ColSpec("string", "site", required=False),
+        *covariates,
+    ]
+    classes = dict.fromkeys(
+        column for name in packed.winners for column in class_columns(packed.study.targets[name].classes)
+    )
     outputs = [
         *(ColSpec("string", name) for name in ("target", "case", "prediction")),
         *(ColSpec("double", name, required=False) for name in classes),

@@ -1,4 +1,4 @@
-"""The model card of a packed winner: what it is, on what it was judged and how well, and where it ends."""
+"""The model card of a packed winner: what it is, on which cases it was tested and how well, and its limits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pandas as pd
 
 from auscult.config.study import Study
 from auscult.datasets.base import Manifest
-from auscult.decisions.predictions import VARIANT
+from auscult.decisions.winner import VARIANT
 
 SHOWN = ("w_acc", "uar", "f", "auroc", "ece")
 LEAST = 10  # cases of a subgroup that is shown
@@ -55,19 +55,19 @@ def card(
         "## Limits",
         "",
         "- Scores are of cases that the networks of a fold had not seen, of the same data set; each fold was "
-        "judged alone, the vote of all folds was not. Other devices and populations: unknown.",
+        "tested alone, the vote of all folds was not. Other devices and populations: unknown.",
         f"- Recordings below {study.dataset.short_s:g} s are padded at their end; `problems` says so.",
-        "- Cases that the study had itself are marked in `problems`; others of its subjects cannot be known again.",
+        "- Cases that the study had itself are marked in `problems`; others of its subjects cannot be recognised.",
     ]
     return "\n".join(lines) + "\n"
 
 
 def _scores(row: Any) -> list[str]:
     """`<metric> <value> (<low> to <high>)` of a row, and its number of cases."""
-    found = [f"{int(row['n'])} cases"]
+    scores = [f"{int(row['n'])} cases"]
     for name in SHOWN:
         if pd.notna(row.get(name)):
             ends = [row.get(f"{name}_low"), row.get(f"{name}_high")]
             interval = f" ({ends[0]:.3f} to {ends[1]:.3f})" if pd.notna(ends).all() else ""
-            found.append(f"{name} {row[name]:.3f}{interval}")
-    return found
+            scores.append(f"{name} {row[name]:.3f}{interval}")
+    return scores

@@ -2,7 +2,7 @@
 
 study.json, winner.json; networks/<system>/<task>/<network>/; stages/<target>/<fold>.json, where a second stage
 decides, and <fold>-latents.json, where it reads latents; pack.json: the networks of every fold, what each fold's
-decision learnt, and by which digests the study's own samples and subjects are known again.
+rule learnt, and digests by which the study's own samples and subjects are recognised.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from typing import Any
 import pandas as pd
 
 from auscult.config.study import Study
-from auscult.config.targets import Target
 from auscult.datasets.base import Manifest
-from auscult.decisions.decide import fit_rule, labelled
-from auscult.decisions.predictions import role_of
+from auscult.decisions.decide import fit_rule
+from auscult.decisions.predictions import stage_outputs
+from auscult.decisions.rule import Fitted
 from auscult.provenance import digest, write_json
 from auscult.training.job import FILES
 
 
 @dataclass(frozen=True)
 class Model:
-    """A trained network: what it was made by (`inner`: its inner fold, None for the fold itself)."""
+    """A trained network: where it comes from (`inner`: its inner fold, None for the fold itself)."""
 
     system: str
     task: str
@@ -43,8 +43,8 @@ def place_of(model: Model, folder: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class FoldMade:
-    """What a study made in one fold of a system or ensemble.
+class FoldResults:
+    """Results of one fold of a system or ensemble.
 
     `models`: networks with their folders. `cases`, `recordings`, `fused`: tables as
     `decisions.predictions.FoldOutputs` has them. `stages`: the folder of the saved second stages. `fused` and `stages`
@@ -63,7 +63,7 @@ class Packed:
     """A packed winner as `read` gives it.
 
     winners: by target `system, stage, fit_on, decision`. models: by (system or ensemble, fold). decisions: what
-    `decisions.decide.fit_rule` learnt, by (target, fold). covariates: columns of numbers about a case. channels: of the
+    `decisions.decide.fit_rule` gives, by (target, fold). covariates: columns of numbers about a case. channels: of the
     recordings. samples, ids: digests of the study's own.
     """
 
@@ -71,7 +71,7 @@ class Packed:
     study: Study
     winners: dict[str, dict[str, Any]]
     models: dict[tuple[str, str], list[Model]]
-    decisions: dict[tuple[str, str], dict[str, Any]]
+    decisions: dict[tuple[str, str], Fitted]
     covariates: list[str]
     channels: int
     samples: frozenset[str]
@@ -81,28 +81,28 @@ class Packed:
 def pack(
     study: Study,
     winners: dict[str, dict[str, Any]],
-    made: dict[tuple[str, str], FoldMade],
+    results: dict[tuple[str, str], FoldResults],
     own: Manifest,
     folder: Path,
 ) -> None:
     """Write a packed winner into an empty folder.
 
-    winners: winner.json of the study. made: by (system or ensemble, fold). own: the study's manifest, whose labels the
-    decisions are fitted to.
+    winners: winner.json of the study. results: by (system or ensemble, fold). own: the study's manifest, whose labels
+    the decisions are fitted to.
     """
-    used = {key: one for key, one in made.items() if key[0] in {winner["system"] for winner in winners.values()}}
+    used = {key: one for key, one in results.items() if key[0] in {winner["system"] for winner in winners.values()}}
     for one in used.values():
         for model, source in one.models:
             place = place_of(model, folder)
             place.mkdir(parents=True, exist_ok=True)
             for name in FILES:
                 shutil.copyfile(source / name, place / name)
-    decisions: dict[str, dict[str, Any]] = {}
+    decisions: dict[str, dict[str, Fitted]] = {}
     for name, winner in winners.items():
         for (unit, fold), one in used.items():
             if unit != winner["system"]:
                 continue
-            decisions.setdefault(name, {})[fold] = _learnt(study.targets[name], name, winner, one, own)
+            decisions.setdefault(name, {})[fold] = _fit_decision(study, name, winner, one, own)
             if winner["stage"] != "network":
                 place = folder / "stages" / name
                 place.mkdir(parents=True, exist_ok=True)
@@ -127,22 +127,19 @@ def pack(
 
 
 def signs(own: Manifest) -> dict[str, list[str]]:
-    """By what a study's own cases are known again: digests of their `samples` and of the `ids` of cases, subjects."""
+    """Digests by which a study's own cases are recognised: of their `samples`, and of `ids` of cases and subjects."""
     ids = {part for subject in own.cases["subject"] for part in subject.split("+")} | set(own.cases["case"])
     return {"samples": sorted(set(own.recordings["sha256"])), "ids": sorted(map(digest, ids))}
 
 
-def _learnt(target: Target, name: str, winner: dict[str, Any], one: FoldMade, own: Manifest) -> dict[str, Any]:
-    """What the winner's decision learns of the fold's own cases."""
-    if winner["stage"] == "network":
-        mine = one.cases[one.cases["role"] == role_of(one.cases)]
-        mine = mine.rename(columns={f"{name}:{c}": c for c in target.classes})
-    else:
-        keys = {"target": name, "stage": winner["stage"], "fit_on": winner["fit_on"]}
-        mine = one.fused[(one.fused[list(keys)] == pd.Series(keys)).all(axis=1)]
-        mine = mine[mine["role"] == role_of(mine)].rename(columns={f"p_{c}": c for c in target.classes})
-    known, truth = labelled(target, own.cases.set_index("case")[target.label], mine["case"])
-    return fit_rule(target, winner["decision"], mine[target.classes].to_numpy(dtype=float)[known], truth)
+def _fit_decision(study: Study, target: str, winner: dict[str, Any], fold: FoldResults, own: Manifest) -> Fitted:
+    """What the winner's rule learns from one fold's own cases."""
+    settings = study.targets[target]
+    labels = own.cases.set_index("case")[settings.label]
+    for one in stage_outputs(target, settings, fold.cases, fold.recordings, fold.fused):
+        if (one.stage, one.fit_on) == (winner["stage"], winner["fit_on"]):
+            return fit_rule(settings, winner["decision"], one.own, labels)
+    raise ValueError(f"{target}: no fold has the stage {winner['stage']} fitted on {winner['fit_on']}")
 
 
 def read(folder: Path) -> Packed:

@@ -39,9 +39,11 @@ def render(
         words = [winner[key] for key in ("system", "stage", "fit_on", "decision")]
         facts[f"Winner of {name}"] = ", ".join(word for word in words if word != "none")
     facts |= {"Time": f"{seconds:.1f} s, {seconds / count:.2f} s a case", "Commit": commit}
-    said = "".join(f"<dt><b>{html.escape(key)}</b></dt><dd>{html.escape(text)}</dd>" for key, text in facts.items())
+    facts_html = "".join(
+        f"<dt><b>{html.escape(key)}</b></dt><dd>{html.escape(text)}</dd>" for key, text in facts.items()
+    )
     title = f"Predictions of {html.escape(study)}"
-    parts = [f"<h1>{title}</h1><p>Research software, not a medical device.</p><dl>{said}</dl>"]
+    parts = [f"<h1>{title}</h1><p>Research software, not a medical device.</p><dl>{facts_html}</dl>"]
     for name, part in table.groupby("target", sort=False):
         counts = part["prediction"].value_counts()
         words = ", ".join(f"{number} {label or 'none'}" for label, number in counts.items())

@@ -34,13 +34,13 @@ def predict_rows(packed: Packed, rows: pd.DataFrame) -> pd.DataFrame:
         names = [f"{number}{SUFFIX.get(bytes(audio[:4]), '.wav')}" for number, audio in enumerate(table["audio"])]
         for name, audio in zip(names, table["audio"], strict=True):
             (root / name).write_bytes(bytes(audio))
-        heard = pd.DataFrame({"recording": table["case"] + "_" + table.index.astype(str), "case": table["case"]})
-        heard["path"], heard["site"] = names, table["site"].fillna("") if "site" in table else ""
-        heard.to_csv(root / "recordings.csv", index=False)
-        known = [name for name in packed.covariates if name in table]
-        table.drop_duplicates("case")[["case", *known]].to_csv(root / "cases.csv", index=False)
-        found, _ = apply_winner(packed, root, "folder", work, os.cpu_count() or 1)
-    return found.assign(refer=found["refer"].astype(str))
+        recordings = pd.DataFrame({"recording": table["case"] + "_" + table.index.astype(str), "case": table["case"]})
+        recordings["path"], recordings["site"] = names, table["site"].fillna("") if "site" in table else ""
+        recordings.to_csv(root / "recordings.csv", index=False)
+        covariates = [name for name in packed.covariates if name in table]
+        table.drop_duplicates("case")[["case", *covariates]].to_csv(root / "cases.csv", index=False)
+        table, _ = apply_winner(packed, root, "folder", work, os.cpu_count() or 1)
+    return table.assign(refer=table["refer"].astype(str))
 
 
 def example(packed: Packed) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from auscult.config.targets import Target
 from auscult.datasets.base import Manifest
+from auscult.heads.outputs import class_columns
 from auscult.heads.uncertainty import entropy
 from auscult.provenance import digest
 
@@ -24,50 +25,54 @@ def vote(target: Target, folds: list[tuple[np.ndarray, np.ndarray]], cases: list
     p = np.mean([p for p, _ in folds], axis=0)
     table = pd.DataFrame({"case": cases})
     if target.kind == "multilabel":
-        named = np.mean([decision for _, decision in folds], axis=0)
-        said = (named + 1e-6 * (p - 0.5)) > 0.5
-        table["prediction"] = ["|".join(np.array(target.classes)[row]) for row in said]
-        same = np.mean([(decision == said).all(axis=1) for _, decision in folds], axis=0)
+        shares = np.mean([decision for _, decision in folds], axis=0)
+        decisions = (shares + 1e-6 * (p - 0.5)) > 0.5
+        table["prediction"] = ["|".join(np.array(target.classes)[row]) for row in decisions]
+        agreement = np.mean([(of_fold == decisions).all(axis=1) for _, of_fold in folds], axis=0)
     else:
         votes = np.mean([np.eye(len(target.classes))[decision] for _, decision in folds], axis=0)
-        said = np.argmax(votes + 1e-6 * p, axis=1)
-        table["prediction"] = np.array(target.classes)[said]
-        same = votes[np.arange(len(said)), said]
-    table[[f"p_{name}" for name in target.classes]] = p
-    table["agreement"] = same
+        decisions = np.argmax(votes + 1e-6 * p, axis=1)
+        table["prediction"] = np.array(target.classes)[decisions]
+        agreement = votes[np.arange(len(decisions)), decisions]
+    table[class_columns(target.classes)] = p
+    table["agreement"] = agreement
     table["uncertainty"] = entropy(p, target.kind)
     referred = table["prediction"].isin(target.referral.classes).astype(int) if target.referral else ""
     return table.assign(refer=referred)
 
 
-def known_cases(new: Manifest, samples: Set[str], ids: Set[str]) -> pd.DataFrame:
+def repeated_cases(new: Manifest, samples: Set[str], ids: Set[str]) -> pd.DataFrame:
     """New cases that the study has itself, `case, problem`: by their samples, or by the id of one of its subjects.
 
     samples, ids: digests of the study's own, see `pack.Packed`.
     """
-    heard = new.recordings.loc[new.recordings["sha256"].isin(samples), "case"].unique()
-    same = new.cases["case"].map(digest).isin(ids) | new.cases["subject"].map(digest).isin(ids)
-    rows = [(case, "the study has these samples: it may have trained on them") for case in heard]
-    rows += [(case, "the study has a subject of this id") for case in new.cases.loc[same, "case"] if case not in heard]
+    same_samples = new.recordings.loc[new.recordings["sha256"].isin(samples), "case"].unique()
+    same_id = new.cases["case"].map(digest).isin(ids) | new.cases["subject"].map(digest).isin(ids)
+    rows = [(case, "the study has these samples: it may have trained on them") for case in same_samples]
+    others = [case for case in new.cases.loc[same_id, "case"] if case not in same_samples]
+    rows += [(case, "the study has a subject of this id") for case in others]
     return pd.DataFrame(rows, columns=["case", "problem"])
 
 
-def with_problems(table: pd.DataFrame, new: Manifest, known: pd.DataFrame) -> pd.DataFrame:
-    """The table with `recordings`, how many were used of each case, and `problems`, all that was wrong with them."""
+def with_problems(table: pd.DataFrame, new: Manifest, repeated: pd.DataFrame) -> pd.DataFrame:
+    """The table with `recordings`, how many were used of each case, and `problems`, all that was wrong with them.
+
+    repeated: of `repeated_cases`.
+    """
     count = new.recordings.groupby("case").size()
-    found: dict[str, list[str]] = {}
+    problems: dict[str, list[str]] = {}
     owner = new.recordings.set_index("recording")["case"].to_dict()
     for row in new.quality.itertuples():
         case = owner.get(row.recording) or _owner(row.recording, table["case"])
-        found.setdefault(case, []).append(f"{row.recording}: {row.problem} ({row.action})")
-    for row in known.itertuples():
-        found.setdefault(row.case, []).append(row.problem)
+        problems.setdefault(case, []).append(f"{row.recording}: {row.problem} ({row.action})")
+    for row in repeated.itertuples():
+        problems.setdefault(row.case, []).append(row.problem)
     used = table["case"].map(count).fillna(0).astype(int)
     for case in table["case"][used == 0]:
-        found.setdefault(case, []).append(
+        problems.setdefault(case, []).append(
             "no recording could be used: the probabilities are those of the training cases"
         )
-    return table.assign(recordings=used, problems=["; ".join(found.get(case, [])) for case in table["case"]])
+    return table.assign(recordings=used, problems=["; ".join(problems.get(case, [])) for case in table["case"]])
 
 
 def _owner(recording: str, cases: pd.Series) -> str:

@@ -16,7 +16,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from auscult.config.study import Study
-from auscult.decisions.predictions import VARIANT
+from auscult.decisions.winner import VARIANT
 from auscult.folds.protocols import stratify_labels
 from auscult.report import sections
 from auscult.report.cells import METRICS, cell, duration, number, table, with_interval

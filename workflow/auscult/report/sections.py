@@ -15,7 +15,7 @@ DIFFERENCES = (*DECIDED, "f", "auroc")
 PUBLISHED = ("w_acc", "uar", "accuracy", "f", "score", "auroc", "cost")
 STAGES = {
     "network": "the network alone",
-    "fusion": "XGBoost",
+    "xgboost": "XGBoost",
     "logistic": "logistic regression",
     "blend": "the mean of the network and XGBoost",
 }

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from auscult.decisions import thresholds
+from auscult.config.targets import Target
+from auscult.decisions import cross_fitting, rules
+from auscult.decisions.rules import tuned_thresholds as thresholds
 
 
 def cases(n: int = 200, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -46,10 +48,12 @@ def test_no_case_decides_with_its_own_label(monkeypatch):
     p, truth = cases(60)
     fold = np.arange(60) // 12
     parts = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(5)]
-    monkeypatch.setattr(thresholds, "splits", lambda *arguments: parts)
-    before = thresholds.cross_fit(p, truth, fold, one=False)
+    monkeypatch.setattr(cross_fitting, "splits", lambda *arguments: parts)
+    target = Target(label="x", kind="multilabel", classes=["a", "b", "c"], heads=["x"])
+    rule = rules.get("tuned_f_each")
+    _, before = cross_fitting.cross_fit(rule, p, truth, fold, target)
     turned = truth.copy()
     turned[fold == 2] = 1 - turned[fold == 2]
-    after = thresholds.cross_fit(p, turned, fold, one=False)
+    _, after = cross_fitting.cross_fit(rule, p, turned, fold, target)
     np.testing.assert_array_equal(after[fold == 2], before[fold == 2])
     assert (after[fold != 2] != before[fold != 2]).any()

@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from auscult.decisions import tuning
+from auscult.config.targets import Target
+from auscult.decisions import rules
+from auscult.decisions.cross_fitting import cross_fit, splits
+from auscult.decisions.rules import tuned_weights as tuning
 from auscult.metrics import formulas
 
 WEIGHTS = [5, 3, 1]
@@ -53,12 +56,14 @@ def test_probabilities_scaled_against_each_other_are_set_right():
 def test_a_row_is_decided_without_its_own_group():
     labels, p = case(size=120)
     groups = np.repeat(np.arange(60), 2)
-    said = tuning.cross_fit(p, labels, groups, WEIGHTS, "w_acc")
+    target = Target(label="x", classes=["a", "b", "c"], heads=["x"], weights=WEIGHTS)
+    rule = rules.get("tuned_w_acc")
+    _, decisions = cross_fit(rule, p, labels, groups, target)
     changed = labels.copy()
     changed[:2] = (changed[:2] + 1) % 3  # of the first group alone
-    folds_same = tuning.splits(labels, groups, 5, 0)
-    if all(np.array_equal(a[1], b[1]) for a, b in zip(folds_same, tuning.splits(changed, groups, 5, 0), strict=True)):
-        assert (tuning.cross_fit(p, changed, groups, WEIGHTS, "w_acc")[:2] == said[:2]).all()
+    folds_same = splits(labels, groups, 5, 0)
+    if all(np.array_equal(a[1], b[1]) for a, b in zip(folds_same, splits(changed, groups, 5, 0), strict=True)):
+        assert (cross_fit(rule, p, changed, groups, target)[1][:2] == decisions[:2]).all()
 
 
 def test_many_classes():

@@ -7,7 +7,15 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from auscult.decisions import calibration
+from auscult.config.targets import Target
+from auscult.decisions import cross_fitting
+from auscult.decisions.rules import calibrated
+
+
+def cross_fit(p: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Probabilities calibrated out of fold."""
+    target = Target(label="x", classes=["a", "b", "c"][: p.shape[1]], heads=["x"])
+    return cross_fitting.cross_fit(calibrated.COST, p, labels, groups, target)[0]
 
 
 def case(seed: int = 0, size: int = 300):
@@ -21,8 +29,8 @@ def case(seed: int = 0, size: int = 300):
 
 def test_calibration_helps_and_gives_distributions():
     labels, p, groups = case()
-    fitted = calibration.apply(calibration.fit(p, labels), p)
-    crossed = calibration.cross_fit(p, labels, groups)
+    fitted = calibrated.calibrate(calibrated.regression(p, labels), p)
+    crossed = cross_fit(p, labels, groups)
     for found in (fitted, crossed):
         np.testing.assert_allclose(found.sum(axis=1), 1)
         assert log_loss(labels, found) < 0.8 * log_loss(labels, p)
@@ -37,20 +45,20 @@ def test_a_row_is_never_calibrated_by_its_own_subject(row):
     twin = mine[mine != row]
     changed = p.copy()
     changed[twin] = np.roll(p[twin], 1, axis=1)
-    assert (calibration.cross_fit(changed, labels, groups)[row] == calibration.cross_fit(p, labels, groups)[row]).all()
+    assert (cross_fit(changed, labels, groups)[row] == cross_fit(p, labels, groups)[row]).all()
     # with groups of one row the same change does show
     alone = np.array([f"r{k}" for k in range(len(p))])
-    change = np.abs(calibration.cross_fit(changed, labels, alone) - calibration.cross_fit(p, labels, alone))
+    change = np.abs(cross_fit(changed, labels, alone) - cross_fit(p, labels, alone))
     assert change.max() > 0
 
 
 def test_no_group_is_on_both_sides():
     labels, _, groups = case(size=60)
-    parts = calibration.splits(labels, groups, 5, seed=0)
-    assert sorted(np.concatenate([held for _, held in parts])) == list(range(60))
-    for rest, held in parts:
-        assert not set(groups[rest]) & set(groups[held])
-        assert len(rest) + len(held) == 60
+    parts = cross_fitting.splits(labels, groups, 5, seed=0)
+    assert sorted(np.concatenate([out for _, out in parts])) == list(range(60))
+    for fit_rows, out in parts:
+        assert not set(groups[fit_rows]) & set(groups[out])
+        assert len(fit_rows) + len(out) == 60
 
 
 def test_a_planted_secret_of_the_subject_is_not_used():
@@ -59,7 +67,7 @@ def test_a_planted_secret_of_the_subject_is_not_used():
     labels = np.tile([0, 1], 100)
     p = rng.dirichlet([1, 1], 200)
     groups = np.repeat(np.arange(100), 2)
-    crossed = calibration.cross_fit(p, labels, groups)
+    crossed = cross_fit(p, labels, groups)
     assert log_loss(labels, crossed) > np.log(2) - 0.01
 
 
@@ -67,47 +75,47 @@ def test_a_planted_secret_of_the_subject_is_not_used():
 def test_few_groups(groups):
     labels, p, _ = case(size=24)
     owner = np.arange(24) % groups
-    found = calibration.cross_fit(p, labels, owner)
+    found = cross_fit(p, labels, owner)
     assert found.shape == p.shape and np.isfinite(found).all()
     if groups == 1:
         assert (found == p).all()
-        assert calibration.splits(labels, owner, 5, 0) == []
+        assert cross_fitting.splits(labels, owner, 5, 0) == []
 
 
 @pytest.mark.parametrize("labels", [[0, 0, 1, 1], [0, 1, 2], [0, 1, 2, 2], [0, 0, 0, 0]], ids=str)
 def test_few_cases(labels):
     labels = np.array(labels)
     p = np.random.default_rng(0).dirichlet([1, 1, 1], len(labels))
-    found = calibration.cross_fit(p, labels, np.arange(len(labels)))
+    found = cross_fit(p, labels, np.arange(len(labels)))
     assert np.isfinite(found).all()
     assert found.sum(axis=1) == pytest.approx(np.ones(len(labels)))
 
 
 def test_one_class_or_no_case_leaves_probabilities_alone():
     p = np.array([[0.2, 0.8], [0.6, 0.4]])
-    assert calibration.fit(p, np.array([1, 1])) is None
-    assert calibration.fit(p[:0], np.array([], dtype=int)) is None
-    assert (calibration.apply(None, p) == p).all()
-    model = calibration.fit(p, np.array([0, 1]))
-    assert calibration.apply(model, p[:0]).shape == (0, 2)
-    assert calibration.cross_fit(p[:0], np.array([], dtype=int), np.array([])).shape == (0, 2)
+    assert calibrated.regression(p, np.array([1, 1])) is None
+    assert calibrated.regression(p[:0], np.array([], dtype=int)) is None
+    assert (calibrated.calibrate(None, p) == p).all()
+    model = calibrated.regression(p, np.array([0, 1]))
+    assert calibrated.calibrate(model, p[:0]).shape == (0, 2)
+    assert cross_fit(p[:0], np.array([], dtype=int), np.array([])).shape == (0, 2)
 
 
 def test_an_absent_class_gets_no_probability():
     labels, p, _ = case()
-    known = labels != 1
-    found = calibration.apply(calibration.fit(p[known], labels[known]), p)
+    some = labels != 1
+    found = calibrated.calibrate(calibrated.regression(p[some], labels[some]), p)
     assert (found[:, 1] == 0).all() and found[:, [0, 2]].sum(axis=1) == pytest.approx(np.ones(len(p)))
 
 
 @pytest.mark.parametrize("classes", [[0, 1, 2], [0, 2]], ids=str)
 def test_what_was_learnt_survives_json_and_is_scikit_learns(classes):
     labels, p, _ = case()
-    known = np.isin(labels, classes)
-    model = json.loads(json.dumps(calibration.fit(p[known], labels[known])))
+    some = np.isin(labels, classes)
+    model = json.loads(json.dumps(calibrated.regression(p[some], labels[some])))
     logs = np.log(np.clip(p, 1e-4, 1))
-    theirs = LogisticRegression(C=1.0, max_iter=1000).fit(logs[known], labels[known]).predict_proba(logs)
-    np.testing.assert_allclose(calibration.apply(model, p)[:, classes], theirs, atol=1e-12)
+    theirs = LogisticRegression(C=1.0, max_iter=1000).fit(logs[some], labels[some]).predict_proba(logs)
+    np.testing.assert_allclose(calibrated.calibrate(model, p)[:, classes], theirs, atol=1e-12)
 
 
 def test_one_temperature_is_the_one_that_made_the_labels():
@@ -116,7 +124,7 @@ def test_one_temperature_is_the_one_that_made_the_labels():
     true = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     labels = (rng.random((len(true), 1)) > true.cumsum(axis=1)).sum(axis=1)
     sharp = np.exp(2.5 * logits) / np.exp(2.5 * logits).sum(axis=1, keepdims=True)
-    model = calibration.fit(np.maximum(sharp, 1e-4), labels, "temperature")
+    model = calibrated.temperature(np.maximum(sharp, 1e-4), labels)
     assert model["temperature"] == pytest.approx(2.5, rel=0.1)
-    assert (calibration.apply(model, sharp).argmax(axis=1) == sharp.argmax(axis=1)).all()
-    assert log_loss(labels, calibration.apply(model, sharp)) < log_loss(labels, sharp)
+    assert (calibrated.calibrate(model, sharp).argmax(axis=1) == sharp.argmax(axis=1)).all()
+    assert log_loss(labels, calibrated.calibrate(model, sharp)) < log_loss(labels, sharp)

@@ -1,0 +1,47 @@
+"""Cross-fitting: every case is decided by a rule that was fitted to other subjects' cases alone."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold
+
+from auscult.config.targets import Target
+from auscult.decisions.rule import Rule
+from auscult.folds.protocols import quiet
+
+FOLDS, SEED = 5, 0
+
+
+def cross_fit(
+    rule: Rule, p: np.ndarray, truth: np.ndarray, groups: np.ndarray, target: Target
+) -> tuple[np.ndarray, np.ndarray]:
+    """Out-of-fold probabilities (n, classes) and decisions of labelled cases by a rule that is fitted.
+
+    p, truth: as `Rule.fit` takes them. groups: subjects (n,); no case's own subject takes part in what decides it.
+    Where there are too few cases to divide, the rule decides as it is before any fitting.
+    """
+    unfitted = rule.fit(p[:0], truth[:0], target)
+    probabilities, decisions = (part.copy() for part in rule.apply(unfitted, p, target, None))
+    for fit_rows, out_rows in splits(_strata(truth), groups, FOLDS, SEED):
+        fitted = rule.fit(p[fit_rows], truth[fit_rows], target)
+        probabilities[out_rows], decisions[out_rows] = rule.apply(fitted, p[out_rows], target, None)
+    return probabilities, decisions
+
+
+def splits(labels: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Row numbers (to fit on, out of fold) of stratified folds that split no group.
+
+    labels: class numbers (n,). Fewer folds where groups or the cases of every class are few, none below two.
+    """
+    folds = min(folds, len(set(groups)), np.bincount(labels).max(initial=0))
+    if folds < 2:
+        return []
+    return quiet(StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split, labels, labels, groups)
+
+
+def _strata(truth: np.ndarray) -> np.ndarray:
+    """Class numbers (n,) to stratify by; of several labels a number for every set of them."""
+    if truth.ndim == 1:
+        return truth
+    sets = np.array(["".join(map(str, row)) for row in truth])
+    return np.unique(sets, return_inverse=True)[1]

@@ -1,0 +1,53 @@
+"""What a decision rule is: from class probabilities of cases to decisions, perhaps fitted to labelled cases first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from auscult.config.targets import Target
+
+Fitted = dict[str, Any]
+"""What a rule has learnt from labelled cases, in values that JSON can write; {} of a rule that is not fitted."""
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """Recordings of n cases: `probabilities` (recordings, classes); `case` (recordings,), the row number of each case.
+
+    A case may have none.
+    """
+
+    probabilities: np.ndarray
+    case: np.ndarray
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A decision rule, by the name that studies use.
+
+    Attributes
+    ----------
+    description : one line for the reference of the configuration.
+    kinds : kinds of target that it serves, `multiclass` or `multilabel`.
+    apply : (fitted, probabilities (n, classes), target, recordings) to probabilities (n, classes), calibrated if the
+        rule calibrates, and decisions: class numbers (n,), or 0 and 1 (n, classes) for a multilabel target.
+    fit : (probabilities (n, classes), truth, target) to what `apply` needs; truth is as decisions are. Of no cases it
+        gives the rule as it is before any fitting. None: the rule is not fitted.
+    needs_recordings : whether `apply` reads the recordings; they are None where there are none (a second stage).
+    """
+
+    name: str
+    description: str
+    kinds: tuple[str, ...]
+    apply: Callable[[Fitted, np.ndarray, Target, Recordings | None], tuple[np.ndarray, np.ndarray]]
+    fit: Callable[[np.ndarray, np.ndarray, Target], Fitted] | None = None
+    needs_recordings: bool = False
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the rule learns from labelled cases."""
+        return self.fit is not None

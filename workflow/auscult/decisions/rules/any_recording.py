@@ -1,0 +1,36 @@
+"""The first class that any recording of the case has (Panah et al. 2023)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from auscult.config.targets import Target
+from auscult.decisions.rule import Fitted, Recordings, Rule
+
+
+def decide(recordings: Recordings, p: np.ndarray) -> np.ndarray:
+    """Class numbers (n,): the first class that is the most probable one of any recording of the case.
+
+    p: (n, classes) of the cases; they decide a case without recordings.
+    """
+    first = np.full(len(p), p.shape[1])
+    np.minimum.at(first, recordings.case, np.argmax(recordings.probabilities, axis=1))
+    return np.where(first < p.shape[1], first, np.argmax(p, axis=1))
+
+
+def apply(
+    fitted: Fitted, p: np.ndarray, target: Target, recordings: Recordings | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The cases' probabilities as they are, and the decisions."""
+    return p, decide(recordings, p)
+
+
+RULES = (
+    Rule(
+        "any_recording",
+        "The first class that any recording has as its most probable one; a second stage has no such rows.",
+        ("multiclass",),
+        apply,
+        needs_recordings=True,
+    ),
+)

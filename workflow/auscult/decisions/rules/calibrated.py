@@ -1,0 +1,96 @@
+"""The largest weight x calibrated probability, which maximises expected weighted accuracy.
+
+Calibration is by multinomial logistic regression on the logarithms of the probabilities (`cost`), or by one
+temperature (`temperature`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression
+
+from auscult.config.targets import Target
+from auscult.decisions.rule import Fitted, Recordings, Rule
+
+Calibration = dict[str, Any] | None
+"""`temperature`; or, for every class that was seen, its number (`classes`), its `coefficients` and `intercepts`. None
+leaves probabilities as they are."""
+
+
+def regression(p: np.ndarray, labels: np.ndarray) -> Calibration:
+    """Logistic regression of class numbers (n,) on logarithms of probabilities (n, classes); None of a single class."""
+    if len(np.unique(labels)) < 2:
+        return None
+    model = LogisticRegression(C=1.0, max_iter=1000).fit(_logs(p), labels)
+    coefficients, intercepts = model.coef_, model.intercept_
+    if len(model.classes_) == 2:  # scikit-learn keeps the second class's alone
+        coefficients, intercepts = np.vstack([0 * coefficients, coefficients]), np.append(0.0, intercepts)
+    parts = {"classes": model.classes_, "coefficients": coefficients, "intercepts": intercepts}
+    return {key: value.tolist() for key, value in parts.items()}
+
+
+def temperature(p: np.ndarray, labels: np.ndarray) -> Calibration:
+    """One number that divides the logarithms and so changes no order of classes (Guo et al. 2017).
+
+    The one between 1/20 and 20 with the least log loss; None of a single class.
+    """
+    if len(np.unique(labels)) < 2:
+        return None
+    logs = _logs(p)
+
+    def loss(log_temperature: float) -> float:
+        q = softmax(logs / np.exp(log_temperature), axis=1)
+        return -float(np.mean(np.log(q[np.arange(len(q)), labels] + 1e-300)))
+
+    best = minimize_scalar(loss, bounds=(-np.log(20), np.log(20)), method="bounded").x
+    return {"temperature": float(np.exp(best))}
+
+
+def calibrate(calibration: Calibration, p: np.ndarray) -> np.ndarray:
+    """Calibrated probabilities (n, classes); a class that the calibration never saw gets a probability of 0."""
+    if calibration is None or not len(p):
+        return p
+    if "temperature" in calibration:
+        return softmax(_logs(p) / calibration["temperature"], axis=1)
+    q = np.zeros_like(p)
+    logits = _logs(p) @ np.array(calibration["coefficients"]).T + calibration["intercepts"]
+    q[:, calibration["classes"]] = softmax(logits, axis=1)
+    return q
+
+
+def largest_weighted(p: np.ndarray, weights: list[float]) -> np.ndarray:
+    """Class numbers (n,) of the largest weight x probability."""
+    return np.argmax(p * np.asarray(weights), axis=1)
+
+
+def apply(
+    fitted: Fitted, p: np.ndarray, target: Target, recordings: Recordings | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Calibrated probabilities and the decisions from them."""
+    q = calibrate(fitted["calibration"], p)
+    return q, largest_weighted(q, target.class_weights())
+
+
+def _logs(p: np.ndarray) -> np.ndarray:
+    return np.log(np.clip(p, 1e-4, 1.0))
+
+
+COST = Rule(
+    "cost",
+    "The largest weight x probability, calibrated by regression.",
+    ("multiclass",),
+    apply,
+    lambda p, truth, target: {"calibration": regression(p, truth)},
+)
+TEMPERATURE = Rule(
+    "temperature",
+    "The largest weight x probability, calibrated by one temperature.",
+    ("multiclass",),
+    apply,
+    lambda p, truth, target: {"calibration": temperature(p, truth)},
+)
+RULES = (COST, TEMPERATURE)

@@ -1,0 +1,46 @@
+"""The published decision: one half, the first class first; of a multilabel target one half for every class."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from auscult.config.targets import Target
+from auscult.decisions.rule import Fitted, Recordings, Rule
+
+
+def decide(p: np.ndarray) -> np.ndarray:
+    """Class numbers (n,): a class is taken when it holds at least half of what the earlier ones left.
+
+    Of binary heads asked in order this is the published Present-then-Unknown rule.
+    """
+    left = np.ones(len(p))
+    decisions = np.full(len(p), p.shape[1] - 1)
+    undecided = np.ones(len(p), dtype=bool)
+    for number in range(p.shape[1] - 1):
+        take = undecided & (p[:, number] >= 0.5 * left) & (left > 0)
+        decisions[take] = number
+        undecided &= ~take
+        left = left - p[:, number]
+    return decisions
+
+
+def decide_multilabel(p: np.ndarray) -> np.ndarray:
+    """0 or 1 for every class (n, classes): 1 from a probability of one half."""
+    return (p >= 0.5).astype(int)
+
+
+def apply(
+    fitted: Fitted, p: np.ndarray, target: Target, recordings: Recordings | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The probabilities as they are, and the decisions."""
+    return p, decide_multilabel(p) if target.kind == "multilabel" else decide(p)
+
+
+RULES = (
+    Rule(
+        "reference",
+        "0.5, the first class first; of a multilabel target 0.5 for every class.",
+        ("multiclass", "multilabel"),
+        apply,
+    ),
+)

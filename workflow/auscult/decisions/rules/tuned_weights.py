@@ -1,0 +1,88 @@
+"""A weight per class, tuned to a metric: `tuned_w_acc`, `tuned_uar`, and `tuned_both`, the mean of the two."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from auscult.config.targets import Target
+from auscult.decisions.rule import Fitted, Recordings, Rule
+from auscult.decisions.scores import score
+from auscult.metrics import formulas
+
+GRID = np.linspace(-4, 4, 33)  # logarithms of a class's weight against the last class's
+SMOOTH = 1.0  # grid steps: a broad maximum is believed before a high narrow one
+ROUNDS = 2  # over the classes, where they are too many for a whole grid
+
+
+def tune(p: np.ndarray, labels: np.ndarray, true_weights: list[float], metric: str) -> np.ndarray:
+    """Weights (classes,) by which the largest weight x probability scores best; the last class has weight 1.
+
+    p: (n, classes). labels: class numbers (n,). true_weights: of the true classes in weighted accuracy. metric: see
+    `decisions.scores.score`. With three classes the whole grid is searched, with more one class after the other.
+    """
+    classes = p.shape[1]
+    logs = np.log(np.clip(p, 1e-6, 1))
+    best = np.zeros(classes)
+    if len(np.unique(labels)) < 2:
+        return np.exp(best)
+    if classes <= 3:
+        grid = np.stack(np.meshgrid(*[GRID] * (classes - 1), indexing="ij"), axis=-1)
+        candidates = np.concatenate([grid, np.zeros((*grid.shape[:-1], 1))], axis=-1)
+        scores = _scores(logs, labels, candidates.reshape(-1, classes), true_weights, metric)
+        return np.exp(candidates[_peak(scores.reshape(grid.shape[:-1]))])
+    for _ in range(ROUNDS):
+        for number in range(classes - 1):
+            candidates = np.repeat(best[None], len(GRID), axis=0)
+            candidates[:, number] = GRID
+            best = candidates[_peak(_scores(logs, labels, candidates, true_weights, metric))]
+    return np.exp(best)
+
+
+def decide(p: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Class numbers (n,) of the largest weight x probability."""
+    return np.argmax(np.clip(p, 1e-6, 1) * weights, axis=1)
+
+
+def fit(p: np.ndarray, truth: np.ndarray, target: Target, metric: str) -> Fitted:
+    """Tuned `weights`."""
+    return {"weights": tune(p, truth, target.class_weights(), metric).tolist()}
+
+
+def apply(
+    fitted: Fitted, p: np.ndarray, target: Target, recordings: Recordings | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The probabilities as they are, and the decisions."""
+    return p, decide(p, np.array(fitted["weights"]))
+
+
+def _scores(
+    logs: np.ndarray, labels: np.ndarray, candidates: np.ndarray, true_weights: list[float], metric: str
+) -> np.ndarray:
+    """Score of every candidate (candidates, classes) of logarithms of weights."""
+    scores = np.empty(len(candidates))
+    for number, candidate in enumerate(candidates):
+        matrix = formulas.confusion(labels, np.argmax(logs + candidate, axis=1), logs.shape[1])
+        scores[number] = score(matrix, true_weights, metric)
+    return scores
+
+
+def _peak(scores: np.ndarray) -> tuple[int, ...]:
+    """Place of the largest score after smoothing."""
+    smooth = gaussian_filter(scores, SMOOTH, mode="nearest")
+    return np.unravel_index(int(np.argmax(smooth)), scores.shape)
+
+
+WORDS = {"w_acc": "weighted accuracy", "uar": "UAR", "both": "the mean of weighted accuracy and UAR"}
+RULES = tuple(
+    Rule(
+        f"tuned_{metric}",
+        f"The largest weight x probability, with a weight per class tuned to {words}.",
+        ("multiclass",),
+        apply,
+        partial(fit, metric=metric),
+    )
+    for metric, words in WORDS.items()
+)
