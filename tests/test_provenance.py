@@ -236,4 +236,4 @@ def test_jobs_that_decide_have_all_decision_rules_among_their_code(rule: str) ->
     """A changed rule runs them again; a rule that is new is among them without a word elsewhere."""
     text = "".join(path.read_text() for path in (LIBRARY.parents[1] / "rules").glob("*.smk"))
     assert f'code=code("{rule}", *DECISIONS' in text
-    assert "code(name, *decision_rules.modules(), *modules)" in text
+    assert "DECISIONS = decision_rules.modules()" in text
