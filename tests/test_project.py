@@ -101,8 +101,8 @@ def test_the_library_knows_no_snakemake():
 
 
 def test_scripts_are_short():
-    long = {p.name: n for p in (TOP / "workflow/scripts").glob("*.py") if (n := len(p.read_text().splitlines())) > 40}
-    assert set(long) <= {"common.py", "status.py", "network_job.py", "aggregate.py"}
+    long = {p.name: n for p in (TOP / "workflow/scripts").glob("*.py") if (n := len(p.read_text().splitlines())) > 45}
+    assert set(long) <= {"common.py", "status.py", "network_job.py"}
 
 
 def test_every_file_says_what_it_is_for():

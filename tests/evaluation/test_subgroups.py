@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from auscult.datasets.base import Columns, Manifest
-from auscult.evaluation import tables
+from auscult.evaluation import scoring
 from auscult.evaluation.subgroups import SubgroupError, group_cases, subgroups
 from tests.evaluation.test_tables import CLASSES, predictions
 
@@ -57,7 +57,7 @@ def test_scores_are_those_of_the_rows_alone(murmur_study, manifest):
     table = subgroups(study, manifest, rows(), "mark")
     assert table["by"].tolist() == ["age_group"] * 2 + ["site"] * 2 and set(table["leak"]) == {"mark"}
     alone = rows().query("system == 'chosen'").iloc[10:30]
-    expected = tables.score(study.targets["murmur"], alone)
+    expected = scoring.score(study.targets["murmur"], alone)
     found = table[table["group"] == "Infant"].iloc[0]
     assert found["n"] == 20
     for name in ("w_acc", "uar", "recall_Present"):

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from auscult.decisions.winner import KEYS, VARIANT
-from auscult.evaluation import tables
+from auscult.evaluation import challenge, scoring, tables, writing
 
 CLASSES = ["Present", "Unknown", "Absent"]
 P = [f"p_{c}" for c in CLASSES]
@@ -211,7 +211,7 @@ def test_marks(murmur_study, six):
         own = table.set_index("fit_on")["leak"].groupby(level=0).unique()
         assert own["none"].tolist() == ["shared_subject train+test: 14"]
         assert own["train"].tolist() == ["shared_subject train+test: 14; fitted on the network's training cases"]
-    assert tables.variant_mark("", "none") == "" and tables.variant_mark("", "validation") == ""
+    assert scoring.variant_mark("", "none") == "" and scoring.variant_mark("", "validation") == ""
 
 
 def circor() -> pd.DataFrame:
@@ -345,7 +345,7 @@ CAPTION = "Study made, commit abc, 95 % intervals."
 
 @pytest.fixture
 def written(tmp_path) -> dict[str, str]:
-    tables.write_table(TABLE, tmp_path / "made", CAPTION)
+    writing.write_table(TABLE, tmp_path / "made", CAPTION)
     return {path.suffix: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
 
 
@@ -396,7 +396,7 @@ def test_latex(written):
 
 
 def test_latex_escapes_names_of_columns(tmp_path):
-    tables.write_table(pd.DataFrame({"recall_A&B": [1.0]}), tmp_path / "made", "")
+    writing.write_table(pd.DataFrame({"recall_A&B": [1.0]}), tmp_path / "made", "")
     assert r"recall\_A\&B \\" in (tmp_path / "made.tex").read_text()
 
 
@@ -420,7 +420,7 @@ def chosen(case: str = "13918", said: str = "Absent", outcome: str = "Normal", *
 
 def test_challenge_file(murmur_study, tmp_path):
     rows = pd.concat([chosen(), chosen(repeat=1, said="Present"), chosen(system="small", said="Unknown")])
-    tables.write_challenge(two_targets(murmur_study), rows, tmp_path)
+    challenge.write_challenge(two_targets(murmur_study), rows, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["13918.csv"]
     assert (tmp_path / "13918.csv").read_text() == (
         "#13918\nPresent,Unknown,Absent,Abnormal,Normal\n0,0,1,0,1\n0.11,0.07,0.82,0.35,0.65\n"
@@ -429,11 +429,11 @@ def test_challenge_file(murmur_study, tmp_path):
 
 def test_challenge_files_of_one_target(murmur_study, tmp_path):
     rows = pd.concat([chosen("2530"), chosen("9979", said="Present")])
-    tables.write_challenge(murmur_study(), rows[rows["target"] == "murmur"], tmp_path)
+    challenge.write_challenge(murmur_study(), rows[rows["target"] == "murmur"], tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2530.csv", "9979.csv"]
     assert (tmp_path / "9979.csv").read_text() == "#9979\nPresent,Unknown,Absent\n1,0,0\n0.11,0.07,0.82\n"
 
 
 def test_no_challenge_files_of_a_multilabel_target(rhythm_study, rhythms, tmp_path):
-    tables.write_challenge(rhythm_study, rhythms.assign(system="chosen"), tmp_path / "challenge")
+    challenge.write_challenge(rhythm_study, rhythms.assign(system="chosen"), tmp_path / "challenge")
     assert (tmp_path / "challenge").is_dir() and not list((tmp_path / "challenge").iterdir())

@@ -399,18 +399,20 @@ def test_against_normal_worked_by_hand():
     found = formulas.against_normal(matrix, 0)
     assert found["specificity"] == 6 / 8
     assert found["sensitivity"] == pytest.approx(3 / 7) and found["sensitivity_any"] == pytest.approx(5 / 7)
-    assert found["score"] == pytest.approx((6 / 8 + 3 / 7) / 2) and found["score_any"] == pytest.approx(
+    assert found["icbhi_score"] == pytest.approx((6 / 8 + 3 / 7) / 2) and found["icbhi_score_any"] == pytest.approx(
         (3 / 4 + 5 / 7) / 2
     )
 
 
 def test_always_normal_scores_a_half():
     found = formulas.against_normal(np.diag([5, 0, 0]) + np.array([[0, 0, 0], [3, 0, 0], [2, 0, 0]]), 0)
-    assert found["score"] == found["score_any"] == 0.5
+    assert found["icbhi_score"] == found["icbhi_score_any"] == 0.5
 
 
 def test_the_score_is_the_weighted_accuracy_of_its_own_weights():
     matrix = np.random.default_rng(0).integers(0, 9, (4, 4))
     normal, abnormal = matrix[2].sum(), matrix.sum() - matrix[2].sum()
     weights = [1 / abnormal, 1 / abnormal, 1 / normal, 1 / abnormal]
-    assert formulas.against_normal(matrix, 2)["score"] == pytest.approx(formulas.weighted_accuracy(matrix, weights))
+    assert formulas.against_normal(matrix, 2)["icbhi_score"] == pytest.approx(
+        formulas.weighted_accuracy(matrix, weights)
+    )

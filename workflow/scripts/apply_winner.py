@@ -4,7 +4,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from auscult.evaluation.tables import write_challenge
+from auscult.evaluation.challenge import write_challenge
 from auscult.prediction.job import apply_winner
 from auscult.prediction.pack import read
 from auscult.prediction.page import render

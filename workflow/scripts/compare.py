@@ -7,9 +7,11 @@ import pandas as pd
 from auscult.config.study import Study
 from auscult.datasets.base import load
 from auscult.evaluation import tables
+from auscult.evaluation.challenge import write_challenge
 from auscult.evaluation.comparison import comparison
 from auscult.evaluation.selective import uncertainty_table
 from auscult.evaluation.subgroups import subgroups
+from auscult.evaluation.writing import write_table
 from auscult.folds.audit import mark
 from auscult.provenance import commit, write_json
 from auscult.training.job import read_trainings
@@ -34,6 +36,6 @@ captions = {
     "subgroups": (subgroups(study, manifest, predictions, leak), "The row chosen; 95 % intervals over subjects."),
 }
 for table, (values, caption) in captions.items():
-    tables.write_table(values, Path(snakemake.params.folder) / table, f"{origin} {caption}".strip())
+    write_table(values, Path(snakemake.params.folder) / table, f"{origin} {caption}".strip())
 write_json(snakemake.output.winner, tables.winner(board, scores))
-tables.write_challenge(study, predictions, Path(snakemake.output.challenge))
+write_challenge(study, predictions, Path(snakemake.output.challenge))

@@ -3,6 +3,7 @@
 from auscult.config.study import Study
 from auscult.evaluation import tables
 from auscult.evaluation.comparison import comparison, joined
+from auscult.evaluation.writing import write_table
 from auscult.folds.audit import mark
 from auscult.provenance import commit
 from common import begin, folder_of, read_rows
@@ -19,5 +20,5 @@ first = next(iter(studies.values()))
 leak = "; ".join(sorted({mark(study.protocol, audits[name]) for name, study in studies.items()} - {""}))
 origin = f"Studies {', '.join(studies)}, commit {commit()}."
 folder = folder_of(snakemake.output.tables)
-tables.write_table(tables.leaderboard(first, together, leak), folder / "leaderboard", f"{origin} Pooled out-of-fold.")
-tables.write_table(comparison(first, together, leak), folder / "comparison", f"{origin} Differences a - b, paired.")
+write_table(tables.leaderboard(first, together, leak), folder / "leaderboard", f"{origin} Pooled out-of-fold.")
+write_table(comparison(first, together, leak), folder / "comparison", f"{origin} Differences a - b, paired.")

@@ -57,8 +57,8 @@ class Target(TargetClasses):
     normal: str | None = Field(
         default=None,
         description="The class of those with nothing wrong. Gives the columns specificity, sensitivity (an abnormal "
-        "case with its own class), sensitivity_any (with any abnormal class) and `score`, `score_any`, their means "
-        "with the specificity: the ICBHI score, strict and lenient.",
+        "case with its own class), sensitivity_any (with any abnormal class) and `icbhi_score`, `icbhi_score_any`, "
+        "their means with the specificity: the ICBHI score, strict and lenient.",
     )
     referral: Referral | None = Field(default=None, description="Gives the column `cost`.")
 

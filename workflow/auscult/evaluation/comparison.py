@@ -9,7 +9,7 @@ import pandas as pd
 
 from auscult.config.study import Study
 from auscult.decisions.winner import VARIANT
-from auscult.evaluation import tables
+from auscult.evaluation import scoring
 from auscult.metrics import intervals
 
 COLUMNS = [
@@ -33,11 +33,11 @@ def comparison(study: Study, predictions: pd.DataFrame, leak: str) -> pd.DataFra
     rows = []
     for name, part in predictions.groupby("target", sort=False):
         target = study.targets[name]
-        variants = {key: tables.scored(one) for key, one in part.groupby(VARIANT, sort=False)}
+        variants = {key: scoring.scored(one) for key, one in part.groupby(VARIANT, sort=False)}
         if all(one.empty for one in variants.values()):
             continue
-        drawn = {key: tables.resampled(study, target, one) for key, one in variants.items()}
-        pooled = {key: tables.score(target, one) for key, one in variants.items()}
+        drawn = {key: scoring.resampled(study, target, one) for key, one in variants.items()}
+        pooled = {key: scoring.score(target, one) for key, one in variants.items()}
         by_fold = {key: _by_fold(target, one) for key, one in variants.items()}
         ratio = _train_test_ratio(next(iter(variants.values())))
         for a, b in combinations(variants, 2):
@@ -51,7 +51,7 @@ def comparison(study: Study, predictions: pd.DataFrame, leak: str) -> pd.DataFra
                 )
                 differences = by_fold[a][metric] - by_fold[b][metric]
                 tested = intervals.corrected_t_test(differences, ratio)
-                marks = [tables.variant_mark(leak, key[2]) for key in (a, b)]
+                marks = [scoring.variant_mark(leak, key[2]) for key in (a, b)]
                 cells = [name, *a, *b, metric, len(variants[a]), *found, tested.p, len(differences)]
                 rows.append([*cells, max(marks, key=len)])
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -104,7 +104,7 @@ def _apart(a: tuple, b: tuple) -> int:
 
 def _by_fold(target, part: pd.DataFrame) -> pd.DataFrame:
     """Scores of every repeat and fold."""
-    return pd.DataFrame({key: tables.score(target, one) for key, one in part.groupby(["repeat", "fold"])}).T
+    return pd.DataFrame({key: scoring.score(target, one) for key, one in part.groupby(["repeat", "fold"])}).T
 
 
 def _train_test_ratio(part: pd.DataFrame) -> float:

@@ -14,7 +14,7 @@ from scipy.special import digamma
 from auscult.config.study import Study
 from auscult.config.targets import Target
 from auscult.decisions.winner import VARIANT
-from auscult.evaluation import tables
+from auscult.evaluation import scoring
 from auscult.metrics import intervals
 
 # how sure a prediction is, from its own probabilities alone: what any softmax network gives without extra passes
@@ -113,9 +113,9 @@ def uncertainty_table(study: Study, predictions: pd.DataFrame, leak: str) -> pd.
                 "minus_confidence_high": less_high,
             }
             for share in SHARES:
-                left = tables.score(target, part[~referred(values, share)])
+                left = scoring.score(target, part[~referred(values, share)])
                 row |= {f"{metric}_referring_{share:.0%}": left[metric] for metric in ("accuracy", "w_acc")}
-            rows.append({**row, "leak": tables.variant_mark(leak, row["fit_on"])})
+            rows.append({**row, "leak": scoring.variant_mark(leak, row["fit_on"])})
     return pd.DataFrame(rows, columns=None if rows else ["target", *VARIANT, "measure", "aurc"])
 
 

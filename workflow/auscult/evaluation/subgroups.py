@@ -6,11 +6,11 @@ import pandas as pd
 
 from auscult.config.study import Study
 from auscult.datasets.base import Manifest
-from auscult.evaluation import tables
+from auscult.evaluation import scoring
 from auscult.features.covariates import covariates
+from auscult.metrics import catalogue
 
 MOST_VALUES = 6  # of a number that is taken as it is; of more, thirds
-METRICS = ["w_acc", "w_acc_low", "w_acc_high", "uar", "uar_low", "uar_high", "auroc", "auroc_low", "auroc_high"]
 
 
 class SubgroupError(Exception):
@@ -24,17 +24,18 @@ def subgroups(study: Study, manifest: Manifest, predictions: pd.DataFrame, leak:
     out), a covariate (a number of many values in thirds of all cases), or `site` (the cases with a recording there, so
     that a case is in several groups). Raises SubgroupError for another word.
     """
+    keys = {f"{metric.key}{end}" for metric in catalogue.shown("subgroups") for end in ("", "_low", "_high")}
     rows = []
     for by in study.evaluation.subgroups:
         groups = group_cases(manifest, by)
         for name, target in study.targets.items():
             chosen = predictions[(predictions["target"] == name) & (predictions["system"] == "chosen")]
             for group, cases in groups.items():
-                part = tables.scored(chosen[chosen["case"].isin(cases)])
+                part = scoring.scored(chosen[chosen["case"].isin(cases)])
                 if part.empty:
                     continue
-                found = tables.with_intervals(study, target, part)
-                kept = {k: v for k, v in found.items() if k in METRICS or k.startswith("recall_")}
+                found = scoring.with_intervals(study, target, part)
+                kept = {k: v for k, v in found.items() if k in keys or k.startswith("recall_")}
                 rows.append({"target": name, "by": by, "group": group, "n": len(part), **kept, "leak": leak})
     return pd.DataFrame(rows, columns=None if rows else ["target", "by", "group", "n"])
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from auscult.config.study import Study
 from auscult.config.targets import Target
-from auscult.evaluation import selective, tables
+from auscult.evaluation import scoring, selective
 from auscult.figures.drawing import (
     MARKERS,
     NAMED,
@@ -36,10 +36,10 @@ from auscult.figures.drawing import (
     square,
 )
 from auscult.figures.importances import importance_figures
-from auscult.metrics import formulas
+from auscult.metrics import catalogue, formulas
 
 BINS = 15  # of the reliability diagram, as in the tables' `ece`
-WORDS = {"score": "ICBHI score", "w_acc": "weighted accuracy", "uar": "UAR", "auroc": "AUROC"}
+WORDS = {metric.key: metric.name for metric in catalogue.shown("figures")}
 UNSCORED = {
     "last": "The last epoch is kept.",
     "test": "The judged cases chose the epoch, a leak; no validation case was scored.",
@@ -169,7 +169,7 @@ def _ranked(positive: NDArray, score: NDArray) -> tuple[NDArray, NDArray]:
 
 def confusion(name: str, target: Target, chosen: pd.DataFrame) -> Drawn:
     """Confusion matrix of the row `chosen`: counts, and per cent of each true class."""
-    part, classes = tables.scored(chosen), target.classes
+    part, classes = scoring.scored(chosen), target.classes
     number = {c: k for k, c in enumerate(classes)}
     truth, said = (part[column].map(number).to_numpy(dtype=int) for column in ("label", "prediction"))
     counts = formulas.confusion(truth, said, len(classes))
@@ -231,7 +231,7 @@ def reliability(name: str, target: Target, part: pd.DataFrame) -> Drawn:
 
 def referral(name: str, target: Target, part: pd.DataFrame) -> Iterator[Drawn]:
     """Errors left when the least sure cases are referred, by each measure of uncertainty, of the first network."""
-    rows = tables.scored(part[(part["stage"] == "network") & (part["decision"] == "reference")])
+    rows = scoring.scored(part[(part["stage"] == "network") & (part["decision"] == "reference")])
     rows = rows[rows["system"] == rows["system"].iloc[0]] if len(rows) else rows
     if rows.empty:
         return
@@ -348,7 +348,7 @@ def learning(system: str, task: str, history: pd.DataFrame, select: str) -> Draw
 
 def _truth_and_scores(target: Target, part: pd.DataFrame) -> tuple[NDArray, NDArray]:
     """Truth (cases, classes) as booleans and probabilities of the rows that have a label and probabilities."""
-    part = tables.scored(part)
+    part = scoring.scored(part)
     p = part.reindex(columns=[f"p_{c}" for c in target.classes]).to_numpy(dtype=float)
     known = ~np.isnan(p).any(axis=1)
     cells = [set(cell.split("|")) if target.kind == "multilabel" else {cell} for cell in part["label"]]

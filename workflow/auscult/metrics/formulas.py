@@ -170,8 +170,9 @@ def against_normal(matrix: ArrayLike, normal: int) -> dict[str, np.float64 | Flo
     """What a matrix says where one class is `normal`, its index; each of shape (...).
 
     `specificity`: recall of the normal class. `sensitivity`: share of all abnormal cases with exactly their own class;
-    `sensitivity_any`: with any abnormal class. `score`, `score_any`: their means with the specificity; `score` is that
-    of the ICBHI 2017 challenge, `score_any` the lenient figure that some papers give under its name.
+    `sensitivity_any`: with any abnormal class. `icbhi_score`, `icbhi_score_any`: their means with the
+    specificity; the first is the score of the ICBHI 2017 challenge, the second a lenient figure that some papers give
+    under its name.
     """
     matrix = _matrix(matrix)
     abnormal = np.arange(matrix.shape[-1]) != normal
@@ -180,8 +181,8 @@ def against_normal(matrix: ArrayLike, normal: int) -> dict[str, np.float64 | Flo
     strict = _ratio(_diagonal(matrix)[..., abnormal].sum(axis=-1), cases)
     lenient = _ratio(matrix[..., abnormal, :][..., abnormal].sum(axis=(-2, -1)), cases)
     return {
-        "score": (specificity + strict) / 2,
-        "score_any": (specificity + lenient) / 2,
+        "icbhi_score": (specificity + strict) / 2,
+        "icbhi_score_any": (specificity + lenient) / 2,
         "specificity": specificity,
         "sensitivity": strict,
         "sensitivity_any": lenient,

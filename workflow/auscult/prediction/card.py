@@ -9,8 +9,8 @@ import pandas as pd
 from auscult.config.study import Study
 from auscult.datasets.base import Manifest
 from auscult.decisions.winner import VARIANT
+from auscult.metrics import catalogue
 
-SHOWN = ("w_acc", "uar", "f", "auroc", "ece")
 LEAST = 10  # cases of a subgroup that is shown
 
 
@@ -65,7 +65,7 @@ def card(
 def _scores(row: Any) -> list[str]:
     """`<metric> <value> (<low> to <high>)` of a row, and its number of cases."""
     scores = [f"{int(row['n'])} cases"]
-    for name in SHOWN:
+    for name in [metric.key for metric in catalogue.with_interval()]:
         if pd.notna(row.get(name)):
             ends = [row.get(f"{name}_low"), row.get(f"{name}_high")]
             interval = f" ({ends[0]:.3f} to {ends[1]:.3f})" if pd.notna(ends).all() else ""

@@ -7,33 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-# Name on the page, and meaning in one line.
-METRICS = {
-    "w_acc": ("W.acc", "Weighted accuracy: share of right decisions, each counted with the weight of its true class."),
-    "uar": ("UAR", "Unweighted average recall: the share of a class that is found, averaged over the classes."),
-    "accuracy": ("Accuracy", "Share of cases decided rightly (multi-label: with every label right)."),
-    "f": ("F", "F1 averaged over the classes: it weighs what is found against what is named wrongly."),
-    "score": (
-        "Score",
-        "ICBHI score: the mean of specificity and of the share of abnormal cases with exactly their class.",
-    ),
-    "score_any": ("Lenient score", "The same with any abnormal class counted as found; not the ICBHI score."),
-    "specificity": ("Specificity", "Share of the normal cases that are called normal."),
-    "sensitivity": ("Sensitivity", "Share of the abnormal cases that are given exactly their class."),
-    "sensitivity_any": ("Lenient sensitivity", "Share of the abnormal cases that are given any abnormal class."),
-    "cost": ("Cost", "Mean cost per case of screening, formula of the PhysioNet Challenge 2022. Lower is better."),
-    "auroc": (
-        "AUROC",
-        "Chance that a case of a class ranks above another case, averaged over the classes; 0.5 is luck.",
-    ),
-    "auprc": ("AUPRC", "Average precision, averaged over the classes; luck reaches the share of the class."),
-    "ece": ("ECE", "Calibration error: distance between probabilities and what comes true. Lower is better."),
-    "brier": ("Brier", "Squared error of the probabilities. Lower is better."),
-    "nll": ("NLL", "Log loss of the probabilities, hard on confident errors. Lower is better."),
-    "recall_": ("Recall", "Share of the cases of one class that is found."),
-    "auroc_": ("AUROC by class", "AUROC of one class against the rest."),
-    "f1_": ("F1 by class", "F1 of one class."),
-}
+from auscult.metrics import catalogue
+
+# Head of a column, and its meaning in one line, by column or the beginning of a column that each class has.
+METRICS = {metric.key: (metric.label, metric.meaning) for metric in (*catalogue.METRICS, *catalogue.class_metrics())}
 
 
 def with_interval(row: dict, metric: str) -> str:

@@ -18,20 +18,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from auscult.config.study import Study
 from auscult.decisions.winner import VARIANT
 from auscult.folds.protocols import stratify_labels
+from auscult.metrics import catalogue
 from auscult.report import sections
 from auscult.report.cells import METRICS, cell, duration, number, table, with_interval
 
 LISTED = 1000  # rows of a long list on the page; the CSV has all
 SHARED = ("shared_", "identical_audio")  # findings of the audit that cross the roles
 
-GROUPS = {
-    "Decisions": ["w_acc", "uar", "accuracy", "f", "cost"],
-    "Against normal": ["score", "specificity", "sensitivity", "score_any", "sensitivity_any"],
-    "Ranking": ["auroc", "auprc"],
-    "Probabilities": ["ece", "brier", "nll"],
-}
+GROUPS: dict[str, list[str]] = {}  # columns of metrics by group
+for _metric in catalogue.METRICS:
+    GROUPS.setdefault(_metric.group, []).append(_metric.key)
 CHOSEN_ON = ("stopping", "inner", "stopping twice", "inner twice", "test")  # words of the tables that get a mark
-BY_CLASS = ("recall_", "auroc_", "f1_")  # beginnings of columns that each class has
+BY_CLASS = tuple(metric.key for metric in catalogue.class_metrics())  # beginnings of columns
 CHOOSE = {"both": "mean of W.acc and UAR"}
 SIZE = {
     "n": ("Cases", "Judged cases with a label."),
@@ -120,16 +118,10 @@ def _result(name: str, study: Study, board: pd.DataFrame, floors: pd.DataFrame, 
         return {"name": name, "text": "No case was judged.", "verdict": "", "strips": [], "winner": ""}
     row, below = chosen[0], floors.to_dict("records")
     target = study.targets[name]
-    shown = ["f", "auroc"] if target.kind == "multilabel" else ["score", "uar"] if target.normal else ["w_acc", "uar"]
-    shown = [metric for metric in shown if pd.notna(row.get(metric))]
-    words = {
-        "w_acc": "a weighted accuracy of",
-        "uar": "an average recall (UAR) of",
-        "f": "a macro F1 of",
-        "score": "an ICBHI score of",
-        "auroc": "an AUROC of",
-    }
-    said = " and ".join(f"{words[metric]} {with_interval(row, metric)}" for metric in shown)
+    place = "text of multilabel" if target.kind == "multilabel" else "text of normal" if target.normal else "text"
+    metrics = [metric for metric in catalogue.shown(place) if pd.notna(row.get(metric.key))]
+    shown = [metric.key for metric in metrics]
+    said = " and ".join(f"{metric.name} {with_interval(row, metric.key)}" for metric in metrics)
     text = f"On {row['n']} judged cases the row chosen reaches {said or 'no defined score'}."
     strips, clear, not_clear = [], [], []
     for metric in shown:

@@ -8,11 +8,12 @@ import pandas as pd
 
 from auscult.config.study import Study
 from auscult.evaluation.selective import CONFIDENCE, MEASURES, SHARES
+from auscult.metrics import catalogue
 from auscult.report.cells import METRICS, cell, number, table, with_interval
 
-DECIDED = ("score", "w_acc", "uar")
-DIFFERENCES = (*DECIDED, "f", "auroc")
-PUBLISHED = ("w_acc", "uar", "accuracy", "f", "score", "auroc", "cost")
+DIFFERENCES = [metric.key for metric in catalogue.shown("differences")]
+PUBLISHED = [metric.key for metric in catalogue.shown("published")]
+DECIDED = [metric.key for metric in catalogue.shown("floors") if metric.key in DIFFERENCES]
 STAGES = {
     "network": "the network alone",
     "xgboost": "XGBoost",

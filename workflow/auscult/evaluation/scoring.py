@@ -1,0 +1,89 @@
+"""All metrics of some rows of predictions.csv, as they are and in every draw of a bootstrap over subjects."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from auscult.config.study import Study
+from auscult.config.targets import Target
+from auscult.heads.outputs import class_columns
+from auscult.metrics import catalogue, intervals
+from auscult.metrics.catalogue import Scored
+
+
+def scored(part: pd.DataFrame) -> pd.DataFrame:
+    """Rows with a label, sorted so that no result depends on the order of a table."""
+    return part[part["label"] != ""].sort_values(["repeat", "fold", "case"])
+
+
+def variant_mark(leak: str, fit_on: str) -> str:
+    """The column `leak` of a variant."""
+    own = "fitted on the network's training cases" if fit_on == "train" else ""
+    return "; ".join(part for part in (leak, own) if part)
+
+
+def score(target: Target, part: pd.DataFrame) -> dict[str, float]:
+    """All metrics of some predictions with labels, by column; undefined ones are NaN."""
+    return catalogue.values(_arrays(target, part), target.classes)
+
+
+def resampled(study: Study, target: Target, part: pd.DataFrame) -> dict[str, np.ndarray]:
+    """The metrics that have intervals, of predictions with labels, in every bootstrap draw of subjects: (draws,) each.
+
+    Two variants of the same cases get the same draws.
+    """
+    draws = intervals.subject_draws(part["subject"].to_numpy(dtype=str), study.evaluation.draws, study.evaluation.seed)
+    arrays = _arrays(target, part, draws)
+    values = {metric.key: metric.value(arrays) for metric in catalogue.with_interval()}
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def with_intervals(study: Study, target: Target, part: pd.DataFrame) -> dict[str, float]:
+    """All metrics of predictions with labels, each that has an interval followed by its ends.
+
+    A `basic` interval is the percentile interval turned about the value: that of `ece`, whose gaps are magnitudes, so
+    that drawing cases again makes them larger.
+    """
+    of_draws = resampled(study, target, part) if len(part) else {}
+    kinds = {metric.key: metric.interval for metric in catalogue.with_interval()}
+    row = {}
+    for key, value in score(target, part).items():
+        row[key] = value
+        if key in kinds:
+            low, high = intervals.interval(of_draws[key]) if key in of_draws else (float("nan"), float("nan"))
+            if kinds[key] == "basic":
+                low, high = np.clip(2 * value - high, 0, value), np.maximum(2 * value - low, value)
+            row |= {f"{key}_low": float(low), f"{key}_high": float(high)}
+    return row
+
+
+def _arrays(target: Target, part: pd.DataFrame, draws: np.ndarray | None = None) -> Scored:
+    """Rows of predictions as the metrics take them."""
+    encode = _sets if target.kind == "multilabel" else _numbers
+    referred = abnormal = None
+    if target.referral:
+        outcome = part["should_refer"].astype(str)
+        known = part[outcome != ""]
+        referred = known["prediction"].isin(target.referral.classes).to_numpy()
+        abnormal = known["should_refer"].astype(int).to_numpy(dtype=bool)
+    return Scored(
+        encode(target, part["label"]),
+        encode(target, part["prediction"]),
+        part[class_columns(target.classes)].to_numpy(dtype=float),
+        target.class_weights(),
+        target.kind == "multilabel",
+        target.classes.index(target.normal) if target.normal else None,
+        referred,
+        abnormal,
+        draws,
+    )
+
+
+def _numbers(target: Target, names: pd.Series) -> np.ndarray:
+    return names.map({name: number for number, name in enumerate(target.classes)}).to_numpy(dtype=int)
+
+
+def _sets(target: Target, cells: pd.Series) -> np.ndarray:
+    rows = [[c in cell.split("|") for c in target.classes] for cell in cells]
+    return np.array(rows, dtype=int).reshape(-1, len(target.classes))

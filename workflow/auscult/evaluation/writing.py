@@ -1,0 +1,50 @@
+"""A table as CSV, Markdown, HTML and LaTeX."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from auscult.provenance import write_text
+
+
+def write_table(table: pd.DataFrame, path: Path, caption: str) -> None:
+    """`path` with the endings .csv (full precision), .md, .html and .tex (three decimals), with a caption."""
+    shown = table.map(_short)
+    write_text(path.with_suffix(".csv"), table.to_csv(index=False))
+    lines = [" | ".join(map(str, row)) for row in [shown.columns, ["---"] * shown.shape[1], *shown.to_numpy()]]
+    write_text(path.with_suffix(".md"), f"{caption}\n\n" + "\n".join(f"| {line} |" for line in lines) + "\n")
+    table_html = shown.to_html(index=False, escape=True, border=0)
+    heading = f"<caption>{html.escape(caption)}</caption><thead>"
+    write_text(path.with_suffix(".html"), table_html.replace("<thead>", heading))
+    columns = [_latex(str(c)) for c in shown.columns]
+    body = [" & ".join(_latex(cell) for cell in row) + r" \\" for row in shown.to_numpy()]
+    begin = [
+        r"\begin{tabular}{" + "l" * len(columns) + "}",
+        r"\hline",
+        " & ".join(columns) + r" \\",
+        r"\hline",
+    ]
+    write_text(
+        path.with_suffix(".tex"),
+        "\n".join([f"% {caption}", *begin, *body, r"\hline", r"\end{tabular}"]) + "\n",
+    )
+
+
+def _short(cell: Any) -> str:
+    if isinstance(cell, float):
+        if np.isnan(cell):
+            return ""
+        return f"{cell:.0f}" if abs(cell) >= 100 or (cell == round(cell) and abs(cell) > 1) else f"{cell:.3f}"
+    return str(cell).replace("|", "/")
+
+
+LATEX = {sign: "\\" + sign for sign in "&%_#${}"} | {"\\": r"\textbackslash{}", "~": r"\~{}", "^": r"\^{}"}
+
+
+def _latex(cell: str) -> str:
+    return "".join(LATEX.get(sign, sign) for sign in cell)
