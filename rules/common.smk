@@ -254,8 +254,8 @@ def network_code(name):
 
     def files(wildcards):
         system = STUDIES[wildcards.study].systems[wildcards.system]
-        front_end, _ = features.front_end(system.front_end.name)
-        made_by = ["auscult.cache.audio", "auscult.features.frames", front_end.__name__]
+        front_end = features.module_of(system.front_end.name)
+        made_by = ["auscult.cache.audio", "auscult.features.frames", front_end]
         return code(name, f"auscult.networks.{system.network.name}", *made_by)
 
     return files

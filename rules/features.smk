@@ -42,8 +42,8 @@ rule cache_audio:
 
 
 def front_end_code(wildcards):
-    maker, _ = features.front_end(FRONT_ENDS[wildcards.dataset, wildcards.front_end].name)
-    return code("extract_features", maker.__name__)
+    name = FRONT_ENDS[wildcards.dataset, wildcards.front_end].name
+    return code("extract_features", features.module_of(name))
 
 
 rule extract_features:
