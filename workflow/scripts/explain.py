@@ -23,9 +23,9 @@ manifest = load(folder_of(inputs.manifest))
 states = pd.read_csv(inputs.states, dtype={"recording": str, "state": str})
 frames = open_cache(folder_of(inputs.frames), frames_config(study.dataset, study.systems[system].front_end))
 audio = open_cache(folder_of(inputs.audio), audio_config(study.dataset))
-with device(Path(snakemake.params.locks), snakemake.threads) as where:
+with device(Path(snakemake.params.locks), snakemake.threads) as torch_device:
     job_of = partial(job_of_fold, snakemake.wildcards, study)
-    explain = explainer(study, system, job_of, manifest, states, frames, audio, where)
+    explain = explainer(study, system, job_of, manifest, states, frames, audio, torch_device)
     drawn, phases = explain_system(study, system, read_rows(inputs.predictions), manifest, explain)
 write_text(snakemake.output.figures, save(drawn, Path(snakemake.output.figures).parent).to_csv(index=False))
 write_text(snakemake.output.phases, phases.to_csv(index=False))

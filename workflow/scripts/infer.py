@@ -8,8 +8,9 @@ from auscult.datasets.base import load
 from auscult.inference.job import score
 from auscult.progress import note
 from auscult.provenance import code_digest
+from auscult.training.spec import Resources
 from common import begin, folder_of, read_folds, read_rows
-from network_job import frames_config_of, job_of
+from network_job import frame_cache_of, job_of
 
 begin(snakemake)
 folds = read_folds(snakemake.input.folds, snakemake.wildcards.network)
@@ -21,10 +22,8 @@ outcome = score(
     snakemake.params.slice["roles"],
     load(folder_of(snakemake.input.manifest)),
     folds,
-    Path(snakemake.params.cache),
-    frames_config_of(snakemake),
+    frame_cache_of(snakemake),
     code_digest(snakemake.input.code),
-    Path(snakemake.params.locks),
-    snakemake.threads,
+    Resources(Path(snakemake.params.locks), snakemake.threads),
 )
 note(" ".join(f"{role}: {word}" for role, word in outcome.items()))

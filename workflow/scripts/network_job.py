@@ -6,7 +6,7 @@ from pathlib import Path
 from auscult.config.dataset import Dataset
 from auscult.config.systems import FrontEnd, System, Task
 from auscult.features.frames import frames_config
-from auscult.training.job import Job
+from auscult.training.spec import FrameCache, Job
 from common import fold_of, inner_of
 
 
@@ -39,8 +39,9 @@ def job_of_fold(words, study, task: str, repeat: int, fold: int) -> Job:
     return Job(folder, system, study.tasks[task], repeat, fold)
 
 
-def frames_config_of(snakemake) -> dict:
-    """What the cached frames of a job must have been made with."""
+def frame_cache_of(snakemake) -> FrameCache:
+    """The cached frames of a job."""
     part = snakemake.params.slice
     dataset = Dataset.model_validate({**part["dataset"], "root": ""})
-    return frames_config(dataset, FrontEnd.model_validate(part["system"]["front_end"]))
+    config = frames_config(dataset, FrontEnd.model_validate(part["system"]["front_end"]))
+    return FrameCache(Path(snakemake.params.cache), config)
