@@ -12,7 +12,7 @@ from auscult.config.systems import FrontEnd
 from auscult.datasets import simulate
 from auscult.datasets.base import Manifest, build
 from auscult.features.frames import extract, frames_config
-from auscult.features.logmel import PRESETS
+from auscult.features.front_ends.logmel import PRESETS
 
 CODE = "benchmark"  # stands for the digest of the code
 FRONT_END = FrontEnd(name="band1k", settings=PRESETS["band1k"].model_dump())

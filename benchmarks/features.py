@@ -13,9 +13,9 @@ import soundfile
 import torch
 
 from auscult.features import descriptors
-from auscult.features.logmel import PRESETS, pad_value
+from auscult.features.front_ends.logmel import PRESETS, pad_value
 from auscult.features.statistics import statistics
-from auscult.training.data import load_frames, random_crops
+from auscult.training.data import Windowing, load_frames, random_crops
 from benchmarks.data import Data, cache_frames, cache_samples
 from benchmarks.timing import Row, row, take_turns
 
@@ -119,14 +119,14 @@ def numbers(data: Data, repetitions: int) -> list[Row]:
 
 def reading(data: Data, repetitions: int) -> list[Row]:
     """Frames of all recordings from the warm cache into memory, and the time from opening to the first batch."""
-    names, shape = data.manifest.recordings["recording"].tolist(), (1, WINDOW, PRESETS["band1k"].bands)
-    pad, cpu = pad_value(PRESETS["band1k"]), torch.device("cpu")
+    names, front = data.manifest.recordings["recording"].tolist(), PRESETS["band1k"]
+    windowing = Windowing((1, WINDOW, front.bands), WINDOW, pad_value(front))
     rates, firsts = [], []
     for number in range(repetitions + 1):
         started = time.perf_counter()
         cache = cache_frames(data)  # finds the shards as they should be
         opened = time.perf_counter()
-        frames = load_frames(cache, names, shape, pad, cpu, True)
+        frames = load_frames(cache, names, windowing, torch.device("cpu"), True)
         read = time.perf_counter()
         frames.batch(*(part[:64] for part in random_crops(frames.length, WINDOW, 1, torch.Generator())))
         if number:

@@ -70,25 +70,25 @@ def _train(made) -> None:
     import torch
 
     from auscult.config.systems import Training
-    from auscult.features.logmel import PRESETS, pad_value
+    from auscult.training.checkpoint import Checkpoint
     from auscult.training.data import load_frames
     from auscult.training.loop import Plan, fit
-    from auscult.training.parts import Part
+    from auscult.training.role_data import RoleData
     from benchmarks import data, networks
 
     torch.set_num_threads(1)
     cache, names = data.cache_frames(made), made.manifest.recordings["recording"].tolist()
 
-    def part(some: list[str]) -> Part:
-        pad = pad_value(PRESETS["band1k"])
-        frames = load_frames(cache, some, networks.SHAPE, pad, torch.device("cpu"), resident=False)
+    def role_data(some: list[str]) -> RoleData:
+        frames = load_frames(cache, some, networks.WINDOWING, torch.device("cpu"), resident=False)
         targets = (np.arange(2 * len(some)) % 2).reshape(-1, 2).astype(np.float32)
-        return Part(frames, targets, np.arange(len(some)), targets)
+        return RoleData(frames, targets, np.arange(len(some)), targets)
 
     settings = Training(epochs=1, crops=1, balance="none", select="loss", resident=False)
-    plan = Plan(networks.HEADS, settings, networks.HOP, 62.5, 0)
+    plan = Plan(networks.HEADS, settings, 62.5, 0)
     network = networks.built("compact", {})
-    fit(network, part(names), part(names[:8]), plan, made.home / "checkpoint.safetensors", "", lambda line: None)
+    checkpoint = Checkpoint(made.home / "checkpoint.safetensors", "")
+    fit(network, role_data(names), role_data(names[:8]), plan, checkpoint, lambda line: None)
 
 
 if __name__ == "__main__":

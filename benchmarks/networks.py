@@ -21,19 +21,22 @@ from torch.utils.data import DataLoader, TensorDataset
 from auscult import networks
 from auscult.config.systems import Head, Network, Segment, System, Task, Training
 from auscult.features.frames import frames_config
-from auscult.features.logmel import PRESETS, pad_value
+from auscult.features.front_ends.logmel import PRESETS, pad_value
 from auscult.inference.monte_carlo import stochastic_passes
 from auscult.networks.layers.dropout import set_stochastic
 from auscult.training import loop
-from auscult.training.data import Frames, load_frames
-from auscult.training.job import Job, train
-from auscult.training.loop import Plan, fit, windows
-from auscult.training.parts import Part
+from auscult.training.checkpoint import Checkpoint
+from auscult.training.data import Frames, Windowing, load_frames
+from auscult.training.job import train
+from auscult.training.loop import Plan, fit
+from auscult.training.role_data import RoleData
+from auscult.training.spec import FrameCache, Job, Resources
 from benchmarks.data import CODE, FRONT_END, Data, cache_frames, make
 from benchmarks.timing import Row, row
 
 SHAPE = (1, 250, 40)
 HOP = 188  # frames: 3 s
+WINDOWING = Windowing(SHAPE, HOP, pad_value(PRESETS["band1k"]))
 BATCH = 64
 HEADS = {"present": Head(label="murmur", positive=["Present"]), "unknown": Head(label="murmur", positive=["Unknown"])}
 SMALL = {"block": "basic", "depths": [1, 1, 1], "widths": [16, 32, 64], "stem_kernel": 5, "drop": "channels"}
@@ -116,7 +119,7 @@ def main(home: Path, subjects: int, side: str, name: str) -> None:
     torch.set_num_threads(1)
     data = make(home, subjects)
     names = data.manifest.recordings["recording"].tolist()
-    frames = load_frames(cache_frames(data), names, SHAPE, pad_value(PRESETS["band1k"]), torch.device("cpu"), True)
+    frames = load_frames(cache_frames(data), names, WINDOWING, torch.device("cpu"), True)
     run, count = {"auscult": ours, "plain": plain, "passes": passes, "sequential": sequential}[side](data, frames, name)
     run()
     started = time.process_time()
@@ -137,7 +140,7 @@ def labels(frames: Frames) -> np.ndarray:
 
 def stored(frames: Frames) -> torch.Tensor:
     """Every window as a copy of its own, as the published code stores them."""
-    return frames.batch(*windows(frames, HOP))
+    return frames.batch(*frames.windows())
 
 
 def windows_each(data: Data) -> float:
@@ -150,20 +153,20 @@ def ours(data: Data, frames: Frames, name: str):
     """One epoch of auscult's loop, as it ends: with a checkpoint, without validation cases."""
     targets, cases = labels(frames), np.arange(len(frames.recordings))
     settings = Training(epochs=1, batch=BATCH, sampling="windows", balance="none", select="last")
-    plan = Plan(HEADS, settings, HOP, 62.5, 0)
+    plan = Plan(HEADS, settings, 62.5, 0)
     checkpoint = Path(data.home, "checkpoint.safetensors")
 
     def run() -> None:
         checkpoint.unlink(missing_ok=True)
-        part = Part(frames, targets, cases, targets)
-        fit(built(name, NETWORKS[name]), part, None, plan, checkpoint, "", lambda line: None)
+        train_data = RoleData(frames, targets, cases, targets)
+        fit(built(name, NETWORKS[name]), train_data, None, plan, Checkpoint(checkpoint, ""), lambda line: None)
 
-    return run, len(windows(frames, HOP)[0])
+    return run, len(frames.windows()[0])
 
 
 def plain(data: Data, frames: Frames, name: str):
     """One epoch of an eager loop with a DataLoader over stored windows."""
-    x, targets = stored(frames), torch.from_numpy(labels(frames))[windows(frames, HOP)[0]]
+    x, targets = stored(frames), torch.from_numpy(labels(frames))[frames.windows()[0]]
 
     def run() -> None:
         network = built(name, NETWORKS[name]).train()
@@ -179,15 +182,15 @@ def plain(data: Data, frames: Frames, name: str):
 
 def passes(data: Data, frames: Frames, name: str):
     """Stochastic passes of auscult."""
-    few = load_frames(frames.cache, frames.recordings[:16], SHAPE, frames.pad, frames.device, True)
+    few = load_frames(frames.cache, frames.recordings[:16], WINDOWING, frames.device, True)
     network = built(name, NETWORKS[name]).to(memory_format=torch.channels_last)
-    count = PASSES * len(windows(few, HOP)[0])
-    return lambda: stochastic_passes(network, few, HOP, HEADS, PASSES, 256, 0), count
+    count = PASSES * len(few.windows()[0])
+    return lambda: stochastic_passes(network, few, HEADS, PASSES, 256, 0), count
 
 
 def sequential(data: Data, frames: Frames, name: str):
     """One pass after another over all windows."""
-    few = load_frames(frames.cache, frames.recordings[:16], SHAPE, frames.pad, frames.device, True)
+    few = load_frames(frames.cache, frames.recordings[:16], WINDOWING, frames.device, True)
     network, x = built(name, NETWORKS[name]).eval(), stored(few)
     set_stochastic(network, True)
 
@@ -216,21 +219,22 @@ def first_step(data: Data) -> np.ndarray:
     system = System(tasks=["murmur"], front_end=FRONT_END, segment=Segment(), network=Network(name="compact"))
     job = Job(data.home / "model", system, Task(heads=HEADS), 0, 0)
     cache_frames(data)
-    there = (data.home / "frames", frames_config(data.dataset, FRONT_END), CODE, data.home / "locks", 1)
-    whole, found = loop._one_epoch, []
-    loop._one_epoch = stop
+    frame_cache = FrameCache(data.home / "frames", frames_config(data.dataset, FRONT_END))
+    resources = Resources(data.home / "locks", 1)
+    whole, seconds = loop._train_epoch, []
+    loop._train_epoch = stop
     for _ in range(6):
         started = time.perf_counter()
         with suppress(Started):
-            train(job, data.manifest, folds, *there, lambda line: None)
-        found.append(time.perf_counter() - started)
-    loop._one_epoch = whole
-    return np.array(found[1:])
+            train(job, data.manifest, folds, frame_cache, CODE, resources, lambda line: None)
+        seconds.append(time.perf_counter() - started)
+    loop._train_epoch = whole
+    return np.array(seconds[1:])
 
 
 def imports(repetitions: int) -> np.ndarray:
     """Seconds of a process that imports what a training job does, by the clock."""
-    words = "import auscult.training.job, auscult.training.loop, auscult.training.parts, auscult.tracking"
+    words = "import auscult.training.job, auscult.training.run, auscult.tracking"
     found = []
     for _ in range(repetitions + 1):
         started = time.perf_counter()

@@ -81,8 +81,8 @@ def code(script, *modules):
 
 def network_code(script, wildcards):
     """Code of a job that runs a network: the script, the network, and what its frames are made by."""
-    front_end, _ = features.front_end(system_of(wildcards).front_end.name)
-    return code(script, *reads.network_modules(plan(wildcards), wildcards.system), front_end.__name__)
+    front_end = features.module_of(system_of(wildcards).front_end.name)
+    return code(script, *reads.network_modules(plan(wildcards), wildcards.system), front_end)
 
 
 # ---------------------------------------------------------------- machine

@@ -35,7 +35,7 @@ rule extract_features:
     input:
         manifest=paths.MANIFEST,
         audio=shards("{dataset}", "audio"),
-        code=lambda w: code("extract_features", features.front_end(FRONT_ENDS[w.dataset, w.front_end].name)[0].__name__),
+        code=lambda w: code("extract_features", features.module_of(FRONT_ENDS[w.dataset, w.front_end].name)),
     output:
         shards=update(shards("{dataset}", "{front_end}")),
     log:

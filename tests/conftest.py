@@ -161,21 +161,21 @@ class World:
     def job(self, folder: Path, task: str = "present", fold: int = 0, index: int = 0, **training: Any):
         """A training job of the study's system; keywords change `training`."""
         from auscult.config.systems import System
-        from auscult.training.job import Job
+        from auscult.training.spec import Job
 
         system = self.study.systems["small"].model_dump()
         system["training"].update(training)
         return Job(folder, System.model_validate(system), self.study.tasks[task], 0, fold, index)
 
     def _arguments(self, changes: dict[str, Any]) -> dict[str, Any]:
+        from auscult.training.spec import FrameCache, Resources
+
         return {
             "manifest": self.manifest,
             "folds": self.folds,
-            "cache": self.cache,
-            "cache_config": self.cache_config,
+            "frame_cache": FrameCache(self.cache, self.cache_config),
             "code": "code",
-            "locks": self.root / "locks",
-            "threads": 1,
+            "resources": Resources(self.root / "locks", 1),
             **changes,
         }
 

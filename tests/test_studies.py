@@ -101,9 +101,9 @@ def test_defaults_of_plug_ins_are_filled_in(load) -> None:
     options = datasets.adapter("simulate").Options
     assert study.dataset.options == options(subjects=5).model_dump()
     system = study.systems["small"]
-    module, preset = features.front_end("band1k")
+    preset = features.preset("band1k")
     assert system.front_end.settings == {**preset.model_dump(), "bands": 20}
-    assert set(system.front_end.settings) == set(module.Settings.model_fields)
+    assert set(system.front_end.settings) == set(type(preset).model_fields)
     assert system.network.options["stem_kernel"] == 7
     assert len(system.network.options) > 5
 
@@ -254,7 +254,7 @@ def test_names_of_plug_ins_are_plain() -> None:
     assert "dbresnet" in networks.names()
     assert {"band1k", "reference"} <= set(features.names())
     with pytest.raises(KeyError):
-        features.front_end("nothing")
+        features.module_of("nothing")
 
 
 # ---------------------------------------------------------------- values

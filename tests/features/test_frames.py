@@ -21,8 +21,7 @@ SHARDS = 3
 
 def filled(name: str, **changes) -> FrontEnd:
     """A front end with all its settings, as a loaded study has them."""
-    _, preset = features.front_end(name)
-    return FrontEnd(name=name, settings=preset.model_dump() | changes)
+    return FrontEnd(name=name, settings=features.preset(name).model_dump() | changes)
 
 
 class Release:
@@ -65,9 +64,9 @@ def test_frames_are_the_front_end_of_the_cached_audio(tmp_path: Path, name: str,
     release, front_end = Release(tmp_path, rate, channels), filled(name)
     assert release.extract(front_end) == {"written": SHARDS, "reused": 0}
     cache = open_cache(tmp_path / "frames", frames_config(release.data, front_end))
-    module, settings = features.front_end(name)
+    computed = features.front_end(name, {})
     for recording in release.recordings["recording"]:
-        expected = module.compute(release.samples(recording), rate, settings)
+        expected = computed.compute(release.samples(recording), rate)
         assert expected.shape[1] == channels
         found = cache.read(recording)
         assert found.dtype == np.float16

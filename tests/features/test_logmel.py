@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from auscult.features import logmel
+from auscult.features.front_ends import logmel
 
 REFERENCE = logmel.PRESETS["reference"]
 BAND1K = logmel.PRESETS["band1k"]

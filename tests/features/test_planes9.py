@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from auscult.features import front_end, planes9
+from auscult.features import preset
+from auscult.features.front_ends import planes9
 
 RATE = 16000
 SETTINGS = planes9.Settings()
@@ -27,7 +28,7 @@ def test_shape_order_and_name():
     assert picture.shape == (63, 10, 128) and picture.dtype == np.float32
     assert planes9.compute(clip()[None], RATE, planes9.Settings(scalars=False)).shape == (63, 9, 128)
     assert list(planes9.planes(clip())) == planes9.PLANES == sorted(planes9.PLANES)
-    assert front_end("planes9")[1] == SETTINGS
+    assert preset("planes9") == SETTINGS
     assert planes9.frames_per_second(SETTINGS) == 62.5
 
 

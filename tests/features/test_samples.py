@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from auscult import features
-from auscult.features.samples import PRESETS, Settings, compute, frames_per_second, pad_value
+from auscult.features.front_ends.samples import PRESETS, Settings, compute, frames_per_second, pad_value
 
 
 @settings(deadline=None)
@@ -56,13 +56,16 @@ def test_settings_are_checked(settings: dict) -> None:
 
 
 def test_it_is_a_front_end_like_the_others() -> None:
-    module, preset = features.front_end("samples")
-    assert (module.compute, preset) == (compute, PRESETS["samples"])
+    front_end, samples = features.front_end("samples", {"rate_hz": 250}), np.random.default_rng(0).normal(size=(2, 9))
+    assert features.preset("samples") == PRESETS["samples"] and front_end.settings == Settings(rate_hz=250)
+    np.testing.assert_array_equal(front_end.compute(samples, 250), compute(samples, 250, front_end.settings))
+    assert (front_end.frames_per_second, front_end.frame_s, front_end.pad_value) == (250.0, 1 / 250, 0.0)
+    assert features.module_of("samples") == compute.__module__
     assert frames_per_second(Settings(rate_hz=250)) == 250.0
     assert pad_value(Settings()) == 0.0
     assert features.names() == ["band1k", "fbank", "planes9", "reference", "samples"]
     with pytest.raises(KeyError, match="cepstrum"):
-        features.front_end("cepstrum")
+        features.front_end("cepstrum", {})
 
 
 def test_without_normalisation_heights_are_kept_and_only_the_mean_goes() -> None:

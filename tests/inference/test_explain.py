@@ -8,7 +8,7 @@ from torch import nn
 
 from auscult import networks
 from auscult.inference.explain import NotExplainable, attention, explain, explained_by, grad_cam, phase_shares
-from auscult.training.data import Frames
+from auscult.training.data import Frames, Windowing
 
 
 class Known(nn.Module):
@@ -123,9 +123,15 @@ def test_a_transformer_shows_what_its_tokens_take_of_each_patch():
 def test_windows_of_a_recording_are_averaged():
     values = torch.arange(15.0)[:, None].half()
     frames = Frames(
-        ["a", "b"], (1, 6, 1), torch.tensor([0, 10]), torch.tensor([10, 4]), values, None, 0.0, torch.device("cpu")
+        ["a", "b"],
+        Windowing((1, 6, 1), 2, 0.0),
+        torch.tensor([0, 10]),
+        torch.tensor([10, 4]),
+        values,
+        None,
+        torch.device("cpu"),
     )
-    maps, logits = explain(Known(), frames, 2, 0)
+    maps, logits = explain(Known(), frames, 0)
     assert [cam.shape for cam in maps] == [(10, 1), (4, 1)]
     np.testing.assert_allclose(maps[0][:, 0], np.arange(10) * 2 / 6)  # every window gives a place the same value
     assert logits[0] == pytest.approx(2 * np.mean([2.5, 4.5, 6.5]))

@@ -15,8 +15,9 @@ from torch.nn.functional import pad
 
 from auscult.config.systems import System
 from auscult.heads.uncertainty import MEASURES
-from auscult.inference import monte_carlo
-from auscult.inference.job import load_network
+from auscult.inference import outputs
+from auscult.inference.trained import load_network
+from auscult.training.spec import FrameCache
 
 VAL, TEST = "c06", "c07"
 
@@ -95,7 +96,7 @@ def test_levels_are_means_of_their_parts(job):
 
 def test_second_time_all_is_reused(world, job, monkeypatch):
     before = (job.folder / "outputs.h5").read_bytes()
-    monkeypatch.setattr(monte_carlo, "stochastic_passes", lambda *a: pytest.fail("scored"))
+    monkeypatch.setattr(outputs, "stochastic_passes", lambda *a: pytest.fail("scored"))
     assert world.score(job, ["val", "test"]) == {"val": "reused", "test": "reused"}
     assert (job.folder / "outputs.h5").read_bytes() == before
 
@@ -109,8 +110,8 @@ def test_the_order_of_rows_is_irrelevant(world, job):
 @pytest.mark.parametrize(("case", "role", "other"), [(VAL, "val", "test"), (TEST, "test", "val")])
 def test_only_the_changed_role_is_scored_again(world, job, monkeypatch, case, role, other):
     kept, calls = read(job, other), []
-    passes = monte_carlo.stochastic_passes
-    monkeypatch.setattr(monte_carlo, "stochastic_passes", lambda *a: calls.append(len(a[1].recordings)) or passes(*a))
+    passes = outputs.stochastic_passes
+    monkeypatch.setattr(outputs, "stochastic_passes", lambda *a: calls.append(len(a[1].recordings)) or passes(*a))
     with h5py.File(job.folder / "outputs.h5", "a") as file:  # a sign on the groups, to see which are written anew
         for group in file.values():
             group.attrs["sign"] = 1
@@ -128,6 +129,7 @@ def test_only_the_changed_role_is_scored_again(world, job, monkeypatch, case, ro
 )
 def test_code_and_cache_change_all(world, job, changes):
     if "cache_config" in changes:
+        changes = {"frame_cache": FrameCache(world.cache, changes["cache_config"])}
         with pytest.raises(Exception, match="asked for"):  # it looks at the cache, not at the old outputs
             world.score(job, ["val"], **changes)
     else:
@@ -173,7 +175,7 @@ def test_no_label_is_read(world, job):
 
 @pytest.fixture
 def leaky(world, tmp_path):
-    """A trained job whose epoch the judged cases choose."""
+    """A trained job whose epoch the test cases choose."""
     job = world.job(tmp_path / "leaky", select="test", epochs=4)
     assert world.train(job) == "trained"
     return job
@@ -181,22 +183,23 @@ def leaky(world, tmp_path):
 
 def plain_score(world, job, weights: dict, truth: pd.Series) -> float:
     """Balanced accuracy of a network without dropout for some cases, means over windows and recordings at 0.5."""
-    network, _, hop, shape = load_network(job, torch.device("cpu"))
+    network, windowing = load_network(job, torch.device("cpu"))
+    hop, (_, window, _) = windowing.hop, windowing.shape
     network.load_state_dict(weights)
     network.eval()
     table = world.manifest.recordings[world.manifest.recordings["case"].isin(truth.index)]
     means = []
     for name in table["recording"]:
         frames = torch.from_numpy(world.signals[name].astype(np.float32)).transpose(0, 1)  # channels, frames, bands
-        starts = range(0, max(1, frames.shape[1] - shape[1] + 1), hop)
-        windows = [pad(frames[:, s : s + shape[1]], (0, 0, 0, max(0, shape[1] - frames.shape[1]))) for s in starts]
+        starts = range(0, max(1, frames.shape[1] - window + 1), hop)
+        windows = [pad(frames[:, s : s + window], (0, 0, 0, max(0, window - frames.shape[1]))) for s in starts]
         with torch.no_grad():
             means.append(float(torch.sigmoid(network(torch.stack(windows))[0]).mean()))
     p = pd.Series(means, table["case"]).groupby(level=0).mean()
     return balanced_accuracy_score(truth[p.index], p >= 0.5)
 
 
-def test_the_epoch_that_the_judged_cases_choose(world, leaky):
+def test_the_epoch_that_the_test_cases_choose(world, leaky):
     weights = [load_file(leaky.folder / f"epochs/{epoch:04d}.safetensors") for epoch in range(4)]
     last = load_file(leaky.folder / "weights.safetensors")
     assert all(bool((weights[3][key] == last[key]).all()) for key in last)
@@ -204,21 +207,21 @@ def test_the_epoch_that_the_judged_cases_choose(world, leaky):
     test = world.folds.query("fold == 0 and role == 'test'")["case"]
     labels = world.manifest.cases.set_index("case")["murmur"].reindex(test)
     truth = (labels[labels != ""] == "Present").astype(int)
-    scores, outputs = [], []
+    scores, groups = [], []
     for epoch, values in enumerate(weights):
         plain = world.job(leaky.folder.parent / f"plain{epoch}", epochs=4)
         shutil.copytree(leaky.folder, plain.folder)
         save_file(values, plain.folder / "weights.safetensors")
         world.score(plain, ["test"])
-        outputs.append(read(plain, "test"))
+        groups.append(read(plain, "test"))
         scores.append(plain_score(world, plain, values, truth))
     world.score(leaky, ["val", "test"])
-    assert equal(read(leaky, "test"), outputs[int(np.argmax(scores))])
+    assert equal(read(leaky, "test"), groups[int(np.argmax(scores))])
     assert len(set(scores)) > 1  # else any epoch would do
     assert world.score(leaky, ["val", "test"]) == {"val": "reused", "test": "reused"}
 
 
-def test_there_the_judged_labels_matter(world, leaky):
+def test_the_labels_of_test_cases_that_choose_matter(world, leaky):
     world.score(leaky, ["val", "test"])
     cases = world.manifest.cases.assign(murmur="Present")
     assert world.score(leaky, ["val", "test"], manifest=replace(world.manifest, cases=cases)) == {
@@ -255,7 +258,7 @@ def test_a_killed_job_leaves_the_old_outputs(world, job, monkeypatch):
     def kill(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(monte_carlo, "stochastic_passes", kill)
+    monkeypatch.setattr(outputs, "stochastic_passes", kill)
     with pytest.raises(KeyboardInterrupt):
         world.score(job, ["val", "test"], manifest=changed_hash(world, VAL))
     assert (job.folder / "outputs.h5").read_bytes() == before

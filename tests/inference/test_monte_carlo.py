@@ -8,7 +8,7 @@ from auscult import networks
 from auscult.config.systems import Head
 from auscult.inference.monte_carlo import stochastic_passes
 from auscult.networks.layers.dropout import StochasticDropout, set_stochastic
-from auscult.training.data import Frames
+from auscult.training.data import Frames, Windowing
 from auscult.training.device import MemoryFull
 
 HEADS = {
@@ -27,7 +27,9 @@ def frames() -> Frames:
     values[-1] = 0
     offset = torch.tensor(np.cumsum(LENGTHS) - LENGTHS)
     names = ["a", "b", "c"]
-    return Frames(names, (1, 10, 3), offset, torch.tensor(LENGTHS), values, None, 0.0, torch.device("cpu"))
+    return Frames(
+        names, Windowing((1, 10, 3), HOP, 0.0), offset, torch.tensor(LENGTHS), values, None, torch.device("cpu")
+    )
 
 
 def network(drop: str = "elements", dropout: float = 0.4) -> torch.nn.Module:
@@ -37,12 +39,12 @@ def network(drop: str = "elements", dropout: float = 0.4) -> torch.nn.Module:
 
 
 def run(frames, passes=6, batch=64, seed=0, net=None, **options):
-    return stochastic_passes(net or network(**options), frames, HOP, HEADS, passes, batch, seed)
+    return stochastic_passes(net or network(**options), frames, HEADS, passes, batch, seed)
 
 
 def test_shapes_and_windows(frames):
-    which, start, p, latents = run(frames)
-    assert (which.tolist(), start.tolist()) == WINDOWS
+    recording, start, p, latents = run(frames)
+    assert (recording.tolist(), start.tolist()) == WINDOWS
     assert p.shape == (5, 6, 4) and p.dtype == np.float32
     assert latents.shape == (5, 6) and latents.dtype == np.float32
     assert p[..., 1:].sum(axis=-1) == pytest.approx(np.ones((5, 6)), abs=1e-5)

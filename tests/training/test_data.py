@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from auscult.cache.segments import segments
 from auscult.cache.store import open_cache, write_cache
-from auscult.training.data import load_frames, random_crops
-from auscult.training.loop import windows
+from auscult.training.data import Windowing, load_frames, random_crops
 
 CPU = torch.device("cpu")
 PAD = -4.605170185988091  # a number that float16 cannot hold
@@ -34,16 +33,16 @@ def cache(tmp_path_factory):
 
 
 def frames(cache, resident: bool, names=("d", "b", "a", "e", "c")):
-    return load_frames(cache, list(names), (CHANNELS, WINDOW, BANDS), PAD, CPU, resident)
+    return load_frames(cache, list(names), Windowing((CHANNELS, WINDOW, BANDS), 5, PAD), CPU, resident)
 
 
 @pytest.mark.parametrize("resident", [True, False])
 def test_windows_are_slices_of_the_cache(cache, resident):
     part = frames(cache, resident)
-    which, start = windows(part, hop=5)
-    x = part.batch(which, start)
-    assert x.shape == (len(which), CHANNELS, WINDOW, BANDS) and x.dtype == torch.float32
-    for window, number, first in zip(x.numpy(), which.tolist(), start.tolist(), strict=True):
+    recording, start = part.windows()
+    x = part.batch(recording, start)
+    assert x.shape == (len(recording), CHANNELS, WINDOW, BANDS) and x.dtype == torch.float32
+    for window, number, first in zip(x.numpy(), recording.tolist(), start.tolist(), strict=True):
         own = cache.read(part.recordings[number])[first : first + WINDOW]
         assert (window[:, : len(own)] == own.transpose(1, 0, 2)).all()
         assert (window[:, len(own) :] == np.float16(PAD)).all()
@@ -51,9 +50,9 @@ def test_windows_are_slices_of_the_cache(cache, resident):
 
 
 def test_resident_and_not_give_identical_batches(cache):
-    which = torch.tensor([4, 0, 1, 1, 3, 2, 0])
+    recording = torch.tensor([4, 0, 1, 1, 3, 2, 0])
     start = torch.tensor([0, 28, 0, 0, 0, 13, 3])
-    assert torch.equal(frames(cache, True).batch(which, start), frames(cache, False).batch(which, start))
+    assert torch.equal(frames(cache, True).batch(recording, start), frames(cache, False).batch(recording, start))
 
 
 def test_a_window_past_the_end_is_padded_not_filled_with_the_next_recording(cache):
@@ -64,24 +63,24 @@ def test_a_window_past_the_end_is_padded_not_filled_with_the_next_recording(cach
 
 def test_windows_are_those_of_the_index(cache):
     part = frames(cache, True)
-    which, start = windows(part, hop=5)
+    recording, start = part.windows()
     table = segments(part.recordings, part.length.numpy(), WINDOW, 5)
-    assert [part.recordings[k] for k in which] == table["recording"].tolist()
+    assert [part.recordings[k] for k in recording] == table["recording"].tolist()
     assert start.tolist() == table["start"].tolist()
-    assert start[which == 0].tolist() == [0, 5, 10, 15, 20, 25] and start[which == 1].tolist() == [0]
+    assert start[recording == 0].tolist() == [0, 5, 10, 15, 20, 25] and start[recording == 1].tolist() == [0]
 
 
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=8), st.integers(1, 20), st.integers(1, 5), st.integers(0, 99))
 def test_random_crops_lie_inside(lengths, window, crops, seed):
     lengths = torch.tensor(lengths)
-    which, start = random_crops(lengths, window, crops, torch.Generator().manual_seed(seed))
-    assert torch.bincount(which).tolist() == [crops] * len(lengths)
+    recording, start = random_crops(lengths, window, crops, torch.Generator().manual_seed(seed))
+    assert torch.bincount(recording).tolist() == [crops] * len(lengths)
     assert (start >= 0).all()
-    assert (start <= (lengths[which] - window).clamp(min=0)).all()
+    assert (start <= (lengths[recording] - window).clamp(min=0)).all()
 
 
 def test_random_crops_reach_every_start_alike():
-    which, start = random_crops(torch.tensor([13]), 10, 4000, torch.Generator().manual_seed(0))
+    recording, start = random_crops(torch.tensor([13]), 10, 4000, torch.Generator().manual_seed(0))
     assert torch.bincount(start).tolist() == pytest.approx([1000] * 4, rel=0.1)
-    assert (which == 0).all()
+    assert (recording == 0).all()

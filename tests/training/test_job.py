@@ -12,9 +12,10 @@ from safetensors.torch import load_file
 
 from auscult.cache.store import write_cache
 from auscult.config.systems import System, Task
-from auscult.training import job as module
-from auscult.training.job import FILES, Job
+from auscult.training import run
+from auscult.training.job import FILES
 from auscult.training.slices import fold_slice
+from auscult.training.spec import FrameCache, Job
 
 TRAIN, VAL, TEST = "c04", "c06", "c07"  # cases of fold 0
 AUDIBLE = {
@@ -92,11 +93,11 @@ def test_second_time_it_is_reused_untouched(world, folder):
     assert (folder / "manifest.json").stat().st_mtime_ns > old  # newer than its inputs, for Snakemake
 
 
-@pytest.mark.parametrize(("wanted", "able", "made"), PRECISIONS)
-def test_the_precision_on_record_is_the_one_that_acted(world, tmp_path, monkeypatch, wanted, able, made):
+@pytest.mark.parametrize(("asked", "able", "recorded"), PRECISIONS)
+def test_the_precision_on_record_is_the_one_that_acted(world, tmp_path, monkeypatch, asked, able, recorded):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: able)
-    assert world.train(world.job(tmp_path / "model", precision=wanted)) == "trained"
-    assert json.loads((tmp_path / "model" / "manifest.json").read_text())["precision"] == made
+    assert world.train(world.job(tmp_path / "model", precision=asked)) == "trained"
+    assert json.loads((tmp_path / "model" / "manifest.json").read_text())["precision"] == recorded
 
 
 def test_the_largest_seed_trains(world, tmp_path):
@@ -212,7 +213,7 @@ def test_changed_making_of_the_cache(world, folder, tmp_path):
     config = {**world.cache_config, "rate_hz": 2000}
     make = partial(loud, signals=world.signals)
     write_cache(tmp_path / "cache", world.manifest.recordings[["recording", "sha256"]], make, config, "code", shards=1)
-    assert world.train(world.job(folder), cache=tmp_path / "cache", cache_config=config) == "trained"
+    assert world.train(world.job(folder), frame_cache=FrameCache(tmp_path / "cache", config)) == "trained"
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -252,7 +253,7 @@ def test_killed_in_training_it_continues(world, folder, tmp_path):
 def test_killed_while_writing_it_leaves_nothing_that_looks_finished(world, folder, monkeypatch, step):
     """The folder then holds new weights: neither the old nor the new configuration may take them for finished."""
     before = contents(folder)
-    monkeypatch.setattr(module, step, kill)
+    monkeypatch.setattr(run, step, kill)
     with pytest.raises(Killed):
         world.train(world.job(folder, learning_rate=0.5))
     monkeypatch.undo()

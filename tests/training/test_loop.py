@@ -11,16 +11,20 @@ from torch.nn import functional
 
 from auscult import networks
 from auscult.config.systems import Augment, Head, Training
-from auscult.training import loop
-from auscult.training.data import Frames
+from auscult.training import checkpoint, loop, validation
+from auscult.training.checkpoint import Checkpoint
+from auscult.training.data import Frames, Windowing
 from auscult.training.device import MemoryFull
-from auscult.training.loop import Part, Plan, fit, learning_rate, weighted_loss
+from auscult.training.loop import Plan, fit
+from auscult.training.loss import weighted_loss
+from auscult.training.optimiser import averaged_step, learning_rate
+from auscult.training.role_data import RoleData
 
 BINARY = {"present": Head(label="murmur", positive=["Present"])}
 GRADES = {"grade": Head(label="grade", kind="multiclass", classes=["I", "II", "III"])}
 RHYTHMS = {"rhythm": Head(label="rhythm", kind="multilabel", classes=["af", "pvc"])}
 CPU = torch.device("cpu")
-WINDOW, BANDS = 10, 3
+WINDOW, HOP, BANDS = 10, 5, 3
 
 
 # loss
@@ -111,7 +115,7 @@ def test_one_cycle_rises_then_falls():
 # fit
 
 
-def part(size: int, seed: int, gap: float = 2.0) -> Part:
+def role_data(size: int, seed: int, gap: float = 2.0) -> RoleData:
     """Recordings of `size` cases, two each, whose band 0 says the class; some have no label."""
     rng = np.random.default_rng(seed)
     labels = np.arange(size) % 2
@@ -123,10 +127,11 @@ def part(size: int, seed: int, gap: float = 2.0) -> Part:
     offsets = np.cumsum(lengths) - lengths
     values = torch.tensor(rows, dtype=torch.float16)
     names = [f"r{k}" for k in range(2 * size)]
-    frames = Frames(names, (1, WINDOW, BANDS), torch.tensor(offsets), torch.tensor(lengths), values, None, 0.0, CPU)
+    windowing = Windowing((1, WINDOW, BANDS), HOP, 0.0)
+    frames = Frames(names, windowing, torch.tensor(offsets), torch.tensor(lengths), values, None, CPU)
     targets = labels[:, None].astype(np.float32)
     targets[-1] = np.nan
-    return Part(frames, targets[case_of], case_of, targets)
+    return RoleData(frames, targets[case_of], case_of, targets)
 
 
 def network(seed: int = 0) -> torch.nn.Module:
@@ -137,14 +142,14 @@ def network(seed: int = 0) -> torch.nn.Module:
 
 def plan(**training) -> Plan:
     values = {"epochs": 5, "batch": 16, "crops": 2, "learning_rate": 0.02, "patience": 10}
-    return Plan(BINARY, Training(**{**values, **training}), 5, 10.0, 7)
+    return Plan(BINARY, Training(**{**values, **training}), 10.0, 7)
 
 
 def run(folder, log=lambda row: None, digest="digest", net=None, data=None, **training):
     """Weights and history (without its seconds) of one training."""
     net = network() if net is None else net
-    learn, val = data or (part(24, 0), part(12, 1))
-    history = fit(net, learn, val, plan(**training), folder / "checkpoint", digest, log)
+    train_data, val_data = data or (role_data(24, 0), role_data(12, 1))
+    history = fit(net, train_data, val_data, plan(**training), Checkpoint(folder / "checkpoint", digest), log)
     return net.state_dict(), [{k: v for k, v in row.items() if k != "seconds"} for row in history]
 
 
@@ -176,7 +181,7 @@ def test_bfloat16_is_used_where_the_processor_has_it(tmp_path, monkeypatch, able
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: able)
     kinds = set()
     net = network()
-    net.maps.conv1.register_forward_hook(lambda module, given, made: kinds.add(made.dtype))
+    net.maps.conv1.register_forward_hook(lambda module, inputs, output: kinds.add(output.dtype))
     weights, history = run(tmp_path, net=net, precision="bfloat16")
     assert kinds == {torch.bfloat16 if able else torch.float32}
     assert all(value.dtype == torch.float32 for value in weights.values() if value.is_floating_point())
@@ -184,19 +189,19 @@ def test_bfloat16_is_used_where_the_processor_has_it(tmp_path, monkeypatch, able
 
 
 def test_noise_is_not_learnt(tmp_path):
-    _, history = run(tmp_path, data=(part(24, 0, gap=0), part(200, 1, gap=0)))
+    _, history = run(tmp_path, data=(role_data(24, 0, gap=0), role_data(200, 1, gap=0)))
     assert history[-1]["val_score"] == pytest.approx(0.5, abs=0.12)
 
 
 def test_validation_labels_do_not_train(tmp_path):
-    learn, val = part(24, 0), part(12, 1)
-    flipped = Part(val.frames, 1 - val.targets, val.case_of, 1 - val.case_targets)
-    kept = []
+    train_data, val = role_data(24, 0), role_data(12, 1)
+    flipped = RoleData(val.frames, 1 - val.targets, val.case_of, 1 - val.case_targets)
+    states_of_each = []
     for digest, judge in (("true", val), ("flipped", flipped)):
         net, states = network(), []
-        run(tmp_path, states_of(net, states), digest, net, (learn, judge))
-        kept.append(states)
-    assert all(same(a, b) for a, b in zip(*kept, strict=True))
+        run(tmp_path, states_of(net, states), digest, net, (train_data, judge))
+        states_of_each.append(states)
+    assert all(same(a, b) for a, b in zip(*states_of_each, strict=True))
 
 
 def scripted(monkeypatch, scores: list[float]) -> None:
@@ -264,7 +269,7 @@ def test_a_killed_training_continues_to_the_same_weights(tmp_path, monkeypatch, 
         path.write_bytes(b"half a file")
         raise Killed
 
-    monkeypatch.setattr(loop, "save_file", half)
+    monkeypatch.setattr(checkpoint, "save_file", half)
     with pytest.raises(Killed):
         run(tmp_path, net=network(3), **training)
     monkeypatch.undo()
@@ -290,7 +295,7 @@ def test_a_best_epoch_before_the_kill_survives_it(tmp_path, monkeypatch):
 
 
 def test_without_validation_the_last_epoch_is_kept_also_after_a_kill(tmp_path):
-    data, net, states = (part(24, 0), None), network(), []
+    data, net, states = (role_data(24, 0), None), network(), []
     weights, history = run(tmp_path, states_of(net, states), net=net, data=data, select="last", patience=1)
     assert len(history) == 5 and all(math.isnan(row["val_score"]) for row in history)
     assert same(weights, states[-1]) and not same(weights, states[0])
@@ -303,11 +308,11 @@ def test_without_validation_the_last_epoch_is_kept_also_after_a_kill(tmp_path):
 
 
 def test_a_moving_average_keeps_its_share_of_the_old_weights():
-    def stepped(kept: float) -> torch.Tensor:
+    def stepped(decay: float) -> torch.Tensor:
         net = torch.nn.Linear(3, 1, bias=False)
         torch.nn.init.ones_(net.weight)
         net(torch.ones(1, 3)).sum().backward()
-        loop._step(net, torch.optim.SGD(net.parameters(), lr=0.5), kept)
+        averaged_step(net, torch.optim.SGD(net.parameters(), lr=0.5), decay)
         return net.weight.detach()[0]
 
     torch.testing.assert_close(stepped(0.0), torch.full((3,), 0.5))
@@ -353,58 +358,58 @@ def test_a_wrong_checkpoint_is_ignored(tmp_path, harm, capsys):
 
 
 def test_a_loss_that_is_no_number_stops_with_a_clear_word(tmp_path):
-    learn, val = part(24, 0), part(12, 1)
-    learn.frames.values[5:50] = math.inf
+    train_data, val = role_data(24, 0), role_data(12, 1)
+    train_data.frames.values[5:50] = math.inf
     with pytest.raises(FloatingPointError, match=r"epoch 0: the loss is nan; lower training\.learning_rate"):
-        run(tmp_path, data=(learn, val))
+        run(tmp_path, data=(train_data, val))
     assert not (tmp_path / "checkpoint").exists()
 
 
 def test_undefined_validation_scores_rank_lowest(tmp_path):
-    learn, val = part(24, 0), part(12, 1)
-    unlabelled = Part(val.frames, val.targets, val.case_of, np.full_like(val.case_targets, np.nan))
-    _, history = run(tmp_path, data=(learn, unlabelled), epochs=2)
+    train_data, val = role_data(24, 0), role_data(12, 1)
+    unlabelled = RoleData(val.frames, val.targets, val.case_of, np.full_like(val.case_targets, np.nan))
+    _, history = run(tmp_path, data=(train_data, unlabelled), epochs=2)
     assert [row["val_score"] for row in history] == [-math.inf] * 2
 
 
 def test_recordings_without_a_target_are_not_trained_on(tmp_path, monkeypatch):
-    learn, seen = part(24, 0), set()
+    train_data, seen = role_data(24, 0), set()
     batch = Frames.batch
     monkeypatch.setattr(loop, "validate", lambda *arguments: 0.5)
     monkeypatch.setattr(
-        Frames, "batch", lambda self, which, start: seen.update(which.tolist()) or batch(self, which, start)
+        Frames, "batch", lambda self, recording, start: seen.update(recording.tolist()) or batch(self, recording, start)
     )
-    run(tmp_path, data=(learn, part(12, 1)), epochs=2)
-    assert seen == set(np.flatnonzero(~np.isnan(learn.targets[:, 0])))
+    run(tmp_path, data=(train_data, role_data(12, 1)), epochs=2)
+    assert seen == set(np.flatnonzero(~np.isnan(train_data.targets[:, 0])))
 
 
 def test_the_sampler_draws_rare_classes_as_often(monkeypatch):
-    learn = part(40, 0)
-    learn.targets[:] = (np.arange(80) < 8).astype(np.float32)[:, None]
+    train_data = role_data(40, 0)
+    train_data.targets[:] = (np.arange(80) < 8).astype(np.float32)[:, None]
     settings = plan(balance="sampler", crops=20)
-    which, _ = loop._epoch_windows(learn, settings, torch.Generator().manual_seed(0))
-    assert (which < 8).float().mean() == pytest.approx(0.5, abs=0.04)
-    which, _ = loop._epoch_windows(learn, plan(crops=20), torch.Generator().manual_seed(0))
-    assert (which < 8).float().mean() == 0.1
+    recording, _ = loop._epoch_windows(train_data, settings, torch.Generator().manual_seed(0))
+    assert (recording < 8).float().mean() == pytest.approx(0.5, abs=0.04)
+    recording, _ = loop._epoch_windows(train_data, plan(crops=20), torch.Generator().manual_seed(0))
+    assert (recording < 8).float().mean() == 0.1
 
 
 def test_validation_pools_windows_to_recordings_to_cases(monkeypatch):
-    val, net = part(12, 1), network()
-    found = []
-    monkeypatch.setattr(loop, "validation_score", lambda p, *rest: found.append(p) or 0.5)
-    loop.validate(net, val, plan())
-    which, start = loop.windows(val.frames, 5)
+    val, net = role_data(12, 1), network()
+    scored, settings = [], plan().training
+    monkeypatch.setattr(validation, "validation_score", lambda p, *rest: scored.append(p) or 0.5)
+    validation.validate(net, val, BINARY, settings)
+    recording, start = val.frames.windows()
     with torch.no_grad():
-        p = net.eval()(val.frames.batch(which, start))[0].sigmoid().numpy()[:, 0]
-    by_recording = np.array([p[which == k].mean() for k in range(24)])
+        p = net.eval()(val.frames.batch(recording, start))[0].sigmoid().numpy()[:, 0]
+    by_recording = np.array([p[recording == k].mean() for k in range(24)])
     expected = [by_recording[val.case_of == k].mean() for k in range(12)]
-    np.testing.assert_allclose(found[0][:, 0], expected, rtol=1e-5)
+    np.testing.assert_allclose(scored[0][:, 0], expected, rtol=1e-5)
 
 
 def test_a_full_memory_says_which_key_to_lower(tmp_path, monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    monkeypatch.setattr(loop, "_one_epoch", full)
+    monkeypatch.setattr(loop, "_train_epoch", full)
     with pytest.raises(MemoryFull, match=r"a batch of \d+ windows: lower training\.batch"):
         run(tmp_path)

@@ -25,8 +25,8 @@ def network(**options) -> torch.nn.Module:
 @given(seed=st.integers(0, 10_000), batch=st.integers(1, 9), patches=st.integers(1, 40))
 def test_the_share_is_that_of_the_patches(seed, batch, patches):
     mixing = patch_mix.draw(batch, patches, generator(seed), CPU)
-    assert mixing.taken.shape == (patches,) and sorted(mixing.order.tolist()) == list(range(batch))
-    assert mixing.share == pytest.approx(1 - int(mixing.taken.sum()) / patches)
+    assert mixing.mask.shape == (patches,) and sorted(mixing.order.tolist()) == list(range(batch))
+    assert mixing.share == pytest.approx(1 - int(mixing.mask.sum()) / patches)
     y = torch.eye(batch)
     shares = patch_mix.mixed_targets(y, mixing)
     torch.testing.assert_close(shares.sum(dim=1), torch.ones(batch))
@@ -45,14 +45,14 @@ def test_shares_are_drawn_evenly():
 def test_the_whole_batch_shares_one_subset_and_positions_are_not_mixed(monkeypatch):
     net, x = network(), torch.randn(5, 1, 16, 8)
     mixing = patch_mix.draw(5, net.patches, generator(3), CPU)
-    assert 0 < int(mixing.taken.sum()) < net.patches == 8
+    assert 0 < int(mixing.mask.sum()) < net.patches == 8
     seen = []
     encode = net.v.encode
     monkeypatch.setattr(net.v, "encode", lambda patches: (seen.append(patches), encode(patches))[1])
-    net(x, mixing.order, mixing.taken)
+    net(x, mixing.order, mixing.mask)
     mixed, clean = seen[0], net.v.embed(x)
     for place in range(8):
-        source = clean[mixing.order] if mixing.taken[place] else clean
+        source = clean[mixing.order] if mixing.mask[place] else clean
         torch.testing.assert_close(mixed[:, place], source[:, place])  # embeddings as they were, before positions
 
 

@@ -67,8 +67,8 @@ def readme() -> str:
     parts += [_section(_load(datasets, name).Options, name) for name in datasets.names()]
     parts.append("## Settings of front ends (`front_end.settings`)\n")
     for name in features.names():
-        loaded, preset = features.front_end(name)
-        parts.append(_section(loaded.Settings, name, preset.model_dump()))
+        preset = features.preset(name)
+        parts.append(_section(type(preset), name, preset.model_dump()))
     parts.append("## Options of networks (`network.options`)\n")
     parts += [_section(_load(networks, name).Options, name) for name in networks.names()]
     return "\n".join(parts)

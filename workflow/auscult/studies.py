@@ -77,9 +77,9 @@ def load_study(name: str, folder: Path, root: str | None = None) -> Study:
             raise ConfigError(f"{at}.tasks: no target has all its heads in {system.tasks}; leave the system out")
         if system.front_end.name not in features.names():
             raise ConfigError(_unknown(f"{at}.front_end.name", system.front_end.name, features.names()))
-        module, preset = features.front_end(system.front_end.name)
+        preset = features.preset(system.front_end.name)
         settings = {**preset.model_dump(), **system.front_end.settings}
-        settings = _check(module.Settings, settings, f"{at}.front_end.settings").model_dump()
+        settings = _check(type(preset), settings, f"{at}.front_end.settings").model_dump()
         filled["systems"][key]["front_end"]["settings"] = settings
         network = _plug_in(networks, system.network.name, f"{at}.network.name")
         options = _check(network.Options, system.network.options, f"{at}.network.options").model_dump()

@@ -28,8 +28,8 @@ jobs = {
     for folder in folders
     for job in [job_in(folder, study.systems[system], study.tasks[folder.parts[-2]])]
 }
-with device(Path(snakemake.params.locks), snakemake.threads) as where:
-    explain = explainer(study, system, lambda *key: jobs[key], manifest, states, frames, audio, where)
+with device(Path(snakemake.params.locks), snakemake.threads) as torch_device:
+    explain = explainer(study, system, lambda *key: jobs[key], manifest, states, frames, audio, torch_device)
     drawn, phases = explain_system(study, system, read_rows(inputs.predictions), manifest, explain)
 write_text(snakemake.output.figures, save(drawn, Path(snakemake.output.figures).parent).to_csv(index=False))
 write_text(snakemake.output.phases, phases.to_csv(index=False))

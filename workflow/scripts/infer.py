@@ -9,8 +9,9 @@ from auscult.inference.job import score
 from auscult.plan.names import NetworkName
 from auscult.progress import note
 from auscult.provenance import code_digest
+from auscult.training.spec import Resources
 from common import begin, folder_of, rows_of_fold
-from network_job import frames_config_of, job_of
+from network_job import frame_cache_of, job_of
 
 begin(snakemake)
 name = NetworkName.parse(snakemake.wildcards.network)
@@ -23,10 +24,8 @@ outcome = score(
     snakemake.params.reads["roles"],
     load(folder_of(snakemake.input.manifest)),
     folds,
-    folder_of(snakemake.input.frames),
-    frames_config_of(snakemake),
+    frame_cache_of(snakemake),
     code_digest(snakemake.input.code),
-    Path(snakemake.params.locks),
-    snakemake.threads,
+    Resources(Path(snakemake.params.locks), snakemake.threads),
 )
 note(" ".join(f"{role}: {word}" for role, word in outcome.items()))

@@ -6,7 +6,7 @@ from auscult.config.dataset import Dataset
 from auscult.config.systems import FrontEnd, System, Task
 from auscult.features.frames import frames_config
 from auscult.plan.names import NetworkName
-from auscult.training.job import Job
+from auscult.training.spec import FrameCache, Job
 from common import folder_of
 
 
@@ -30,8 +30,9 @@ def job_in(folder: Path, system: System, task: Task) -> Job:
     return Job(folder, system, task, name.repeat, name.fold, name.seed or 0, name.inner)
 
 
-def frames_config_of(snakemake) -> dict:
-    """What the cached frames of a job must have been made with."""
+def frame_cache_of(snakemake) -> FrameCache:
+    """The cached frames of a job."""
     part = snakemake.params.reads
     dataset = Dataset.model_validate({**part["dataset"], "root": ""})
-    return frames_config(dataset, FrontEnd.model_validate(part["system"]["front_end"]))
+    config = frames_config(dataset, FrontEnd.model_validate(part["system"]["front_end"]))
+    return FrameCache(folder_of(snakemake.input.frames), config)

@@ -8,8 +8,9 @@ from auscult.progress import note
 from auscult.provenance import code_digest
 from auscult.tracking import live
 from auscult.training.job import train
+from auscult.training.spec import Resources
 from common import begin, folder_of, rows_of_fold
-from network_job import frames_config_of, job_of
+from network_job import frame_cache_of, job_of
 
 begin(snakemake)
 words, p = snakemake.wildcards, snakemake.params
@@ -17,11 +18,9 @@ outcome = train(
     job_of(snakemake),
     load(folder_of(snakemake.input.manifest)),
     rows_of_fold(snakemake.input.folds, NetworkName.parse(words.network)),
-    folder_of(snakemake.input.frames),
-    frames_config_of(snakemake),
+    frame_cache_of(snakemake),
     code_digest(snakemake.input.code),
-    Path(p.locks),
-    snakemake.threads,
+    Resources(Path(p.locks), snakemake.threads),
     live(
         snakemake.params.uri,
         Path(snakemake.params.artifacts),

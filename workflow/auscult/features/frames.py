@@ -19,9 +19,9 @@ from auscult.provenance import digest
 
 def folder_name(front_end: FrontEnd) -> str:
     """Folder of a front end's cache: its name, and a hash of its settings where they are not the defaults."""
-    _, preset = features.front_end(front_end.name)
-    settings = {**preset.model_dump(), **front_end.settings}
-    changed = settings != preset.model_dump()
+    preset = features.preset(front_end.name).model_dump()
+    settings = {**preset, **front_end.settings}
+    changed = settings != preset
     return f"{front_end.name}-{digest(settings)[:8]}" if changed else front_end.name
 
 
@@ -39,27 +39,26 @@ def extract(
     code: str,
     workers: int,
 ) -> dict[str, int]:
-    """Compute the front end of every recording into shards; returns counts of shards."""
-    module, _ = features.front_end(front_end.name)
-    settings = module.Settings.model_validate(front_end.settings)
-    make = partial(
-        _frames, audio=audio, config=_frozen(audio_config(dataset)), module=front_end.name, settings=settings
+    """Compute the front end of every recording into shards; returns counts of shards written and reused.
+
+    recordings: as in the manifest. code: digest of the code that the frames depend on. workers: processes at a time.
+    """
+    compute = partial(
+        _recording_frames,
+        audio=audio,
+        audio_config=tuple(sorted(audio_config(dataset).items())),
+        front_end=features.front_end(front_end.name, front_end.settings),
     )
     config = frames_config(dataset, front_end)
-    return write_cache(folder, recordings[[*INPUTS]], make, config, code, dataset.shards, workers)
-
-
-def _frozen(config: dict[str, Any]) -> tuple:
-    return tuple(sorted(config.items()))
+    return write_cache(folder, recordings[[*INPUTS]], compute, config, code, dataset.shards, workers)
 
 
 @lru_cache(maxsize=1)
-def opened(audio: Path, config: tuple) -> Cache:
-    """The audio cache, opened once per process."""
-    return open_cache(audio, dict(config))
+def audio_cache(folder: Path, config: tuple) -> Cache:
+    """The audio cache, opened once per process. config: the items of its configuration (hashable)."""
+    return open_cache(folder, dict(config))
 
 
-def _frames(row: Any, audio: Path, config: tuple, module: str, settings: Any) -> np.ndarray:
-    samples = read_audio(opened(audio, config), row.recording)
-    front, _ = features.front_end(module)
-    return front.compute(samples, dict(config)["rate_hz"], settings).astype(np.float16)
+def _recording_frames(row: Any, audio: Path, audio_config: tuple, front_end: features.FrontEnd) -> np.ndarray:
+    samples = read_audio(audio_cache(audio, audio_config), row.recording)
+    return front_end.compute(samples, dict(audio_config)["rate_hz"]).astype(np.float16)

@@ -13,7 +13,7 @@ from auscult.cache.audio import audio_config, read_audio
 from auscult.cache.store import INPUTS, open_cache, write_cache
 from auscult.config.dataset import Dataset
 from auscult.features import adventitious, descriptors, statistics
-from auscult.features.frames import opened
+from auscult.features.frames import audio_cache
 
 TABLES = {
     "statistics": (statistics.NAMES, statistics.statistics),
@@ -32,13 +32,13 @@ def describe(
     table: str, folder: Path, audio: Path, recordings: pd.DataFrame, dataset: Dataset, code: str, workers: int
 ) -> dict[str, int]:
     """Compute a table of every recording into shards; returns counts of shards."""
-    make = partial(_row, table=table, audio=audio, config=tuple(sorted(audio_config(dataset).items())))
+    compute = partial(_row, table=table, audio=audio, config=tuple(sorted(audio_config(dataset).items())))
     config = table_config(table, dataset)
-    return write_cache(folder, recordings[[*INPUTS]], make, config, code, dataset.shards, workers)
+    return write_cache(folder, recordings[[*INPUTS]], compute, config, code, dataset.shards, workers)
 
 
 def _row(row: Any, table: str, audio: Path, config: tuple) -> np.ndarray:
-    samples = read_audio(opened(audio, config), row.recording)
+    samples = read_audio(audio_cache(audio, config), row.recording)
     # several channels: the mean over them, so that the row has one meaning whatever their number
     compute = TABLES[table][1]
     return np.mean([compute(channel, dict(config)["rate_hz"]) for channel in samples], axis=0)[None]

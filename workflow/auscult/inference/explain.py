@@ -16,10 +16,9 @@ from torch import nn
 from torch.nn import functional
 
 from auscult.cache.store import Cache
-from auscult.inference.job import load_network
+from auscult.inference.trained import load_network
 from auscult.training.data import Frames, load_frames
-from auscult.training.job import Job
-from auscult.training.loop import windows
+from auscult.training.spec import Job
 
 
 class NotExplainable(Exception):
@@ -54,54 +53,52 @@ def grad_cam(network: nn.Module, x: torch.Tensor, output: int) -> tuple[torch.Te
     if not hasattr(network, "maps"):
         raise NotExplainable(f"{type(network).__name__} has no part `maps`: it cannot be explained by Grad-CAM")
     network.eval()
-    kept: list[torch.Tensor] = []
-    hook = network.maps.register_forward_hook(lambda module, given, out: kept.append(out))
+    outputs: list[torch.Tensor] = []
+    hook = network.maps.register_forward_hook(lambda module, inputs, out: outputs.append(out))
     try:
         with torch.enable_grad():
             logits = network(x.detach().requires_grad_())[0][:, output]
-            gradient = torch.autograd.grad(logits.sum(), kept[0])[0]
+            gradient = torch.autograd.grad(logits.sum(), outputs[0])[0]
     finally:
         hook.remove()
-    maps = kept[0].detach()
+    maps = outputs[0].detach()
     weighed = (gradient * maps).sum(dim=1, keepdim=True).relu()
     return _on_the_window(weighed, x), logits.detach()
 
 
-def explain(network: nn.Module, frames: Frames, hop: int, output: int) -> tuple[list[np.ndarray], np.ndarray]:
+def explain(network: nn.Module, frames: Frames, output: int) -> tuple[list[np.ndarray], np.ndarray]:
     """A map (frames, bands) of every recording, and the mean logit of each (recordings,).
 
-    Windows are `hop` frames apart; where they overlap, their maps are averaged. Frames that no window covers are 0.
+    Where windows overlap, their maps are averaged. Frames that no window covers are 0.
     """
     maps_of = {"attention": attention, "Grad-CAM": grad_cam}[explained_by(network)]
-    which, start = windows(frames, hop)
-    window = frames.shape[1]
+    recording, start = frames.windows()
+    _, window, bands = frames.windowing.shape
     lengths = frames.length.cpu().numpy()
-    total = [np.zeros((max(length, window), frames.shape[2])) for length in lengths]
-    times = [np.zeros((max(length, window), 1)) for length in lengths]
+    total = [np.zeros((max(length, window), bands)) for length in lengths]
+    counts = [np.zeros((max(length, window), 1)) for length in lengths]
     logits = np.zeros(len(lengths))
-    counts = np.bincount(which.numpy(), minlength=len(lengths))
-    for part in torch.split(torch.arange(len(which)), 64):
-        maps, scores = maps_of(network, frames.batch(which[part], start[part]), output)
-        for number, first, cam, score in zip(which[part], start[part], maps.cpu().numpy(), scores, strict=True):
+    windows_of = np.bincount(recording.numpy(), minlength=len(lengths))
+    for batch in torch.split(torch.arange(len(recording)), 64):
+        maps, scores = maps_of(network, frames.batch(recording[batch], start[batch]), output)
+        for number, first, cam, score in zip(recording[batch], start[batch], maps.cpu().numpy(), scores, strict=True):
             total[number][first : first + window] += cam
-            times[number][first : first + window] += 1
-            logits[number] += float(score) / counts[number]
-    return [(a / np.maximum(b, 1))[:length] for a, b, length in zip(total, times, lengths, strict=True)], logits
+            counts[number][first : first + window] += 1
+            logits[number] += float(score) / windows_of[number]
+    return [(a / np.maximum(b, 1))[:length] for a, b, length in zip(total, counts, lengths, strict=True)], logits
 
 
 def explain_recordings(
-    job: Job, names: list[str], output: int, frames: Cache, where: torch.device
+    job: Job, names: list[str], output: int, cache: Cache, device: torch.device
 ) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray, str]:
     """`explain` of a trained network for recordings by name.
 
     Maps, centres of their frames in seconds, logits, and what explains the network (see `explained_by`).
     """
-    network, front, hop, shape = load_network(job, where)
-    module, settings = front
-    part = load_frames(frames, names, shape, module.pad_value(settings), where, True)
-    maps, logits = explain(network, part, hop, output)
-    middle = getattr(settings, "window_s", 1 / module.frames_per_second(settings)) / 2
-    times = [np.arange(len(cam)) / module.frames_per_second(settings) + middle for cam in maps]
+    network, windowing = load_network(job, device)
+    maps, logits = explain(network, load_frames(cache, names, windowing, device, True), output)
+    front_end = job.front_end
+    times = [np.arange(len(cam)) / front_end.frames_per_second + front_end.frame_s / 2 for cam in maps]
     return maps, times, logits, explained_by(network)
 
 
@@ -111,11 +108,11 @@ def phase_shares(cam: np.ndarray, times: np.ndarray, states: pd.DataFrame) -> pd
     cam: (frames, bands). times: (frames,) centres in seconds. states: `onset_s, offset_s, state`. Only frames inside an
     annotated state count. Returns `state, energy, time`; empty where no frame is annotated or the map is 0.
     """
-    found = np.full(len(times), "", dtype=object)
+    state_of_frame = np.full(len(times), "", dtype=object)
     for row in states[states["state"] != "unannotated"].itertuples():
-        found[(times >= row.onset_s) & (times < row.offset_s)] = row.state
-    energy = pd.Series(cam.sum(axis=1)).groupby(found).sum().drop("", errors="ignore")
-    time = pd.Series(1.0, index=range(len(times))).groupby(found).sum().drop("", errors="ignore")
+        state_of_frame[(times >= row.onset_s) & (times < row.offset_s)] = row.state
+    energy = pd.Series(cam.sum(axis=1)).groupby(state_of_frame).sum().drop("", errors="ignore")
+    time = pd.Series(1.0, index=range(len(times))).groupby(state_of_frame).sum().drop("", errors="ignore")
     if not energy.sum() > 0:
         return pd.DataFrame(columns=["state", "energy", "time"])
     table = pd.DataFrame({"energy": energy / energy.sum(), "time": time / time.sum()})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import nn
@@ -12,25 +14,35 @@ from auscult.networks.layers.dropout import set_stochastic
 from auscult.progress import note, progress
 from auscult.training.data import Frames
 from auscult.training.device import MemoryFull
-from auscult.training.loop import windows
 
 
-@torch.no_grad()
+class Passes(NamedTuple):
+    """Stochastic passes over windows.
+
+    `recording`, `start`: (windows,) numbers of their recordings and first frames. `probabilities`: (windows, passes,
+    outputs) float32. `latents`: (windows, dimensions) float32, the mean over the passes.
+    """
+
+    recording: np.ndarray
+    start: np.ndarray
+    probabilities: np.ndarray
+    latents: np.ndarray
+
+
 def stochastic_passes(
-    network: nn.Module, frames: Frames, hop: int, heads: dict[str, Head], passes: int, batch: int, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    network: nn.Module, frames: Frames, heads: dict[str, Head], passes: int, batch: int, seed: int
+) -> Passes:
     """`passes` forward passes with dropout on over every window, `batch` windows × passes at a time.
 
     Passes share a batch: each row of the batch draws its own dropout, so they are distributed as passes one after
-    another are. Returns recording numbers and starts (windows,), probabilities (windows, passes, outputs) float32, and
-    the mean latents of each window (windows, dimensions) float32.
+    another are.
 
-    Where a GPU's memory does not hold the batch, all is done anew with half of it, and the log says so: what comes out
-    is what the smaller number gives. Raises MemoryFull where one window is too much.
+    Where a GPU's memory does not hold the batch, all is done anew with half of it, and the log says so: the result is
+    what the smaller number gives. Raises MemoryFull where one window is too much.
     """
     while True:
         try:
-            return _passes(network, frames, hop, heads, passes, batch, seed)
+            return _passes(network, frames, heads, passes, batch, seed)
         except torch.OutOfMemoryError as error:
             if batch <= passes:
                 raise MemoryFull(
@@ -41,22 +53,21 @@ def stochastic_passes(
         note(f"warning: the memory of {frames.device} is full: again with inference.batch {batch}")
 
 
-def _passes(
-    network: nn.Module, frames: Frames, hop: int, heads: dict[str, Head], passes: int, batch: int, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+@torch.no_grad()
+def _passes(network: nn.Module, frames: Frames, heads: dict[str, Head], passes: int, batch: int, seed: int) -> Passes:
     network.eval()
     set_stochastic(network, True)
     torch.manual_seed(seed)
-    which, start = windows(frames, hop)
-    each = max(1, batch // passes)
+    recording, start = frames.windows()
+    windows_at_a_time = max(1, batch // passes)
     probabilities, latents = [], []
-    with progress("windows", len(which)) as tell:
-        for part in torch.split(torch.arange(len(which)), each):
-            x = frames.batch(which[part], start[part])
+    with progress("windows", len(recording)) as report:
+        for windows in torch.split(torch.arange(len(recording)), windows_at_a_time):
+            x = frames.batch(recording[windows], start[windows])
             logits, hidden = network(x.repeat_interleave(passes, dim=0))
             p = activate(logits.float(), heads)
-            probabilities.append(p.view(len(part), passes, -1).cpu().numpy())
-            latents.append(hidden.float().view(len(part), passes, -1).mean(dim=1).cpu().numpy())
-            tell(int(part[-1]) + 1)
+            probabilities.append(p.view(len(windows), passes, -1).cpu().numpy())
+            latents.append(hidden.float().view(len(windows), passes, -1).mean(dim=1).cpu().numpy())
+            report(int(windows[-1]) + 1)
     set_stochastic(network, False)
-    return which.numpy(), start.numpy(), np.concatenate(probabilities), np.concatenate(latents)
+    return Passes(recording.numpy(), start.numpy(), np.concatenate(probabilities), np.concatenate(latents))

@@ -27,7 +27,8 @@ from auscult.heads.outputs import class_columns
 from auscult.inference.aggregate import aggregate, each_alone
 from auscult.inference.job import score
 from auscult.prediction.pack import Model, Packed, place_of
-from auscult.training.job import FILES, Job
+from auscult.training.job import FILES
+from auscult.training.spec import FrameCache, Job, Resources
 
 CODE = "prediction"  # caches of a prediction are written and read by one process
 ROLE = "test"
@@ -83,8 +84,8 @@ def outputs(
             shutil.copyfile(place_of(model, packed.folder) / name, place / name)
         job = Job(place, system, study.tasks[model.task], model.repeat, model.fold, model.index, model.inner)
         everyone = _everyone(manifest, model.repeat, model.fold)
-        cache, config = work / folder_name(system.front_end), frames_config(dataset, system.front_end)
-        score(job, [ROLE], manifest, everyone, cache, config, CODE, work / "locks", threads)
+        cache = FrameCache(work / folder_name(system.front_end), frames_config(dataset, system.front_end))
+        score(job, [ROLE], manifest, everyone, cache, CODE, Resources(work / "locks", threads))
     stand_in, members = study.systems[models[0].system], _everyone(manifest, models[0].repeat, models[0].fold)
     return aggregate(
         {task: study.tasks[task] for task in stand_in.tasks},

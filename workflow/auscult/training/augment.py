@@ -8,13 +8,16 @@ from auscult.config.systems import Augment
 
 
 def augment(x: torch.Tensor, settings: Augment, frames_per_second: float, generator: torch.Generator) -> torch.Tensor:
-    """A changed copy of a batch (batch, channels, frames, bands); masks are filled with each window's mean."""
+    """A changed copy of a batch (batch, channels, frames, bands); masks are filled with each window's mean.
+
+    frames_per_second: of the front end. Random numbers come from `generator` alone.
+    """
     batch, _, frames, bands = x.shape
     if settings.time_shift_s:
-        most = min(frames - 1, round(settings.time_shift_s * frames_per_second))
-        shift = torch.randint(-most, most + 1, (batch, 1), generator=generator)
-        place = ((torch.arange(frames) - shift) % frames).to(x.device)
-        x = x.gather(2, place[:, None, :, None].expand(x.shape))
+        max_shift = min(frames - 1, round(settings.time_shift_s * frames_per_second))
+        shift = torch.randint(-max_shift, max_shift + 1, (batch, 1), generator=generator)
+        source = ((torch.arange(frames) - shift) % frames).to(x.device)
+        x = x.gather(2, source[:, None, :, None].expand(x.shape))
     if settings.gain:
         x = x + settings.gain * _normal((batch, 1, 1, 1), generator, x)
     if settings.noise:
@@ -22,12 +25,12 @@ def augment(x: torch.Tensor, settings: Augment, frames_per_second: float, genera
     if settings.time_masks or settings.band_masks:
         fill = x.mean(dim=(1, 2, 3), keepdim=True)
         longest = min(frames, max(1, round(settings.time_mask_s * frames_per_second)))
-        hidden = torch.zeros((batch, 1, frames, bands), dtype=torch.bool, device=x.device)
+        masked = torch.zeros((batch, 1, frames, bands), dtype=torch.bool, device=x.device)
         for _ in range(settings.time_masks):
-            hidden |= _spans(batch, frames, longest, generator, x.device)[:, None, :, None]
+            masked |= _spans(batch, frames, longest, generator, x.device)[:, None, :, None]
         for _ in range(settings.band_masks):
-            hidden |= _spans(batch, bands, min(bands, settings.band_mask), generator, x.device)[:, None, None, :]
-        x = torch.where(hidden, fill, x)
+            masked |= _spans(batch, bands, min(bands, settings.band_mask), generator, x.device)[:, None, None, :]
+        x = torch.where(masked, fill, x)
     return x
 
 
@@ -56,8 +59,8 @@ def cutmix(
     frames, bands = x.shape[2:]
     height, width = round(side * frames), round(side * bands)
     top, left = (
-        int(torch.randint(0, size - part + 1, (), generator=generator))
-        for size, part in ((frames, height), (bands, width))
+        int(torch.randint(0, size - extent + 1, (), generator=generator))
+        for size, extent in ((frames, height), (bands, width))
     )
     order = torch.randperm(len(x), generator=generator).to(x.device)
     x = x.clone()
@@ -81,12 +84,12 @@ def mixup(
 
 def _spans(batch: int, size: int, longest: int, generator: torch.Generator, device: torch.device) -> torch.Tensor:
     """(batch, size) true on one span of 0 to `longest` per row."""
-    draw = torch.rand((2, batch, 1), generator=generator)
-    width = torch.floor(draw[0] * (longest + 1))
-    start = torch.floor(draw[1] * (size - width + 1))
+    uniform = torch.rand((2, batch, 1), generator=generator)
+    width = torch.floor(uniform[0] * (longest + 1))
+    start = torch.floor(uniform[1] * (size - width + 1))
     position = torch.arange(size)
     return ((position >= start) & (position < start + width)).to(device)
 
 
-def _normal(shape, generator: torch.Generator, like: torch.Tensor) -> torch.Tensor:
+def _normal(shape: tuple[int, ...], generator: torch.Generator, like: torch.Tensor) -> torch.Tensor:
     return torch.randn(shape, generator=generator).to(like.device)

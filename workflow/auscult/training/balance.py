@@ -20,8 +20,8 @@ def class_weights(heads: dict[str, Head], targets: np.ndarray, balanced: bool) -
         values = targets[:, span]
         values = values[~np.isnan(values[:, 0])]
         counts = np.stack([(values == 0).sum(axis=0), (values == 1).sum(axis=0)]).clip(1)
-        parts = values.shape[1] if heads[name].kind == "multiclass" else 2
-        weights[:, span] = len(values) / (parts * counts)
+        classes = values.shape[1] if heads[name].kind == "multiclass" else 2
+        weights[:, span] = len(values) / (classes * counts)
     return weights
 
 
@@ -31,8 +31,8 @@ def draw_weights(heads: dict[str, Head], targets: np.ndarray) -> np.ndarray:
     total = np.zeros(len(targets))
     for name, span in columns(heads).items():
         values = np.nan_to_num(targets[:, span])
-        chosen = values * weights[1, span]
+        weight = values * weights[1, span]
         if heads[name].kind != "multiclass":
-            chosen = chosen + (1 - values) * weights[0, span]
-        total += np.where(np.isnan(targets[:, span][:, 0]), 0, chosen.max(axis=1))
+            weight = weight + (1 - values) * weights[0, span]
+        total += np.where(np.isnan(targets[:, span][:, 0]), 0, weight.max(axis=1))
     return total / len(heads)

@@ -1,4 +1,4 @@
-"""Segments to batches: windows are gathered from the cached frames by index, never stored."""
+"""Frames to batches: windows are gathered from the cached frames by index, never stored."""
 
 from __future__ import annotations
 
@@ -7,7 +7,29 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from auscult.cache.segments import segments, window_frames
 from auscult.cache.store import Cache
+from auscult.training.spec import Job
+
+
+@dataclass(frozen=True)
+class Windowing:
+    """How recordings are cut into windows.
+
+    `shape`: of a window, (channels, frames, bands). `hop`: frames from one window to the next. `pad`: the value that
+    stands after the end of a recording.
+    """
+
+    shape: tuple[int, int, int]
+    hop: int
+    pad: float
+
+
+def windowing(job: Job, channels: int, bands: int) -> Windowing:
+    """The windows that a network reads of frames with so many channels and bands."""
+    front_end = job.front_end
+    window, hop = window_frames(job.system.segment, front_end.frames_per_second)
+    return Windowing((channels, window, bands), hop, front_end.pad_value)
 
 
 @dataclass(frozen=True)
@@ -19,57 +41,62 @@ class Frames:
     """
 
     recordings: list[str]
-    shape: tuple[int, int, int]
+    windowing: Windowing
     offset: torch.Tensor
     length: torch.Tensor
     values: torch.Tensor | None
     cache: Cache
-    pad: float
     device: torch.device
 
-    def batch(self, which: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
-        """Windows (batch, channels, window, bands) float32 of recordings `which` from frames `start` on."""
-        channels, window, bands = self.shape
+    def batch(self, recording: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
+        """Windows (batch, channels, frames, bands) float32.
+
+        recording (batch,): numbers of the windows' recordings; start (batch,): the first frame of each in it.
+        """
+        channels, window, bands = self.windowing.shape
         if self.values is None:
-            rows = torch.full((len(which), window, channels * bands), float(np.float16(self.pad)))  # as in memory
-            for i, (number, first) in enumerate(zip(which.tolist(), start.tolist(), strict=True)):
+            # rounded as the padding in memory is
+            rows = torch.full((len(recording), window, channels * bands), float(np.float16(self.windowing.pad)))
+            for i, (number, first) in enumerate(zip(recording.tolist(), start.tolist(), strict=True)):
                 part = self.cache.read(self.recordings[number])[first : first + window]
                 rows[i, : len(part)] = torch.from_numpy(part.reshape(len(part), -1).astype(np.float32))
             rows = rows.to(self.device)
         else:
-            which, start = which.to(self.device), start.to(self.device)
-            place = start[:, None] + torch.arange(window, device=self.device)
-            inside = place < self.length[which][:, None]
-            place = torch.where(inside, place + self.offset[which][:, None], len(self.values) - 1)
-            rows = self.values[place].float()
-        return rows.view(len(which), window, channels, bands).transpose(1, 2).contiguous()
+            recording, start = recording.to(self.device), start.to(self.device)
+            position = start[:, None] + torch.arange(window, device=self.device)
+            inside = position < self.length[recording][:, None]
+            index = torch.where(inside, position + self.offset[recording][:, None], len(self.values) - 1)
+            rows = self.values[index].float()
+        return rows.view(len(recording), window, channels, bands).transpose(1, 2).contiguous()
+
+    def windows(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """All windows, a hop apart: numbers of their recordings and their first frames, both (windows,)."""
+        _, window, _ = self.windowing.shape
+        numbers = list(range(len(self.recordings)))
+        table = segments(numbers, self.length.cpu().numpy(), window, self.windowing.hop)
+        return torch.tensor(table["recording"].to_numpy(dtype=np.int64)), torch.tensor(table["start"].to_numpy())
 
 
 def load_frames(
-    cache: Cache,
-    recordings: list[str],
-    shape: tuple[int, int, int],
-    pad: float,
-    device: torch.device,
-    resident: bool,
+    cache: Cache, recordings: list[str], windowing: Windowing, device: torch.device, resident: bool
 ) -> Frames:
-    """Frames of `recordings` for windows of `shape` (channels, frames, bands); `resident` copies them to `device`."""
+    """Frames of `recordings`; `resident` copies them to `device`, else each window is read when it is needed."""
     lengths = cache.lengths(recordings)
     offsets = np.cumsum(lengths) - lengths
     values = None
     if resident:
-        rows = np.full((int(lengths.sum()) + 1, shape[0] * shape[2]), pad, dtype=np.float16)
+        channels, _, bands = windowing.shape
+        rows = np.full((int(lengths.sum()) + 1, channels * bands), windowing.pad, dtype=np.float16)
         for name, first, count in zip(recordings, offsets, lengths, strict=True):
             rows[first : first + count] = cache.read(name).reshape(count, -1)
         values = torch.from_numpy(rows).to(device)
     return Frames(
         recordings,
-        shape,
+        windowing,
         torch.tensor(offsets, device=device),
         torch.tensor(lengths, device=device),
         values,
         cache,
-        pad,
         device,
     )
 
@@ -77,8 +104,8 @@ def load_frames(
 def random_crops(
     lengths: torch.Tensor, window: int, crops: int, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """`crops` random windows of each recording: (which, start), both (recordings × crops,)."""
-    which = torch.arange(len(lengths)).repeat_interleave(crops)
-    room = (lengths.cpu()[which] - window).clamp(min=0) + 1
-    start = torch.floor(torch.rand(len(which), generator=generator, dtype=torch.float64) * room).long()
-    return which, start
+    """`crops` random windows of each recording: recording numbers and first frames, both (recordings × crops,)."""
+    recording = torch.arange(len(lengths)).repeat_interleave(crops)
+    starts = (lengths.cpu()[recording] - window).clamp(min=0) + 1  # number of possible ones
+    start = torch.floor(torch.rand(len(recording), generator=generator, dtype=torch.float64) * starts).long()
+    return recording, start

@@ -55,3 +55,14 @@ def seed_everything(seed: int, deterministic: bool) -> None:
         torch.backends.cudnn.allow_tf32 = not deterministic
         torch.backends.cudnn.benchmark = not deterministic
         torch.use_deterministic_algorithms(deterministic, warn_only=True)
+
+
+def precision(device: torch.device, asked: str) -> str:
+    """What a training computes in on this device: `float32` or `bfloat16`, as asked where the device is able to."""
+    able = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()  # elsewhere it would be slower
+    return asked if able else "float32"
+
+
+def autocast(device: torch.device, asked: str) -> torch.autocast:
+    """A context in which products of matrices are computed in that precision."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision(device, asked) == "bfloat16")

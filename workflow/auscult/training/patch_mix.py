@@ -11,20 +11,21 @@ TEMPERATURE = 0.06
 
 
 class Mixing(NamedTuple):
-    """`order` (batch,): each window's partner; `taken` (patches,): what comes from it; `share`: what stays, λ."""
+    """`order` (batch,): each window's partner; `mask` (patches,): true where a patch is the partner's; `share`: the
+    share of the window's own patches, λ."""
 
     order: torch.Tensor
-    taken: torch.Tensor
+    mask: torch.Tensor
     share: float
 
 
 def draw(batch: int, patches: int, generator: torch.Generator, device: torch.device) -> Mixing:
     """One mixing for a whole batch: λ ~ Beta(1, 1), then the share that whole patches give."""
     count = int(patches * (1 - float(torch.rand((), generator=generator))))
-    taken = torch.zeros(patches, dtype=torch.bool)
-    taken[torch.randperm(patches, generator=generator)[:count]] = True
+    mask = torch.zeros(patches, dtype=torch.bool)
+    mask[torch.randperm(patches, generator=generator)[:count]] = True
     order = torch.randperm(batch, generator=generator)
-    return Mixing(order.to(device), taken.to(device), 1 - count / patches)
+    return Mixing(order.to(device), mask.to(device), 1 - count / patches)
 
 
 def mixed_targets(y: torch.Tensor, mixing: Mixing) -> torch.Tensor:
@@ -33,12 +34,12 @@ def mixed_targets(y: torch.Tensor, mixing: Mixing) -> torch.Tensor:
 
 
 def contrast(projected: torch.Tensor, latents: torch.Tensor, mixing: Mixing) -> torch.Tensor:
-    """Mean loss of telling, of each mixed window, which two clean windows it is made of, and by which shares.
+    """Mean loss of recognising the two clean windows that each mixed window consists of, with their shares; a scalar.
 
     projected (batch, width): of the mixed windows; latents (batch, width): of the clean ones, which get no gradient.
     """
     clean = functional.normalize(latents.detach().float(), dim=1)
     logits = functional.normalize(projected.float(), dim=1) @ clean.T / TEMPERATURE
     own = torch.eye(len(logits), device=logits.device)
-    wanted = mixing.share * own + (1 - mixing.share) * own[mixing.order]
-    return -(wanted * functional.log_softmax(logits, dim=1)).sum(dim=1).mean()
+    target = mixing.share * own + (1 - mixing.share) * own[mixing.order]
+    return -(target * functional.log_softmax(logits, dim=1)).sum(dim=1).mean()

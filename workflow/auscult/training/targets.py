@@ -10,21 +10,21 @@ from auscult.config.systems import Head
 
 def case_targets(heads: dict[str, Head], cases: pd.DataFrame) -> np.ndarray:
     """(cases, outputs) float32 from the cases' own labels."""
-    parts = [encode(cases[head.label], head.kind, head.positive, head.classes) for head in heads.values()]
-    return np.concatenate(parts, axis=1)
+    columns = [encode(cases[head.label], head.kind, head.positive, head.classes) for head in heads.values()]
+    return np.concatenate(columns, axis=1)
 
 
 def recording_targets(heads: dict[str, Head], cases: pd.DataFrame, recordings: pd.DataFrame) -> np.ndarray:
     """(recordings, outputs) float32: the recording's own label where the head says so, else its case's."""
     by_case = cases.set_index("case")
-    parts = []
+    columns = []
     for head in heads.values():
         if head.train_on:
             labels, positive = recordings[head.train_on.column], head.train_on.positive
         else:
             labels, positive = recordings["case"].map(by_case[head.label]), head.positive
-        parts.append(encode(labels, head.kind, positive, head.classes))
-    return np.concatenate(parts, axis=1)
+        columns.append(encode(labels, head.kind, positive, head.classes))
+    return np.concatenate(columns, axis=1)
 
 
 def encode(labels: pd.Series, kind: str, positive: list[str], classes: list[str]) -> np.ndarray:

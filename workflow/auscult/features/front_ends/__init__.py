@@ -1,0 +1,1 @@
+"""Front ends: samples to feature frames, one family per file, found by `features` from this folder."""

@@ -1,0 +1,58 @@
+"""The loss of a batch: weighted cross-entropy over the heads, with mixed patches where the settings ask for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from auscult.config.systems import Head
+from auscult.heads.outputs import columns
+from auscult.training.patch_mix import contrast, draw, mixed_targets
+
+Forward = Callable[..., tuple[torch.Tensor, torch.Tensor]]
+"""A network's forward pass, compiled or not: windows to logits (batch, outputs) and latents (batch, any)."""
+
+
+def weighted_loss(logits: torch.Tensor, y: torch.Tensor, weights: torch.Tensor, heads: dict[str, Head]) -> torch.Tensor:
+    """Mean over the heads of the weighted cross-entropy, a scalar.
+
+    logits, y: (batch, outputs), targets may be soft; rows where a head's target is NaN do not count for it.
+    weights: (2, outputs), of negatives and of positives (see `balance.class_weights`).
+    """
+    losses = []
+    for name, span in columns(heads).items():
+        z, t = logits[:, span], y[:, span]
+        known = ~torch.isnan(t[:, :1])
+        t = torch.nan_to_num(t)
+        if heads[name].kind == "multiclass":
+            loss = -(weights[1, span] * t * functional.log_softmax(z, dim=1)).sum(dim=1, keepdim=True)
+        else:
+            positive, negative = functional.logsigmoid(z), functional.logsigmoid(-z)
+            loss = -(weights[1, span] * t * positive + weights[0, span] * (1 - t) * negative).mean(dim=1, keepdim=True)
+        losses.append((loss * known).sum() / known.sum().clamp(min=1))
+    return torch.stack(losses).mean()
+
+
+def patch_mix_loss(
+    network: nn.Module,
+    forward: Forward,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    kind: str,
+    generator: torch.Generator,
+) -> torch.Tensor:
+    """Loss of a batch whose patches are mixed (see `patch_mix`), a scalar.
+
+    network: has `patches`, and a `projector` for the contrast. forward: its forward pass. loss: of logits and targets.
+    kind: `labels` for mixed targets, `contrast` for the loss of the unmixed windows plus a contrast.
+    """
+    mixing = draw(len(x), network.patches, generator, x.device)
+    logits, latents = forward(x, mixing.order, mixing.mask)
+    if kind == "labels":
+        return loss(logits, mixed_targets(y, mixing))
+    clean_logits, clean_latents = forward(x)
+    return loss(clean_logits, y) + contrast(network.projector(latents), clean_latents, mixing)

@@ -1,0 +1,53 @@
+"""The optimiser: its learning rate over the training, and a step with a moving average of the weights."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from auscult.config.systems import Training
+
+
+def build_optimiser(network: nn.Module, settings: Training) -> torch.optim.Optimizer:
+    """The optimiser of the settings for all weights of a network."""
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimiser]
+    return kind(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+
+
+def learning_rate(settings: Training, progress: float) -> float:
+    """Rate after a share `progress` of all steps. `one_cycle`: up over 30 %, then down to a ten-thousandth.
+
+    The others rise linearly from 0 over the share `warmup`; `cosine` falls to 0 over the rest.
+    """
+    peak = settings.learning_rate
+    if settings.schedule != "one_cycle" and settings.warmup:
+        if progress < settings.warmup:
+            return peak * progress / settings.warmup
+        progress = (progress - settings.warmup) / (1 - settings.warmup)
+    if settings.schedule == "constant":
+        return peak
+    if settings.schedule == "cosine":
+        return peak * 0.5 * (1 + math.cos(math.pi * progress))
+    if progress < 0.3:
+        return peak * (0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * progress / 0.3)))
+    return peak * (1e-4 + (1 - 1e-4) * 0.5 * (1 + math.cos(math.pi * (progress - 0.3) / 0.7)))
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Set the rate of all weights for the next step."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+
+
+def averaged_step(network: nn.Module, optimiser: torch.optim.Optimizer, decay: float) -> None:
+    """One step, after which every weight is `decay` × its old value + (1 - `decay`) × the stepped one."""
+    if not decay:
+        optimiser.step()
+        return
+    weights = [p for p in network.parameters() if p.requires_grad]
+    old = [p.detach().clone() for p in weights]
+    optimiser.step()
+    with torch.no_grad():
+        torch._foreach_lerp_(weights, old, decay)

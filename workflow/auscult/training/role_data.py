@@ -1,0 +1,53 @@
+"""The data of some roles of a fold, as a network takes it: frames on a device, and the targets to learn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from auscult.cache.store import Cache
+from auscult.training.data import Frames, Windowing, load_frames
+from auscult.training.spec import Job
+from auscult.training.targets import case_targets, recording_targets
+
+
+@dataclass(frozen=True)
+class RoleData:
+    """Frames and targets of the cases of some roles.
+
+    `targets` (recordings, outputs) and `case_targets` (cases, outputs): float32, NaN where there is no label.
+    `case_of` (recordings,): the row of each recording's case in `case_targets`.
+    """
+
+    frames: Frames
+    targets: np.ndarray
+    case_of: np.ndarray
+    case_targets: np.ndarray
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the data of every role of a fold come from: tables with labels (see `slices.fold_slice`), and frames."""
+
+    cases: pd.DataFrame
+    recordings: pd.DataFrame
+    cache: Cache
+    windowing: Windowing
+    device: torch.device
+
+
+def read_role_data(job: Job, roles: list[str], source: Source) -> RoleData:
+    """The cases of some roles. Raises ValueError where none of them has a recording."""
+    heads = job.task.heads
+    cases = source.cases[source.cases["role"].isin(roles)].reset_index(drop=True)
+    recordings = source.recordings[source.recordings["case"].isin(cases["case"])].reset_index(drop=True)
+    if recordings.empty:
+        raise ValueError(f"fold {job.fold} of repeat {job.repeat}: no {roles[0]} recordings; see quality.csv")
+    names, resident = recordings["recording"].tolist(), job.system.training.resident
+    frames = load_frames(source.cache, names, source.windowing, source.device, resident)
+    row_of_case = pd.Series(range(len(cases)), index=cases["case"])
+    case_of = row_of_case[recordings["case"]].to_numpy()
+    return RoleData(frames, recording_targets(heads, cases, recordings), case_of, case_targets(heads, cases))

@@ -1,0 +1,132 @@
+"""A training from the first weights to the finished model folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from safetensors.torch import save_file
+from torch import nn
+
+from auscult import networks
+from auscult.config.systems import System
+from auscult.heads.outputs import output_names
+from auscult.progress import note
+from auscult.provenance import environment, write_json, write_text
+from auscult.training.checkpoint import HISTORY, Checkpoint, on_cpu
+from auscult.training.data import windowing
+from auscult.training.device import device, precision, seed_everything
+from auscult.training.epoch_by_test import weights_writer
+from auscult.training.loop import Plan, fit
+from auscult.training.role_data import RoleData, Source, read_role_data
+from auscult.training.spec import FrameCache, Job, Resources
+
+
+def train_network(
+    job: Job,
+    tables: tuple[pd.DataFrame, pd.DataFrame],
+    frame_cache: FrameCache,
+    digest: str,
+    resources: Resources,
+    log: Callable[[dict], None],
+) -> None:
+    """Train a network and write its folder. `tables`, `digest`: of its slice, see `slices`; the rest as `job.train`."""
+    started = time.time()
+    cache = frame_cache.open()
+    windows = windowing(job, *cache.shape)
+    settings = job.system.training
+    job.folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = Checkpoint(job.folder / "checkpoint.safetensors", digest)
+    with device(resources.locks, resources.threads) as torch_device:
+        seed_everything(job.seed, settings.deterministic)
+        network = _first_network(job, windows.shape).to(torch_device)
+        train_data, val_data = _read_data(job, Source(*tables, cache, windows, torch_device))
+        plan = Plan(job.task.heads, settings, job.front_end.frames_per_second, job.seed)
+        history = fit(network, train_data, val_data, plan, checkpoint, log, weights_writer(job))
+    _write_model(job, network, windows.shape, history)
+    facts = {
+        "slice_digest": digest,
+        "versions": environment(),
+        "device": str(torch_device),
+        "precision": precision(torch_device, settings.precision),
+        "threads": resources.threads,
+        "seed": job.seed,
+        "started_from": job.system.network.weights,
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "multiply_adds": networks.multiply_adds(network, windows.shape),
+        **_data_facts(train_data, val_data),
+        **_history_facts(history, val_data is not None),
+        "seconds": round(time.time() - started, 2),
+    }
+    write_json(job.folder / "manifest.json", facts)
+    checkpoint.path.unlink(missing_ok=True)
+
+
+def _first_network(job: Job, shape: tuple[int, int, int]) -> nn.Module:
+    """The network as the training starts, for windows of `shape`: with random weights, or with those of a file.
+
+    Raises WeightsError for a file that does not fit, and ValueError where the training cannot mix its patches.
+    """
+    name, weights = job.system.network.name, job.system.network.weights
+    network = networks.build(name, job.system.network.options, shape, len(output_names(job.task.heads)))
+    if weights:
+        networks.load_pretrained(name, network, Path(weights))
+    _check_patch_mix(job.system, network)
+    note(f"starts from {weights}" if weights else "starts from random weights")
+    return network
+
+
+def _check_patch_mix(system: System, network: nn.Module) -> None:
+    """Raise ValueError where the network cannot mix patches as the training asks."""
+    patch_mix, name = system.training.patch_mix, system.network.name
+    if patch_mix != "none" and not hasattr(network, "patches"):
+        raise ValueError(f"training.patch_mix: the network {name} has no patches to mix; take ast, or none")
+    if patch_mix == "contrast" and network.projector is None:
+        raise ValueError(f"training.patch_mix: contrast needs network.options.projector: true of {name}")
+
+
+def _read_data(job: Job, source: Source) -> tuple[RoleData, RoleData | None]:
+    """Training and validation cases; no validation cases where they do not choose the epoch."""
+    select = job.system.training.select
+    train_data = read_role_data(job, ["train", "val"] if select == "last" else ["train"], source)
+    val_data = None if select in ("last", "test") else read_role_data(job, ["val"], source)
+    recordings, cases = len(train_data.frames.recordings), len(train_data.case_targets)
+    note(f"{recordings} recordings of {cases} cases train on {source.device}")
+    return train_data, val_data
+
+
+def _write_model(job: Job, network: nn.Module, shape: tuple[int, int, int], history: list[dict]) -> None:
+    """Write weights, configuration and history; an old manifest goes before its weights are replaced."""
+    temporary = job.folder / ".weights.safetensors"
+    save_file(on_cpu(network.state_dict()), temporary)
+    (job.folder / "manifest.json").unlink(missing_ok=True)
+    temporary.replace(job.folder / "weights.safetensors")
+    outputs = output_names(job.task.heads)
+    write_json(job.folder / "config.json", {**job.config(), "inputs": shape, "outputs": outputs})
+    write_text(job.folder / "history.csv", pd.DataFrame(history, columns=HISTORY).to_csv(index=False))
+
+
+def _data_facts(train_data: RoleData, val_data: RoleData | None) -> dict[str, Any]:
+    """How much the network was trained on, and the mean of its targets."""
+    window = train_data.frames.windowing.shape[1]
+    return {
+        "counts": {
+            "train_cases": len(train_data.case_targets),
+            "val_cases": len(val_data.case_targets) if val_data else 0,
+            "train_recordings": len(train_data.frames.recordings),
+            "val_recordings": len(val_data.frames.recordings) if val_data else 0,
+            "short_recordings": int((train_data.frames.length.cpu() < window).sum()),
+        },
+        "priors": np.nanmean(train_data.case_targets, axis=0).tolist(),
+    }
+
+
+def _history_facts(history: list[dict], validated: bool) -> dict[str, Any]:
+    """How many epochs there were, and which one was taken."""
+    scores = [row["val_score"] for row in history]
+    best = int(np.argmax(scores)) if validated else len(history) - 1
+    return {"epochs": len(history), "best_epoch": best, "val_score": scores[best] if validated else None}

@@ -1,0 +1,71 @@
+"""What a training or scoring job is given: the network and its fold, its cached frames, and what it computes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from auscult import features
+from auscult.cache.store import Cache, open_cache
+from auscult.config.systems import System, Task
+
+
+@dataclass(frozen=True)
+class Job:
+    """One network: its folder, what it learns, and on which fold.
+
+    `index` is the number of its seed where several networks form an ensemble. `inner` is the number of the inner fold
+    that it trains on; None stands for the fold itself.
+    """
+
+    folder: Path
+    system: System
+    task: Task
+    repeat: int
+    fold: int
+    index: int = 0
+    inner: int | None = None
+
+    @property
+    def seed(self) -> int:
+        """Seed of this network: different for every fold and every member of an ensemble."""
+        inside = 0 if self.inner is None else 1_000_000_007 * (self.inner + 1)
+        return (self.system.training.seed * 1009 + self.index) * 1009 + self.repeat * 101 + self.fold + inside
+
+    @property
+    def front_end(self) -> features.FrontEnd:
+        """The front end that makes the frames which the network reads."""
+        return features.front_end(self.system.front_end.name, self.system.front_end.settings)
+
+    def config(self) -> dict[str, Any]:
+        """All of the configuration that the weights depend on."""
+        training = self.system.training.model_dump(exclude={"seed", "seeds"})
+        return {
+            "task": self.task.model_dump(),
+            "front_end": self.system.front_end.model_dump(),
+            "segment": self.system.segment.model_dump(),
+            "network": self.system.network.model_dump(),
+            "training": training,
+            "seed": self.seed,
+        }
+
+
+@dataclass(frozen=True)
+class FrameCache:
+    """The cached frames of a data set: the folder of their shards, and the configuration they must be made with."""
+
+    folder: Path
+    config: dict[str, Any]
+
+    def open(self) -> Cache:
+        """The cache, open for reading. Raises CacheError when it is damaged or made with another configuration."""
+        return open_cache(self.folder, self.config)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a job computes on: the folder of the GPUs' lock files, and the number of CPU threads."""
+
+    locks: Path
+    threads: int
