@@ -98,7 +98,7 @@ def test_networks_of_inner_folds_score_the_judged_cases_too(project):
     folds = pd.read_csv(project.path("results/tiny/folds.csv"), dtype=str).query("fold == '0' and role == 'test'")
     inside = pd.read_csv(project.path("results/tiny/inner_folds.csv"), dtype=str).query("fold == '0'")
     assert sorted(judged.index) == sorted(folds["case"]) and not set(judged.index) & set(inside["case"])
-    parts = [means(project, "r0f0", "test"), *(means(project, f"r0f0i{number}", "judged") for number in range(4))]
+    parts = [means(project, "r0f0", "test"), *(means(project, f"r0f0i{number}", "outer_test") for number in range(4))]
     np.testing.assert_allclose(judged["p_abnormal"], sum(part[judged.index] for part in parts) / 5, atol=1e-5)
     stopping = outputs(project, "small", "r0f0").query("role == 'val'")  # inner networks trained on these
     np.testing.assert_allclose(stopping["p_abnormal"], means(project, "r0f0", "val")[stopping.index], atol=1e-5)

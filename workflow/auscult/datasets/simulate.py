@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from auscult.datasets import circor
 from auscult.datasets.base import Listing
-from auscult.datasets.sounds import FACTS, RATE, Murmur, Person, Rng, Take, render
+from auscult.datasets.simulated_sound import FACTS, RATE, Murmur, Person, Rng, Take, render
 
 BLOCK = 64  # recordings last a whole number of blocks of samples, as in the release
 SHARES = {"Present": 0.19, "Unknown": 0.072}  # the rest is Absent
