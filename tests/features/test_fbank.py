@@ -59,9 +59,9 @@ def test_shape_and_name():
 
 @pytest.mark.parametrize("x", [np.zeros(16000), np.full(16000, 0.5), np.zeros(3)])
 def test_silence_is_the_floor(x):
-    found = fbank.compute(x[None], 16000, AST)
-    assert np.isfinite(found).all()
-    np.testing.assert_allclose(found, (math.log(np.finfo(np.float32).eps) - AST.mean) / AST.scale, rtol=1e-5)
+    frames = fbank.compute(x[None], 16000, AST)
+    assert np.isfinite(frames).all()
+    np.testing.assert_allclose(frames, (math.log(np.finfo(np.float32).eps) - AST.mean) / AST.scale, rtol=1e-5)
 
 
 def test_a_rate_that_is_too_low_is_refused():

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from auscult import features
+from auscult import features, provenance
 from auscult.cache.audio import audio_config, cache_audio, read_audio
 from auscult.cache.store import CacheError, open_cache, shard_of
 from auscult.config.dataset import Dataset
@@ -68,9 +68,9 @@ def test_frames_are_the_front_end_of_the_cached_audio(tmp_path: Path, name: str,
     for recording in release.recordings["recording"]:
         expected = computed.compute(release.samples(recording), rate)
         assert expected.shape[1] == channels
-        found = cache.read(recording)
-        assert found.dtype == np.float16
-        np.testing.assert_array_equal(found, expected.astype(np.float16))
+        frames = cache.read(recording)
+        assert frames.dtype == np.float16
+        np.testing.assert_array_equal(frames, expected.astype(np.float16))
     assert cache.shape == expected.shape[1:]
     assert release.extract(front_end) == {"written": 0, "reused": SHARDS}
 
@@ -124,7 +124,14 @@ def test_statistics_of_every_recording(tmp_path: Path, rate: int, channels: int)
     table = read_table("statistics", tmp_path / "statistics", release.data)
     assert list(table.columns) == list(NAMES)
     assert sorted(table.index) == release.recordings["recording"].tolist()
-    for recording, found in table.iterrows():
+    for recording, row in table.iterrows():
         each = [statistics(channel, rate) for channel in release.samples(recording)]
-        np.testing.assert_allclose(found, np.mean(each, axis=0), rtol=1e-12)
+        np.testing.assert_allclose(row, np.mean(each, axis=0), rtol=1e-12)
     assert table["mean"].is_unique
+
+
+def test_every_file_of_the_folder_is_found_with_its_code() -> None:
+    """The code closures of the caches depend on it: a changed file makes its frames again."""
+    folder = Path(features.__file__).parent / "front_ends"
+    files = {file for name in features.names() for file in provenance.module_files(features.module_of(name))}
+    assert {file for file in files if file.parent == folder} == set(folder.glob("*.py"))

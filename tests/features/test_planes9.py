@@ -34,35 +34,35 @@ def test_shape_order_and_name():
 
 def test_the_mel_planes_are_librosas():
     x = clip()
-    made = planes9.planes(x)
+    planes = planes9.planes(x)
     mel = librosa.power_to_db(
         librosa.feature.melspectrogram(y=x, sr=RATE, n_fft=512, hop_length=256, n_mels=128, fmax=4500), ref=np.max
     )
-    np.testing.assert_allclose(made["mel"], standard(mel), atol=1e-9)
+    np.testing.assert_allclose(planes["mel"], standard(mel), atol=1e-9)
     for name, order in (("mel_delta", 1), ("mel_delta2", 2)):
-        np.testing.assert_allclose(made[name], standard(librosa.feature.delta(mel, order=order)), atol=1e-9)
+        np.testing.assert_allclose(planes[name], standard(librosa.feature.delta(mel, order=order)), atol=1e-9)
 
 
 def test_rows_and_standardisation():
-    made = planes9.planes(clip())
-    rows = {name: plane.shape[0] for name, plane in made.items()}
+    planes = planes9.planes(clip())
+    rows = {name: plane.shape[0] for name, plane in planes.items()}
     assert rows == {
         "chroma": 24, "gammatone": 64, "lpc": 12, "mel": 128, "mel_delta": 128, "mel_delta2": 128, "mfcc": 120,
         "mod_spec": 40, "tempogram": 384,
     }  # fmt: skip
     for name in ("mel", "gammatone", "lpc", "mod_spec", "tempogram"):
-        assert made[name].mean() == pytest.approx(0, abs=1e-9) and made[name].std() == pytest.approx(1)
+        assert planes[name].mean() == pytest.approx(0, abs=1e-9) and planes[name].std() == pytest.approx(1)
     for name in ("mfcc", "chroma"):
-        np.testing.assert_allclose(made[name].mean(axis=1), 0, atol=1e-9)
+        np.testing.assert_allclose(planes[name].mean(axis=1), 0, atol=1e-9)
 
 
 def test_rows_beyond_a_plane_hold_its_minimum_and_the_rest_is_cut():
     x = clip()
-    picture, made = planes9.compute(x[None], RATE, SETTINGS), planes9.planes(x)
+    picture, planes = planes9.compute(x[None], RATE, SETTINGS), planes9.planes(x)
     lpc, tempo = planes9.PLANES.index("lpc"), planes9.PLANES.index("tempogram")
-    np.testing.assert_allclose(picture[:, lpc, :12], made["lpc"][:, :63].T, rtol=1e-5)
-    np.testing.assert_allclose(picture[:, lpc, 12:], made["lpc"][:, :63].min(), rtol=1e-5)
-    np.testing.assert_allclose(picture[:32, tempo], made["tempogram"][:128, :32].T, rtol=1e-5)
+    np.testing.assert_allclose(picture[:, lpc, :12], planes["lpc"][:, :63].T, rtol=1e-5)
+    np.testing.assert_allclose(picture[:, lpc, 12:], planes["lpc"][:, :63].min(), rtol=1e-5)
+    np.testing.assert_allclose(picture[:32, tempo], planes["tempogram"][:128, :32].T, rtol=1e-5)
 
 
 def test_prediction_finds_the_filter_that_made_a_signal():
@@ -70,22 +70,22 @@ def test_prediction_finds_the_filter_that_made_a_signal():
     noise = np.random.default_rng(0).standard_normal(8 * RATE)
     emphasised = scipy.signal.lfilter([1], [1, -1.3, 0.8], noise)
     x = scipy.signal.lfilter([1], [1, -0.97], emphasised)
-    found = planes9.linear_prediction(x)[:, 10:].mean(axis=1)
-    np.testing.assert_allclose(found, [-1.3, 0.8, *[0] * 10], atol=0.05)
+    values = planes9.linear_prediction(x)[:, 10:].mean(axis=1)
+    np.testing.assert_allclose(values, [-1.3, 0.8, *[0] * 10], atol=0.05)
 
 
 def test_numbers_of_a_tone():
     t = np.arange(RATE) / RATE
-    found = planes9.scalars(0.5 * np.sin(2 * np.pi * 500 * t))
-    assert len(found) == 39 and list(found) == planes9.SCALARS
-    assert found["rms_max"] == pytest.approx(0.5 / 2**0.5, rel=0.01)
-    assert found["zero_crossings_mean"] == pytest.approx(2 * 500 / RATE, rel=0.05)
-    assert found["centroid_mean"] == pytest.approx(500 / 8000, rel=0.1)
-    assert found["share_below_1k"] == pytest.approx(1, abs=1e-3)
-    assert found["autocorrelation_10ms"] == pytest.approx(1, abs=0.02)  # five periods
-    assert found["lowest_lag_s"] == pytest.approx(0.001, abs=1e-4)  # half a period
-    assert found["kurtosis"] == pytest.approx(-1.5, abs=0.01)
-    assert found["p90"] == pytest.approx(0.5 * np.sin(0.45 * np.pi), abs=0.005)
+    values = planes9.scalars(0.5 * np.sin(2 * np.pi * 500 * t))
+    assert len(values) == 39 and list(values) == planes9.SCALARS
+    assert values["rms_max"] == pytest.approx(0.5 / 2**0.5, rel=0.01)
+    assert values["zero_crossings_mean"] == pytest.approx(2 * 500 / RATE, rel=0.05)
+    assert values["centroid_mean"] == pytest.approx(500 / 8000, rel=0.1)
+    assert values["share_below_1k"] == pytest.approx(1, abs=1e-3)
+    assert values["autocorrelation_10ms"] == pytest.approx(1, abs=0.02)  # five periods
+    assert values["lowest_lag_s"] == pytest.approx(0.001, abs=1e-4)  # half a period
+    assert values["kurtosis"] == pytest.approx(-1.5, abs=0.01)
+    assert values["p90"] == pytest.approx(0.5 * np.sin(0.45 * np.pi), abs=0.005)
 
 
 def test_what_moves_within_a_clip():

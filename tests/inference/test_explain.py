@@ -113,11 +113,11 @@ def test_a_transformer_shows_what_its_tokens_take_of_each_patch():
         taken = 0.5 * torch.bmm(weights, taken) + 0.5 * taken
         tokens = block(tokens)
     expected = (taken[:, 0, 2:] + taken[:, 1, 2:]) / 2
-    found = network.attended(x, 0)
-    assert found.shape == (2, 6, 2)
+    weights_shown = network.attended(x, 0)
+    assert weights_shown.shape == (2, 6, 2)
     for along in range(6):
         for down in range(2):
-            torch.testing.assert_close(found[:, along, down], expected[:, down * 6 + along])
+            torch.testing.assert_close(weights_shown[:, along, down], expected[:, down * 6 + along])
 
 
 def test_windows_of_a_recording_are_averaged():

@@ -31,12 +31,12 @@ def job(world, scored, tmp_path):
 
 def read(job, role: str) -> dict[str, np.ndarray]:
     """All arrays of a group."""
-    found = {}
+    arrays = {}
     with h5py.File(job.folder / "outputs.h5", "r") as file:
         file[role].visititems(
-            lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+            lambda name, item: arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
         )
-    return found
+    return arrays
 
 
 def text(values: np.ndarray) -> list[str]:
@@ -109,7 +109,7 @@ def test_the_order_of_rows_is_irrelevant(world, job):
 
 @pytest.mark.parametrize(("case", "role", "other"), [(VAL, "val", "test"), (TEST, "test", "val")])
 def test_only_the_changed_role_is_scored_again(world, job, monkeypatch, case, role, other):
-    kept, calls = read(job, other), []
+    before, calls = read(job, other), []
     passes = outputs.stochastic_passes
     monkeypatch.setattr(outputs, "stochastic_passes", lambda *a: calls.append(len(a[1].recordings)) or passes(*a))
     with h5py.File(job.folder / "outputs.h5", "a") as file:  # a sign on the groups, to see which are written anew
@@ -118,7 +118,7 @@ def test_only_the_changed_role_is_scored_again(world, job, monkeypatch, case, ro
     manifest = changed_hash(world, case)
     assert world.score(job, ["val", "test"], manifest=manifest) == {role: "scored", other: "reused"}
     assert len(calls) == 1
-    assert equal(read(job, other), kept)
+    assert equal(read(job, other), before)
     with h5py.File(job.folder / "outputs.h5", "r") as file:
         assert "sign" in file[other].attrs and "sign" not in file[role].attrs
     assert world.score(job, ["val", "test"], manifest=manifest) == {role: "reused", other: "reused"}

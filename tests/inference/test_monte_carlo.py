@@ -23,7 +23,7 @@ WINDOWS = ([0, 0, 0, 1, 2], [0, 5, 10, 0, 0])
 @pytest.fixture(scope="module")
 def frames() -> Frames:
     values = torch.randn(sum(LENGTHS) + 1, 3, generator=torch.Generator().manual_seed(0)).half()
-    values += torch.linspace(-3, 3, len(values))[:, None].half()  # windows that can be told apart
+    values += torch.linspace(-3, 3, len(values))[:, None].half()  # windows that differ clearly
     values[-1] = 0
     offset = torch.tensor(np.cumsum(LENGTHS) - LENGTHS)
     names = ["a", "b", "c"]
@@ -72,7 +72,7 @@ def test_batched_passes_are_distributed_as_sequential_ones(frames, drop):
     np.testing.assert_allclose(batched.std(axis=1), spread, rtol=0.15)
     np.testing.assert_allclose(latents, hidden.numpy(), atol=0.05 * hidden.abs().max().item())
     means = sequential.mean(axis=1)
-    assert np.abs(means[0] - means[1:]).max(axis=1).min() > error.max()  # windows can be told apart
+    assert np.abs(means[0] - means[1:]).max(axis=1).min() > error.max()  # windows differ clearly
 
 
 def test_passes_and_windows_are_independent(frames):
@@ -129,8 +129,8 @@ class Full(torch.nn.Module):
 
 def test_a_full_memory_halves_the_batch_and_gives_what_the_half_gives(frames, capfd):
     expected = run(frames, passes=6, batch=12)
-    found = run(frames, passes=6, batch=48, net=Full(network(), most=20))
-    for mine, theirs in zip(found, expected, strict=True):
+    halved = run(frames, passes=6, batch=48, net=Full(network(), most=20))
+    for mine, theirs in zip(halved, expected, strict=True):
         np.testing.assert_array_equal(mine, theirs)
     assert "again with inference.batch 12" in capfd.readouterr().err
     with pytest.raises(MemoryFull, match=r"lower inference\.passes"):

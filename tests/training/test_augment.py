@@ -99,9 +99,9 @@ def test_noise_is_white():
 def test_the_input_is_kept_and_the_seed_decides():
     everything = Augment(time_masks=1, band_masks=1, gain=1.0, noise=1.0)
     x = batch()
-    kept = x.clone()
+    original = x.clone()
     first, again, other = (augment(x, everything, 10.0, generator(seed)) for seed in (0, 0, 1))
-    assert torch.equal(x, kept)
+    assert torch.equal(x, original)
     assert torch.equal(first, again) and not torch.equal(first, other)
 
 
@@ -128,7 +128,7 @@ def test_mixup_draws_its_share_from_the_beta_distribution(alpha):
         shares += [float(mixed[1])] if float(mixed[1]) != 1 else []
     drawn = np.random.default_rng(0).beta(alpha, alpha, 4000)
     expected = np.maximum(drawn, 1 - drawn)
-    # a share of exactly 1 cannot be told from a row mixed with itself, so compare below it
+    # a share of exactly 1 cannot be distinguished from a row mixed with itself, so compare below it
     shares, expected = np.minimum(shares, 0.999), expected[expected < 0.999]
     shares = shares[shares < 0.999]
     assert shares.mean() == pytest.approx(expected.mean(), abs=0.02)
@@ -149,13 +149,13 @@ def test_mixup_keeps_a_missing_target_missing_on_both_sides():
 def test_cutmix_takes_a_rectangle_and_its_share_of_the_target(seed, alpha, size):
     """Rows of one number each: what a window holds of another row is what its target says."""
     x = torch.arange(size, dtype=torch.float32)[:, None, None, None].expand(size, 2, 9, 7).contiguous()
-    kept = x.clone()
+    original = x.clone()
     mixed, targets = cutmix(x, torch.eye(size), alpha, generator(seed))
-    assert torch.equal(x, kept)
+    assert torch.equal(x, original)
     for row in range(size):
         shares = torch.stack([(mixed[row] == other).float().mean() for other in range(size)])
         torch.testing.assert_close(shares, targets[row])
-    foreign = (mixed != kept).any(dim=1)
+    foreign = (mixed != original).any(dim=1)
     rectangle = foreign.any(dim=0)
     rows, columns = rectangle.any(dim=1), rectangle.any(dim=0)
     assert torch.equal(rectangle, rows[:, None] & columns[None, :])

@@ -19,7 +19,7 @@ LENGTHS = {"a": 25, "b": 7, "c": 12, "d": 40, "e": 1}
 CHANNELS, BANDS, WINDOW = 2, 3, 12
 
 
-def made(row, seed: int = 0) -> np.ndarray:
+def random_frames(row, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng([seed, ord(row.recording)])
     return rng.standard_normal((LENGTHS[row.recording], CHANNELS, BANDS)).astype(np.float16)
 
@@ -28,7 +28,7 @@ def made(row, seed: int = 0) -> np.ndarray:
 def cache(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cache")
     table = pd.DataFrame({"recording": list(LENGTHS), "sha256": "x"})
-    write_cache(folder, table, partial(made, seed=0), {}, "code", shards=2)
+    write_cache(folder, table, partial(random_frames, seed=0), {}, "code", shards=2)
     return open_cache(folder, {})
 
 

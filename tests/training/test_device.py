@@ -17,7 +17,7 @@ import sys, time
 from pathlib import Path
 from auscult.training.device import device
 with device(Path(sys.argv[1]), 1, count=1):
-    print("held", flush=True)
+    print("acquired", flush=True)
     time.sleep(60)
 """
 
@@ -35,7 +35,7 @@ def _no_waiting(monkeypatch):
     monkeypatch.setattr(module, "time", SimpleNamespace(sleep=busy))
 
 
-def held(locks, **options):
+def acquire(locks, **options):
     return device(locks, 1, wait_s=0.01, **options)
 
 
@@ -43,13 +43,13 @@ def test_two_holders_get_two_devices_and_the_third_waits(tmp_path):
     got, leave = [], threading.Event()
 
     def third():
-        with held(tmp_path, count=2) as where:
-            got.append(where)
+        with acquire(tmp_path, count=2) as torch_device:
+            got.append(torch_device)
             leave.wait(10)
 
     waiting = threading.Thread(target=third)
-    with held(tmp_path, count=2) as first:
-        with held(tmp_path, count=2) as second:
+    with acquire(tmp_path, count=2) as first:
+        with acquire(tmp_path, count=2) as second:
             assert {first, second} == {torch.device("cuda", 0), torch.device("cuda", 1)}
             waiting.start()
             waiting.join(0.2)
@@ -66,10 +66,10 @@ def test_two_holders_get_two_devices_and_the_third_waits(tmp_path):
 
 @pytest.mark.usefixtures("_no_waiting")
 def test_a_device_is_given_back_after_an_error(tmp_path):
-    with pytest.raises(BlockingIOError), held(tmp_path, count=1):
+    with pytest.raises(BlockingIOError), acquire(tmp_path, count=1):
         raise BlockingIOError  # an error like that of a busy lock, but of the job's own
-    with held(tmp_path, count=1) as where:
-        assert where == torch.device("cuda", 0)
+    with acquire(tmp_path, count=1) as torch_device:
+        assert torch_device == torch.device("cuda", 0)
 
 
 @pytest.mark.usefixtures("_no_waiting")
@@ -81,13 +81,13 @@ def test_a_killed_holder_frees_its_device(tmp_path):
         env={"PYTHONPATH": ":".join(sys.path)},
     )
     try:
-        assert holder.stdout.readline() == b"held\n"
-        with held(tmp_path, count=2) as where:
-            assert where.index == 1
+        assert holder.stdout.readline() == b"acquired\n"
+        with acquire(tmp_path, count=2) as torch_device:
+            assert torch_device.index == 1
         holder.send_signal(signal.SIGKILL)
         holder.wait(10)
-        with held(tmp_path, count=2) as where:
-            assert where.index == 0
+        with acquire(tmp_path, count=2) as torch_device:
+            assert torch_device.index == 0
     finally:
         holder.kill()
         holder.stdout.close()
@@ -97,18 +97,18 @@ def test_a_killed_holder_frees_its_device(tmp_path):
 @pytest.mark.usefixtures("_no_waiting")
 def test_jobs_that_see_different_devices_do_not_clash(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    with held(tmp_path, count=2) as first, held(tmp_path, count=2) as second:
+    with acquire(tmp_path, count=2) as first, acquire(tmp_path, count=2) as second:
         assert (first.index, second.index) == (0, 1)
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
-        with held(tmp_path, count=2) as third:
+        with acquire(tmp_path, count=2) as third:
             assert third.index == 0
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,4")
-        with held(tmp_path, count=2) as third:
+        with acquire(tmp_path, count=2) as third:
             assert third.index == 1
 
 
 def test_without_a_gpu_the_cpu_is_free_for_all(tmp_path):
-    with held(tmp_path / "locks", count=0) as first, held(tmp_path / "locks", count=0) as second:
+    with acquire(tmp_path / "locks", count=0) as first, acquire(tmp_path / "locks", count=0) as second:
         assert first == second == torch.device("cpu")
     assert not (tmp_path / "locks").exists()
 

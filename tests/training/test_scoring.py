@@ -48,20 +48,20 @@ def parts(draw):
 @given(parts(), st.sampled_from(RULES), st.integers(1, 4))
 def test_pool_as_a_slow_loop(part, how, k):
     values, owner, owners = part
-    found = pool(values, owner, owners, how, k)
-    assert found.shape == (owners, *values.shape[1:]) and found.dtype == np.float64
-    for place in np.ndindex(found.shape):
+    pooled = pool(values, owner, owners, how, k)
+    assert pooled.shape == (owners, *values.shape[1:]) and pooled.dtype == np.float64
+    for place in np.ndindex(pooled.shape):
         mine = values[(owner == place[0], *place[1:])].astype(float)
-        np.testing.assert_allclose(found[place], slow(mine, how, k), atol=1e-7)
+        np.testing.assert_allclose(pooled[place], slow(mine, how, k), atol=1e-7)
 
 
 @pytest.mark.parametrize("how", RULES)
 def test_pool_does_not_change_its_input_and_knows_the_empty(how):
     values, owner = np.array([[0.2], [0.9], [0.4]]), np.array([2, 0, 2])
-    kept = values.copy()
-    found = pool(values, owner, 4, how, 1)
-    assert (values == kept).all()
-    assert np.isnan(found[:, 0]).tolist() == [False, True, False, True]
+    original = values.copy()
+    pooled = pool(values, owner, 4, how, 1)
+    assert (values == original).all()
+    assert np.isnan(pooled[:, 0]).tolist() == [False, True, False, True]
     assert np.isnan(pool(np.zeros((0, 2)), np.zeros(0, int), 3, how, 1)).all()
 
 

@@ -30,11 +30,11 @@ def test_columns_follow_the_order_of_the_heads():
 
 
 def test_case_targets():
-    found = case_targets(HEADS, CASES)
-    assert found.dtype == np.float32
+    targets = case_targets(HEADS, CASES)
+    assert targets.dtype == np.float32
     nan = np.nan
     expected = [[1, 0, 1, 0, 1, 1], [0, nan, nan, nan, 0, 0], [nan, 1, 0, 0, nan, nan]]
-    np.testing.assert_array_equal(found, np.array(expected, np.float32))
+    np.testing.assert_array_equal(targets, np.array(expected, np.float32))
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ def test_case_targets():
     ],
 )
 def test_encode(kind, labels, expected):
-    found = encode(pd.Series(labels, dtype=str), kind, ["b", "c"], ["a", "b"])
-    np.testing.assert_array_equal(found, np.array(expected, np.float32))
+    targets = encode(pd.Series(labels, dtype=str), kind, ["b", "c"], ["a", "b"])
+    np.testing.assert_array_equal(targets, np.array(expected, np.float32))
 
 
 def test_a_class_name_inside_another_is_not_mistaken():
@@ -57,12 +57,12 @@ def test_a_class_name_inside_another_is_not_mistaken():
 
 def test_recordings_have_their_own_label_or_their_cases():
     recordings = pd.DataFrame({"case": ["3", "1", "2", "1"], "audible": ["yes", "no", "", "yes"]})
-    found = recording_targets(HEADS, CASES, recordings)
-    np.testing.assert_array_equal(found[:, 0], np.float32([1, 0, np.nan, 1]))
-    np.testing.assert_array_equal(found[:, 1:], case_targets(HEADS, CASES)[[2, 0, 1, 0], 1:])
+    targets = recording_targets(HEADS, CASES, recordings)
+    np.testing.assert_array_equal(targets[:, 0], np.float32([1, 0, np.nan, 1]))
+    np.testing.assert_array_equal(targets[:, 1:], case_targets(HEADS, CASES)[[2, 0, 1, 0], 1:])
 
 
 def test_recordings_find_their_case_by_id():
     recordings = pd.DataFrame({"case": ["1", "2", "3"], "audible": ["yes", "no", ""]})
-    found = recording_targets(HEADS, CASES.iloc[::-1], recordings)
-    np.testing.assert_array_equal(found, recording_targets(HEADS, CASES, recordings))
+    targets = recording_targets(HEADS, CASES.iloc[::-1], recordings)
+    np.testing.assert_array_equal(targets, recording_targets(HEADS, CASES, recordings))

@@ -35,6 +35,7 @@ def build(name: str, options: dict[str, Any], inputs: tuple[int, int, int], outp
 
 def multiply_adds(network: Any, inputs: tuple[int, int, int]) -> int:
     """Multiplications with additions that one window `(channels, frames, bands)` takes, products of matrices alone."""
+    # torch takes seconds to load, and the rules import this package
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
@@ -50,7 +51,7 @@ def multiply_adds(network: Any, inputs: tuple[int, int, int]) -> int:
 
 def load_pretrained(name: str, network: Any, file: Path) -> None:
     """Start `network` from the weights in a .safetensors or .pth file. Raises WeightsError."""
-    import torch
+    import torch  # late, as above
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -58,8 +59,8 @@ def load_pretrained(name: str, network: Any, file: Path) -> None:
         weights = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, pickle.UnpicklingError, SafetensorError) as error:
         raise WeightsError(f"{file}: not readable as weights: {error}") from error
-    for inner in ("model", "state_dict"):  # how training scripts wrap them
-        weights = weights.get(inner, weights) if isinstance(weights, dict) else weights
+    for key in ("model", "state_dict"):  # how training scripts wrap them
+        weights = weights.get(key, weights) if isinstance(weights, dict) else weights
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise WeightsError(f"{file}: holds something else than named tensors")
     try:

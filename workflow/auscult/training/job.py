@@ -1,4 +1,4 @@
-"""One training job: a fold's recordings in, a model folder out, or the word that it is already right."""
+"""One training job: trains the network of a fold, unless its model folder is already up to date."""
 
 from __future__ import annotations
 

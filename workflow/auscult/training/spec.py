@@ -1,4 +1,4 @@
-"""What a training or scoring job is given: the network and its fold, its cached frames, and what it computes on."""
+"""What a training or scoring job works with: the network and its fold, the cached frames, and what it computes on."""
 
 from __future__ import annotations
 

@@ -54,9 +54,9 @@ def compute(samples: np.ndarray, rate_hz: int, settings: Settings) -> np.ndarray
     x = np.pad(x, (0, max(0, LEAST_SAMPLES - len(x))))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # librosa's, of clips that are short for its defaults
-        made = planes(x)
-        frames = made["mel"].shape[1]
-        picture = np.stack([_fitted(made[name], frames) for name in PLANES])
+        planes_of_x = planes(x)
+        frames = planes_of_x["mel"].shape[1]
+        picture = np.stack([_fitted(planes_of_x[name], frames) for name in PLANES])
         if settings.scalars:
             extra = np.zeros((1, ROWS, frames))
             extra[0, : len(SCALARS)] = np.array(list(scalars(x).values()))[:, None]
@@ -95,11 +95,11 @@ def linear_prediction(x: np.ndarray, order: int = 12) -> np.ndarray:
     emphasised = np.append(x[0], x[1:] - 0.97 * x[:-1])
     length, hop = RATE_HZ // 40, RATE_HZ // 100
     frames = np.lib.stride_tricks.sliding_window_view(emphasised, length)[::hop] * np.hamming(length)
-    found = np.zeros((order, len(frames)))
+    coefficients = np.zeros((order, len(frames)))
     for number, frame in enumerate(frames):
         if np.ptp(frame) > 1e-9:  # silence has no prediction
-            found[:, number] = librosa.lpc(frame, order=order)[1:]
-    return np.nan_to_num(found)
+            coefficients[:, number] = librosa.lpc(frame, order=order)[1:]
+    return np.nan_to_num(coefficients)
 
 
 def scalars(x: np.ndarray) -> dict[str, float]:
