@@ -58,7 +58,6 @@ rule compare:
     params:
         study=lambda w: reads.evaluation(plan(w)),
         ensembles=lambda w: {name: one.systems for name, one in plan(w).study.ensembles.items()},
-        folder=paths.TABLES,
     script:
         "../workflow/scripts/compare.py"
 

@@ -6,6 +6,7 @@ import pytest
 from auscult.evaluation import scoring, tables
 from auscult.metrics import catalogue, formulas
 from auscult.metrics.catalogue import Metric
+from auscult.report import cells, page
 from tests.evaluation.test_tables import made
 
 
@@ -82,3 +83,10 @@ def test_shown_first_are_the_metrics_that_say_so():
     assert [metric.key for metric in catalogue.shown("text of normal")] == ["icbhi_score", "uar"]
     assert [metric.key for metric in catalogue.shown("text")] == ["w_acc", "uar"]
     assert formulas.__name__ == "auscult.metrics.formulas"
+
+
+def test_the_report_explains_every_metric_and_lists_none_of_its_own():
+    keys = {metric.key for metric in catalogue.METRICS}
+    assert set(cells.METRICS) == keys | {metric.key for metric in catalogue.class_metrics()}
+    assert sorted(key for group in page.GROUPS.values() for key in group) == sorted(keys)
+    assert cells.METRICS["nll"][1].endswith("Lower is better.") and "better" not in cells.METRICS["uar"][1]

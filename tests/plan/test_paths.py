@@ -5,6 +5,7 @@ from itertools import combinations
 
 from auscult.config.dataset import Dataset
 from auscult.plan import paths
+from auscult.training.job import FILES
 
 PATTERNS = {
     name: value
@@ -39,3 +40,7 @@ def test_two_roots_never_share_a_folder(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "a")
     assert folder(str(tmp_path / "link"), "x") == folder(str(tmp_path / "a"), "x")
+
+
+def test_a_model_folder_has_the_files_that_a_training_writes():
+    assert {pattern.rpartition("/")[2] for pattern in paths.MODEL_FILES} == set(FILES)

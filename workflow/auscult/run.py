@@ -18,6 +18,7 @@ from auscult.datasets import releases
 from auscult.datasets.releases import Release
 from auscult.features.frames import folder_name
 from auscult.folds.planned import FoldError, planned
+from auscult.metrics import catalogue
 from auscult.plan import paths
 from auscult.plan.names import NetworkName
 from auscult.plan.networks import Plan, every_network, units
@@ -175,7 +176,8 @@ def summary(names: list[str]) -> None:
     finished = [name for name in names if Path(paths.LEADERBOARD.format(study=name)).is_file()]
     for name in finished:
         board = pd.read_csv(paths.LEADERBOARD.format(study=name))
-        columns = ["target", "system", "stage", "fit_on", "decision", "n", "w_acc", "uar", "auroc", "chosen_on", "leak"]
+        metrics = [metric.key for metric in catalogue.shown("winner")]
+        columns = ["target", "system", "stage", "fit_on", "decision", "n", *metrics, "chosen_on", "leak"]
         short = board[[column for column in columns if column in board]].round(3).fillna("")
         print(f"\nstudy {name}\n{short.to_string(index=False)}\n", file=sys.stderr)
         print(f"report: {paths.REPORT.format(study=name)}", file=sys.stderr)

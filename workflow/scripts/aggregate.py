@@ -1,11 +1,9 @@
 """Pool the outputs of a unit's networks on one fold: segments to recordings to cases, heads to classes."""
 
-from pathlib import Path
-
 from auscult.config.systems import Pool, Task
 from auscult.config.targets import TargetClasses
-from auscult.inference.aggregate import Scorer, aggregate
-from auscult.plan.names import NetworkName, fold_of_set, is_inner_set
+from auscult.inference.aggregate import aggregate, scorer_of
+from auscult.plan.names import fold_of_set, is_inner_set
 from auscult.provenance import write_text
 from common import begin, part, read_rows
 
@@ -19,20 +17,12 @@ if is_inner_set(name):
     roles = roles[roles["role"] == "test"].assign(role="inner")
     cases_of_inner = roles.groupby("inner")["case"].agg(list).to_dict()
     roles = roles.drop_duplicates("case")
-
-
-def scorer(group: str, folders: list[str]) -> Scorer:
-    """Networks that together score every case once, with the cases of each where they are of inner folds."""
-    inner = [NetworkName.parse(Path(folder).name).inner for folder in folders] if cases_of_inner else []
-    return Scorer(group, [Path(folder) for folder in folders], [cases_of_inner[number] for number in inner] or None)
-
-
 cases, recordings = aggregate(
     part(dict[str, Task], reads["tasks"]),
     part(dict[str, TargetClasses], reads["targets"]),
     part(dict[str, Pool], reads["pools"]),
     {
-        role: {task: [scorer(*one) for one in scorers] for task, scorers in by_task.items()}
+        role: {task: [scorer_of(*one, cases_of_inner) for one in found] for task, found in by_task.items()}
         for role, by_task in reads["scorers"].items()
     },
     roles,

@@ -20,7 +20,6 @@ from common import begin, folder_of, read_rows
 begin(snakemake)
 study, name = Study.model_validate(snakemake.params.study), snakemake.wildcards.study
 predictions = read_rows(snakemake.input.predictions)
-scores = pd.read_csv(snakemake.input.scores)
 leak = mark(study.protocol, pd.read_csv(snakemake.input.audit))
 trainings = read_trainings([Path(path).parent for path in snakemake.input.models])
 bag = study.inner_folds is not None and study.inner_folds.bag
@@ -36,6 +35,6 @@ captions = {
     "subgroups": (subgroups(study, manifest, predictions, leak), "The row chosen; 95 % intervals over subjects."),
 }
 for table, (values, caption) in captions.items():
-    write_table(values, Path(snakemake.params.folder) / table, f"{origin} {caption}".strip())
-write_json(snakemake.output.winner, tables.winner(board, scores))
+    write_table(values, folder_of(snakemake.output.tables) / table, f"{origin} {caption}".strip())
+write_json(snakemake.output.winner, tables.winner(board, pd.read_csv(snakemake.input.scores)))
 write_challenge(study, predictions, Path(snakemake.output.challenge))

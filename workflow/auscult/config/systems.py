@@ -50,7 +50,7 @@ class Task(Strict):
 class FrontEnd(Strict):
     """Samples to feature frames."""
 
-    name: Name = Field(description="A front end of `workflow/auscult/features`.")
+    name: Name = Field(description="A front end of `workflow/auscult/features/front_ends`.")
     settings: dict[str, Any] = Field(default={}, description="Changes to its defaults.")
 
 

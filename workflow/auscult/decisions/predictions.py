@@ -61,7 +61,7 @@ def predict(study: Study, manifest: Manifest, outputs: list[FoldOutputs]) -> tup
     tables, scores = [], []
     for part in outputs:
         system = study.systems[part.system]
-        test_cases = part.cases[part.cases["role"] == "test"]
+        test_cases = part.cases[part.cases["role"] == "test"].set_index("case")
         for name, target in study.targets_of(system).items():
             for one in stage_outputs(name, target, part.cases, part.recordings, part.fused):
                 scored_on = "test" if system.training.select == "test" else SCORED_ON[one.role]
@@ -112,13 +112,17 @@ def _chosen_on(study: Study, outputs: StageOutputs, scored_on: str, result: Deci
 
 
 def _with_passes(table: pd.DataFrame, passes: pd.DataFrame | None, target: Target, heads: dict[str, Head]):
-    """The table with `information` and `variance` of the stochastic passes; empty for a second stage, without any."""
+    """The table with `information` and `variance` of the stochastic passes; empty for a second stage, without any.
+
+    passes: the case table of `aggregate`, by case.
+    """
     outputs = output_names({name: heads[name] for name in target.heads})
     for column, parts in {
         "information": [f"information_{name}" for name in target.heads],
         "variance": [f"variance_{name}" for name in outputs],
     }.items():
-        table[column] = float("nan") if passes is None else passes[parts].sum(axis=1, skipna=False).to_numpy()
+        sums = float("nan") if passes is None else passes[parts].sum(axis=1, skipna=False)
+        table[column] = sums if passes is None else sums[table["case"]].to_numpy()
     return table
 
 

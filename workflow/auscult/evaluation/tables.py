@@ -10,6 +10,7 @@ from auscult.config.study import Study
 from auscult.decisions.winner import KEYS, VARIANT, best_variants
 from auscult.evaluation.scoring import score, scored, variant_mark, with_intervals
 from auscult.metrics import catalogue
+from auscult.plan.names import NetworkName
 
 
 def leaderboard(study: Study, predictions: pd.DataFrame, leak: str) -> pd.DataFrame:
@@ -40,9 +41,10 @@ def with_sizes(
     """
     parts = [trainings[trainings["system"].isin(systems)].assign(system=name) for name, systems in ensembles.items()]
     trainings = pd.concat([trainings, *parts])
-    folds = trainings.assign(fold=trainings["network"].str.extract(r"^(r\d+f\d+)", expand=False))
+    names = trainings["network"].map(NetworkName.parse)
+    folds = trainings.assign(fold=[str(name.outer) for name in names], inner=[name.is_inner for name in names])
     each = folds.groupby(["system", "fold"])["seconds"].sum().groupby("system").mean()
-    judging = folds[bag | ~folds["network"].str.contains("i")].groupby(["system", "fold"])
+    judging = folds[bag | ~folds["inner"]].groupby(["system", "fold"])
     sizes = judging[["parameters", "multiply_adds"]].sum().groupby("system").mean()
     epoch = (folds["seconds"] / folds["epochs"]).groupby(folds["system"]).mean()
     taken = {

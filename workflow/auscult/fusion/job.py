@@ -128,8 +128,8 @@ def fuse(
                 if settings.blend and learner == "xgboost":
                     key = {**key, "stage": "blend"}
                     for role, p in by_role.items():
-                        of_role = inputs.cases[inputs.cases["role"] == role]
-                        network = of_role[class_columns(target.classes, name)].to_numpy()
+                        of_role = inputs.cases[inputs.cases["role"] == role].set_index("case")
+                        network = of_role.loc[features.cases[role], class_columns(target.classes, name)].to_numpy()
                         tables.append(_table(key, target.classes, role, features.cases[role], blend(network, p)))
                     save(stacked.fitted, models / f"{'-'.join(key.values())}.json")
     return Fused(pd.concat(tables), pd.concat(weights)[[*KEY, "feature", "gain", "shap"]], pd.concat(trials))

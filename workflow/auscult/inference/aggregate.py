@@ -16,6 +16,7 @@ from auscult.config.targets import TargetClasses
 from auscult.heads.outputs import class_columns, class_probabilities, heads_of, output_names
 from auscult.heads.pooling import pool_heads
 from auscult.heads.uncertainty import measures
+from auscult.plan.names import NetworkName
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,13 @@ class Scorer:
     group: str
     folders: list[Path]
     cases: list[list[str]] | None = None
+
+
+def scorer_of(group: str, folders: list[str], cases_of_inner: dict[int, list[str]]) -> Scorer:
+    """The networks in some model folders as one scorer; cases_of_inner: by inner fold, {} for networks of a fold."""
+    paths = [Path(folder) for folder in folders]
+    inner = [NetworkName.parse(path.name).inner for path in paths] if cases_of_inner else []
+    return Scorer(group, paths, [cases_of_inner[number] for number in inner] or None)
 
 
 def each_alone(folders: dict[str, list[Path]], roles: list[str]) -> dict[str, dict[str, list[Scorer]]]:

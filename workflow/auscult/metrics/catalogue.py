@@ -102,6 +102,11 @@ class Metric:
     places: frozenset[Place] = frozenset()
     first: bool = False
 
+    @property
+    def explanation(self) -> str:
+        """The meaning, and where lower is better, that it is."""
+        return self.meaning if self.higher_is_better else f"{self.meaning} Lower is better."
+
 
 @dataclass(frozen=True)
 class ClassMetric:
@@ -216,7 +221,7 @@ METRICS = (
         "cost",
         "Cost",
         "cost",
-        "Mean cost per case of screening, formula of the PhysioNet Challenge 2022. Lower is better.",
+        "Mean cost per case of screening, formula of the PhysioNet Challenge 2022.",
         "Decisions",
         _single(_cost),
         higher_is_better=False,
@@ -226,7 +231,7 @@ METRICS = (
         "ece",
         "ECE",
         "calibration error",
-        "Calibration error: distance between probabilities and what comes true. Lower is better.",
+        "Calibration error: distance between probabilities and what comes true.",
         "Probabilities",
         _single(lambda s: formulas.ece(s.truth, s.probabilities, weights=s.draws)),
         interval="basic",
@@ -236,7 +241,7 @@ METRICS = (
         "brier",
         "Brier",
         "Brier score",
-        "Squared error of the probabilities. Lower is better.",
+        "Squared error of the probabilities.",
         "Probabilities",
         lambda s: formulas.brier(s.truth, s.probabilities, s.draws),
         higher_is_better=False,
@@ -245,7 +250,7 @@ METRICS = (
         "nll",
         "NLL",
         "log loss",
-        "Log loss of the probabilities, hard on confident errors. Lower is better.",
+        "Log loss of the probabilities, hard on confident errors.",
         "Probabilities",
         lambda s: formulas.nll(s.truth, s.probabilities, s.draws),
         higher_is_better=False,

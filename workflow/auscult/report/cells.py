@@ -10,7 +10,9 @@ import pandas as pd
 from auscult.metrics import catalogue
 
 # Head of a column, and its meaning in one line, by column or the beginning of a column that each class has.
-METRICS = {metric.key: (metric.label, metric.meaning) for metric in (*catalogue.METRICS, *catalogue.class_metrics())}
+METRICS = {metric.key: (metric.label, metric.explanation) for metric in catalogue.METRICS} | {
+    metric.key: (metric.label, metric.meaning) for metric in catalogue.class_metrics()
+}
 
 
 def with_interval(row: dict, metric: str) -> str:
