@@ -27,10 +27,10 @@ from auscult.networks.layers.dropout import set_stochastic
 from auscult.training import loop
 from auscult.training.checkpoint import Checkpoint
 from auscult.training.data import Frames, Windowing, load_frames
-from auscult.training.job import train
+from auscult.training.job import FrameCache, Job, Resources
 from auscult.training.loop import Plan, fit
 from auscult.training.role_data import RoleData
-from auscult.training.spec import FrameCache, Job, Resources
+from auscult.training.train import train
 from benchmarks.data import CODE, FRONT_END, Data, cache_frames, make
 from benchmarks.timing import Row, row
 
@@ -234,7 +234,7 @@ def first_step(data: Data) -> np.ndarray:
 
 def imports(repetitions: int) -> np.ndarray:
     """Seconds of a process that imports what a training job does, by the clock."""
-    words = "import auscult.training.job, auscult.training.run, auscult.tracking"
+    words = "import auscult.training.train, auscult.training.network_training, auscult.tracking"
     found = []
     for _ in range(repetitions + 1):
         started = time.perf_counter()

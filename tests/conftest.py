@@ -161,14 +161,14 @@ class World:
     def job(self, folder: Path, task: str = "present", fold: int = 0, index: int = 0, **training: Any):
         """A training job of the study's system; keywords change `training`."""
         from auscult.config.systems import System
-        from auscult.training.spec import Job
+        from auscult.training.job import Job
 
         system = self.study.systems["small"].model_dump()
         system["training"].update(training)
         return Job(folder, System.model_validate(system), self.study.tasks[task], 0, fold, index)
 
     def _arguments(self, changes: dict[str, Any]) -> dict[str, Any]:
-        from auscult.training.spec import FrameCache, Resources
+        from auscult.training.job import FrameCache, Resources
 
         return {
             "manifest": self.manifest,
@@ -180,14 +180,14 @@ class World:
         }
 
     def train(self, job, **changes: Any) -> str:
-        """`training.job.train` on this world; keywords replace its arguments."""
-        from auscult.training.job import train
+        """`training.train.train` on this world; keywords replace its arguments."""
+        from auscult.training.train import train
 
         return train(job, **self._arguments({"log": lambda row: None, **changes}))
 
     def score(self, job, roles: list[str], **changes: Any) -> dict[str, str]:
-        """`inference.job.score` on this world; keywords replace its arguments."""
-        from auscult.inference.job import score
+        """`inference.score.score` on this world; keywords replace its arguments."""
+        from auscult.inference.score import score
 
         return score(job, roles, **self._arguments(changes))
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from auscult.config.study import Study
 from auscult.config.systems import System
-from auscult.fusion import job
+from auscult.fusion import fuse as fusion
 from auscult.heads.outputs import heads_of
 from auscult.inference import aggregate as aggregation
 
@@ -24,7 +24,7 @@ def aggregate(study: Study, system: System, scorers: dict, roles: pd.DataFrame, 
 def fuse(study: Study, name: str, networks: dict, cases, recordings, manifest, tables: dict, models: Path, log: Path):
     """`fuse` for a system of a study: probabilities, importances, trials."""
     system = study.systems[name]
-    inputs = job.Inputs(cases, recordings, manifest, tables, networks)
+    inputs = fusion.Inputs(cases, recordings, manifest, tables, networks)
     heads = heads_of(tasks_of(study, system))
-    fused = job.fuse(study.fusion, heads, study.targets_of(system), inputs, models, log, 1)
+    fused = fusion.fuse(study.fusion, heads, study.targets_of(system), inputs, models, log, 1)
     return fused.probabilities, fused.importances, fused.trials

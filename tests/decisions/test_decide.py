@@ -8,8 +8,8 @@ import pytest
 
 from auscult.decisions.cross_fitting import cross_fit
 from auscult.decisions.decide import Outputs, decide, outputs_of
+from auscult.decisions.inner_score import inner_score
 from auscult.decisions.rules import calibrated, reference
-from auscult.decisions.scores import inner_score
 from auscult.metrics import formulas
 
 CLASSES = ["Present", "Unknown", "Absent"]

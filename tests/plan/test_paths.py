@@ -5,7 +5,7 @@ from itertools import combinations
 
 from auscult.config.dataset import Dataset
 from auscult.plan import paths
-from auscult.training.job import FILES
+from auscult.training.model_folder import FILES
 
 PATTERNS = {
     name: value

@@ -5,9 +5,9 @@ import time
 from pathlib import Path
 
 from auscult.evaluation.challenge import write_challenge
-from auscult.prediction.job import apply_winner
 from auscult.prediction.pack import read
 from auscult.prediction.page import render
+from auscult.prediction.predict import apply_winner
 from auscult.progress import note
 from auscult.provenance import commit, write_text
 from common import begin

@@ -14,7 +14,7 @@ from auscult.evaluation.subgroups import subgroups
 from auscult.evaluation.writing import write_table
 from auscult.folds.audit import mark
 from auscult.provenance import commit, write_json
-from auscult.training.job import read_trainings
+from auscult.training.model_folder import read_trainings
 from common import begin, folder_of, read_rows
 
 begin(snakemake)

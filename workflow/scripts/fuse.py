@@ -8,7 +8,7 @@ from auscult.config.systems import Task
 from auscult.config.targets import TargetClasses
 from auscult.datasets.base import load
 from auscult.features.tables import read_table
-from auscult.fusion.job import Inputs, fuse
+from auscult.fusion.fuse import Inputs, fuse
 from auscult.heads.outputs import heads_of
 from auscult.provenance import code_digest, digest, environment, write_text
 from common import begin, fold_outputs, folder_of, part

@@ -5,11 +5,11 @@ from pathlib import Path
 import pandas as pd
 
 from auscult.datasets.base import load
-from auscult.inference.job import score
+from auscult.inference.score import score
 from auscult.plan.names import NetworkName
 from auscult.progress import note
 from auscult.provenance import code_digest
-from auscult.training.spec import Resources
+from auscult.training.job import Resources
 from common import begin, folder_of, rows_of_fold
 from network_job import frame_cache_of, job_of
 

@@ -6,7 +6,7 @@ from auscult.config.dataset import Dataset
 from auscult.config.systems import FrontEnd, System, Task
 from auscult.features.frames import frames_config
 from auscult.plan.names import NetworkName
-from auscult.training.spec import FrameCache, Job
+from auscult.training.job import FrameCache, Job
 from common import folder_of
 
 

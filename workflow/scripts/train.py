@@ -7,8 +7,8 @@ from auscult.plan.names import NetworkName
 from auscult.progress import note
 from auscult.provenance import code_digest
 from auscult.tracking import live
-from auscult.training.job import train
-from auscult.training.spec import Resources
+from auscult.training.job import Resources
+from auscult.training.train import train
 from common import begin, folder_of, rows_of_fold
 from network_job import frame_cache_of, job_of
 

@@ -13,8 +13,9 @@ import pandas as pd
 from auscult.config.targets import Target
 from auscult.decisions import rules
 from auscult.decisions.cross_fitting import cross_fit
+from auscult.decisions.inner_score import inner_score
 from auscult.decisions.rule import Fitted, Recordings
-from auscult.decisions.scores import inner_score
+from auscult.heads.labels import encode
 from auscult.heads.outputs import class_columns
 
 
@@ -65,10 +66,7 @@ def labelled(target: Target, labels: pd.Series, ids: np.ndarray) -> tuple[np.nda
     """
     cells = labels.reindex(ids).fillna("")
     mask = (cells != "").to_numpy()
-    if target.kind == "multilabel":
-        sets = [[c in cell.split("|") for c in target.classes] for cell in cells[mask]]
-        return mask, np.array(sets, dtype=int).reshape(-1, len(target.classes))
-    return mask, cells[mask].map({name: number for number, name in enumerate(target.classes)}).to_numpy(dtype=int)
+    return mask, encode(cells[mask], target.classes, target.kind)
 
 
 def fit_rule(target: Target, rule: str, outputs: Outputs, labels: pd.Series) -> Fitted:

@@ -14,6 +14,7 @@ from auscult.config.targets import Target
 from auscult.datasets.base import Manifest
 from auscult.decisions.decide import Decisions, Outputs, decide, outputs_of
 from auscult.decisions.winner import VARIANT, choose
+from auscult.heads.labels import decode
 from auscult.heads.outputs import class_columns, output_names
 from auscult.heads.uncertainty import entropy
 
@@ -134,11 +135,7 @@ def _rows(
     table = pd.DataFrame({**key, "case": ids})
     table["subject"] = cases.loc[ids, "subject"].to_numpy()
     table["label"] = cases.loc[ids, target.label].to_numpy()
-    if target.kind == "multilabel":
-        sets = [[c for c, yes in zip(target.classes, row, strict=True) if yes] for row in result.decisions]
-        table["prediction"] = ["|".join(classes) for classes in sets]
-    else:
-        table["prediction"] = [target.classes[number] for number in result.decisions]
+    table["prediction"] = decode(result.decisions, target.classes)
     table[class_columns(target.classes)] = result.probabilities
     table["uncertainty"] = entropy(result.probabilities, target.kind)
     table["chosen_on"] = chosen_on

@@ -7,6 +7,7 @@ import pandas as pd
 
 from auscult.config.study import Study
 from auscult.config.targets import Target
+from auscult.heads.labels import encode
 from auscult.heads.outputs import class_columns
 from auscult.metrics import catalogue, intervals
 from auscult.metrics.catalogue import Scored
@@ -60,7 +61,6 @@ def with_intervals(study: Study, target: Target, part: pd.DataFrame) -> dict[str
 
 def _arrays(target: Target, part: pd.DataFrame, draws: np.ndarray | None = None) -> Scored:
     """Rows of predictions as the metrics take them."""
-    encode = _sets if target.kind == "multilabel" else _numbers
     referred = abnormal = None
     if target.referral:
         outcome = part["should_refer"].astype(str)
@@ -68,8 +68,8 @@ def _arrays(target: Target, part: pd.DataFrame, draws: np.ndarray | None = None)
         referred = known["prediction"].isin(target.referral.classes).to_numpy()
         abnormal = known["should_refer"].astype(int).to_numpy(dtype=bool)
     return Scored(
-        encode(target, part["label"]),
-        encode(target, part["prediction"]),
+        encode(part["label"], target.classes, target.kind),
+        encode(part["prediction"], target.classes, target.kind),
         part[class_columns(target.classes)].to_numpy(dtype=float),
         target.class_weights(),
         target.kind == "multilabel",
@@ -78,12 +78,3 @@ def _arrays(target: Target, part: pd.DataFrame, draws: np.ndarray | None = None)
         abnormal,
         draws,
     )
-
-
-def _numbers(target: Target, names: pd.Series) -> np.ndarray:
-    return names.map({name: number for number, name in enumerate(target.classes)}).to_numpy(dtype=int)
-
-
-def _sets(target: Target, cells: pd.Series) -> np.ndarray:
-    rows = [[c in cell.split("|") for c in target.classes] for cell in cells]
-    return np.array(rows, dtype=int).reshape(-1, len(target.classes))

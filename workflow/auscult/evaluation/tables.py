@@ -35,7 +35,7 @@ def with_sizes(
     `parameters` and `multiply_adds` of all networks that score a judged case, the latter for one window; `train_s`,
     seconds of all trainings of a fold, those of its inner folds too; `epoch_s`, seconds of one epoch of one network.
 
-    trainings: see `training.job.read_trainings`. ensembles: systems by name of an ensemble, which has the sums of
+    trainings: see `training.train.read_trainings`. ensembles: systems by name of an ensemble, which has the sums of
     theirs. bag: whether networks of inner folds score judged cases too. The row `chosen`, which mixes systems, has
     none of them.
     """

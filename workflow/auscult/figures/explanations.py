@@ -23,7 +23,7 @@ from auscult.heads.outputs import output_names
 from auscult.inference.explain import NotExplainable, explain_recordings, phase_shares
 from auscult.metrics.intervals import bootstrap, subject_draws
 from auscult.progress import note
-from auscult.training.spec import Job
+from auscult.training.job import Job
 
 SHOWN_S = 5.0  # seconds of a recording in a picture
 PHASES = {"S1": PALETTE[0], "systole": PALETTE[1], "S2": PALETTE[2], "diastole": PALETTE[3]}

@@ -18,7 +18,7 @@ from torch.nn import functional
 from auscult.cache.store import Cache
 from auscult.inference.trained import load_network
 from auscult.training.data import Frames, load_frames
-from auscult.training.spec import Job
+from auscult.training.job import Job
 
 
 class NotExplainable(Exception):

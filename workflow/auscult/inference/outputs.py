@@ -15,7 +15,7 @@ from auscult.progress import note
 from auscult.training.data import load_frames
 from auscult.training.device import device, seed_everything
 from auscult.training.epoch_by_test import EpochByTest
-from auscult.training.spec import FrameCache, Job, Resources
+from auscult.training.job import FrameCache, Job, Resources
 
 
 def write_roles(

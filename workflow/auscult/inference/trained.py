@@ -10,7 +10,7 @@ from torch import nn
 
 from auscult import networks
 from auscult.training.data import Windowing, windowing
-from auscult.training.spec import Job
+from auscult.training.job import Job
 
 
 def load_network(job: Job, device: torch.device) -> tuple[nn.Module, Windowing]:

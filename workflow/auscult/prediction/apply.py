@@ -25,10 +25,10 @@ from auscult.fusion.learners import load, predict
 from auscult.fusion.stacking import blend
 from auscult.heads.outputs import class_columns
 from auscult.inference.aggregate import aggregate, each_alone
-from auscult.inference.job import score
+from auscult.inference.score import score
 from auscult.prediction.pack import Model, Packed, place_of
-from auscult.training.job import FILES
-from auscult.training.spec import FrameCache, Job, Resources
+from auscult.training.job import FrameCache, Job, Resources
+from auscult.training.model_folder import FILES
 
 CODE = "prediction"  # caches of a prediction are written and read by one process
 ROLE = "test"

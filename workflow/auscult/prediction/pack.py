@@ -21,7 +21,7 @@ from auscult.decisions.decide import fit_rule
 from auscult.decisions.predictions import stage_outputs
 from auscult.decisions.rule import Fitted
 from auscult.provenance import digest, write_json
-from auscult.training.job import FILES
+from auscult.training.model_folder import FILES
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from auscult.prediction.job import apply_winner
 from auscult.prediction.pack import Packed
+from auscult.prediction.predict import apply_winner
 
 SUFFIX = {b"RIFF": ".wav", b"fLaC": ".flac"}
 

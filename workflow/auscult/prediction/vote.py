@@ -9,6 +9,7 @@ import pandas as pd
 
 from auscult.config.targets import Target
 from auscult.datasets.base import Manifest
+from auscult.heads.labels import decode
 from auscult.heads.outputs import class_columns
 from auscult.heads.uncertainty import entropy
 from auscult.provenance import digest
@@ -27,13 +28,12 @@ def vote(target: Target, folds: list[tuple[np.ndarray, np.ndarray]], cases: list
     if target.kind == "multilabel":
         shares = np.mean([decision for _, decision in folds], axis=0)
         decisions = (shares + 1e-6 * (p - 0.5)) > 0.5
-        table["prediction"] = ["|".join(np.array(target.classes)[row]) for row in decisions]
         agreement = np.mean([(of_fold == decisions).all(axis=1) for _, of_fold in folds], axis=0)
     else:
         votes = np.mean([np.eye(len(target.classes))[decision] for _, decision in folds], axis=0)
         decisions = np.argmax(votes + 1e-6 * p, axis=1)
-        table["prediction"] = np.array(target.classes)[decisions]
         agreement = votes[np.arange(len(decisions)), decisions]
+    table["prediction"] = decode(decisions, target.classes)
     table[class_columns(target.classes)] = p
     table["agreement"] = agreement
     table["uncertainty"] = entropy(p, target.kind)

@@ -13,7 +13,7 @@ from auscult.config.study import Study
 from auscult.datasets.base import Manifest
 from auscult.folds.audit import mark
 from auscult.provenance import commit, environment
-from auscult.training.job import read_trainings
+from auscult.training.model_folder import read_trainings
 
 
 def class_counts(study: Study, manifest: Manifest) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import torch
 
 from auscult.cache.segments import segments, window_frames
 from auscult.cache.store import Cache
-from auscult.training.spec import Job
+from auscult.training.job import Job
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ import pandas as pd
 
 from auscult.datasets.base import Manifest
 from auscult.progress import note
+from auscult.training.job import Job
 from auscult.training.slices import fold_slice, slice_digest
-from auscult.training.spec import Job
 
 if TYPE_CHECKING:
     import torch

@@ -1,81 +1,71 @@
-"""One training job: trains the network of a fold, unless its model folder is already up to date."""
+"""What a training or scoring job works with: the network and its fold, the cached frames, and what it computes on."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
-
-from auscult.datasets.base import Manifest
-from auscult.training.slices import fold_slice, slice_digest
-from auscult.training.spec import FrameCache, Job, Resources
-
-FILES = ("weights.safetensors", "config.json", "history.csv", "manifest.json")
-RECORD = ("parameters", "multiply_adds", "epochs", "val_score", "seconds", "device")  # of it, what tables show
+from auscult import features
+from auscult.cache.store import Cache, open_cache
+from auscult.config.systems import System, Task
 
 
-def train(
-    job: Job,
-    manifest: Manifest,
-    folds: pd.DataFrame,
-    frame_cache: FrameCache,
-    code: str,
-    resources: Resources,
-    log: Callable[[dict], None],
-) -> str:
-    """Train one network into `job.folder`; returns `trained` or `reused`.
+@dataclass(frozen=True)
+class Job:
+    """One network: its folder, what it learns, and on which fold.
 
-    Parameters
-    ----------
-    manifest, folds : tables of the data set and of the protocol.
-    frame_cache : the front end's frames.
-    code : digest of the code that the result depends on.
-    resources : what the job computes on, see `device.device`.
-    log : gets a row after every epoch.
-
-    A finished folder whose slice digest is the same is kept as it is (its time stamps are renewed).
+    `index` is the number of its seed where several networks form an ensemble. `inner` is the number of the inner fold
+    that it trains on; None stands for the fold itself.
     """
-    tables = fold_slice(manifest, folds, job.repeat, job.fold, ["train", "val"], job.task.heads)
-    digest = slice_digest(*tables, [job.config(), frame_cache.config, _pretrained_digest(job)], code)
-    if _is_finished(job.folder, digest):
-        return "reused"
-    # torch takes seconds to load: only where something is to be trained
-    from auscult.training.run import train_network
 
-    train_network(job, tables, frame_cache, digest, resources, log)
-    return "trained"
+    folder: Path
+    system: System
+    task: Task
+    repeat: int
+    fold: int
+    index: int = 0
+    inner: int | None = None
+
+    @property
+    def seed(self) -> int:
+        """Seed of this network: different for every fold and every member of an ensemble."""
+        inside = 0 if self.inner is None else 1_000_000_007 * (self.inner + 1)
+        return (self.system.training.seed * 1009 + self.index) * 1009 + self.repeat * 101 + self.fold + inside
+
+    @property
+    def front_end(self) -> features.FrontEnd:
+        """The front end that makes the frames which the network reads."""
+        return features.front_end(self.system.front_end.name, self.system.front_end.settings)
+
+    def config(self) -> dict[str, Any]:
+        """All of the configuration that the weights depend on."""
+        training = self.system.training.model_dump(exclude={"seed", "seeds"})
+        return {
+            "task": self.task.model_dump(),
+            "front_end": self.system.front_end.model_dump(),
+            "segment": self.system.segment.model_dump(),
+            "network": self.system.network.model_dump(),
+            "training": training,
+            "seed": self.seed,
+        }
 
 
-def _pretrained_digest(job: Job) -> str:
-    """SHA-256 of the weights that the network starts from; empty where these are random."""
-    weights = job.system.network.weights
-    return hashlib.sha256(Path(weights).read_bytes()).hexdigest() if weights else ""
+@dataclass(frozen=True)
+class FrameCache:
+    """The cached frames of a data set: the folder of their shards, and the configuration they must be made with."""
+
+    folder: Path
+    config: dict[str, Any]
+
+    def open(self) -> Cache:
+        """The cache, open for reading. Raises CacheError when it is damaged or made with another configuration."""
+        return open_cache(self.folder, self.config)
 
 
-def _is_finished(folder: Path, digest: str) -> bool:
-    """Whether the folder holds a finished model of this digest; its files are then touched, not changed."""
-    try:
-        same = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["slice_digest"] == digest
-    except (OSError, ValueError, KeyError):
-        return False
-    if same and all((folder / name).is_file() for name in FILES):
-        for name in FILES:
-            (folder / name).touch()
-        return True
-    return False
+@dataclass(frozen=True)
+class Resources:
+    """What a job computes on: the folder of the GPUs' lock files, and the number of CPU threads."""
 
-
-def read_trainings(folders: list[Path]) -> pd.DataFrame:
-    """What is on record of trainings.
-
-    `system, task, network, parameters, multiply_adds, epochs, val_score, seconds, device`.
-    """
-    rows = []
-    for folder in folders:
-        facts = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        names = dict(zip(("system", "task", "network"), folder.parts[-3:], strict=True))
-        rows.append(names | {key: facts[key] for key in RECORD})
-    return pd.DataFrame(rows)
+    locks: Path
+    threads: int

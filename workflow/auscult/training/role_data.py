@@ -10,7 +10,7 @@ import torch
 
 from auscult.cache.store import Cache
 from auscult.training.data import Frames, Windowing, load_frames
-from auscult.training.spec import Job
+from auscult.training.job import Job
 from auscult.training.targets import case_targets, recording_targets
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from auscult.config.systems import Head
+from auscult.heads.labels import class_sets
 
 
 def case_targets(heads: dict[str, Head], cases: pd.DataFrame) -> np.ndarray:
@@ -33,7 +34,6 @@ def encode(labels: pd.Series, kind: str, positive: list[str], classes: list[str]
     if kind == "binary":
         values = labels.isin(positive).to_numpy(dtype=np.float32)[:, None]
     else:
-        sets = [set(label.split("|")) for label in labels]
-        values = np.array([[c in s for c in classes] for s in sets], dtype=np.float32).reshape(len(sets), len(classes))
+        values = class_sets(labels, classes).astype(np.float32)
     values[missing] = np.nan
     return values

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from auscult.config.targets import Target
+from auscult.decisions.inner_score import score
 from auscult.decisions.rule import Fitted, Recordings, Rule
-from auscult.decisions.scores import score
 from auscult.metrics import formulas
 
 GRID = np.linspace(-4, 4, 33)  # logarithms of a class's weight against the last class's
@@ -21,7 +21,7 @@ def tune(p: np.ndarray, labels: np.ndarray, true_weights: list[float], metric: s
     """Weights (classes,) by which the largest weight x probability scores best; the last class has weight 1.
 
     p: (n, classes). labels: class numbers (n,). true_weights: of the true classes in weighted accuracy. metric: see
-    `decisions.scores.score`. With three classes the whole grid is searched, with more one class after the other.
+    `decisions.inner_score.score`. With three classes the whole grid is searched, with more one class after the other.
     """
     classes = p.shape[1]
     logs = np.log(np.clip(p, 1e-6, 1))

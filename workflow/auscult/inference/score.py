@@ -15,8 +15,8 @@ import pandas as pd
 from auscult.cache.store import replacing
 from auscult.datasets.base import Manifest
 from auscult.training.epoch_by_test import epoch_by_test
+from auscult.training.job import FrameCache, Job, Resources
 from auscult.training.slices import fold_slice, slice_digest
-from auscult.training.spec import FrameCache, Job, Resources
 
 
 def score(
@@ -30,7 +30,7 @@ def score(
 ) -> dict[str, str]:
     """Score the cases of `roles` with the network in `job.folder`; returns role → `scored` or `reused`.
 
-    No label is read, but under `training.select: test`. See `training.job.train` for the parameters. Probabilities in
+    No label is read, but under `training.select: test`. See `training.train.train` for the parameters. Probabilities in
     outputs.h5 are of the head's named class; recordings and cases there are plain means of their windows and recordings
     (`aggregate` pools by rule).
     """

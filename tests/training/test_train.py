@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 
 from auscult.cache.store import write_cache
 from auscult.config.systems import System, Task
-from auscult.training import run
-from auscult.training.job import FILES
+from auscult.training import network_training
+from auscult.training.job import FrameCache, Job
+from auscult.training.model_folder import FILES
 from auscult.training.slices import fold_slice
-from auscult.training.spec import FrameCache, Job
 
 TRAIN, VAL, TEST = "c04", "c06", "c07"  # cases of fold 0
 AUDIBLE = {
@@ -253,7 +253,7 @@ def test_killed_in_training_it_continues(world, folder, tmp_path):
 def test_killed_while_writing_it_leaves_nothing_that_looks_finished(world, folder, monkeypatch, step):
     """The folder then holds new weights: neither the old nor the new configuration may take them for finished."""
     before = contents(folder)
-    monkeypatch.setattr(run, step, kill)
+    monkeypatch.setattr(network_training, step, kill)
     with pytest.raises(Killed):
         world.train(world.job(folder, learning_rate=0.5))
     monkeypatch.undo()

@@ -17,7 +17,7 @@ from auscult.config.systems import System
 from auscult.heads.uncertainty import MEASURES
 from auscult.inference import outputs
 from auscult.inference.trained import load_network
-from auscult.training.spec import FrameCache
+from auscult.training.job import FrameCache
 
 VAL, TEST = "c06", "c07"
 

@@ -21,9 +21,9 @@ from auscult.training.checkpoint import HISTORY, Checkpoint, on_cpu
 from auscult.training.data import windowing
 from auscult.training.device import device, precision, seed_everything
 from auscult.training.epoch_by_test import weights_writer
+from auscult.training.job import FrameCache, Job, Resources
 from auscult.training.loop import Plan, fit
 from auscult.training.role_data import RoleData, Source, read_role_data
-from auscult.training.spec import FrameCache, Job, Resources
 
 
 def train_network(

@@ -1,0 +1,40 @@
+"""The folder of a trained network: its files, whether it is up to date, and the record of its training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+FILES = ("weights.safetensors", "config.json", "history.csv", "manifest.json")
+RECORD = ("parameters", "multiply_adds", "epochs", "val_score", "seconds", "device")
+"""Keys of manifest.json that tables and the report show."""
+
+
+def is_up_to_date(folder: Path, digest: str) -> bool:
+    """Whether the folder has a complete model with this slice digest (see `slices`)."""
+    try:
+        same = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["slice_digest"] == digest
+    except (OSError, ValueError, KeyError):
+        return False
+    return same and all((folder / name).is_file() for name in FILES)
+
+
+def renew(folder: Path) -> None:
+    """Set the time stamps of the model's files to now, so that Snakemake takes them for new; the contents stay."""
+    for name in FILES:
+        (folder / name).touch()
+
+
+def read_trainings(folders: list[Path]) -> pd.DataFrame:
+    """The records of trainings, a row per model folder `…/<system>/<task>/<network>`.
+
+    Columns: `system, task, network, parameters, multiply_adds, epochs, val_score, seconds, device`.
+    """
+    rows = []
+    for folder in folders:
+        facts = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        names = dict(zip(("system", "task", "network"), folder.parts[-3:], strict=True))
+        rows.append(names | {key: facts[key] for key in RECORD})
+    return pd.DataFrame(rows)
