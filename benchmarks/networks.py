@@ -24,6 +24,7 @@ from auscult.features.frames import frames_config
 from auscult.features.front_ends.logmel import PRESETS, pad_value
 from auscult.inference.monte_carlo import stochastic_passes
 from auscult.networks.layers.dropout import set_stochastic
+from auscult.plan.names import NetworkName
 from auscult.training import loop
 from auscult.training.checkpoint import Checkpoint
 from auscult.training.data import Frames, Windowing, load_frames
@@ -217,7 +218,7 @@ def first_step(data: Data) -> np.ndarray:
     roles = np.where(np.arange(len(cases)) % 4 == 0, "val", "train")
     folds = pd.DataFrame({"repeat": 0, "fold": 0, "case": cases, "role": roles})
     system = System(tasks=["murmur"], front_end=FRONT_END, segment=Segment(), network=Network(name="compact"))
-    job = Job(data.home / "model", system, Task(heads=HEADS), 0, 0)
+    job = Job(data.home / "model", system, Task(heads=HEADS), NetworkName(0, 0))
     cache_frames(data)
     frame_cache = FrameCache(data.home / "frames", frames_config(data.dataset, FRONT_END))
     resources = Resources(data.home / "locks", 1)

@@ -161,11 +161,12 @@ class World:
     def job(self, folder: Path, task: str = "present", fold: int = 0, index: int = 0, **training: Any):
         """A training job of the study's system; keywords change `training`."""
         from auscult.config.systems import System
+        from auscult.plan.names import NetworkName
         from auscult.training.job import Job
 
         system = self.study.systems["small"].model_dump()
         system["training"].update(training)
-        return Job(folder, System.model_validate(system), self.study.tasks[task], 0, fold, index)
+        return Job(folder, System.model_validate(system), self.study.tasks[task], NetworkName(0, fold, seed=index))
 
     def _arguments(self, changes: dict[str, Any]) -> dict[str, Any]:
         from auscult.training.job import FrameCache, Resources

@@ -5,9 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from auscult.config.study import Study
-from auscult.config.systems import System
+from auscult.config.systems import System, heads_of
 from auscult.fusion import fuse as fusion
-from auscult.heads.outputs import heads_of
 from auscult.inference import aggregate as aggregation
 
 
@@ -28,3 +27,12 @@ def fuse(study: Study, name: str, networks: dict, cases, recordings, manifest, t
     heads = heads_of(tasks_of(study, system))
     fused = fusion.fuse(study.fusion, heads, study.targets_of(system), inputs, models, log, 1)
     return fused.probabilities, fused.importances, fused.trials
+
+
+def apply_saved(
+    study: Study, name: str, networks: dict, cases, recordings, manifest, tables: dict, target: str, stage: str, file
+):
+    """`apply_saved` for a system of a study: probabilities (cases, classes)."""
+    heads = heads_of(tasks_of(study, study.systems[name]))
+    inputs = fusion.Inputs(cases, recordings, manifest, tables, networks)
+    return fusion.apply_saved(study.fusion, heads, target, study.targets[target], inputs, stage, file)

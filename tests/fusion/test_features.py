@@ -8,8 +8,10 @@ import pytest
 from sklearn.decomposition import PCA
 
 from auscult.config.fusion import Fusion
+from auscult.config.systems import Head
 from auscult.datasets.base import Columns, Manifest
 from auscult.fusion.features import (
+    Inputs,
     by_site,
     case_features,
     fit_latents,
@@ -20,6 +22,8 @@ from auscult.fusion.features import (
 )
 
 NAN = np.nan
+MEASURES = ["variance_present", "entropy_present", "information_present"]
+HEADS = {"present": Head(label="murmur", positive=["Present"])}
 RECORDINGS = pd.DataFrame(
     [("r1", "a", "AV"), ("r2", "a", "MV"), ("r3", "a", "AV"), ("r4", "b", "MV")],
     columns=["recording", "case", "site"],
@@ -46,10 +50,13 @@ TABLES = {"statistics": STATISTICS, "descriptors": DESCRIPTORS, "adventitious": 
 
 
 def features(manifest, which, cases=("a", "b", "silent"), missing="nan"):
-    outputs = pd.DataFrame({"case": cases, "p_present": 0.1, "variance_present": 0.2})
-    heard = RECORDINGS.assign(p_present=[0.1, 0.2, 0.5, 0.4], variance_present=[0.0, 0.1, 0.2, 0.3])
+    entropies = dict.fromkeys(["entropy_present", "information_present"], 0.3)
+    outputs = pd.DataFrame({"role": "test", "case": cases, "p_present": 0.1, "variance_present": 0.2, **entropies})
+    recordings = RECORDINGS.assign(
+        role="test", p_present=[0.1, 0.2, 0.5, 0.4], variance_present=[0.0, 0.1, 0.2, 0.3], **entropies
+    )
     settings = Fusion(systems=["small"], features=which, missing_site=missing)
-    blocks = case_features(settings, manifest, outputs, heard, ["p_present"], ["variance_present"], TABLES)
+    blocks = case_features(settings, HEADS, Inputs(outputs, recordings, manifest, TABLES, {}), "test")
     return pd.concat([pd.DataFrame(index=list(cases)), *blocks.values()], axis=1)
 
 
@@ -105,7 +112,7 @@ def test_statistics_without_sites_are_means(manifest):
     ("block", "columns"),
     [
         ("probabilities", ["p_present", "p_present_max", "p_present@AV", "p_present@MV"]),
-        ("uncertainty", ["variance_present", "variance_present@AV", "variance_present@MV"]),
+        ("uncertainty", [*MEASURES, *(f"{name}@{site}" for name in MEASURES for site in ("AV", "MV"))]),
         ("statistics", ["present@AV", "rms@AV", "present@MV", "rms@MV"]),
         ("pooled_statistics", ["rms_mean", "rms_min", "rms_max"]),
         ("descriptors", ["higuchi_fd_mean", "higuchi_fd_max"]),

@@ -53,7 +53,7 @@ def stacked(target, x, labels, other, subjects=None, cross_fitted=True, settings
 
 def run(*given, **more) -> tuple[np.ndarray, np.ndarray]:
     found = stacked(*given, **more)
-    return found.inside, found.outside
+    return found.own, found.others
 
 
 def test_signal_is_learnt(target):
@@ -120,7 +120,7 @@ def test_an_absent_class_gets_probability_0(target, absent):
     x, labels = rows(60)
     known = (labels != absent).to_numpy()
     found = stacked(target, x[known], labels[known], x)
-    inside, outside, fitted = found.inside, found.outside, found.fitted
+    inside, outside, fitted = found.own, found.others, found.fitted
     number = CLASSES.index(absent)
     for p in (inside, outside):
         assert (p[:, number] == 0).all() and p.sum(axis=1) == pytest.approx(np.ones(len(p)), abs=1e-5)
@@ -150,7 +150,7 @@ def test_no_other_rows_and_no_cross_fitting(target):
 def test_threads_and_repetition_change_nothing(target):
     x, labels = rows(60)
     first, again = (stack(target, blocks(x), labels, own(labels), blocks(x), SMALL, n, True) for n in (1, 2))
-    assert (first.inside == again.inside).all() and (first.outside == again.outside).all()
+    assert (first.own == again.own).all() and (first.others == again.others).all()
 
 
 # The job

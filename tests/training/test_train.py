@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from auscult.cache.store import write_cache
 from auscult.config.systems import System, Task
+from auscult.plan.names import NetworkName
 from auscult.training import network_training
 from auscult.training.job import FrameCache, Job
 from auscult.training.model_folder import FILES
@@ -303,9 +304,9 @@ def test_patches_that_cannot_be_mixed_are_refused(world, tmp_path, network, mix,
 
 def test_a_slice_holds_its_own_rows_only(world):
     heads = world.study.tasks["present"].heads
-    cases, recordings = fold_slice(world.manifest, world.folds, 0, 0, ["val"], heads)
+    cases, recordings = fold_slice(world.manifest, world.folds, NetworkName(0, 0), ["val"], heads)
     assert list(cases) == ["case", "role", "murmur"] and set(cases["role"]) == {"val"}
     assert set(recordings["case"]) <= set(cases["case"])
     assert np.all(cases["case"].to_numpy() == np.sort(cases["case"].to_numpy()))
-    blind, recordings = fold_slice(world.manifest, world.folds, 0, 0, ["val"], {})
+    blind, recordings = fold_slice(world.manifest, world.folds, NetworkName(0, 0), ["val"], {})
     assert list(blind) == ["case", "role"] and "murmur_audible" not in recordings

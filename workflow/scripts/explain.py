@@ -24,7 +24,7 @@ frames = open_cache(folder_of(inputs.frames), frames_config(study.dataset, study
 audio = open_cache(folder_of(inputs.audio), audio_config(study.dataset))
 folders = {Path(path).parent: None for path in inputs.networks}
 jobs = {
-    (folder.parts[-2], job.repeat, job.fold): job
+    (folder.parts[-2], job.name.repeat, job.name.fold): job
     for folder in folders
     for job in [job_in(folder, study.systems[system], study.tasks[folder.parts[-2]])]
 }

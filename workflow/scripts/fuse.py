@@ -4,12 +4,11 @@ from pathlib import Path
 
 from auscult.config.dataset import Dataset
 from auscult.config.fusion import Fusion
-from auscult.config.systems import Task
+from auscult.config.systems import Task, heads_of
 from auscult.config.targets import TargetClasses
 from auscult.datasets.base import load
 from auscult.features.tables import read_table
 from auscult.fusion.fuse import Inputs, fuse
-from auscult.heads.outputs import heads_of
 from auscult.provenance import code_digest, digest, environment, write_text
 from common import begin, fold_outputs, folder_of, part
 

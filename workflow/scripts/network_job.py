@@ -12,22 +12,14 @@ from common import folder_of
 
 def job_of(snakemake) -> Job:
     """The network that a job trains or scores with."""
-    name, reads = NetworkName.parse(snakemake.wildcards.network), snakemake.params.reads
-    return Job(
-        folder=folder_of(snakemake.output),
-        system=System.model_validate(reads["system"]),
-        task=Task.model_validate(reads["task"]),
-        repeat=name.repeat,
-        fold=name.fold,
-        index=name.seed or 0,
-        inner=name.inner,
-    )
+    reads = snakemake.params.reads
+    system, task = System.model_validate(reads["system"]), Task.model_validate(reads["task"])
+    return job_in(folder_of(snakemake.output), system, task)
 
 
 def job_in(folder: Path, system: System, task: Task) -> Job:
     """The network of a model folder."""
-    name = NetworkName.parse(folder.name)
-    return Job(folder, system, task, name.repeat, name.fold, name.seed or 0, name.inner)
+    return Job(folder, system, task, NetworkName.parse(folder.name))
 
 
 def frame_cache_of(snakemake) -> FrameCache:

@@ -9,10 +9,9 @@ from auscult.config.study import Study
 from auscult.datasets.base import load
 from auscult.evaluation.tables import winner
 from auscult.prediction.card import card
-from auscult.prediction.pack import pack
+from auscult.prediction.pack import FoldResults, Model, pack
 from auscult.provenance import commit, write_text
-from common import begin, folder_of, read_rows
-from prediction_job import folds_made
+from common import begin, by_fold, fold_outputs, folder_of, read_rows
 
 begin(snakemake)
 p, inputs, folder = snakemake.params, snakemake.input, Path(snakemake.output[0])
@@ -22,7 +21,13 @@ winners = json.loads(Path(inputs.winner).read_text(encoding="utf-8"))
 if p.system:
     winners = winner(board, scores[scores["system"] == p.system])
 if not winners:
-    raise SystemExit(f"system {p.system}: judged cases chose its epochs, so it is no one's winner; take another system")
-pack(study, winners, folds_made(snakemake), own, folder)
-words = card(snakemake.wildcards.study, study, winners, own, board, pd.read_csv(inputs.subgroups), commit())
-write_text(folder / "card.md", words)
+    raise SystemExit(f"system {p.system}: test cases chose its epochs, so it is no one's winner; take another system")
+results, fused = {}, by_fold(inputs.fused)
+for (unit, fold), tables in fold_outputs(inputs).items():
+    models = [(Model(system, task, Path(path).name), Path(path)) for system, task, path in p.networks[f"{unit}/{fold}"]]
+    path = fused.get((unit, fold))
+    stages = (read_rows(path), path.parent / "models") if path else (None, None)
+    results[unit, fold] = FoldResults(models, *tables, *stages)
+pack(study, winners, results, own, folder)
+text = card(snakemake.wildcards.study, study, winners, own, board, pd.read_csv(inputs.subgroups), commit())
+write_text(folder / "card.md", text)

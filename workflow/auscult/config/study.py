@@ -10,7 +10,7 @@ from auscult.config.base import Name, Once, Seed, Strict
 from auscult.config.dataset import Dataset
 from auscult.config.fusion import Fusion
 from auscult.config.protocols import InnerFolds, Leak, Protocol
-from auscult.config.systems import Ensemble, Head, System, Task
+from auscult.config.systems import Ensemble, Head, System, Task, heads_of
 from auscult.config.targets import Target
 
 
@@ -177,7 +177,7 @@ class Study(Strict):
 
     def heads_of(self, system: System) -> dict[str, Head]:
         """Heads of a system's networks by name, in the order of its tasks."""
-        return {name: head for task in system.tasks for name, head in self.tasks[task].heads.items()}
+        return heads_of({task: self.tasks[task] for task in system.tasks})
 
     def targets_of(self, system: System) -> dict[str, Target]:
         """Targets whose heads the system trains."""

@@ -47,6 +47,11 @@ class Task(Strict):
     heads: dict[Name, Head] = Field(min_length=1)
 
 
+def heads_of(tasks: dict[str, Task]) -> dict[str, Head]:
+    """Heads of some tasks by name, in the order of the tasks."""
+    return {name: head for task in tasks.values() for name, head in task.heads.items()}
+
+
 class FrontEnd(Strict):
     """Samples to feature frames."""
 

@@ -1,6 +1,9 @@
-"""Cross-fitting: every case is decided by a rule that was fitted to other subjects' cases alone."""
+"""Cross-fitting: what is fitted to some cases is applied to cases of other subjects, fold after fold."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
@@ -10,6 +13,7 @@ from auscult.decisions.rule import Rule
 from auscult.folds.protocols import quiet
 
 FOLDS, SEED = 5, 0
+Results = TypeVar("Results")
 
 
 def cross_fit(
@@ -21,11 +25,25 @@ def cross_fit(
     Where there are too few cases to divide, the rule decides as it is before any fitting.
     """
     unfitted = rule.fit(p[:0], truth[:0], target)
-    probabilities, decisions = (part.copy() for part in rule.apply(unfitted, p, target, None))
-    for fit_rows, out_rows in splits(_strata(truth), groups, FOLDS, SEED):
-        fitted = rule.fit(p[fit_rows], truth[fit_rows], target)
-        probabilities[out_rows], decisions[out_rows] = rule.apply(fitted, p[out_rows], target, None)
+    probabilities, decisions = (array.copy() for array in rule.apply(unfitted, p, target, None))
+
+    def fit_and_apply(fit_rows: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return rule.apply(rule.fit(p[fit_rows], truth[fit_rows], target), p[rows], target, None)
+
+    for rows, results in out_of_fold(fit_and_apply, _strata(truth), groups):
+        probabilities[rows], decisions[rows] = results
     return probabilities, decisions
+
+
+def out_of_fold(
+    fit_and_apply: Callable[[np.ndarray, np.ndarray], Results], labels: np.ndarray, groups: np.ndarray
+) -> Iterator[tuple[np.ndarray, Results]]:
+    """Row numbers of every fold, and what `fit_and_apply(rows of the other folds, these rows)` gives for them.
+
+    labels, groups: see `splits`. Nothing where there are too few cases to divide.
+    """
+    for fit_rows, rows in splits(labels, groups, FOLDS, SEED):
+        yield rows, fit_and_apply(fit_rows, rows)
 
 
 def splits(labels: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:

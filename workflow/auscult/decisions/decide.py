@@ -14,7 +14,7 @@ from auscult.config.targets import Target
 from auscult.decisions import rules
 from auscult.decisions.cross_fitting import cross_fit
 from auscult.decisions.inner_score import inner_score
-from auscult.decisions.rule import Fitted, Recordings
+from auscult.decisions.rule import FittedRule, Recordings
 from auscult.heads.labels import encode
 from auscult.heads.outputs import class_columns
 
@@ -69,7 +69,7 @@ def labelled(target: Target, labels: pd.Series, ids: np.ndarray) -> tuple[np.nda
     return mask, encode(cells[mask], target.classes, target.kind)
 
 
-def fit_rule(target: Target, rule: str, outputs: Outputs, labels: pd.Series) -> Fitted:
+def fit_rule(target: Target, rule: str, outputs: Outputs, labels: pd.Series) -> FittedRule:
     """What a rule learns from the labelled ones among some cases, in values that JSON can write.
 
     labels: by case, '' when unlabelled.
@@ -79,7 +79,7 @@ def fit_rule(target: Target, rule: str, outputs: Outputs, labels: pd.Series) -> 
     return fit(outputs.probabilities[mask], truth, target) if fit else {}
 
 
-def apply_rule(target: Target, rule: str, fitted: Fitted, outputs: Outputs) -> tuple[np.ndarray, np.ndarray]:
+def apply_rule(target: Target, rule: str, fitted: FittedRule, outputs: Outputs) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities and decisions of cases, see `decisions.rule.Rule.apply`. fitted: of `fit_rule`."""
     return rules.get(rule).apply(fitted, outputs.probabilities, target, outputs.recordings)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from auscult.config.targets import Target
 
-Fitted = dict[str, Any]
+FittedRule = dict[str, Any]
 """What a rule has learnt from labelled cases, in values that JSON can write; {} of a rule that is not fitted."""
 
 
@@ -43,8 +43,8 @@ class Rule:
     name: str
     description: str
     kinds: tuple[str, ...]
-    apply: Callable[[Fitted, np.ndarray, Target, Recordings | None], tuple[np.ndarray, np.ndarray]]
-    fit: Callable[[np.ndarray, np.ndarray, Target], Fitted] | None = None
+    apply: Callable[[FittedRule, np.ndarray, Target, Recordings | None], tuple[np.ndarray, np.ndarray]]
+    fit: Callable[[np.ndarray, np.ndarray, Target], FittedRule] | None = None
     needs_recordings: bool = False
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,24 @@ from auscult.datasets.base import Manifest
 from auscult.features.covariates import covariates, site_names
 from auscult.heads.outputs import output_names
 from auscult.inference.aggregate import read_latents
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the second stage of one system (or ensemble) and fold reads.
+
+    Attributes
+    ----------
+    cases, recordings : tables of `aggregate`, with those of the inner folds under the role `inner`.
+    tables : by name, those of `features.TABLES` that the features need.
+    networks : model folders by task, for the latents.
+    """
+
+    cases: pd.DataFrame
+    recordings: pd.DataFrame
+    manifest: Manifest
+    tables: dict[str, pd.DataFrame]
+    networks: dict[str, list[Path]]
 
 
 def probability_columns(heads: dict[str, Head]) -> list[str]:
@@ -62,21 +81,16 @@ def over_recordings(manifest: Manifest, numbers: pd.DataFrame, how: list[str]) -
     return pd.concat(parts, axis=1).reindex(manifest.cases["case"])
 
 
-def case_features(
-    settings: Fusion,
-    manifest: Manifest,
-    cases: pd.DataFrame,
-    recordings: pd.DataFrame,
-    probabilities: list[str],
-    uncertainties: list[str],
-    tables: dict[str, pd.DataFrame],
-) -> dict[str, pd.DataFrame]:
-    """Blocks of features, all but the latents, for the cases of `cases` (a table of `aggregate`). No label is read.
+def case_features(settings: Fusion, heads: dict[str, Head], inputs: Inputs, role: str) -> dict[str, pd.DataFrame]:
+    """Blocks of features, all but the latents, for the cases of a role. No label is read.
 
     Probabilities: of the case, the largest over its recordings, and by site. Uncertainties: of the case and by site.
     """
-    index, sites = cases.set_index("case"), site_names(manifest)
-    make = {
+    manifest, tables = inputs.manifest, inputs.tables
+    probabilities, uncertainties = probability_columns(heads), uncertainty_columns(heads)
+    index = inputs.cases[inputs.cases["role"] == role].set_index("case")
+    recordings, sites = inputs.recordings[inputs.recordings["role"] == role], site_names(manifest)
+    blocks = {
         "probabilities": lambda: [
             index[probabilities],
             recordings.groupby("case")[probabilities].max().add_suffix("_max"),
@@ -92,10 +106,20 @@ def case_features(
         "adventitious": lambda: [over_recordings(manifest, tables["adventitious"], ["mean", "max"])],
     }
     return {
-        name: pd.concat([part.reindex(index.index) for part in make[name]()], axis=1).astype(np.float32)
+        name: pd.concat([table.reindex(index.index) for table in blocks[name]()], axis=1).astype(np.float32)
         for name in settings.features
-        if name in make
+        if name in blocks
     }
+
+
+def fill_absent_sites(x: pd.DataFrame, settings: Fusion, statistics: list[str]) -> pd.DataFrame:
+    """Features with the values of a site that none of the cases has, as `case_features` gives them for such a site.
+
+    x: with a column of NaN for every feature that only such a site would have. statistics: their names.
+    """
+    zeros = statistics if settings.missing_site == "zero" else ["present"]
+    columns = [name for name in x if name.startswith(("site_", *(f"{statistic}@" for statistic in zeros)))]
+    return x.fillna(dict.fromkeys(columns, 0.0))
 
 
 def fit_latents(latents: pd.DataFrame, count: int) -> dict[str, list]:

@@ -1,7 +1,8 @@
-"""One fusion job: a unit's outputs on one fold in, probabilities of the second stage and its models out."""
+"""Fit the second stage of one system (or ensemble) and fold, and apply it to cases that it was not fitted on."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,15 +12,8 @@ import pandas as pd
 from auscult.config.fusion import Fusion
 from auscult.config.systems import Head
 from auscult.config.targets import TargetClasses
-from auscult.datasets.base import Manifest
-from auscult.fusion.features import (
-    case_features,
-    fit_latents,
-    latent_block,
-    probability_columns,
-    uncertainty_columns,
-)
-from auscult.fusion.learners import importances, save
+from auscult.fusion.features import Inputs, case_features, fill_absent_sites, fit_latents, latent_block
+from auscult.fusion.learners import importances, load, predict, save
 from auscult.fusion.stacking import Stacked, blend, stack
 from auscult.heads.outputs import class_columns
 from auscult.heads.uncertainty import entropy
@@ -29,21 +23,6 @@ from auscult.provenance import write_json
 
 ROLE = {"inner_folds": "inner", "validation": "val", "train": "train"}
 KEY = ["target", "stage", "fit_on"]
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What the second stage of one unit and fold reads.
-
-    `cases`, `recordings`: tables of `aggregate`, with those of the inner folds under the role `inner`. `tables`: those
-    of `features.TABLES` that the features name. `networks`: model folders of the unit by task, for their latents.
-    """
-
-    cases: pd.DataFrame
-    recordings: pd.DataFrame
-    manifest: Manifest
-    tables: dict[str, pd.DataFrame]
-    networks: dict[str, list[Path]]
 
 
 @dataclass(frozen=True)
@@ -128,30 +107,32 @@ def fuse(
                 if settings.blend and learner == "xgboost":
                     key = {**key, "stage": "blend"}
                     for role, p in by_role.items():
-                        of_role = inputs.cases[inputs.cases["role"] == role].set_index("case")
-                        network = of_role.loc[features.cases[role], class_columns(target.classes, name)].to_numpy()
-                        tables.append(_table(key, target.classes, role, features.cases[role], blend(network, p)))
+                        blended = blend(_network_probabilities(inputs, name, target, role), p)
+                        tables.append(_table(key, target.classes, role, features.cases[role], blended))
                     save(stacked.fitted, models / f"{'-'.join(key.values())}.json")
     return Fused(pd.concat(tables), pd.concat(weights)[[*KEY, "feature", "gain", "shap"]], pd.concat(trials))
 
 
+def apply_saved(
+    settings: Fusion, heads: dict[str, Head], name: str, target: TargetClasses, inputs: Inputs, stage: str, file: Path
+) -> np.ndarray:
+    """Probabilities (cases, classes) by a second stage that was saved in `file`, for the test cases of `inputs`.
+
+    name: of the target. `<file without .json>-latents.json` beside the file has the components of the latents that the
+    stage reads. Classes and features are those that it was fitted with; a site that no case has counts as not recorded.
+    """
+    components = file.with_name(f"{file.stem}-latents.json")
+    components = json.loads(components.read_text(encoding="utf-8")) if components.is_file() else {}
+    fitted = load(file)
+    blocks = _blocks(settings, heads, inputs, "test", components)
+    x = pd.concat(blocks.values(), axis=1).reindex(columns=fitted.columns)
+    p = predict(fitted, fill_absent_sites(x, settings, list(inputs.tables.get("statistics", []))), target)
+    return blend(_network_probabilities(inputs, name, target, "test"), p) if stage == "blend" else p
+
+
 def _features(settings: Fusion, heads: dict[str, Head], inputs: Inputs, fit_on: str, models: Path) -> _Features:
     """Features of the cases that a learner is fitted on and of those that it scores; writes the latents' components."""
-    fit_role = ROLE[fit_on]
-    others = ["test"] if fit_on == "inner_folds" else [role for role in ("val", "test") if role != fit_role]
-    blocks = {
-        role: case_features(
-            settings,
-            inputs.manifest,
-            inputs.cases[inputs.cases["role"] == role],
-            inputs.recordings[inputs.recordings["role"] == role],
-            probability_columns(heads),
-            uncertainty_columns(heads),
-            inputs.tables,
-        )
-        for role in (fit_role, *others)
-    }
-    cases = {role: inputs.cases.loc[inputs.cases["role"] == role, "case"] for role in blocks}
+    fit_role, components = ROLE[fit_on], {}
     # latents of different networks share no axes: those of inner folds cannot stand beside the fold's own
     if "latents" in settings.features and fit_on != "inner_folds":
         components = {
@@ -159,17 +140,36 @@ def _features(settings: Fusion, heads: dict[str, Head], inputs: Inputs, fit_on: 
             for task, folders in inputs.networks.items()
         }
         write_json(models / f"latents-{fit_on}.json", components)
-        for role, ids in cases.items():  # a case without recordings has no latents: NaN
-            blocks[role]["latents"] = latent_block(components, inputs.networks, role).reindex(ids)
-    return _Features(blocks, cases, fit_role)
+    roles = ["test"] if fit_on == "inner_folds" else [role for role in ("val", "test") if role != fit_role]
+    blocks = {role: _blocks(settings, heads, inputs, role, components) for role in (fit_role, *roles)}
+    return _Features(blocks, {role: _ids(inputs, role) for role in blocks}, fit_role)
+
+
+def _blocks(
+    settings: Fusion, heads: dict[str, Head], inputs: Inputs, role: str, components: dict[str, dict[str, list]]
+) -> dict[str, pd.DataFrame]:
+    """Blocks of features for the cases of a role. components: of the latents, by task; {} where these are not read."""
+    blocks = case_features(settings, heads, inputs, role)
+    if components:  # a case without recordings has no latents: NaN
+        blocks["latents"] = latent_block(components, inputs.networks, role).reindex(_ids(inputs, role))
+    return blocks
+
+
+def _ids(inputs: Inputs, role: str) -> pd.Series:
+    return inputs.cases.loc[inputs.cases["role"] == role, "case"]
+
+
+def _network_probabilities(inputs: Inputs, name: str, target: TargetClasses, role: str) -> np.ndarray:
+    """Class probabilities (cases, classes) of the networks for the cases of a role."""
+    return inputs.cases.loc[inputs.cases["role"] == role, class_columns(target.classes, name)].to_numpy()
 
 
 def _by_role(stacked: Stacked, features: _Features, cross_fitted: bool) -> dict[str, np.ndarray]:
     """Probabilities (cases, classes) of each role; of the fitted cases only where they are cross-fitted."""
     roles = features.other_roles
     ends = np.cumsum([len(features.cases[role]) for role in roles])[:-1]
-    by_role = dict(zip(roles, np.split(stacked.outside, ends), strict=True))
-    return by_role | ({features.fit_role: stacked.inside} if cross_fitted else {})
+    by_role = dict(zip(roles, np.split(stacked.others, ends), strict=True))
+    return by_role | ({features.fit_role: stacked.own} if cross_fitted else {})
 
 
 def _table(key: dict[str, str], classes: list[str], role: str, cases: pd.Series, p: np.ndarray) -> pd.DataFrame:

@@ -24,7 +24,7 @@ QUANTILES = 100  # of a feature's distribution, by which the logistic regression
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedLearner:
     """A model, the columns it reads, and the class numbers that it gives (no model: the fit rows had one class)."""
 
     model: xgboost.XGBClassifier | Pipeline | None
@@ -39,17 +39,17 @@ def fit(
     settings: Settings,
     threads: int,
     stop: tuple[pd.DataFrame, np.ndarray, int] | None = None,
-) -> Fitted:
+) -> FittedLearner:
     """A model of cases × features `x` for class numbers `y`.
 
     stop: rows and class numbers whose log loss ends the boosting, and after how many rounds without a better one.
     """
     classes, numbers = np.unique(y, return_inverse=True)
     if len(classes) < 2:
-        return Fitted(None, list(x), classes)
+        return FittedLearner(None, list(x), classes)
     weights = row_weights(y, target, settings.weigh)
     if isinstance(settings, Logistic):
-        return Fitted(
+        return FittedLearner(
             _logistic(settings, len(x)).fit(x, numbers, logisticregression__sample_weight=weights), list(x), classes
         )
     watched = {}
@@ -73,7 +73,7 @@ def fit(
         random_state=settings.seed,
         early_stopping_rounds=stop[2] if stop else None,
     )
-    return Fitted(model.fit(x, numbers, sample_weight=weights, verbose=False, **watched), list(x), classes)
+    return FittedLearner(model.fit(x, numbers, sample_weight=weights, verbose=False, **watched), list(x), classes)
 
 
 def row_weights(y: np.ndarray, target: Target, weigh: str) -> np.ndarray | None:
@@ -86,7 +86,7 @@ def row_weights(y: np.ndarray, target: Target, weigh: str) -> np.ndarray | None:
     return len(y) / (np.count_nonzero(counts) * counts[y])
 
 
-def predict(fitted: Fitted, x: pd.DataFrame, target: Target) -> np.ndarray:
+def predict(fitted: FittedLearner, x: pd.DataFrame, target: Target) -> np.ndarray:
     """(cases, classes) probabilities; a class that no fit row had is 0."""
     out = np.zeros((len(x), len(target.classes)))
     if not len(x):
@@ -95,7 +95,7 @@ def predict(fitted: Fitted, x: pd.DataFrame, target: Target) -> np.ndarray:
     return out
 
 
-def importances(fitted: Fitted, x: pd.DataFrame) -> pd.DataFrame:
+def importances(fitted: FittedLearner, x: pd.DataFrame) -> pd.DataFrame:
     """`feature, gain, shap` of every column of the cases `x`; each a share that sums to 1 (0 where there is no model).
 
     gain: of XGBoost the total gain; of the logistic regression the magnitude of the coefficients. shap: mean magnitude
@@ -118,7 +118,7 @@ def importances(fitted: Fitted, x: pd.DataFrame) -> pd.DataFrame:
     return (table / table.sum().replace(0.0, 1.0)).rename_axis("feature").reset_index()
 
 
-def save(fitted: Fitted, path: Path) -> None:
+def save(fitted: FittedLearner, path: Path) -> None:
     """XGBoost's own JSON, with the class numbers as an attribute; of a logistic regression its columns, their medians
     and quantiles, and the coefficients; without a model the columns and the one class.
     """
@@ -138,19 +138,19 @@ def save(fitted: Fitted, path: Path) -> None:
     write_json(path, {"columns": fitted.columns, **{key: value.tolist() for key, value in numbers.items()}})
 
 
-def load(path: Path) -> Fitted:
+def load(path: Path) -> FittedLearner:
     """What `save` wrote. Raises ValueError for a file of another kind."""
     values = json.loads(path.read_text(encoding="utf-8"))
     if "learner" in values:  # XGBoost's
         model = xgboost.XGBClassifier()
         model.load_model(path)
         booster = model.get_booster()
-        return Fitted(model, list(booster.feature_names), np.array(json.loads(booster.attr("classes"))))
+        return FittedLearner(model, list(booster.feature_names), np.array(json.loads(booster.attr("classes"))))
     if not {"columns", "classes"} <= set(values):
         raise ValueError(f"{path}: not a second stage that auscult saved")
     classes = np.array(values["classes"])
     if "coefficients" not in values:
-        return Fitted(None, values["columns"], classes)
+        return FittedLearner(None, values["columns"], classes)
     impute = SimpleImputer(strategy="median", keep_empty_features=True).fit(np.array([values["medians"]]))
     quantiles = np.array(values["quantiles"]).T
     rank = QuantileTransformer(n_quantiles=len(quantiles), output_distribution="normal")
@@ -159,7 +159,7 @@ def load(path: Path) -> Fitted:
     model = LogisticRegression()
     model.coef_, model.intercept_ = np.array(values["coefficients"]), np.array(values["intercepts"])
     model.classes_ = np.arange(len(classes))
-    return Fitted(make_pipeline(impute, rank, model), values["columns"], classes)
+    return FittedLearner(make_pipeline(impute, rank, model), values["columns"], classes)
 
 
 def _logistic(settings: Logistic, rows: int) -> Pipeline:

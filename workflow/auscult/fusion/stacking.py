@@ -10,9 +10,10 @@ import pandas as pd
 
 from auscult.config.fusion import Tuning
 from auscult.config.targets import Target
-from auscult.decisions.cross_fitting import FOLDS, SEED, splits
-from auscult.fusion.learners import Fitted, Settings, fit, predict
+from auscult.decisions.cross_fitting import out_of_fold
+from auscult.fusion.learners import FittedLearner, Settings, fit, predict
 from auscult.fusion.tuning import Choice, tune
+from auscult.heads.labels import class_numbers
 
 LEAST = 1e-6
 """Smallest probability in a blend, so that no row of zeros is left."""
@@ -20,11 +21,15 @@ LEAST = 1e-6
 
 @dataclass(frozen=True)
 class Stacked:
-    """Probabilities of the fit rows (NaN unless cross-fitted) and of the other rows, (cases, classes) each."""
+    """A fitted learner, and its probabilities (cases, classes).
 
-    inside: np.ndarray
-    outside: np.ndarray
-    fitted: Fitted
+    own: of the cases that it was fitted to, each by a model that was fitted without its subject; NaN unless
+    cross-fitted. others: of all other cases. trials: see `tuning.tune`.
+    """
+
+    own: np.ndarray
+    others: np.ndarray
+    fitted: FittedLearner
     trials: pd.DataFrame
 
 
@@ -51,23 +56,25 @@ def stack(
         cross-fitted scores are then of settings that their own cases took part in choosing.
     """
     fit_rows, other_rows = (pd.concat(blocks.values(), axis=1) for blocks in (fit_blocks, other_blocks))
-    numbers = labels.map({name: number for number, name in enumerate(target.classes)})
-    labelled = numbers.notna().to_numpy()
-    y, groups = numbers[labelled].to_numpy(dtype=int), subjects[labelled].to_numpy()
+    labelled = (labels != "").to_numpy()
+    y, groups = class_numbers(labels[labelled], target.classes), subjects[labelled].to_numpy()
     choice, trials = Choice(settings, list(fit_rows)), pd.DataFrame()
     if tuning is not None:
         columns = {name: list(block) for name, block in fit_blocks.items()}
         choice, trials = tune(fit_rows[labelled], y, groups, columns, target, settings, tuning, store, threads)
     x = fit_rows.loc[labelled, choice.columns]
+
+    def fit_and_predict(rows: np.ndarray, other: np.ndarray) -> np.ndarray:
+        return predict(fit(x.iloc[rows], y[rows], target, choice.settings, threads), x.iloc[other], target)
+
     fitted = fit(x, y, target, choice.settings, threads)
-    inside = np.full((len(fit_rows), len(target.classes)), np.nan)
+    own = np.full((len(fit_rows), len(target.classes)), np.nan)
     if cross_fitted:
-        inside[:] = predict(fitted, fit_rows, target)
-        place = np.flatnonzero(labelled)
-        for fit_part, out_part in splits(y, groups, FOLDS, SEED):
-            part = fit(x.iloc[fit_part], y[fit_part], target, choice.settings, threads)
-            inside[place[out_part]] = predict(part, x.iloc[out_part], target)
-    return Stacked(inside, predict(fitted, other_rows, target), fitted, trials)
+        own[:] = predict(fitted, fit_rows, target)
+        numbers_of_labelled = np.flatnonzero(labelled)
+        for rows, p in out_of_fold(fit_and_predict, y, groups):
+            own[numbers_of_labelled[rows]] = p
+    return Stacked(own, predict(fitted, other_rows, target), fitted, trials)
 
 
 def blend(network: np.ndarray, second: np.ndarray) -> np.ndarray:

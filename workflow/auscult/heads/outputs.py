@@ -6,16 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from auscult.config.systems import Head, Task
+from auscult.config.systems import Head
 from auscult.config.targets import TargetClasses
 
 if TYPE_CHECKING:
     import torch  # slow to load, and only needed by what has a tensor already
-
-
-def heads_of(tasks: dict[str, Task]) -> dict[str, Head]:
-    """Heads of some tasks by name, in the order of the tasks."""
-    return {name: head for task in tasks.values() for name, head in task.heads.items()}
 
 
 def columns(heads: dict[str, Head]) -> dict[str, slice]:

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from auscult.config.systems import Head, Pool, Task
+from auscult.config.systems import Head, Pool, Task, heads_of
 from auscult.config.targets import TargetClasses
-from auscult.heads.outputs import class_columns, class_probabilities, heads_of, output_names
+from auscult.heads.outputs import class_columns, class_probabilities, output_names
 from auscult.heads.pooling import pool_heads
 from auscult.heads.uncertainty import measures
 from auscult.plan.names import NetworkName

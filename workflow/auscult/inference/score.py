@@ -41,7 +41,7 @@ def score(
     epoch_choice = epoch_by_test(job, manifest, folds)
     if epoch_choice:
         config["epoch_choice"] = epoch_choice.digest()
-    slices = {role: fold_slice(manifest, folds, job.repeat, job.fold, [role], {}) for role in roles}
+    slices = {role: fold_slice(manifest, folds, job.name, [role], {}) for role in roles}
     digests = {role: slice_digest(*tables, config, code) for role, tables in slices.items()}
     valid = _valid_groups(path, digests)
     outdated = [role for role in roles if role not in valid]

@@ -19,26 +19,28 @@ from auscult.config.study import Study
 from auscult.datasets.base import Manifest
 from auscult.decisions.decide import fit_rule
 from auscult.decisions.predictions import stage_outputs
-from auscult.decisions.rule import Fitted
+from auscult.decisions.rule import FittedRule
+from auscult.plan.names import NetworkName
 from auscult.provenance import digest, write_json
-from auscult.training.model_folder import FILES
+from auscult.training.model_folder import copy_model
 
 
 @dataclass(frozen=True)
 class Model:
-    """A trained network: where it comes from (`inner`: its inner fold, None for the fold itself)."""
+    """A trained network of the study: its system, task and name (see `plan.names.NetworkName`)."""
 
     system: str
     task: str
     network: str
-    repeat: int
-    fold: int
-    index: int
-    inner: int | None = None
+
+    @property
+    def name(self) -> NetworkName:
+        """The network's name, which says on which fold it was trained."""
+        return NetworkName.parse(self.network)
 
 
-def place_of(model: Model, folder: Path) -> Path:
-    """The folder of a network in a pack, or in the room where a pack is applied."""
+def folder_of(model: Model, folder: Path) -> Path:
+    """The folder of a network in a pack, or in the working folder of a prediction."""
     return folder / "networks" / model.system / model.task / model.network
 
 
@@ -71,7 +73,7 @@ class Packed:
     study: Study
     winners: dict[str, dict[str, Any]]
     models: dict[tuple[str, str], list[Model]]
-    decisions: dict[tuple[str, str], Fitted]
+    decisions: dict[tuple[str, str], FittedRule]
     covariates: list[str]
     channels: int
     samples: frozenset[str]
@@ -93,24 +95,21 @@ def pack(
     used = {key: one for key, one in results.items() if key[0] in {winner["system"] for winner in winners.values()}}
     for one in used.values():
         for model, source in one.models:
-            place = place_of(model, folder)
-            place.mkdir(parents=True, exist_ok=True)
-            for name in FILES:
-                shutil.copyfile(source / name, place / name)
-    decisions: dict[str, dict[str, Fitted]] = {}
+            copy_model(source, folder_of(model, folder))
+    decisions: dict[str, dict[str, FittedRule]] = {}
     for name, winner in winners.items():
         for (unit, fold), one in used.items():
             if unit != winner["system"]:
                 continue
             decisions.setdefault(name, {})[fold] = _fit_decision(study, name, winner, one, own)
             if winner["stage"] != "network":
-                place = folder / "stages" / name
-                place.mkdir(parents=True, exist_ok=True)
+                stages = folder / "stages" / name
+                stages.mkdir(parents=True, exist_ok=True)
                 source = one.stages / f"{name}-{winner['stage']}-{winner['fit_on']}.json"
-                shutil.copyfile(source, place / f"{fold}.json")
+                shutil.copyfile(source, stages / f"{fold}.json")
                 latents = one.stages / f"latents-{winner['fit_on']}.json"
                 if latents.is_file():
-                    shutil.copyfile(latents, place / f"{fold}-latents.json")
+                    shutil.copyfile(latents, stages / f"{fold}-latents.json")
     networks: dict[str, dict[str, Any]] = {}
     for (unit, fold), one in used.items():
         networks.setdefault(unit, {})[fold] = [asdict(model) for model, _ in one.models]
@@ -132,7 +131,7 @@ def signs(own: Manifest) -> dict[str, list[str]]:
     return {"samples": sorted(set(own.recordings["sha256"])), "ids": sorted(map(digest, ids))}
 
 
-def _fit_decision(study: Study, target: str, winner: dict[str, Any], fold: FoldResults, own: Manifest) -> Fitted:
+def _fit_decision(study: Study, target: str, winner: dict[str, Any], fold: FoldResults, own: Manifest) -> FittedRule:
     """What the winner's rule learns from one fold's own cases."""
     settings = study.targets[target]
     labels = own.cases.set_index("case")[settings.label]

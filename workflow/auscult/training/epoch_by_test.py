@@ -47,7 +47,7 @@ def epoch_by_test(job: Job, manifest: Manifest, folds: pd.DataFrame) -> EpochByT
     """The choice of the test cases of a job's fold; None where they do not choose."""
     if job.system.training.select != "test":
         return None
-    return EpochByTest(job, *fold_slice(manifest, folds, job.repeat, job.fold, ["test"], job.task.heads))
+    return EpochByTest(job, *fold_slice(manifest, folds, job.name, ["test"], job.task.heads))
 
 
 @dataclass(frozen=True)

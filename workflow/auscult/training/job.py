@@ -9,29 +9,24 @@ from typing import Any
 from auscult import features
 from auscult.cache.store import Cache, open_cache
 from auscult.config.systems import System, Task
+from auscult.plan.names import NetworkName
 
 
 @dataclass(frozen=True)
 class Job:
-    """One network: its folder, what it learns, and on which fold.
-
-    `index` is the number of its seed where several networks form an ensemble. `inner` is the number of the inner fold
-    that it trains on; None stands for the fold itself.
-    """
+    """One network: its model folder, its configuration, and its name, which says on which fold it is trained."""
 
     folder: Path
     system: System
     task: Task
-    repeat: int
-    fold: int
-    index: int = 0
-    inner: int | None = None
+    name: NetworkName
 
     @property
     def seed(self) -> int:
-        """Seed of this network: different for every fold and every member of an ensemble."""
-        inside = 0 if self.inner is None else 1_000_000_007 * (self.inner + 1)
-        return (self.system.training.seed * 1009 + self.index) * 1009 + self.repeat * 101 + self.fold + inside
+        """Seed of this network: different for every fold, inner fold and member of an ensemble."""
+        name = self.name
+        inner = 0 if name.inner is None else 1_000_000_007 * (name.inner + 1)
+        return (self.system.training.seed * 1009 + (name.seed or 0)) * 1009 + name.repeat * 101 + name.fold + inner
 
     @property
     def front_end(self) -> features.FrontEnd:

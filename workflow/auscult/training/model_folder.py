@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -25,6 +26,13 @@ def renew(folder: Path) -> None:
     """Set the time stamps of the model's files to now, so that Snakemake takes them for new; the contents stay."""
     for name in FILES:
         (folder / name).touch()
+
+
+def copy_model(source: Path, folder: Path) -> None:
+    """Copy a model into another folder, which is made where it does not exist."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        shutil.copyfile(source / name, folder / name)
 
 
 def read_trainings(folders: list[Path]) -> pd.DataFrame:

@@ -45,7 +45,7 @@ def read_role_data(job: Job, roles: list[str], source: Source) -> RoleData:
     cases = source.cases[source.cases["role"].isin(roles)].reset_index(drop=True)
     recordings = source.recordings[source.recordings["case"].isin(cases["case"])].reset_index(drop=True)
     if recordings.empty:
-        raise ValueError(f"fold {job.fold} of repeat {job.repeat}: no {roles[0]} recordings; see quality.csv")
+        raise ValueError(f"fold {job.name.fold} of repeat {job.name.repeat}: no {roles[0]} recordings; see quality.csv")
     names, resident = recordings["recording"].tolist(), job.system.training.resident
     frames = load_frames(source.cache, names, source.windowing, source.device, resident)
     row_of_case = pd.Series(range(len(cases)), index=cases["case"])

@@ -8,18 +8,19 @@ import pandas as pd
 
 from auscult.config.systems import Head
 from auscult.datasets.base import Manifest
+from auscult.plan.names import NetworkName
 from auscult.provenance import digest
 
 
 def fold_slice(
-    manifest: Manifest, folds: pd.DataFrame, repeat: int, fold: int, roles: list[str], heads: dict[str, Head]
+    manifest: Manifest, folds: pd.DataFrame, name: NetworkName, roles: list[str], heads: dict[str, Head]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows of the cases of some roles and of their recordings, sorted by id.
+    """Rows of the cases of some roles in a network's fold, and of their recordings, sorted by id.
 
     Cases: `case, role, <labels>`; recordings: `recording, case, site, sha256, rate_hz, channels, <labels>`.
     With `heads` empty there are no labels: what a scoring job may see.
     """
-    members = folds[(folds["repeat"] == repeat) & (folds["fold"] == fold) & folds["role"].isin(roles)]
+    members = folds[(folds["repeat"] == name.repeat) & (folds["fold"] == name.fold) & folds["role"].isin(roles)]
     labels = sorted({head.label for head in heads.values()})
     train_labels = sorted({head.train_on.column for head in heads.values() if head.train_on})
     cases = members[["case", "role"]].merge(manifest.cases[["case", *labels]], on="case").sort_values("case")

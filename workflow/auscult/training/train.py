@@ -35,7 +35,7 @@ def train(
     resources : lock files of the GPUs and number of threads, see `device.device`.
     log : called with a row of history.csv after every epoch.
     """
-    tables = fold_slice(manifest, folds, job.repeat, job.fold, ["train", "val"], job.task.heads)
+    tables = fold_slice(manifest, folds, job.name, ["train", "val"], job.task.heads)
     digest = slice_digest(*tables, [job.config(), frame_cache.config, _pretrained_digest(job)], code)
     if is_up_to_date(job.folder, digest):
         renew(job.folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from auscult.config.targets import Target
-from auscult.decisions.rule import Fitted, Recordings, Rule
+from auscult.decisions.rule import FittedRule, Recordings, Rule
 
 
 def decide(recordings: Recordings, p: np.ndarray) -> np.ndarray:
@@ -19,7 +19,7 @@ def decide(recordings: Recordings, p: np.ndarray) -> np.ndarray:
 
 
 def apply(
-    fitted: Fitted, p: np.ndarray, target: Target, recordings: Recordings | None
+    fitted: FittedRule, p: np.ndarray, target: Target, recordings: Recordings | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The cases' probabilities as they are, and the decisions."""
     return p, decide(recordings, p)

@@ -14,7 +14,7 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
 from auscult.config.targets import Target
-from auscult.decisions.rule import Fitted, Recordings, Rule
+from auscult.decisions.rule import FittedRule, Recordings, Rule
 
 Calibration = dict[str, Any] | None
 """`temperature`; or, for every class that was seen, its number (`classes`), its `coefficients` and `intercepts`. None
@@ -68,7 +68,7 @@ def largest_weighted(p: np.ndarray, weights: list[float]) -> np.ndarray:
 
 
 def apply(
-    fitted: Fitted, p: np.ndarray, target: Target, recordings: Recordings | None
+    fitted: FittedRule, p: np.ndarray, target: Target, recordings: Recordings | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Calibrated probabilities and the decisions from them."""
     q = calibrate(fitted["calibration"], p)

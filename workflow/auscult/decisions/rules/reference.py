@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from auscult.config.targets import Target
-from auscult.decisions.rule import Fitted, Recordings, Rule
+from auscult.decisions.rule import FittedRule, Recordings, Rule
 
 
 def decide(p: np.ndarray) -> np.ndarray:
@@ -30,7 +30,7 @@ def decide_multilabel(p: np.ndarray) -> np.ndarray:
 
 
 def apply(
-    fitted: Fitted, p: np.ndarray, target: Target, recordings: Recordings | None
+    fitted: FittedRule, p: np.ndarray, target: Target, recordings: Recordings | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The probabilities as they are, and the decisions."""
     return p, decide_multilabel(p) if target.kind == "multilabel" else decide(p)

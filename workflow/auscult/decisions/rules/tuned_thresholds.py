@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from auscult.config.targets import Target
-from auscult.decisions.rule import Fitted, Recordings, Rule
+from auscult.decisions.rule import FittedRule, Recordings, Rule
 from auscult.metrics import formulas
 
 GRID = np.arange(0.02, 0.99, 0.02)
@@ -31,7 +31,7 @@ def tune(p: np.ndarray, truth: np.ndarray, one: bool) -> np.ndarray:
 
 
 def apply(
-    fitted: Fitted, p: np.ndarray, target: Target, recordings: Recordings | None
+    fitted: FittedRule, p: np.ndarray, target: Target, recordings: Recordings | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The probabilities as they are, and 1 for every class from its threshold."""
     return p, (p >= fitted["thresholds"]).astype(int)

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from auscult.config.targets import Target
 from auscult.decisions.inner_score import score
-from auscult.decisions.rule import Fitted, Recordings, Rule
+from auscult.decisions.rule import FittedRule, Recordings, Rule
 from auscult.metrics import formulas
 
 GRID = np.linspace(-4, 4, 33)  # logarithms of a class's weight against the last class's
@@ -46,13 +46,13 @@ def decide(p: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.argmax(np.clip(p, 1e-6, 1) * weights, axis=1)
 
 
-def fit(p: np.ndarray, truth: np.ndarray, target: Target, metric: str) -> Fitted:
+def fit(p: np.ndarray, truth: np.ndarray, target: Target, metric: str) -> FittedRule:
     """Tuned `weights`."""
     return {"weights": tune(p, truth, target.class_weights(), metric).tolist()}
 
 
 def apply(
-    fitted: Fitted, p: np.ndarray, target: Target, recordings: Recordings | None
+    fitted: FittedRule, p: np.ndarray, target: Target, recordings: Recordings | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The probabilities as they are, and the decisions."""
     return p, decide(p, np.array(fitted["weights"]))

@@ -1,4 +1,4 @@
-"""A saved second stage says of a case what the study's own job said."""
+"""A second stage that was saved gives new cases what the study's own job gave them."""
 
 from dataclasses import replace
 
@@ -7,9 +7,7 @@ import pandas as pd
 import pytest
 
 from auscult.inference.aggregate import each_alone
-from auscult.prediction import apply
-from auscult.prediction.apply import fused
-from tests.parts import aggregate, fuse
+from tests.parts import aggregate, apply_saved, fuse
 
 
 @pytest.mark.parametrize("features", [["probabilities"], ["latents"], ["probabilities", "latents"]], ids=str)
@@ -33,14 +31,13 @@ def test_a_saved_stage_repeats_its_job(world, scored, tmp_path, stage, features)
     model = tmp_path / f"murmur-{stage}-validation.json"
     if "latents" in features:
         (tmp_path / "latents-validation.json").rename(model.with_name(f"{model.stem}-latents.json"))
-    given = (new, recordings, world.manifest, study.dataset, tmp_path)
-    p = fused(study, system, "murmur", stage, model, scored, *given)
+    p = apply_saved(study, "small", scored, new, recordings, world.manifest, {}, "murmur", stage, model)
     assert len(p) == 12
     np.testing.assert_allclose(p, expected.loc[new["case"]], atol=1e-6)
 
 
 @pytest.mark.parametrize("missing", ["nan", "zero"])
-def test_a_site_that_others_have_changes_no_prediction(world, scored, tmp_path, monkeypatch, missing):
+def test_a_site_that_others_have_changes_no_prediction(world, scored, tmp_path, missing):
     everything = world.manifest.recordings
     numbers = pd.DataFrame(
         1 + np.random.default_rng(0).random((len(everything), 2)), everything["recording"], ["rms", "zcr"]
@@ -55,14 +52,13 @@ def test_a_site_that_others_have_changes_no_prediction(world, scored, tmp_path, 
     fuse(study, "small", scored, cases, recordings, world.manifest, {"statistics": numbers}, tmp_path, tmp_path)
     new = cases[cases["role"] == "test"]
     everywhere = set(everything.loc[everything["site"] == "MV", "case"]) & set(new["case"])
-    (tmp_path / "statistics").mkdir()
-    monkeypatch.setattr(apply, "read_numbers", lambda *_: numbers)
     results = []
     for with_site in ({min(everywhere)}, set()):  # with one case that has the site MV, and with none
         rows = everything[(everything["site"] == "AV") | everything["case"].isin(with_site)]
         model = tmp_path / "murmur-logistic-train.json"
-        given = (new, recordings, replace(world.manifest, recordings=rows), study.dataset, tmp_path)
-        p = fused(study, system, "murmur", "logistic", model, scored, *given)
+        manifest = replace(world.manifest, recordings=rows)
+        tables = {"statistics": numbers}
+        p = apply_saved(study, "small", scored, new, recordings, manifest, tables, "murmur", "logistic", model)
         results.append(pd.DataFrame(p, new["case"]))
     others = results[0].index.drop(min(everywhere))
     np.testing.assert_allclose(results[0].loc[others], results[1].loc[others])

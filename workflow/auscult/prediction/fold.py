@@ -1,0 +1,68 @@
+"""One fold of a packed winner on new cases: its networks, second stage and decision rule, as in the study itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from auscult.decisions.decide import Outputs, apply_rule, outputs_of
+from auscult.fusion.features import Inputs
+from auscult.fusion.fuse import apply_saved
+from auscult.inference.aggregate import aggregate, each_alone
+from auscult.inference.score import score
+from auscult.prediction.inputs import CODE, NewRecordings
+from auscult.prediction.pack import Packed, folder_of
+from auscult.training.job import Job, Resources
+from auscult.training.model_folder import copy_model
+
+ROLE = "test"  # of every new case
+
+
+def score_fold(
+    packed: Packed, unit: str, fold: str, new: NewRecordings, tables: dict[str, pd.DataFrame], threads: int
+) -> Inputs:
+    """Outputs of the networks of one fold of a system or ensemble for all new cases.
+
+    tables: of numbers about the recordings, for the second stage.
+    """
+    study, models = packed.study, packed.models[unit, fold]
+    system = study.systems[models[0].system]  # those of an ensemble have the same tasks and pooling
+    ids = new.manifest.cases["case"]
+    name = models[0].name
+    roles = pd.DataFrame({"repeat": name.repeat, "fold": name.fold, "case": ids, "role": ROLE})
+    networks = {task: [] for task in system.tasks}
+    for model in models:
+        folder = folder_of(model, new.work)
+        copy_model(folder_of(model, packed.folder), folder)
+        own_system, task = study.systems[model.system], study.tasks[model.task]
+        job = Job(folder, own_system, task, model.name)
+        resources = Resources(new.work / "locks", threads)
+        score(job, [ROLE], new.manifest, roles, new.frames(own_system), CODE, resources)
+        networks[model.task].append(folder)
+    cases, recordings = aggregate(
+        {task: study.tasks[task] for task in system.tasks},
+        study.targets_of(system),
+        system.inference.pool,
+        each_alone(networks, [ROLE]),
+        roles,
+        study.weighed(unit),
+    )
+    return Inputs(cases, recordings, new.manifest, tables, networks)
+
+
+def decide_fold(packed: Packed, name: str, fold: str, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and decisions of all new cases, in the manifest's order, see `decisions.decide.apply_rule`.
+
+    name: of the target. inputs: see `score_fold`, of the winner's system or ensemble.
+    """
+    study, winner, target = packed.study, packed.winners[name], packed.study.targets[name]
+    if winner["stage"] == "network":
+        outputs = outputs_of(inputs.cases, target.classes, name, inputs.recordings)
+    else:
+        heads = study.heads_of(study.systems[packed.models[winner["system"], fold][0].system])
+        file = packed.folder / "stages" / name / f"{fold}.json"
+        p = apply_saved(study.fusion, heads, name, target, inputs, winner["stage"], file)
+        outputs = Outputs(inputs.cases["case"].to_numpy(), p)
+    p, decisions = apply_rule(target, winner["decision"], packed.decisions[name, fold], outputs)
+    order = pd.Index(outputs.ids).get_indexer(inputs.manifest.cases["case"])
+    return p[order], decisions[order]

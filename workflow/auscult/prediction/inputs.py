@@ -1,0 +1,80 @@
+"""New recordings as a study's networks and second stage read them: manifest, audio, frames and tables of numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from auscult.cache.audio import cache_audio
+from auscult.config.dataset import Dataset
+from auscult.config.systems import System
+from auscult.datasets import adapter
+from auscult.datasets.base import Columns, DatasetError, Listing, Manifest, build, read_table
+from auscult.features.frames import extract, folder_name, frames_config
+from auscult.features.tables import describe
+from auscult.features.tables import read_table as read_numbers
+from auscult.training.job import FrameCache
+
+CODE = "prediction"  # the same process writes these caches and reads them: they are never of other code
+
+
+@dataclass(frozen=True)
+class NewRecordings:
+    """New recordings, and the folder `work` with their caches. `dataset`: the study's, with their root."""
+
+    dataset: Dataset
+    manifest: Manifest
+    work: Path
+
+    def frames(self, system: System) -> FrameCache:
+        """The cached frames of a system's front end."""
+        return FrameCache(self.work / folder_name(system.front_end), frames_config(self.dataset, system.front_end))
+
+    def numbers(self, tables: list[str]) -> dict[str, pd.DataFrame]:
+        """Cached tables of numbers by name, see `features.TABLES`."""
+        return {name: read_numbers(name, self.work / name, self.dataset) for name in tables}
+
+
+def ingest(dataset: Dataset, form: str, covariates: list[str], threads: int) -> Manifest:
+    """The manifest of new recordings in the form of a data set's adapter, or as a `folder` with its two tables.
+
+    covariates: columns of numbers about a case; a column that the files lack is empty. Labels in the files are not
+    read. A bad file is dropped, with a row in `quality`. Raises DatasetError as an adapter does.
+    """
+    module, root = adapter(form), Path(dataset.root)
+    listing: Listing = module.ingest(root, module.Options.model_validate(_options(dataset, form, covariates)))
+    if listing.recordings.empty:
+        raise DatasetError(f"{root}: no recordings found; are they in the form `{form}`?")
+    cases = listing.cases.copy()
+    for column in covariates:
+        if column not in cases:
+            cases[column] = np.nan
+    columns = Columns(covariates=covariates, channels=listing.columns.channels)
+    listing = Listing(cases, listing.recordings, columns, listing.quality, None, listing.subjects_known)
+    return build(listing, root, dataset.channels, dataset.short_s, threads)
+
+
+def _options(dataset: Dataset, form: str, covariates: list[str]) -> dict[str, Any]:
+    if form == dataset.adapter and form != "folder":
+        return dataset.options
+    if form != "folder":
+        return {}
+    header = read_table(Path(dataset.root) / "cases.csv", [])
+    return {"labels": {}, "covariates": [name for name in covariates if name in header]}
+
+
+def prepare(
+    dataset: Dataset, manifest: Manifest, systems: list[System], tables: list[str], work: Path, threads: int
+) -> NewRecordings:
+    """Write the caches that some systems and tables of numbers read into the folder `work`."""
+    recordings = manifest.recordings
+    cache_audio(work / "audio", recordings, dataset, CODE, threads)
+    for front_end in {folder_name(system.front_end): system.front_end for system in systems}.values():
+        extract(work / folder_name(front_end), work / "audio", recordings, dataset, front_end, CODE, threads)
+    for table in tables:
+        describe(table, work / table, work / "audio", recordings, dataset, CODE, threads)
+    return NewRecordings(dataset, manifest, work)
