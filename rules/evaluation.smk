@@ -166,7 +166,7 @@ rule report:
         tables=expand(f"{paths.TABLE}.csv", table=TABLES, allow_missing=True),
         winner=paths.WINNER,
         figures=paths.FIGURES,
-        explained=lambda w: paths.EXPLANATIONS.format(study=w.study, system=networks.explainable(plan(w))[0]),
+        explanations=lambda w: paths.EXPLANATIONS.format(study=w.study, system=networks.explainable(plan(w))[0]),
         audit=paths.AUDIT,
         folds=paths.FOLDS,
         histories=lambda w: [one.file(paths.HISTORY) for one in networks.every_network(plan(w))],

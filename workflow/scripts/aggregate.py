@@ -22,7 +22,7 @@ cases, recordings = aggregate(
     part(dict[str, TargetClasses], reads["targets"]),
     part(dict[str, Pool], reads["pools"]),
     {
-        role: {task: [scorer_of(*one, cases_of_inner) for one in found] for task, found in by_task.items()}
+        role: {task: [scorer_of(*scorer, cases_of_inner) for scorer in scorers] for task, scorers in by_task.items()}
         for role, by_task in reads["scorers"].items()
     },
     roles,

@@ -13,11 +13,11 @@ from auscult.provenance import commit, write_text
 from common import begin
 
 begin(snakemake)
-p, output, started = snakemake.params, snakemake.output, time.monotonic()
+p, output, start = snakemake.params, snakemake.output, time.monotonic()
 packed = read(Path(snakemake.input.pack))
 with tempfile.TemporaryDirectory(dir=Path(output.table).parent) as work:
     table, new = apply_winner(packed, Path(p.root), p.form, Path(work), snakemake.threads)
-seconds = time.monotonic() - started
+seconds = time.monotonic() - start
 write_text(output.table, table.to_csv(index=False))
 write_text(output.quality, new.quality.to_csv(index=False))
 write_text(output.page, render(snakemake.wildcards.study, p.root, packed.winners, table, new, seconds, commit()))

@@ -1,4 +1,4 @@
-"""Count what the roles of each fold share, and stop a study that leaks without saying why."""
+"""Audit the folds: count what their roles share, and stop a study with a leak that it does not declare."""
 
 import pandas as pd
 
@@ -18,8 +18,8 @@ protocol, targets = part(Protocol, reads["protocol"]), part(dict[str, TargetClas
 folds = read_rows(snakemake.input.folds)
 manifest = load(folder_of(snakemake.input.manifest))
 tables = [folds, *(as_folds(read_rows(path)) for path in [snakemake.input.inner] if path)]
-of_weights = audit_weights(manifest, folds, reads["dataset"], reads["weights"])
-findings = pd.concat([*(audit(protocol, targets, manifest, table) for table in tables), of_weights])
+weight_findings = audit_weights(manifest, folds, reads["dataset"], reads["weights"])
+findings = pd.concat([*(audit(protocol, targets, manifest, table) for table in tables), weight_findings])
 note(findings.to_string())
 gate(protocol, part(Leak, reads["leak"]), findings)
 write_text(snakemake.output.audit, findings.to_csv(index=False))

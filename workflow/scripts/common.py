@@ -1,4 +1,4 @@
-"""What scripts share: where their words go, and how parameters and tables become the library's objects."""
+"""Functions that scripts share: logging, and turning parameters and tables into the library's objects."""
 
 import sys
 from pathlib import Path
@@ -18,7 +18,7 @@ def begin(snakemake) -> None:
 
 
 def plain_errors() -> None:
-    """An error that the library raises on purpose ends in its words alone, any other in a traceback."""
+    """Print errors that the library raises on purpose without a traceback."""
 
     def show(kind, error, trace) -> None:
         if kind.__module__.startswith("auscult."):
@@ -42,19 +42,19 @@ def part(kind: Any, values: Any) -> Any:
 def rows_of_fold(path: str, name: NetworkName) -> pd.DataFrame:
     """`case, role` of one fold, or of one inner fold where `path` is the table of inner folds."""
     table = read_rows(path)
-    mine = (table["repeat"] == name.repeat) & (table["fold"] == name.fold)
+    is_of_fold = (table["repeat"] == name.repeat) & (table["fold"] == name.fold)
     if name.is_inner:
-        mine &= table["inner"] == name.inner
-    return table.loc[mine, ["repeat", "fold", "case", "role"]]
+        is_of_fold &= table["inner"] == name.inner
+    return table.loc[is_of_fold, ["repeat", "fold", "case", "role"]]
 
 
-WORDS = ["case", "recording", "site", "subject", "label", "prediction", "fit_on", "chosen_on", "should_refer"]
+TEXT_COLUMNS = ["case", "recording", "site", "subject", "label", "prediction", "fit_on", "chosen_on", "should_refer"]
 
 
 def read_rows(path: str) -> pd.DataFrame:
-    """A table of cases or recordings: ids and labels as they are written, '' when missing, whatever they look like."""
-    table = pd.read_csv(path, dtype=dict.fromkeys(WORDS, str), keep_default_na=False, na_values=[""])
-    return table.fillna({word: "" for word in WORDS if word in table})
+    """A table of cases or recordings; ids and labels are text as written (`007` stays), '' when missing."""
+    table = pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, str), keep_default_na=False, na_values=[""])
+    return table.fillna({column: "" for column in TEXT_COLUMNS if column in table})
 
 
 def fold_outputs(inputs) -> dict[tuple[str, str], tuple[pd.DataFrame, pd.DataFrame]]:
@@ -82,15 +82,15 @@ def by_fold(paths: list[str]) -> dict[tuple[str, str], Path]:
 
 
 def read_histories(paths: list[str]) -> pd.DataFrame:
-    """history.csv of model folders `…/<system>/<task>/<network>`, with those words as columns."""
-    parts = []
+    """history.csv of model folders `…/<system>/<task>/<network>`, with these three as columns."""
+    tables = []
     for path in map(Path, paths):
         system, task, network = path.parts[-4:-1]
-        parts.append(pd.read_csv(path).assign(system=system, task=task, network=network))
-    return pd.concat(parts, ignore_index=True)
+        tables.append(pd.read_csv(path).assign(system=system, task=task, network=network))
+    return pd.concat(tables, ignore_index=True)
 
 
 def read_importances(paths: list[str]) -> pd.DataFrame:
-    """importances.csv of fusions `…/<system>/<fold>/`, with those words as columns; empty without any."""
-    parts = [pd.read_csv(path).assign(system=Path(path).parts[-3], fold=Path(path).parts[-2]) for path in paths]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    """importances.csv of fusions `…/<system>/<fold>/`, with these three as columns; empty without any."""
+    tables = [pd.read_csv(path).assign(system=Path(path).parts[-3], fold=Path(path).parts[-2]) for path in paths]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()

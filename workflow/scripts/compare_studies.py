@@ -1,4 +1,4 @@
-"""Compare the systems of several studies that were judged on the same cases."""
+"""Compare the systems of several studies that have the same test cases."""
 
 from auscult.config.study import Study
 from auscult.evaluation import tables
@@ -15,10 +15,10 @@ predictions, folds, audits = (
     dict(zip(studies, [read_rows(path) for path in paths], strict=True))
     for paths in (inputs.predictions, inputs.folds, inputs.audits)
 )
-together = joined(studies, predictions, folds)
+predictions = joined(studies, predictions, folds)
 first = next(iter(studies.values()))
 leak = "; ".join(sorted({mark(study.protocol, audits[name]) for name, study in studies.items()} - {""}))
 origin = f"Studies {', '.join(studies)}, commit {commit()}."
 folder = folder_of(snakemake.output.tables)
-write_table(tables.leaderboard(first, together, leak), folder / "leaderboard", f"{origin} Pooled out-of-fold.")
-write_table(comparison(first, together, leak), folder / "comparison", f"{origin} Differences a - b, paired.")
+write_table(tables.leaderboard(first, predictions, leak), folder / "leaderboard", f"{origin} Pooled out-of-fold.")
+write_table(comparison(first, predictions, leak), folder / "comparison", f"{origin} Differences a - b, paired.")

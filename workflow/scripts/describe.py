@@ -1,4 +1,4 @@
-"""Write the shards of a table of numbers about every recording."""
+"""Compute a table of numbers about every recording, as HDF5 shards."""
 
 from auscult.config.dataset import Dataset
 from auscult.datasets.base import load

@@ -1,4 +1,4 @@
-"""Fetch the raw releases of the chosen studies; what happens is told on the terminal and in the log."""
+"""Download the raw releases of the chosen studies; progress goes to the terminal and to the log."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from common import plain_errors
 plain_errors()
 with Path(snakemake.log[0]).open("w") as log:
 
-    def tell(line: str) -> None:
+    def report(line: str) -> None:
         note(line)
         print(line, file=log, flush=True)
 
@@ -17,5 +17,5 @@ with Path(snakemake.log[0]).open("w") as log:
         module = adapter(dataset["adapter"])
         if not hasattr(module, "fetch"):
             raise SystemExit(f"data set {key}: nothing to download; place the files below {dataset['root']}")
-        tell(f"{key}: to {dataset['root']}")
-        module.fetch(Path(dataset["root"]), module.Options.model_validate(dataset["options"]), tell)
+        report(f"{key}: to {dataset['root']}")
+        module.fetch(Path(dataset["root"]), module.Options.model_validate(dataset["options"]), report)

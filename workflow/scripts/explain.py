@@ -30,6 +30,6 @@ jobs = {
 }
 with device(Path(snakemake.params.locks), snakemake.threads) as torch_device:
     explain = explainer(study, system, lambda *key: jobs[key], manifest, states, frames, audio, torch_device)
-    drawn, phases = explain_system(study, system, read_rows(inputs.predictions), manifest, explain)
-write_text(snakemake.output.figures, save(drawn, Path(snakemake.output.figures).parent).to_csv(index=False))
+    figures, phases = explain_system(study, system, read_rows(inputs.predictions), manifest, explain)
+write_text(snakemake.output.figures, save(figures, Path(snakemake.output.figures).parent).to_csv(index=False))
 write_text(snakemake.output.phases, phases.to_csv(index=False))

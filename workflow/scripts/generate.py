@@ -1,4 +1,4 @@
-"""Make the raw files of a simulated data set."""
+"""Generate the raw files of a simulated data set."""
 
 from pathlib import Path
 

@@ -28,4 +28,4 @@ outcome = score(
     code_digest(snakemake.input.code),
     Resources(Path(snakemake.params.locks), snakemake.threads),
 )
-note(" ".join(f"{role}: {word}" for role, word in outcome.items()))
+note(" ".join(f"{role}: {result}" for role, result in outcome.items()))

@@ -1,4 +1,4 @@
-"""Make MLflow's store and the experiment of a study."""
+"""Create MLflow's store and the experiment of a study, before jobs write to it at once."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the scripts that run a network share: the job and its frames, from a rule's parameters."""
+"""Functions that the scripts of network jobs share: the job and its frames, from a rule's parameters."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def job_in(folder: Path, system: System, task: Task) -> Job:
 
 def frame_cache_of(snakemake) -> FrameCache:
     """The cached frames of a job."""
-    part = snakemake.params.reads
-    dataset = Dataset.model_validate({**part["dataset"], "root": ""})
-    config = frames_config(dataset, FrontEnd.model_validate(part["system"]["front_end"]))
+    reads = snakemake.params.reads
+    dataset = Dataset.model_validate({**reads["dataset"], "root": ""})
+    config = frames_config(dataset, FrontEnd.model_validate(reads["system"]["front_end"]))
     return FrameCache(folder_of(snakemake.input.frames), config)

@@ -11,7 +11,7 @@ from common import begin, read_histories, read_importances, read_rows
 
 begin(snakemake)
 folder = Path(snakemake.output.figures).parent
-drawn = draw_all(
+figures = draw_all(
     Study.model_validate(snakemake.params.study),
     read_rows(snakemake.input.predictions),
     pd.read_csv(snakemake.input.tables),
@@ -19,4 +19,4 @@ drawn = draw_all(
     read_importances(snakemake.input.importances),
     folder,
 )
-write_text(snakemake.output.figures, drawn.to_csv(index=False))
+write_text(snakemake.output.figures, figures.to_csv(index=False))

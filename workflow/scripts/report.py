@@ -18,9 +18,11 @@ tables = {Path(path).stem: pd.read_csv(path, dtype={"repeat": str, "fold": str})
 tables["audit"] = pd.read_csv(inputs.audit, dtype=str, keep_default_na=False)
 tables["quality"] = manifest.quality
 tables["cases"] = class_counts(study, manifest)
-figures, explained = (pd.read_csv(path, keep_default_na=False) for path in (inputs.figures, inputs.explained))
-folders = [Path(inputs.figures).parent, Path(inputs.explained).parent]
-known = facts(study, manifest, inputs.folds, inputs.audit, inputs.winner, [Path(p).parent for p in inputs.histories])
+figures, explanations = (pd.read_csv(path, keep_default_na=False) for path in (inputs.figures, inputs.explanations))
+folders = [Path(inputs.figures).parent, Path(inputs.explanations).parent]
+study_facts = facts(
+    study, manifest, inputs.folds, inputs.audit, inputs.winner, [Path(p).parent for p in inputs.histories]
+)
 published = pd.read_csv(inputs.published)
-page = render(snakemake.wildcards.study, study, tables, [figures, explained], folders, known, published)
+page = render(snakemake.wildcards.study, study, tables, [figures, explanations], folders, study_facts, published)
 write_text(snakemake.output.report, page)

@@ -1,4 +1,4 @@
-"""Complete MLflow with everything of a study."""
+"""Log parameters, scores, tables, figures and report of a study to MLflow."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ begin(snakemake)
 p, inputs = snakemake.params, snakemake.input
 folders = [Path(path).parent for path in inputs.histories]
 models = {(folder.parts[-3], " ".join(folder.parts[-2:])): folder for folder in folders}
-done = complete(
+counts = complete(
     p.uri,
     snakemake.wildcards.study,
     Path(p.artifacts),
@@ -22,4 +22,4 @@ done = complete(
     [Path(inputs.tables).parent, Path(inputs.figures).parent],
     [Path(inputs.report)],
 )
-write_json(Path(snakemake.output.tracked), {"uri": p.uri, "written": done})
+write_json(Path(snakemake.output.tracked), {"uri": p.uri, "written": counts})

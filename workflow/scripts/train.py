@@ -13,20 +13,20 @@ from common import begin, folder_of, rows_of_fold
 from network_job import frame_cache_of, job_of
 
 begin(snakemake)
-words, p = snakemake.wildcards, snakemake.params
+names, p = snakemake.wildcards, snakemake.params
 outcome = train(
     job_of(snakemake),
     load(folder_of(snakemake.input.manifest)),
-    rows_of_fold(snakemake.input.folds, NetworkName.parse(words.network)),
+    rows_of_fold(snakemake.input.folds, NetworkName.parse(names.network)),
     frame_cache_of(snakemake),
     code_digest(snakemake.input.code),
     Resources(Path(p.locks), snakemake.threads),
     live(
         snakemake.params.uri,
         Path(snakemake.params.artifacts),
-        words.study,
-        words.system,
-        f"{words.task} {words.network}",
+        names.study,
+        names.system,
+        f"{names.task} {names.network}",
     ),
 )
 note(outcome)

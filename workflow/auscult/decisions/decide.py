@@ -70,7 +70,7 @@ def labelled(target: Target, labels: pd.Series, ids: np.ndarray) -> tuple[np.nda
 
 
 def fit_rule(target: Target, rule: str, outputs: Outputs, labels: pd.Series) -> FittedRule:
-    """What a rule learns from the labelled ones among some cases, in values that JSON can write.
+    """Fit a rule to the labelled ones among some cases; {} of a rule that is not fitted.
 
     labels: by case, '' when unlabelled.
     """
@@ -99,11 +99,11 @@ def decide(
         rule = rules.get(name)
         if rule.needs_recordings and test.recordings is None:
             continue
-        p_test, on_test = apply_rule(target, name, fit_rule(target, name, own, labels), test)
+        p_test, test_decisions = apply_rule(target, name, fit_rule(target, name, own, labels), test)
         if rule.is_fitted:
-            p_own, on_own = cross_fit(rule, own.probabilities[mask], truth, groups, target)
+            p_own, own_decisions = cross_fit(rule, own.probabilities[mask], truth, groups, target)
         else:
-            p_own, on_own = (part[mask] for part in apply_rule(target, name, {}, own))
-        score = inner_score(target, truth, on_own, p_own, choose_by)
-        results[name] = Decisions(p_test, on_test, score, rule.is_fitted)
+            p_own, own_decisions = (array[mask] for array in apply_rule(target, name, {}, own))
+        score = inner_score(target, truth, own_decisions, p_own, choose_by)
+        results[name] = Decisions(p_test, test_decisions, score, rule.is_fitted)
     return results

@@ -10,8 +10,8 @@ from auscult.metrics import formulas
 
 def score(matrix: np.ndarray, weights: list[float], metric: str) -> float:
     """Of a confusion matrix: `w_acc`, `uar`, or `both`, their mean. weights: of the true classes."""
-    parts = {"w_acc": formulas.weighted_accuracy(matrix, weights), "uar": formulas.uar(matrix)}
-    return (parts["w_acc"] + parts["uar"]) / 2 if metric == "both" else parts[metric]
+    scores = {"w_acc": formulas.weighted_accuracy(matrix, weights), "uar": formulas.uar(matrix)}
+    return (scores["w_acc"] + scores["uar"]) / 2 if metric == "both" else scores[metric]
 
 
 def inner_score(target: Target, truth: np.ndarray, decisions: np.ndarray, p: np.ndarray, metric: str) -> float:

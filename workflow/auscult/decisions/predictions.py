@@ -60,21 +60,21 @@ def predict(study: Study, manifest: Manifest, outputs: list[FoldOutputs]) -> tup
     """
     cases = manifest.cases.set_index("case")
     tables, scores = [], []
-    for part in outputs:
-        system = study.systems[part.system]
-        test_cases = part.cases[part.cases["role"] == "test"].set_index("case")
+    for fold in outputs:
+        system = study.systems[fold.system]
+        test_cases = fold.cases[fold.cases["role"] == "test"].set_index("case")
         for name, target in study.targets_of(system).items():
-            for one in stage_outputs(name, target, part.cases, part.recordings, part.fused):
-                scored_on = "test" if system.training.select == "test" else SCORED_ON[one.role]
-                labels = cases.loc[one.own.ids, target.label]
-                results = decide(target, one.own, one.test, labels, cases["subject"], study.evaluation.choose_by)
+            for stage in stage_outputs(name, target, fold.cases, fold.recordings, fold.fused):
+                scored_on = "test" if system.training.select == "test" else SCORED_ON[stage.role]
+                labels = cases.loc[stage.own.ids, target.label]
+                results = decide(target, stage.own, stage.test, labels, cases["subject"], study.evaluation.choose_by)
                 for rule, result in results.items():
-                    variant = dict(zip(VARIANT, [part.system, one.stage, one.fit_on, rule], strict=True))
-                    key = {"target": name, **variant, "repeat": part.repeat, "fold": part.fold}
+                    variant = dict(zip(VARIANT, [fold.system, stage.stage, stage.fit_on, rule], strict=True))
+                    key = {"target": name, **variant, "repeat": fold.repeat, "fold": fold.fold}
                     scores.append({**key, "scored_on": scored_on, "score": result.inner_score})
-                    chosen_on = _chosen_on(study, one, scored_on, result)
-                    table = _rows(key, target, one.test, result, cases, chosen_on)
-                    passes = test_cases if one.stage == "network" else None
+                    chosen_on = _chosen_on(study, stage, scored_on, result)
+                    table = _rows(key, target, stage.test, result, cases, chosen_on)
+                    passes = test_cases if stage.stage == "network" else None
                     tables.append(_with_passes(table, passes, target, study.heads_of(system)))
     predictions, scores = pd.concat(tables, ignore_index=True), pd.DataFrame(scores)
     chosen, scores = choose(predictions, scores)
@@ -87,14 +87,14 @@ def stage_outputs(
     """Outputs for the target `name` of the network, and of each second stage. Tables: as `FoldOutputs` has them."""
     role = _role(cases)
     own, test = (
-        outputs_of(cases[cases["role"] == one], target.classes, name, recordings[recordings["role"] == one])
-        for one in (role, "test")
+        outputs_of(cases[cases["role"] == key], target.classes, name, recordings[recordings["role"] == key])
+        for key in (role, "test")
     )
     yield StageOutputs("network", "none", role, own, test)
     if fused is not None:
         for (stage, fit_on), table in fused[fused["target"] == name].groupby(["stage", "fit_on"], sort=False):
             role = _role(table)
-            own, test = (outputs_of(table[table["role"] == one], target.classes) for one in (role, "test"))
+            own, test = (outputs_of(table[table["role"] == key], target.classes) for key in (role, "test"))
             yield StageOutputs(stage, fit_on, role, own, test)
 
 
@@ -118,11 +118,11 @@ def _with_passes(table: pd.DataFrame, passes: pd.DataFrame | None, target: Targe
     passes: the case table of `aggregate`, by case.
     """
     outputs = output_names({name: heads[name] for name in target.heads})
-    for column, parts in {
+    for column, terms in {
         "information": [f"information_{name}" for name in target.heads],
         "variance": [f"variance_{name}" for name in outputs],
     }.items():
-        sums = float("nan") if passes is None else passes[parts].sum(axis=1, skipna=False)
+        sums = float("nan") if passes is None else passes[terms].sum(axis=1, skipna=False)
         table[column] = sums if passes is None else sums[table["case"]].to_numpy()
     return table
 

@@ -11,7 +11,7 @@ import numpy as np
 from auscult.config.targets import Target
 
 FittedRule = dict[str, Any]
-"""What a rule has learnt from labelled cases, in values that JSON can write; {} of a rule that is not fitted."""
+"""The parameters that a rule was fitted to, in values that JSON can write; {} of a rule that is not fitted."""
 
 
 @dataclass(frozen=True)
@@ -49,5 +49,5 @@ class Rule:
 
     @property
     def is_fitted(self) -> bool:
-        """Whether the rule learns from labelled cases."""
+        """Whether the rule is fitted to labelled cases."""
         return self.fit is not None

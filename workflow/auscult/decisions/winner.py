@@ -48,12 +48,12 @@ def best_variants(scores: pd.DataFrame) -> dict[str, dict[str, Any]]:
     `scored_on`, the cases that it was scored on.
     """
     variants = {}
-    for target, part in comparable(scores).groupby("target", sort=False):
-        means = part.groupby(VARIANT, sort=False)["score"].mean()
+    for target, rows in comparable(scores).groupby("target", sort=False):
+        means = rows.groupby(VARIANT, sort=False)["score"].mean()
         best = means.fillna(-np.inf).idxmax()
         variants[target] = {
             **dict(zip(VARIANT, best, strict=True)),
             "inner_score": round(float(means[best]), 4) if pd.notna(means[best]) else None,
-            "scored_on": part["scored_on"].iloc[0],
+            "scored_on": rows["scored_on"].iloc[0],
         }
     return variants

@@ -74,11 +74,12 @@ def statistics_by_site(manifest: Manifest, statistics: pd.DataFrame, missing: st
     return last
 
 
-def over_recordings(manifest: Manifest, numbers: pd.DataFrame, how: list[str]) -> pd.DataFrame:
+def over_recordings(manifest: Manifest, numbers: pd.DataFrame, statistics: list[str]) -> pd.DataFrame:
     """Mean, least or largest number over a case's recordings, `<number>_<mean|min|max>`; NaN without any."""
     table = manifest.recordings[["recording", "case"]].join(numbers, on="recording")
-    parts = [table.groupby("case")[list(numbers)].agg(one).add_suffix(f"_{one}") for one in how]
-    return pd.concat(parts, axis=1).reindex(manifest.cases["case"])
+    by_case = table.groupby("case")[list(numbers)]
+    columns = [by_case.agg(statistic).add_suffix(f"_{statistic}") for statistic in statistics]
+    return pd.concat(columns, axis=1).reindex(manifest.cases["case"])
 
 
 def case_features(settings: Fusion, heads: dict[str, Head], inputs: Inputs, role: str) -> dict[str, pd.DataFrame]:
@@ -144,5 +145,5 @@ def latent_block(components: dict[str, dict[str, list]], folders: dict[str, list
 
     components: by task, of `fit_latents`. folders: of the networks by task; the first of each gives the latents.
     """
-    parts = [reduce_latents(fitted, read_latents(folders[task], role), task) for task, fitted in components.items()]
-    return pd.concat(parts, axis=1)
+    columns = [reduce_latents(fitted, read_latents(folders[task], role), task) for task, fitted in components.items()]
+    return pd.concat(columns, axis=1)

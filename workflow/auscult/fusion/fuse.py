@@ -27,11 +27,13 @@ KEY = ["target", "stage", "fit_on"]
 
 @dataclass(frozen=True)
 class Fused:
-    """What the second stage gives.
+    """Tables of the second stage.
 
-    `probabilities`: `target, stage, fit_on, role, case, p_<class>…, uncertainty`. `importances`: `target, stage,
-    fit_on, feature, gain, shap`, over the cases that are scored but not fitted on. `trials`: `target, stage, fit_on,
-    trial, value, …` of the tuning.
+    Attributes
+    ----------
+    probabilities : `target, stage, fit_on, role, case, p_<class>…, uncertainty`.
+    importances : `target, stage, fit_on, feature, gain, shap`, over the cases that no model was fitted to.
+    trials : `target, stage, fit_on, trial, value, …` of the tuning.
     """
 
     probabilities: pd.DataFrame
@@ -51,7 +53,7 @@ class _Features:
     def other_roles(self) -> list[str]:
         return [role for role in self.blocks if role != self.fit_role]
 
-    def others(self) -> dict[str, pd.DataFrame]:
+    def other_blocks(self) -> dict[str, pd.DataFrame]:
         """Blocks of all roles that the learner is not fitted on, one below the other."""
         names = self.blocks[self.fit_role]
         return {name: pd.concat([self.blocks[role][name] for role in self.other_roles]) for name in names}
@@ -68,18 +70,19 @@ def fuse(
 ) -> Fused:
     """Fit and apply every learner for every multiclass target, on each kind of cases that `fit_on` names.
 
-    Labels of the cases that the learner is fitted on are read, no others; these cases are scored cross-fitted, and
-    under `fit_on: train` not at all, nor is anything tuned on them.
+    Only the labels of the cases that a learner is fitted on are read. These cases get cross-fitted probabilities, but
+    under `fit_on: train` they get none and nothing is tuned on them.
 
-    Models go to `models` as `<target>-<stage>-<fit_on>.json`; that of the stage `blend` is XGBoost's. Components of
-    latents go there as `latents-<fit_on>.json`. trials_file: keeps the trials of tuning over interruptions.
+    Models are written to `models` as `<target>-<stage>-<fit_on>.json` (for the stage `blend` XGBoost's model), the
+    components of latents as `latents-<fit_on>.json`. trials_file: the trials of tuning, so that an interrupted search
+    continues.
     """
     models.mkdir(parents=True, exist_ok=True)
     by_case = inputs.manifest.cases.set_index("case")
     tables, weights, trials = [], [], [pd.DataFrame(columns=[*KEY, "trial", "value"])]
     for fit_on in settings.fit_on:
         features = _features(settings, heads, inputs, fit_on, models)
-        cases, others = features.cases[features.fit_role], features.others()
+        cases, other_blocks = features.cases[features.fit_role], features.other_blocks()
         cross_fitted = fit_on != "train"
         for name, target in targets.items():
             if target.kind != "multiclass":
@@ -91,7 +94,7 @@ def fuse(
                     features.blocks[features.fit_role],
                     by_case.loc[cases, target.label],
                     by_case.loc[cases, "subject"],
-                    others,
+                    other_blocks,
                     settings.booster if learner == "xgboost" else settings.logistic,
                     threads,
                     cross_fitted,
@@ -101,7 +104,7 @@ def fuse(
                 note(f"{', '.join(key.values())}: {len(cases)} cases, {len(stacked.fitted.columns)} features")
                 by_role = _by_role(stacked, features, cross_fitted)
                 tables += [_table(key, target.classes, role, features.cases[role], p) for role, p in by_role.items()]
-                weights.append(importances(stacked.fitted, pd.concat(others.values(), axis=1)).assign(**key))
+                weights.append(importances(stacked.fitted, pd.concat(other_blocks.values(), axis=1)).assign(**key))
                 trials.append(stacked.trials.assign(**key))
                 save(stacked.fitted, models / f"{'-'.join(key.values())}.json")
                 if settings.blend and learner == "xgboost":

@@ -52,13 +52,16 @@ def fit(
         return FittedLearner(
             _logistic(settings, len(x)).fit(x, numbers, logisticregression__sample_weight=weights), list(x), classes
         )
-    watched = {}
+    early_stopping = {}
     if stop is not None:
         rows, labels, _ = stop
-        seen = np.isin(labels, classes)
-        labels = labels[seen]
-        weigh = None if weights is None else [row_weights(labels, target, settings.weigh)]
-        watched = {"eval_set": [(rows[seen], np.searchsorted(classes, labels))], "sample_weight_eval_set": weigh}
+        has_model_class = np.isin(labels, classes)
+        labels = labels[has_model_class]
+        stop_weights = None if weights is None else [row_weights(labels, target, settings.weigh)]
+        early_stopping = {
+            "eval_set": [(rows[has_model_class], np.searchsorted(classes, labels))],
+            "sample_weight_eval_set": stop_weights,
+        }
     model = xgboost.XGBClassifier(
         n_estimators=settings.rounds,
         max_depth=settings.max_depth,
@@ -73,7 +76,9 @@ def fit(
         random_state=settings.seed,
         early_stopping_rounds=stop[2] if stop else None,
     )
-    return FittedLearner(model.fit(x, numbers, sample_weight=weights, verbose=False, **watched), list(x), classes)
+    return FittedLearner(
+        model.fit(x, numbers, sample_weight=weights, verbose=False, **early_stopping), list(x), classes
+    )
 
 
 def row_weights(y: np.ndarray, target: Target, weigh: str) -> np.ndarray | None:
@@ -106,9 +111,9 @@ def importances(fitted: FittedLearner, x: pd.DataFrame) -> pd.DataFrame:
     rows = x[fitted.columns]
     if isinstance(fitted.model, Pipeline):
         coefficients = np.abs(fitted.model[-1].coef_)
-        ranked = np.abs(fitted.model[:-1].transform(rows)) if len(rows) else np.zeros((0, len(fitted.columns)))
+        ranks = np.abs(fitted.model[:-1].transform(rows)) if len(rows) else np.zeros((0, len(fitted.columns)))
         gain[fitted.columns] = coefficients.mean(axis=0)
-        shap[fitted.columns] = ranked.sum(axis=0) * coefficients.mean(axis=0)
+        shap[fitted.columns] = ranks.sum(axis=0) * coefficients.mean(axis=0)
     elif fitted.model is not None:
         booster = fitted.model.get_booster()
         gain.update(pd.Series(booster.get_score(importance_type="total_gain"), dtype=float))

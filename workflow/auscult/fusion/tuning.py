@@ -38,22 +38,24 @@ def tune(
     groups: np.ndarray,
     blocks: dict[str, list[str]],
     target: Target,
-    given: Settings,
+    settings: Settings,
     tuning: Tuning,
     store: Path,
     threads: int,
 ) -> tuple[Choice, pd.DataFrame]:
-    """The best trial, and all of them: `trial, value, use_<block>, <setting>, …`, the smallest value the best.
+    """Search for settings and blocks; return the best trial and a table of all.
+
+    Columns of the table: `trial, value, use_<block>, <setting>, …`; the smallest value is the best.
 
     Parameters
     ----------
     x, y, groups : features, class numbers and subjects of the cases that fit the learner.
     blocks : columns by block; the first block is always used.
-    given : the study's settings, which are the first trial but for the rounds, which early stopping finds.
-    store : file in which every trial is kept; a search that was cut off goes on there, another search does not read it.
+    settings : the study's settings, which are the first trial but for the rounds, which early stopping finds.
+    store : file with every finished trial. An interrupted search continues from it; another search ignores it.
 
-    The same cases, settings and number of trials give the same trials, whether cut off or not; `tuning.minutes` is the
-    one exception, and is noted.
+    The same cases, settings and number of trials give the same trials, interrupted or not. The one exception is a
+    search that `tuning.minutes` ends; a line of the log then says so.
     """
     import optuna
     from optuna.storages import JournalStorage
@@ -62,41 +64,41 @@ def tune(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folds = splits(y, groups, tuning.folds, 0)
     if len(folds) < 2:
-        return Choice(given, list(x)), pd.DataFrame({"trial": []})
+        return Choice(settings, list(x)), pd.DataFrame({"trial": []})
     store.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         storage = JournalStorage(JournalFileBackend(str(store)))
     search = optuna.create_study(
-        study_name=_name(x, y, groups, blocks, target, given, tuning), storage=storage, load_if_exists=True
+        study_name=_name(x, y, groups, blocks, target, settings, tuning), storage=storage, load_if_exists=True
     )
 
     def value(trial: optuna.Trial) -> float:
-        choice = _suggest(trial, given, blocks)
+        choice = _suggest(trial, settings, blocks)
         p, rounds = np.zeros((len(y), len(target.classes))), []
-        for fit_part, out_part in folds:
-            seen, unseen = x.iloc[fit_part][choice.columns], x.iloc[out_part][choice.columns]
-            stop = (unseen, y[out_part], PATIENCE) if isinstance(given, Booster) else None
-            fitted = fit(seen, y[fit_part], target, choice.settings, threads, stop)
-            p[out_part] = predict(fitted, unseen, target)
+        for fit_rows, out_rows in folds:
+            x_out = x.iloc[out_rows][choice.columns]
+            stop = (x_out, y[out_rows], PATIENCE) if isinstance(settings, Booster) else None
+            fitted = fit(x.iloc[fit_rows][choice.columns], y[fit_rows], target, choice.settings, threads, stop)
+            p[out_rows] = predict(fitted, x_out, target)
             if stop and fitted.model is not None:
                 rounds.append(fitted.model.best_iteration + 1)
         trial.set_user_attr("rounds", int(np.median(rounds)) if rounds else 1)
-        calibrated, _ = cross_fit(COST, p, y, groups, target)
-        return loss(target, calibrated, y, tuning.objective)
+        calibrated_p, _ = cross_fit(COST, p, y, groups, target)
+        return loss(target, calibrated_p, y, tuning.objective)
 
-    started = time.monotonic()
-    while (done := len(search.get_trials(states=(optuna.trial.TrialState.COMPLETE,)))) < tuning.trials:
-        if done and time.monotonic() - started > 60 * tuning.minutes:
-            note(f"tuning ended after {done} of {tuning.trials} trials: tuning.minutes is {tuning.minutes:g}")
+    start = time.monotonic()
+    while (count := len(search.get_trials(states=(optuna.trial.TrialState.COMPLETE,)))) < tuning.trials:
+        if count and time.monotonic() - start > 60 * tuning.minutes:
+            note(f"tuning ended after {count} of {tuning.trials} trials: tuning.minutes is {tuning.minutes:g}")
             break
-        if not done:
-            search.enqueue_trial(_as_parameters(given, blocks), skip_if_exists=True)
-        # a sampler of its own for every trial, so that a search that was cut off goes on as it would have
-        search.sampler = optuna.samplers.TPESampler(seed=done)
+        if not count:
+            search.enqueue_trial(_as_parameters(settings, blocks), skip_if_exists=True)
+        # a new sampler for every trial, so that an interrupted search continues exactly as it would have
+        search.sampler = optuna.samplers.TPESampler(seed=count)
         search.optimize(value, n_trials=1)
     best = search.best_trial
-    return _chosen(best, given, blocks), _table(search.get_trials(states=(optuna.trial.TrialState.COMPLETE,)))
+    return _chosen(best, settings, blocks), _table(search.get_trials(states=(optuna.trial.TrialState.COMPLETE,)))
 
 
 def loss(target: Target, p: np.ndarray, y: np.ndarray, objective: str) -> float:
@@ -108,10 +110,10 @@ def loss(target: Target, p: np.ndarray, y: np.ndarray, objective: str) -> float:
     return 1 - float(formulas.weighted_accuracy(matrix, weights))
 
 
-def _suggest(trial, given: Settings, blocks: dict[str, list[str]]) -> Choice:
+def _suggest(trial, settings: Settings, blocks: dict[str, list[str]]) -> Choice:
     """A candidate; of a booster, with as many rounds as early stopping may use."""
     weigh = trial.suggest_categorical("weigh", ["none", "target", "balanced"])
-    if isinstance(given, Logistic):
+    if isinstance(settings, Logistic):
         update = {"c": trial.suggest_float("c", 1e-4, 10, log=True)}
     else:
         update = {
@@ -125,24 +127,24 @@ def _suggest(trial, given: Settings, blocks: dict[str, list[str]]) -> Choice:
         }
     for name in list(blocks)[1:]:
         trial.suggest_categorical(f"use_{name}", [True, False])
-    return Choice(given.model_copy(update={**update, "weigh": weigh}), _columns(trial.params, blocks))
+    return Choice(settings.model_copy(update={**update, "weigh": weigh}), _columns(trial.params, blocks))
 
 
-def _chosen(trial, given: Settings, blocks: dict[str, list[str]]) -> Choice:
+def _chosen(trial, settings: Settings, blocks: dict[str, list[str]]) -> Choice:
     """A finished trial as settings; of a booster, with the rounds after which it was stopped."""
     update = {key: value for key, value in trial.params.items() if not key.startswith("use_")}
-    if isinstance(given, Booster):
+    if isinstance(settings, Booster):
         update["rounds"] = trial.user_attrs["rounds"]
-    return Choice(given.model_copy(update=update), _columns(trial.params, blocks))
+    return Choice(settings.model_copy(update=update), _columns(trial.params, blocks))
 
 
 def _columns(params: dict, blocks: dict[str, list[str]]) -> list[str]:
     return [column for name, columns in blocks.items() if params.get(f"use_{name}", True) for column in columns]
 
 
-def _as_parameters(given: Settings, blocks: dict[str, list[str]]) -> dict:
-    settings = given.model_dump(exclude={"rounds", "seed"})
-    return {**settings, **{f"use_{name}": True for name in list(blocks)[1:]}}
+def _as_parameters(settings: Settings, blocks: dict[str, list[str]]) -> dict:
+    values = settings.model_dump(exclude={"rounds", "seed"})
+    return {**values, **{f"use_{name}": True for name in list(blocks)[1:]}}
 
 
 def _table(trials: list) -> pd.DataFrame:
@@ -150,8 +152,15 @@ def _table(trials: list) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _name(x, y, groups, blocks, target, given, tuning) -> str:
+def _name(x, y, groups, blocks, target, settings, tuning) -> str:
     """Digest of everything that a trial's value depends on; the number of trials and minutes only say when to stop."""
     data = hashlib.sha256(np.ascontiguousarray(x.to_numpy(dtype=np.float32)).tobytes() + y.astype(np.int64).tobytes())
-    words = [list(x), list(map(str, groups)), blocks, target.model_dump(), given.model_dump(), type(given).__name__]
-    return digest([data.hexdigest(), *words, tuning.objective, tuning.folds])
+    values = [
+        list(x),
+        list(map(str, groups)),
+        blocks,
+        target.model_dump(),
+        settings.model_dump(),
+        type(settings).__name__,
+    ]
+    return digest([data.hexdigest(), *values, tuning.objective, tuning.folds])

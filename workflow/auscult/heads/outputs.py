@@ -46,15 +46,15 @@ def activate(logits: torch.Tensor, heads: dict[str, Head]) -> torch.Tensor:
 def class_probabilities(target: TargetClasses, heads: dict[str, Head], p: np.ndarray) -> np.ndarray:
     """Probabilities of the heads (n, outputs) to those of the target's classes (n, classes).
 
-    A multiclass or multilabel head gives its own. Binary heads are asked in order: the first class has p₁, the second
-    (1 − p₁) p₂, …, the last what is left (Walker et al. 2022).
+    A multiclass or multilabel head gives its own. Binary heads form a chain: the first class has p₁, the second
+    (1 − p₁) p₂, …, the last the remainder (Walker et al. 2022).
     """
     spans = columns(heads)
     if heads[target.heads[0]].kind != "binary":
         return p[:, spans[target.heads[0]]]
-    left, parts = np.ones(len(p)), []
+    remainder, probabilities = np.ones(len(p)), []
     for name in target.heads:
         q = p[:, spans[name].start]
-        parts.append(left * q)
-        left = left * (1 - q)
-    return np.stack([*parts, left], axis=1)
+        probabilities.append(remainder * q)
+        remainder = remainder * (1 - q)
+    return np.stack([*probabilities, remainder], axis=1)

@@ -1,4 +1,4 @@
-"""Aggregation ("DBRes outputs"): segments to recordings to cases by each head's rule, heads to classes."""
+"""Aggregate networks' outputs: segments to recordings to cases by each head's pooling, heads to classes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,10 @@ def scorer_of(group: str, folders: list[str], cases_of_inner: dict[int, list[str
 
 def each_alone(folders: dict[str, list[Path]], roles: list[str]) -> dict[str, dict[str, list[Scorer]]]:
     """Every network of `folders` (by task) as a scorer of its own, for every role."""
-    return {role: {task: [Scorer(role, [one]) for one in found] for task, found in folders.items()} for role in roles}
+    return {
+        role: {task: [Scorer(role, [folder]) for folder in task_folders] for task, task_folders in folders.items()}
+        for role in roles
+    }
 
 
 def aggregate(
@@ -87,8 +90,8 @@ def aggregate(
         cases = pd.DataFrame({"role": role, "case": ids}).join(_summary(tasks, by_case, weights))
         of_recordings = {task: of_case[owner] for task, of_case in weights.items()}
         recordings = recordings.join(_summary(tasks, by_recording, of_recordings))
-        silent = cases[outputs].isna().any(axis=1)
-        cases.loc[silent, outputs] = priors[silent]
+        without_recordings = cases[outputs].isna().any(axis=1)
+        cases.loc[without_recordings, outputs] = priors[without_recordings]
         for table in (cases, recordings):
             p = table[outputs].to_numpy()
             for key, target in targets.items():
@@ -106,16 +109,16 @@ def _summary(tasks: dict[str, Task], passes: dict[str, np.ndarray], weights: dic
     columns = {}
     for task, values in passes.items():
         heads = tasks[task].heads
-        each = weights.get(task) if len(values) else None
-        if each is not None:
-            each = np.repeat(each, values.shape[1] // each.shape[1], axis=1)
-        found = measures(values, heads, each)
+        pass_weights = weights.get(task) if len(values) else None
+        if pass_weights is not None:
+            pass_weights = np.repeat(pass_weights, values.shape[1] // pass_weights.shape[1], axis=1)
+        statistics = measures(values, heads, pass_weights)
         for number, name in enumerate(output_names(heads)):
-            columns[f"p_{name}"] = found["mean"][:, number]
-            columns[f"variance_{name}"] = found["variance"][:, number]
+            columns[f"p_{name}"] = statistics["mean"][:, number]
+            columns[f"variance_{name}"] = statistics["variance"][:, number]
         for number, name in enumerate(heads):
-            columns[f"entropy_{name}"] = found["predictive_entropy"][:, number]
-            columns[f"information_{name}"] = found["mutual_information"][:, number]
+            columns[f"entropy_{name}"] = statistics["predictive_entropy"][:, number]
+            columns[f"information_{name}"] = statistics["mutual_information"][:, number]
     return pd.DataFrame(columns)
 
 
@@ -132,8 +135,8 @@ def _read(scorers: list[Scorer], heads: dict[str, Head], pools: dict[str, Pool])
     """Recordings of a role, and their probabilities (recordings, passes of all scorers, outputs)."""
     passes, first = [], None
     for scorer in scorers:
-        parts = [_read_network(folder, scorer.group, heads, pools) for folder in scorer.folders]
-        table = pd.concat([table for table, _ in parts], ignore_index=True).astype(object)
+        outputs = [_read_network(folder, scorer.group, heads, pools) for folder in scorer.folders]
+        table = pd.concat([table for table, _ in outputs], ignore_index=True).astype(object)
         order = np.argsort(table["recording"].to_numpy(dtype=object), kind="stable")
         table = table.iloc[order].reset_index(drop=True)
         first = table if first is None else first
@@ -142,7 +145,7 @@ def _read(scorers: list[Scorer], heads: dict[str, Head], pools: dict[str, Pool])
                 f"{scorer.folders[0]}: its {scorer.group} recordings are not those of {scorers[0].folders[0]}; run "
                 "snakemake again"
             )
-        passes.append(np.concatenate([values for _, values in parts if len(values)] or [parts[0][1]])[order])
+        passes.append(np.concatenate([values for _, values in outputs if len(values)] or [outputs[0][1]])[order])
     return table, np.concatenate(passes, axis=1)
 
 
@@ -151,20 +154,20 @@ def _read_network(
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Recordings that one network has scored, and their probabilities (recordings, passes, outputs)."""
     with h5py.File(folder / "outputs.h5", "r") as file:
-        part = file[group]
-        if "segments" not in part:
-            nothing = np.zeros((0, 1, sum(head.outputs for head in heads.values())))
-            return pd.DataFrame({"recording": [], "case": [], "site": []}, dtype=object), nothing
-        table = pd.DataFrame({key: part[f"recordings/{key}"].asstr()[:] for key in ("recording", "case", "site")})
-        segments = part["segments/passes"][:]
-        return table, pool_heads(segments, part["segments/recording"][:], len(table), heads, pools, "segments")
+        outputs = file[group]
+        if "segments" not in outputs:
+            no_passes = np.zeros((0, 1, sum(head.outputs for head in heads.values())))
+            return pd.DataFrame({"recording": [], "case": [], "site": []}, dtype=object), no_passes
+        table = pd.DataFrame({key: outputs[f"recordings/{key}"].asstr()[:] for key in ("recording", "case", "site")})
+        segments = outputs["segments/passes"][:]
+        return table, pool_heads(segments, outputs["segments/recording"][:], len(table), heads, pools, "segments")
 
 
 def _of_training(scorers: list[Scorer], key: str, ids: list[str]) -> np.ndarray:
     """A value of manifest.json of the network that scored each case: (scorers, cases, …)."""
-    parts = []
+    values = []
     for scorer in scorers:
         facts = [json.loads((folder / "manifest.json").read_text(encoding="utf-8")) for folder in scorer.folders]
         network_of = {case: number for number, cases in enumerate(scorer.cases or [ids]) for case in cases}
-        parts.append(np.array([one[key] for one in facts])[[network_of[case] for case in ids]])
-    return np.stack(parts)
+        values.append(np.array([manifest[key] for manifest in facts])[[network_of[case] for case in ids]])
+    return np.stack(values)

@@ -33,7 +33,10 @@ class NetworkName:
     def parse(cls, text: str) -> NetworkName:
         """The name that `text` says. Raises ValueError for any other text."""
         match = _GRAMMAR.fullmatch(text)
-        if not match or str(name := cls(*(None if part is None else int(part) for part in match.groups()))) != text:
+        if (
+            not match
+            or str(name := cls(*(None if digits is None else int(digits) for digits in match.groups()))) != text
+        ):
             raise ValueError(f"{text!r} is no name of a fold or network, such as r0f3, r0f3i1 or r0f3i1s0")
         return name
 

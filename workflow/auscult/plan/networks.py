@@ -126,7 +126,7 @@ def to_explain(plan: Plan, system: str) -> list[Network]:
     return [trained_on(plan, system, task, fold)[0] for task in tasks for fold in plan.folds]
 
 
-# ---------------------------------------------------------------- who scores whom
+# ---------------------------------------------------------------- which network scores which cases
 
 
 def scored_roles(plan: Plan, unit: str, name: str) -> list[str]:
@@ -147,7 +147,7 @@ def _fuses_training_cases(plan: Plan, unit: str) -> bool:
     if not study.fusion or "train" not in study.fusion.fit_on:
         return False
     systems = set(study.systems_of(unit))
-    return any(systems & set(study.systems_of(fused)) for fused in study.fusion.systems)
+    return any(systems & set(study.systems_of(fused_unit)) for fused_unit in study.fusion.systems)
 
 
 def scorers(plan: Plan, unit: str, name: str) -> dict[str, dict[str, list[tuple[str, list[Network]]]]]:
@@ -173,12 +173,12 @@ def scorers(plan: Plan, unit: str, name: str) -> dict[str, dict[str, list[tuple[
 def _divisions(plan: Plan, unit: str, task: str, name: str) -> list[tuple[str, list[Network]]]:
     """The scorers of a set of inner folds: for each division, system and seed the networks of its inner folds."""
     folds, size = inner_folds(plan, fold_of_set(name)), plan.study.inner_folds.folds
-    found = []
+    scorers_of_divisions = []
     for start in range(0, len(folds), size):
         for system in plan.study.systems_of(unit):
             by_fold = [trained_on(plan, system, task, fold) for fold in folds[start : start + size]]
-            found += [("test", list(networks)) for networks in zip(*by_fold, strict=True)]
-    return found
+            scorers_of_divisions += [("test", list(networks)) for networks in zip(*by_fold, strict=True)]
+    return scorers_of_divisions
 
 
 def scorer_files(plan: Plan, unit: str, name: str) -> list[str]:
@@ -186,9 +186,9 @@ def scorer_files(plan: Plan, unit: str, name: str) -> list[str]:
     networks = {
         network: None
         for by_task in scorers(plan, unit, name).values()
-        for found in by_task.values()
-        for _, members in found
-        for network in members
+        for task_scorers in by_task.values()
+        for _, scorer_networks in task_scorers
+        for network in scorer_networks
     }
     return [network.file(pattern) for network in networks for pattern in (paths.OUTPUTS, paths.TRAINING)]
 

@@ -107,8 +107,8 @@ def aggregation(plan: Plan, unit: str, name: str) -> dict[str, Any]:
         "weigh_by_validation": plan.study.weighed(unit),
         "scorers": {
             role: {
-                task: [[group, [network.folder for network in networks]] for group, networks in members]
-                for task, members in by_task.items()
+                task: [[group, [network.folder for network in networks]] for group, networks in task_scorers]
+                for task, task_scorers in by_task.items()
             }
             for role, by_task in scorers(plan, unit, name).items()
         },
@@ -160,15 +160,15 @@ def evaluation(plan: Plan) -> dict[str, Any]:
 
 def explanation(plan: Plan, system: str) -> dict[str, Any]:
     """A study with one system alone, and the targets that it serves."""
-    whole = whole_study(plan)
-    served = plan.study.targets_of(plan.study.systems[system])
+    study = whole_study(plan)
+    targets = plan.study.targets_of(plan.study.systems[system])
     return {
-        **whole,
+        **study,
         "description": "",
         "ensembles": {},
         "fusion": None,
-        "systems": {system: whole["systems"][system]},
-        "targets": {name: whole["targets"][name] for name in served},
+        "systems": {system: study["systems"][system]},
+        "targets": {name: study["targets"][name] for name in targets},
     }
 
 
@@ -182,8 +182,8 @@ def test_networks(plan: Plan) -> dict[str, list[list[str]]]:
     return {
         f"{unit}/{fold}": [
             [network.system, network.task, network.folder]
-            for members in scoring_test_cases(plan, unit, fold).values()
-            for network in members
+            for networks in scoring_test_cases(plan, unit, fold).values()
+            for network in networks
         ]
         for unit in units(plan)
         for fold in plan.folds

@@ -1,1 +1,1 @@
-"""A study's winner applied to new recordings: nothing is fitted here but what the study's own cases decide."""
+"""Prediction of new recordings by a study's winner: no network and no second stage is fitted here."""

@@ -11,7 +11,7 @@ from auscult.datasets.base import Manifest
 from auscult.decisions.winner import VARIANT
 from auscult.metrics import catalogue
 
-LEAST = 10  # cases of a subgroup that is shown
+MIN_CASES = 10  # of a subgroup that the card shows
 
 
 def card(
@@ -41,23 +41,23 @@ def card(
     for target, winner in winners.items():
         variant = {key: winner[key] for key in VARIANT}
         row = board[(board["target"] == target) & (board[VARIANT] == pd.Series(variant)).all(axis=1)].iloc[0]
-        words = ", ".join(value for value in variant.values() if value != "none")
-        lines += ["", f"## {target}: {', '.join(study.targets[target].classes)}", "", f"Decided by {words}.", ""]
+        names = ", ".join(value for value in variant.values() if value != "none")
+        lines += ["", f"## {target}: {', '.join(study.targets[target].classes)}", "", f"Decided by {names}.", ""]
         lines += [f"- {line}" for line in _scores(row)]
         if str(row.get("leak", "")) not in ("", "nan"):
             lines.append(f"- LEAK: {row['leak']}")
-        mine = subgroups[(subgroups["target"] == target) & (subgroups["n"] >= LEAST)]
-        if len(mine):
-            lines += ["", "Of the row `chosen` of the study, by group:", ""]
-            lines += [f"- {one['by']} {one['group']}: {'; '.join(_scores(one))}" for one in mine.to_dict("records")]
+        groups = subgroups[(subgroups["target"] == target) & (subgroups["n"] >= MIN_CASES)]
+        if len(groups):
+            lines += ["", "Test scores of the study's row `chosen` in groups of cases:", ""]
+            lines += [f"- {row['by']} {row['group']}: {'; '.join(_scores(row))}" for row in groups.to_dict("records")]
     lines += [
         "",
         "## Limits",
         "",
-        "- Scores are of cases that the networks of a fold had not seen, of the same data set; each fold was "
-        "tested alone, the vote of all folds was not. Other devices and populations: unknown.",
-        f"- Recordings below {study.dataset.short_s:g} s are padded at their end; `problems` says so.",
-        "- Cases that the study had itself are marked in `problems`; others of its subjects cannot be recognised.",
+        "- The scores are of held-out test cases of the same data set. Each fold was tested alone; the vote of all "
+        "folds was not tested. Performance on other devices and populations is unknown.",
+        f"- Recordings shorter than {study.dataset.short_s:g} s are padded at their end and listed in `problems`.",
+        "- Cases of the study itself are marked in `problems`. Other recordings of its subjects are not recognised.",
     ]
     return "\n".join(lines) + "\n"
 

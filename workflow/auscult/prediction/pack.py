@@ -1,8 +1,10 @@
-"""What a study's winner needs to decide new cases, in a folder of its own: no case of the study's is in it.
+"""A packed winner: a folder with all that is needed to predict new cases, without any case of the study.
 
-study.json, winner.json; networks/<system>/<task>/<network>/; stages/<target>/<fold>.json, where a second stage
-decides, and <fold>-latents.json, where it reads latents; pack.json: the networks of every fold, what each fold's
-rule learnt, and digests by which the study's own samples and subjects are recognised.
+- study.json, winner.json
+- networks/<system>/<task>/<network>/: model folders
+- stages/<target>/<fold>.json: the saved second stage, if the winner has one; <fold>-latents.json, if it reads latents
+- pack.json: the networks of every fold, the fitted decision rule of every fold, and digests by which samples and
+  subjects of the study are recognised
 """
 
 from __future__ import annotations
@@ -92,27 +94,28 @@ def pack(
     winners: winner.json of the study. results: by (system or ensemble, fold). own: the study's manifest, whose labels
     the decisions are fitted to.
     """
-    used = {key: one for key, one in results.items() if key[0] in {winner["system"] for winner in winners.values()}}
-    for one in used.values():
-        for model, source in one.models:
+    units = {winner["system"] for winner in winners.values()}
+    results = {key: fold_results for key, fold_results in results.items() if key[0] in units}
+    for fold_results in results.values():
+        for model, source in fold_results.models:
             copy_model(source, folder_of(model, folder))
     decisions: dict[str, dict[str, FittedRule]] = {}
     for name, winner in winners.items():
-        for (unit, fold), one in used.items():
+        for (unit, fold), fold_results in results.items():
             if unit != winner["system"]:
                 continue
-            decisions.setdefault(name, {})[fold] = _fit_decision(study, name, winner, one, own)
+            decisions.setdefault(name, {})[fold] = _fit_decision(study, name, winner, fold_results, own)
             if winner["stage"] != "network":
                 stages = folder / "stages" / name
                 stages.mkdir(parents=True, exist_ok=True)
-                source = one.stages / f"{name}-{winner['stage']}-{winner['fit_on']}.json"
+                source = fold_results.stages / f"{name}-{winner['stage']}-{winner['fit_on']}.json"
                 shutil.copyfile(source, stages / f"{fold}.json")
-                latents = one.stages / f"latents-{winner['fit_on']}.json"
+                latents = fold_results.stages / f"latents-{winner['fit_on']}.json"
                 if latents.is_file():
                     shutil.copyfile(latents, stages / f"{fold}-latents.json")
     networks: dict[str, dict[str, Any]] = {}
-    for (unit, fold), one in used.items():
-        networks.setdefault(unit, {})[fold] = [asdict(model) for model, _ in one.models]
+    for (unit, fold), fold_results in results.items():
+        networks.setdefault(unit, {})[fold] = [asdict(model) for model, _ in fold_results.models]
     facts = {
         "networks": networks,
         "decisions": decisions,
@@ -132,25 +135,25 @@ def signs(own: Manifest) -> dict[str, list[str]]:
 
 
 def _fit_decision(study: Study, target: str, winner: dict[str, Any], fold: FoldResults, own: Manifest) -> FittedRule:
-    """What the winner's rule learns from one fold's own cases."""
+    """Fit the winner's decision rule to one fold's own cases, as the study did."""
     settings = study.targets[target]
     labels = own.cases.set_index("case")[settings.label]
-    for one in stage_outputs(target, settings, fold.cases, fold.recordings, fold.fused):
-        if (one.stage, one.fit_on) == (winner["stage"], winner["fit_on"]):
-            return fit_rule(settings, winner["decision"], one.own, labels)
+    for outputs in stage_outputs(target, settings, fold.cases, fold.recordings, fold.fused):
+        if (outputs.stage, outputs.fit_on) == (winner["stage"], winner["fit_on"]):
+            return fit_rule(settings, winner["decision"], outputs.own, labels)
     raise ValueError(f"{target}: no fold has the stage {winner['stage']} fitted on {winner['fit_on']}")
 
 
 def read(folder: Path) -> Packed:
-    """A packed winner."""
-    words = {name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in ("study", "winner")}
-    facts = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
-    study = Study.model_validate(words["study"])
+    """A packed winner from its folder."""
+    study, winners, facts = (
+        json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in ("study", "winner", "pack")
+    )
     return Packed(
         folder,
-        study,
-        words["winner"],
-        {key: [Model(**one) for one in models] for key, models in _by_pair(facts["networks"]).items()},
+        Study.model_validate(study),
+        winners,
+        {key: [Model(**fields) for fields in models] for key, models in _by_pair(facts["networks"]).items()},
         _by_pair(facts["decisions"]),
         facts["covariates"],
         facts["channels"],

@@ -1,4 +1,4 @@
-"""A small page of predictions: what was asked, what came out, what was wrong with which file."""
+"""An HTML page of predictions: recordings, winner, predictions by target, and problems with files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def render(
     seconds: float,
     commit: str,
 ) -> str:
-    """HTML that asks nothing of any network; every word of the data is escaped.
+    """HTML that loads nothing from the internet; all text from the data is escaped.
 
     root: folder of the new recordings. winners: winner.json. table: all predictions, with `target`. seconds: how long
     they took.
@@ -36,23 +36,23 @@ def render(
     count = max(1, len(new.cases))
     facts = {"Recordings": f"{len(new.recordings)} of {len(new.cases)} cases in {root}"}
     for name, winner in winners.items():
-        words = [winner[key] for key in ("system", "stage", "fit_on", "decision")]
-        facts[f"Winner of {name}"] = ", ".join(word for word in words if word != "none")
+        variant = [winner[key] for key in ("system", "stage", "fit_on", "decision")]
+        facts[f"Winner of {name}"] = ", ".join(value for value in variant if value != "none")
     facts |= {"Time": f"{seconds:.1f} s, {seconds / count:.2f} s a case", "Commit": commit}
     facts_html = "".join(
         f"<dt><b>{html.escape(key)}</b></dt><dd>{html.escape(text)}</dd>" for key, text in facts.items()
     )
     title = f"Predictions of {html.escape(study)}"
-    parts = [f"<h1>{title}</h1><p>Research software, not a medical device.</p><dl>{facts_html}</dl>"]
-    for name, part in table.groupby("target", sort=False):
-        counts = part["prediction"].value_counts()
-        words = ", ".join(f"{number} {label or 'none'}" for label, number in counts.items())
-        shown = part.drop(columns="target").dropna(axis=1, how="all")
-        parts.append(f"<h2>{html.escape(name)}</h2><p>{len(part)} cases: {html.escape(words)}.</p>{_html(shown)}")
+    sections = [f"<h1>{title}</h1><p>Research software, not a medical device.</p><dl>{facts_html}</dl>"]
+    for name, rows in table.groupby("target", sort=False):
+        counts = rows["prediction"].value_counts()
+        text = html.escape(", ".join(f"{number} {label or 'none'}" for label, number in counts.items()))
+        cells = _html(rows.drop(columns="target").dropna(axis=1, how="all"))
+        sections.append(f"<h2>{html.escape(name)}</h2><p>{len(rows)} cases: {text}.</p>{cells}")
     if len(new.quality):
-        parts.append(f"<h2>Recordings with problems</h2>{_html(new.quality)}")
+        sections.append(f"<h2>Recordings with problems</h2>{_html(new.quality)}")
     head = f'<meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
-    return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'
+    return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(sections)}</body></html>\n'
 
 
 def _html(table: pd.DataFrame) -> str:

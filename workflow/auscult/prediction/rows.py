@@ -1,4 +1,4 @@
-"""A packed winner on a table of recordings, as a served model gets them: the contents of sound files, row by row."""
+"""Predict a table of recordings, as a served model receives them: the bytes of a sound file per row."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ SUFFIX = {b"RIFF": ".wav", b"fLaC": ".flac"}
 def predict_rows(packed: Packed, rows: pd.DataFrame) -> pd.DataFrame:
     """Predictions, a row per target and case: see `vote.vote` and `vote.with_problems`.
 
-    rows: `case` (its recordings stand in rows of their own), `audio` (bytes of a WAV or FLAC file); where known `site`
-    and the study's covariates, of which the first row of a case counts. Raises ValueError for columns that are missing
-    and for a case without a name; a file that cannot be read is said in `problems`.
+    rows: a row per recording: `case`, `audio` (bytes of a WAV or FLAC file) and, where known, `site` and the study's
+    covariates, which are taken from the first row of a case. Raises ValueError for missing columns and for a case
+    without a name. A file that cannot be read is named in `problems`.
     """
     if missing := {"case", "audio"} - set(rows):
         raise ValueError(f"the columns {', '.join(sorted(missing))} are missing; there are {', '.join(map(str, rows))}")
@@ -44,7 +44,7 @@ def predict_rows(packed: Packed, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def example(packed: Packed) -> pd.DataFrame:
-    """Rows as `predict_rows` takes them: one case with a second of noise, which shows the form and says nothing."""
+    """Example rows for `predict_rows`: one case with a second of noise, which only shows the columns."""
     import io
 
     import soundfile

@@ -1,4 +1,4 @@
-"""Decisions of a study's folds to one per new case: the mean of their probabilities, and their vote."""
+"""Combine the folds' decisions about new cases: the mean of their probabilities, and their vote."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from auscult.provenance import digest
 
 
 def vote(target: Target, folds: list[tuple[np.ndarray, np.ndarray]], cases: list[str]) -> pd.DataFrame:
-    """`case, prediction, p_<class>…, agreement, uncertainty, refer`.
+    """A table `case, prediction, p_<class>…, agreement, uncertainty, refer`, a row per case.
 
-    folds: of each its probabilities and decisions, see `decisions.decide.apply_rule`. prediction: the class that most
-    folds decide for (of equal ones the more probable); of a multilabel target every class that more than half of them
-    name. agreement: the share of folds that say the same. uncertainty: entropy of the mean probabilities, in nats.
-    refer: 1 where the prediction is one that the target sends on, else 0; empty without a rule for that.
+    folds: probabilities and decisions of each, see `decisions.decide.apply_rule`. prediction: the class of most folds
+    (in a tie the more probable one); for a multilabel target every class that more than half of them predict.
+    agreement: the share of folds with this prediction. uncertainty: entropy of the mean probabilities, in nats.
+    refer: 1 where the prediction is a class of the target's `referral`, else 0; empty without a `referral`.
     """
     p = np.mean([p for p, _ in folds], axis=0)
     table = pd.DataFrame({"case": cases})
@@ -37,27 +37,26 @@ def vote(target: Target, folds: list[tuple[np.ndarray, np.ndarray]], cases: list
     table[class_columns(target.classes)] = p
     table["agreement"] = agreement
     table["uncertainty"] = entropy(p, target.kind)
-    referred = table["prediction"].isin(target.referral.classes).astype(int) if target.referral else ""
-    return table.assign(refer=referred)
+    return table.assign(refer=table["prediction"].isin(target.referral.classes).astype(int) if target.referral else "")
 
 
 def repeated_cases(new: Manifest, samples: Set[str], ids: Set[str]) -> pd.DataFrame:
-    """New cases that the study has itself, `case, problem`: by their samples, or by the id of one of its subjects.
+    """New cases that are cases of the study, `case, problem`: they have the same samples or the id of a subject.
 
-    samples, ids: digests of the study's own, see `pack.Packed`.
+    samples, ids: digests of the study's own samples and ids, see `pack.Packed`.
     """
     same_samples = new.recordings.loc[new.recordings["sha256"].isin(samples), "case"].unique()
     same_id = new.cases["case"].map(digest).isin(ids) | new.cases["subject"].map(digest).isin(ids)
     rows = [(case, "the study has these samples: it may have trained on them") for case in same_samples]
-    others = [case for case in new.cases.loc[same_id, "case"] if case not in same_samples]
-    rows += [(case, "the study has a subject of this id") for case in others]
+    same_id_only = [case for case in new.cases.loc[same_id, "case"] if case not in same_samples]
+    rows += [(case, "the study has a subject of this id") for case in same_id_only]
     return pd.DataFrame(rows, columns=["case", "problem"])
 
 
 def with_problems(table: pd.DataFrame, new: Manifest, repeated: pd.DataFrame) -> pd.DataFrame:
-    """The table with `recordings`, how many were used of each case, and `problems`, all that was wrong with them.
+    """The table with two more columns: `recordings`, how many of a case were used, and `problems` with them.
 
-    repeated: of `repeated_cases`.
+    repeated: see `repeated_cases`.
     """
     count = new.recordings.groupby("case").size()
     problems: dict[str, list[str]] = {}
@@ -67,15 +66,15 @@ def with_problems(table: pd.DataFrame, new: Manifest, repeated: pd.DataFrame) ->
         problems.setdefault(case, []).append(f"{row.recording}: {row.problem} ({row.action})")
     for row in repeated.itertuples():
         problems.setdefault(row.case, []).append(row.problem)
-    used = table["case"].map(count).fillna(0).astype(int)
-    for case in table["case"][used == 0]:
+    counts = table["case"].map(count).fillna(0).astype(int)
+    for case in table["case"][counts == 0]:
         problems.setdefault(case, []).append(
             "no recording could be used: the probabilities are those of the training cases"
         )
-    return table.assign(recordings=used, problems=["; ".join(problems.get(case, [])) for case in table["case"]])
+    return table.assign(recordings=counts, problems=["; ".join(problems.get(case, [])) for case in table["case"]])
 
 
 def _owner(recording: str, cases: pd.Series) -> str:
-    """The case of a dropped recording by its name, which begins with the case's in all forms that name them so."""
-    fitting = [case for case in cases if recording == case or recording.startswith(f"{case}_")]
-    return max(fitting, key=len, default="")
+    """The case of a dropped recording, found by its name: `<case>` or `<case>_…`; '' where no case matches."""
+    matches = [case for case in cases if recording == case or recording.startswith(f"{case}_")]
+    return max(matches, key=len, default="")

@@ -38,10 +38,10 @@ def mix(
     x: torch.Tensor, y: torch.Tensor, settings: Augment, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Mixup or CutMix, whichever is on; of both, one drawn for the batch."""
-    cut = bool(settings.cutmix)
+    use_cutmix = bool(settings.cutmix)
     if settings.mixup and settings.cutmix:
-        cut = float(torch.rand((), generator=generator)) < settings.cutmix_share
-    if cut:
+        use_cutmix = float(torch.rand((), generator=generator)) < settings.cutmix_share
+    if use_cutmix:
         return cutmix(x, y, settings.cutmix, generator)
     return mixup(x, y, settings.mixup, generator) if settings.mixup else (x, y)
 

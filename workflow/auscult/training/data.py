@@ -58,14 +58,14 @@ class Frames:
             # rounded as the padding in memory is
             rows = torch.full((len(recording), window, channels * bands), float(np.float16(self.windowing.pad)))
             for i, (number, first) in enumerate(zip(recording.tolist(), start.tolist(), strict=True)):
-                part = self.cache.read(self.recordings[number])[first : first + window]
-                rows[i, : len(part)] = torch.from_numpy(part.reshape(len(part), -1).astype(np.float32))
+                frames = self.cache.read(self.recordings[number])[first : first + window]
+                rows[i, : len(frames)] = torch.from_numpy(frames.reshape(len(frames), -1).astype(np.float32))
             rows = rows.to(self.device)
         else:
             recording, start = recording.to(self.device), start.to(self.device)
             position = start[:, None] + torch.arange(window, device=self.device)
-            inside = position < self.length[recording][:, None]
-            index = torch.where(inside, position + self.offset[recording][:, None], len(self.values) - 1)
+            is_frame = position < self.length[recording][:, None]
+            index = torch.where(is_frame, position + self.offset[recording][:, None], len(self.values) - 1)
             rows = self.values[index].float()
         return rows.view(len(recording), window, channels, bands).transpose(1, 2).contiguous()
 

@@ -57,12 +57,12 @@ def seed_everything(seed: int, deterministic: bool) -> None:
         torch.use_deterministic_algorithms(deterministic, warn_only=True)
 
 
-def precision(device: torch.device, asked: str) -> str:
-    """What a training computes in on this device: `float32` or `bfloat16`, as asked where the device is able to."""
-    able = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()  # elsewhere it would be slower
-    return asked if able else "float32"
+def precision(device: torch.device, setting: str) -> str:
+    """The precision of a training on this device: `setting` (`float32` or `bfloat16`) where the device supports it."""
+    supported = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()  # elsewhere it would be slower
+    return setting if supported else "float32"
 
 
-def autocast(device: torch.device, asked: str) -> torch.autocast:
+def autocast(device: torch.device, setting: str) -> torch.autocast:
     """A context in which products of matrices are computed in that precision."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision(device, asked) == "bfloat16")
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision(device, setting) == "bfloat16")

@@ -148,8 +148,8 @@ def _epoch_windows(train_data: RoleData, plan: Plan, generator: torch.Generator)
         recording, start = random_crops(frames.length, frames.windowing.shape[1], settings.crops, generator)
     else:
         recording, start = frames.windows()
-    labelled = torch.from_numpy(~np.isnan(train_data.targets).all(axis=1))
-    recording, start = recording[labelled[recording]], start[labelled[recording]]
+    has_label = torch.from_numpy(~np.isnan(train_data.targets).all(axis=1))
+    recording, start = recording[has_label[recording]], start[has_label[recording]]
     if settings.balance == "sampler":
         chances = torch.from_numpy(draw_weights(plan.heads, train_data.targets))[recording]
         order = torch.multinomial(chances, len(recording), replacement=True, generator=generator)

@@ -25,14 +25,14 @@ def weighted_loss(logits: torch.Tensor, y: torch.Tensor, weights: torch.Tensor, 
     losses = []
     for name, span in columns(heads).items():
         z, t = logits[:, span], y[:, span]
-        known = ~torch.isnan(t[:, :1])
+        has_target = ~torch.isnan(t[:, :1])
         t = torch.nan_to_num(t)
         if heads[name].kind == "multiclass":
             loss = -(weights[1, span] * t * functional.log_softmax(z, dim=1)).sum(dim=1, keepdim=True)
         else:
             positive, negative = functional.logsigmoid(z), functional.logsigmoid(-z)
             loss = -(weights[1, span] * t * positive + weights[0, span] * (1 - t) * negative).mean(dim=1, keepdim=True)
-        losses.append((loss * known).sum() / known.sum().clamp(min=1))
+        losses.append((loss * has_target).sum() / has_target.sum().clamp(min=1))
     return torch.stack(losses).mean()
 
 

@@ -20,10 +20,10 @@ def fold_slice(
     Cases: `case, role, <labels>`; recordings: `recording, case, site, sha256, rate_hz, channels, <labels>`.
     With `heads` empty there are no labels: what a scoring job may see.
     """
-    members = folds[(folds["repeat"] == name.repeat) & (folds["fold"] == name.fold) & folds["role"].isin(roles)]
+    assignments = folds[(folds["repeat"] == name.repeat) & (folds["fold"] == name.fold) & folds["role"].isin(roles)]
     labels = sorted({head.label for head in heads.values()})
     train_labels = sorted({head.train_on.column for head in heads.values() if head.train_on})
-    cases = members[["case", "role"]].merge(manifest.cases[["case", *labels]], on="case").sort_values("case")
+    cases = assignments[["case", "role"]].merge(manifest.cases[["case", *labels]], on="case").sort_values("case")
     recordings = manifest.recordings[["recording", "case", "site", "sha256", "rate_hz", "channels", *train_labels]]
     recordings = recordings[recordings["case"].isin(cases["case"])].sort_values("recording")
     return cases.reset_index(drop=True), recordings.reset_index(drop=True)

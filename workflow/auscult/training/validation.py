@@ -43,8 +43,8 @@ def validation_score(probabilities: np.ndarray, targets: np.ndarray, heads: dict
     """
     scores = []
     for span in columns(heads).values():
-        known = ~np.isnan(targets[:, span][:, 0]) & ~np.isnan(probabilities[:, span][:, 0])
-        truth, p = targets[known, span].astype(int), probabilities[known, span]
+        has_both = ~np.isnan(targets[:, span][:, 0]) & ~np.isnan(probabilities[:, span][:, 0])
+        truth, p = targets[has_both, span].astype(int), probabilities[has_both, span]
         if not len(truth):
             continue
         score = np.nan

@@ -29,8 +29,8 @@ def regression(p: np.ndarray, labels: np.ndarray) -> Calibration:
     coefficients, intercepts = model.coef_, model.intercept_
     if len(model.classes_) == 2:  # scikit-learn keeps the second class's alone
         coefficients, intercepts = np.vstack([0 * coefficients, coefficients]), np.append(0.0, intercepts)
-    parts = {"classes": model.classes_, "coefficients": coefficients, "intercepts": intercepts}
-    return {key: value.tolist() for key, value in parts.items()}
+    model_values = {"classes": model.classes_, "coefficients": coefficients, "intercepts": intercepts}
+    return {key: value.tolist() for key, value in model_values.items()}
 
 
 def temperature(p: np.ndarray, labels: np.ndarray) -> Calibration:

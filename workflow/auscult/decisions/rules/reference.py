@@ -9,18 +9,18 @@ from auscult.decisions.rule import FittedRule, Recordings, Rule
 
 
 def decide(p: np.ndarray) -> np.ndarray:
-    """Class numbers (n,): a class is taken when it holds at least half of what the earlier ones left.
+    """Class numbers (n,): the first class that has at least half of the probability that the earlier ones leave.
 
-    Of binary heads asked in order this is the published Present-then-Unknown rule.
+    For a chain of binary heads this is the published Present-then-Unknown rule.
     """
-    left = np.ones(len(p))
+    remainder = np.ones(len(p))
     decisions = np.full(len(p), p.shape[1] - 1)
     undecided = np.ones(len(p), dtype=bool)
     for number in range(p.shape[1] - 1):
-        take = undecided & (p[:, number] >= 0.5 * left) & (left > 0)
+        take = undecided & (p[:, number] >= 0.5 * remainder) & (remainder > 0)
         decisions[take] = number
         undecided &= ~take
-        left = left - p[:, number]
+        remainder = remainder - p[:, number]
     return decisions
 
 

@@ -11,8 +11,8 @@ from auscult.metrics import formulas
 GRID = np.arange(0.02, 0.99, 0.02)
 
 
-def tune(p: np.ndarray, truth: np.ndarray, one: bool) -> np.ndarray:
-    """Thresholds (classes,) that give the largest macro F1: `one` for all classes, or the best of each.
+def tune(p: np.ndarray, truth: np.ndarray, shared: bool) -> np.ndarray:
+    """Thresholds (classes,) that give the largest macro F1: one `shared` by all classes, or the best of each.
 
     p, truth: (n, classes), truth of 0 and 1. Of equal ones the middle is taken. A class without a positive case keeps
     0.5.
@@ -23,7 +23,7 @@ def tune(p: np.ndarray, truth: np.ndarray, one: bool) -> np.ndarray:
         return thresholds
     scores = np.stack([formulas.multilabel_f1(formulas.multilabel_counts(truth, (p >= t).astype(int))) for t in GRID])
     scores = np.nan_to_num(scores)
-    if one:
+    if shared:
         return np.full(p.shape[1], _best(scores[:, positive].mean(axis=1)))
     for number in np.flatnonzero(positive):
         thresholds[number] = _best(scores[:, number])
@@ -49,13 +49,13 @@ RULES = (
         "One threshold for all classes, tuned to macro F1.",
         ("multilabel",),
         apply,
-        lambda p, truth, target: {"thresholds": tune(p, truth, one=True).tolist()},
+        lambda p, truth, target: {"thresholds": tune(p, truth, shared=True).tolist()},
     ),
     Rule(
         "tuned_f_each",
         "A threshold for each class, tuned to its F1.",
         ("multilabel",),
         apply,
-        lambda p, truth, target: {"thresholds": tune(p, truth, one=False).tolist()},
+        lambda p, truth, target: {"thresholds": tune(p, truth, shared=False).tolist()},
     ),
 )

@@ -75,14 +75,14 @@ def _peak(scores: np.ndarray) -> tuple[int, ...]:
     return np.unravel_index(int(np.argmax(smooth)), scores.shape)
 
 
-WORDS = {"w_acc": "weighted accuracy", "uar": "UAR", "both": "the mean of weighted accuracy and UAR"}
+NAMES = {"w_acc": "weighted accuracy", "uar": "UAR", "both": "the mean of weighted accuracy and UAR"}
 RULES = tuple(
     Rule(
         f"tuned_{metric}",
-        f"The largest weight x probability, with a weight per class tuned to {words}.",
+        f"The largest weight x probability, with a weight per class tuned to {name}.",
         ("multiclass",),
         apply,
         partial(fit, metric=metric),
     )
-    for metric, words in WORDS.items()
+    for metric, name in NAMES.items()
 )
