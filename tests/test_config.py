@@ -11,7 +11,7 @@ from auscult.config import base, dataset, fusion, protocols, settings, study, sy
 from auscult.config.study import Study
 
 HEADS = {
-    "present": {"label": "murmur", "positive": ["Present"], "train_on": {"column": "heard", "positive": ["yes"]}},
+    "present": {"label": "murmur", "positive": ["Present"], "train_on": {"column": "audible", "positive": ["yes"]}},
     "unknown": {"label": "murmur", "positive": ["Unknown"]},
 }
 STUDY = {
@@ -318,7 +318,7 @@ def test_nothing_is_named_twice(key: str, twice: Any) -> None:
             "multiclass",
             "a multiclass head needs at least two `classes`, and no `pos",
         ),
-        ("tasks.present.heads.present.train_on", {"column": "heard"}, "train_on: needs `positive` for a binary head"),
+        ("tasks.present.heads.present.train_on", {"column": "audible"}, "train_on: needs `positive` for a binary head"),
         ("leak", {"allow": True}, "leak: Value error, because: say why the leak is allowed"),
         ("leak", {"allow": True, "because": "  "}, "because: say why the leak is allowed"),
         (f"{SMALL}.tasks", ["present", "loud"], f"{SMALL}.tasks: 'loud' is not one of ['present', 'unknown']"),
@@ -495,9 +495,9 @@ def test_a_multiclass_head_serves_a_target_alone_and_has_no_positive() -> None:
     values["targets"]["murmur"]["heads"] = ["murmur"]
     values["systems"]["small"].update(tasks=["all"], inference={})
     assert problems(values) == []
-    head["train_on"] = {"column": "heard", "positive": ["yes"]}
+    head["train_on"] = {"column": "audible", "positive": ["yes"]}
     assert "train_on: needs `positive` for a binary head, and has none for others" in refused(values)
-    head["train_on"] = {"column": "heard"}
+    head["train_on"] = {"column": "audible"}
     assert problems(values) == []
     values["targets"]["murmur"]["classes"] = ["Absent", "Unknown", "Present"]
     assert "the classes of head 'murmur' are not the target's" in refused(values)

@@ -1,4 +1,4 @@
-"""Decisions of a fold: chosen on validation cases, blind to the labels of the judged ones."""
+"""Decisions of a fold: chosen on validation cases, without the labels of test cases."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""predictions.csv: every variant's decision on every judged case, and the rows `chosen`."""
+"""predictions.csv: every variant's decision on every test case, and the rows `chosen`."""
 
 from dataclasses import replace
 
@@ -79,10 +79,10 @@ def test_rows_of_all_variants(murmur_study):
     }
     assert not predictions.duplicated([*KEYS, "case"]).any()
     assert list(scores) == [*KEYS, "scored_on", "score", "chosen"] and len(scores) == 14
-    judged = folds().query("role == 'test'")[["fold", "case"]]
+    test_cases = folds().query("role == 'test'")[["fold", "case"]]
     for _, part in predictions.groupby(VARIANT):
         assert sorted(part[["fold", "case"]].itertuples(index=False, name=None)) == sorted(
-            judged.itertuples(index=False, name=None)
+            test_cases.itertuples(index=False, name=None)
         )
 
 
@@ -128,7 +128,7 @@ def test_what_chose_a_rule_is_marked(murmur_study):
 
 @pytest.mark.parametrize("change", ["flipped", "deleted"])
 def test_test_labels_change_no_decision(murmur_study, change):
-    """Both folds judge what the other one chooses on, so each is looked at by itself."""
+    """The test cases of each fold choose in the other one, so each fold is checked by itself."""
     data = manifest()
     for fold in (0, 1):
         ids = folds().query("fold == @fold and role == 'test'")["case"]
@@ -197,18 +197,20 @@ def test_scores_on_inner_folds_are_compared_with_each_other_alone():
 def test_outputs_of_inner_folds_choose_where_they_are(murmur_study):
     """Rules fitted on the role `inner` are marked so, and validation cases then choose nothing."""
     outputs = [fold_outputs(fold) for fold in range(2)]
-    inside = []
+    inner_outputs = []
     for part in outputs:
         inner = part.cases[part.cases["role"] == "val"].assign(role="inner")
-        heard = part.recordings[part.recordings["role"] == "val"].assign(role="inner")
+        inner_rows = part.recordings[part.recordings["role"] == "val"].assign(role="inner")
         fused = part.fused[part.fused["fit_on"] == "validation"].assign(fit_on="inner_folds")
         fused = fused.assign(role=fused["role"].replace("val", "inner"))
-        shuffled = part.cases.assign(**{"murmur:Present": 0.5})  # what is said of validation cases no longer matters
+        shuffled = part.cases.assign(**{"murmur:Present": 0.5})  # outputs for validation cases no longer matter
         cases = pd.concat([shuffled.where(shuffled["role"] == "val", part.cases), inner])
-        inside.append(replace(part, cases=cases, recordings=pd.concat([part.recordings, heard]), fused=fused))
+        inner_outputs.append(
+            replace(part, cases=cases, recordings=pd.concat([part.recordings, inner_rows]), fused=fused)
+        )
     study = murmur_study()
     on_val, _ = predict(study, manifest(), [replace(part, fused=None) for part in outputs])
-    on_inner, scores = predict(study, manifest(), inside)
+    on_inner, scores = predict(study, manifest(), inner_outputs)
     marks = on_inner.groupby(["stage", "decision"])["chosen_on"].unique().map(list).to_dict()
     assert marks[("network", "reference")] == ["none"] and marks[("network", "cost")] == ["inner"]
     assert marks[("xgboost", "reference")] == marks[("xgboost", "cost")] == marks[("chosen", "chosen")] == ["inner"]
@@ -254,7 +256,7 @@ def test_undefined_scores_lose_but_leave_no_fold_out():
 
 
 def test_judged_labels_do_not_choose(murmur_study):
-    """A variant that is perfect on the judged cases, and poor on validation cases, is not chosen."""
+    """A variant that is perfect on the test cases, and poor on validation cases, is not chosen."""
     data = manifest()
     part = fold_outputs(0)
     fused = part.fused.copy()

@@ -174,7 +174,7 @@ def test_a_damaged_shard(finished, undisturbed, kind):
         shutil.rmtree(
             finished.path(f"results/cache/tiny/{'band1k' if kind == 'audio' else 'none'}"), ignore_errors=True
         )
-        words = finished.run(fails=True).words
+        words = finished.run(fails=True).output
         assert "shard-000.h5: damaged" in words and "delete it and run snakemake again" in words
         path.unlink()
         finished.run()
@@ -220,6 +220,6 @@ def test_two_snakemakes(tmp_path, undisturbed):
     while not project.path("results/tiny/.lock").is_file():
         time.sleep(0.05)
     time.sleep(0.5)
-    assert "another Snakemake is running it" in project.run(fails=True).words
+    assert "another Snakemake is running it" in project.run(fails=True).output
     assert first.wait() == 0
     survived(project, undisturbed, "two Snakemakes on one study", 1)

@@ -78,7 +78,7 @@ def test_permuted_labels_give_chance(target):
 
 
 def test_a_twin_is_never_in_both_sides(target):
-    """Each subject has two cases with the same random features and label: only a leak can tell their class."""
+    """Each subject has two cases with the same random features and label: only a leak can predict their class."""
     rng = np.random.default_rng(0)
     x = pd.DataFrame(np.repeat(rng.standard_normal((60, 3)), 2, axis=0), columns=list("xyz"))
     labels = pd.Series(np.repeat(np.array(CLASSES)[np.arange(60) % 3], 2))
@@ -98,10 +98,10 @@ def test_subjects_of_the_parts(target, monkeypatch):
     )
     other = x.set_axis([f"o{k}" for k in range(60)])
     run(target, x, labels, other, subjects)
-    parts = [(fits[number], held) for number, held in seen if number > 0 and not held & set(other.index)]
-    assert len(parts) == 5 and set().union(*(held for _, held in parts)) == set(x.index)
-    for learnt, held in parts:
-        assert not set(subjects[list(learnt)]) & set(subjects[list(held)])
+    parts = [(fits[number], out_ids) for number, out_ids in seen if number > 0 and not out_ids & set(other.index)]
+    assert len(parts) == 5 and set().union(*(out_ids for _, out_ids in parts)) == set(x.index)
+    for fit_ids, out_ids in parts:
+        assert not set(subjects[list(fit_ids)]) & set(subjects[list(out_ids)])
 
 
 def test_unlabelled_cases_are_scored_not_fitted_on(target):
@@ -159,8 +159,8 @@ def test_threads_and_repetition_change_nothing(target):
 def fused(world, scored, folder, manifest=None, fit_on=("validation", "train"), **more):
     settings = world.study.fusion.model_copy(update={"fit_on": list(fit_on), "latents": 2, **more})
     study = world.study.model_copy(update={"fusion": settings})
-    heard = each_alone(scored, ["train", "val", "test"])
-    cases, recordings = aggregate(study, study.systems["small"], heard, world.folds.query("fold == 0"))
+    scorers = each_alone(scored, ["train", "val", "test"])
+    cases, recordings = aggregate(study, study.systems["small"], scorers, world.folds.query("fold == 0"))
     rng = np.random.default_rng(0)
     names = world.manifest.recordings["recording"]
     tables = {

@@ -100,8 +100,8 @@ def test_no_case_is_scored_by_a_model_that_saw_its_subject(target, tmp_path, mon
     monkeypatch.setattr(module, "fit", spy)
     search(target, tmp_path / "log", trials=2, rows=(x, y, groups))
     assert len(seen) == 6
-    for learnt, held in seen:
-        assert learnt | held == set(x.index) and not set(groups[list(learnt)]) & set(groups[list(held)])
+    for fit_ids, out_ids in seen:
+        assert fit_ids | out_ids == set(x.index) and not set(groups[list(fit_ids)]) & set(groups[list(out_ids)])
 
 
 def test_minutes_end_a_search(target, tmp_path):

@@ -185,7 +185,7 @@ def test_divisions_worked_by_hand(murmur_study, tmp_path):
     half = {case: {name: made for name, made in MADE.items() if made[0] == case} for case in "ab"}
     own = {"a": ["a"], "b": ["b", "silent"]}
     shifts = {("first", "a"): 0.0, ("first", "b"): 0.0, ("second", "a"): 0.1, ("second", "b"): 0.2}
-    voices = {
+    scorers = {
         task: [
             Scorer(
                 "test",
@@ -200,7 +200,9 @@ def test_divisions_worked_by_hand(murmur_study, tmp_path):
         (tmp_path / f"present-{name}-b" / "manifest.json").write_text(json.dumps({"priors": [prior]}))
     members = MEMBERS.assign(role="inner")
     study = murmur_study()
-    cases, recordings = aggregate(study, study.systems["small"], {"inner": voices}, members[members["case"] != "other"])
+    cases, recordings = aggregate(
+        study, study.systems["small"], {"inner": scorers}, members[members["case"] != "other"]
+    )
     assert set(cases["role"]) == set(recordings["role"]) == {"inner"}
     p = cases.set_index("case")["p_present"]
     assert p["a"] == pytest.approx((0.3 + 0.4) / 2, rel=1e-5)  # recordings 0.5 and 0.1
@@ -212,7 +214,7 @@ def test_divisions_worked_by_hand(murmur_study, tmp_path):
 
 
 def test_a_voice_counts_by_the_score_of_the_network_that_held_the_case(murmur_study, tmp_path):
-    """Of two systems the first scored better where it held a, the second where it held b."""
+    """Of two systems the first scored better in the fold that contains a, the second in the fold that contains b."""
     half = {case: {name: made for name, made in MADE.items() if made[0] == case} for case in "ab"}
     scores = {("first", "a"): 0.9, ("first", "b"): 0.5, ("second", "a"): 0.5, ("second", "b"): 0.9}
     found = {}
@@ -235,10 +237,10 @@ def test_a_voice_counts_by_the_score_of_the_network_that_held_the_case(murmur_st
 def test_a_division_may_hold_a_fold_of_silent_cases(murmur_study, tmp_path):
     """pandas gives an empty column of names another type than a full one."""
     names = {"present": [], "unknown": []}
-    for task, voices in names.items():
+    for task, scorers in names.items():
         whole, nothing = write(tmp_path / f"{task}-1", task), write(tmp_path / f"{task}-2", task, made={})
-        voices.append(Scorer("test", [whole, nothing], [["a", "b"], ["silent"]]))
-        voices.append(Scorer("test", [write(tmp_path / f"{task}-3", task)], [["a", "b", "silent"]]))
+        scorers.append(Scorer("test", [whole, nothing], [["a", "b"], ["silent"]]))
+        scorers.append(Scorer("test", [write(tmp_path / f"{task}-3", task)], [["a", "b", "silent"]]))
     study, members = murmur_study(), MEMBERS.assign(role="inner").query("case != 'other'")
     cases, _ = aggregate(study, study.systems["small"], {"inner": names}, members)
     assert cases.set_index("case").at["a", "p_present"] == pytest.approx(0.3, rel=1e-5)

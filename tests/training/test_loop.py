@@ -197,9 +197,9 @@ def test_validation_labels_do_not_train(tmp_path):
     train_data, val = role_data(24, 0), role_data(12, 1)
     flipped = RoleData(val.frames, 1 - val.targets, val.case_of, 1 - val.case_targets)
     states_of_each = []
-    for digest, judge in (("true", val), ("flipped", flipped)):
+    for digest, val_data in (("true", val), ("flipped", flipped)):
         net, states = network(), []
-        run(tmp_path, states_of(net, states), digest, net, (train_data, judge))
+        run(tmp_path, states_of(net, states), digest, net, (train_data, val_data))
         states_of_each.append(states)
     assert all(same(a, b) for a, b in zip(*states_of_each, strict=True))
 

@@ -1,4 +1,4 @@
-"""Run real small workflows: a copy of the repository's workflow in a temporary folder, and what its jobs said."""
+"""Run real small workflows in a copy of the repository's workflow in a temporary folder, and read their jobs' outcomes."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ PARTS = ["Snakefile", "rules", "workflow", "config", "profiles", "resources/spli
 
 
 @dataclass
-class Ran:
-    """One run of Snakemake: its words, and how often each rule started."""
+class Run:
+    """One run of Snakemake: its output, and how often each rule started."""
 
     code: int
-    words: str
+    output: str
     jobs: dict[str, int]
 
 
@@ -46,12 +46,12 @@ class Project:
         place[last] = value
         file.write_text(yaml.safe_dump(values, sort_keys=False))
 
-    def run(self, *arguments: str, studies: str = "tiny", config: tuple[str, ...] = (), fails: bool = False) -> Ran:
-        """Run Snakemake as a user does; fails the test when it does not do as expected."""
+    def run(self, *arguments: str, studies: str = "tiny", config: tuple[str, ...] = (), fails: bool = False) -> Run:
+        """Run Snakemake as a user does; fails the test unless it succeeds or, with `fails`, ends in an error."""
         shutil.rmtree(self.home / "results/logs", ignore_errors=True)
         command = [Path(sys.executable).parent / "snakemake", *arguments, "--cores", "2", "--resources", "gpu=1"]
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-        done = subprocess.run(
+        process = subprocess.run(
             [*command, "--config", f"studies={studies}", *config],
             cwd=self.home,
             env=environment,
@@ -59,13 +59,13 @@ class Project:
             text=True,
             timeout=600,
         )
-        words = done.stdout + done.stderr
-        assert (done.returncode != 0) == fails, words[-6000:]
-        table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\ntotal", words, re.DOTALL)
+        output = process.stdout + process.stderr
+        assert (process.returncode != 0) == fails, output[-6000:]
+        table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\ntotal", output, re.DOTALL)
         jobs = dict(re.findall(r"^(\w+) +(\d+)$", table.group(1), re.MULTILINE)) if table else {}
-        return Ran(done.returncode, words, {rule: int(n) for rule, n in jobs.items() if rule != "all"})
+        return Run(process.returncode, output, {rule: int(n) for rule, n in jobs.items() if rule != "all"})
 
-    def said(self, rule: str, study: str = "tiny") -> dict[str, str]:
+    def outcomes(self, rule: str, study: str = "tiny") -> dict[str, str]:
         """Last line of the log of every job of a rule that the last run started, by job."""
         logs = (self.home / f"results/logs/{study}/{rule}").glob("*.log")
         return {log.stem: log.read_text().strip().splitlines()[-1] for log in logs}

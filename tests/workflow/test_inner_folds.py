@@ -1,4 +1,4 @@
-"""Inner folds through the whole workflow: their networks, what they choose, and what a judged label cannot reach."""
+"""Inner folds through the whole workflow: their networks, their choices, and that no label of a test case enters."""
 
 import base64
 import copy
@@ -39,7 +39,7 @@ def project(tmp_path_factory) -> Project:
     table = table.drop(spare.index[0])  # a case that fold 1 does not use at all
     table.to_csv(project.path("resources/roles.csv"), index=False)
     study = copy.deepcopy(STUDY) | {"inner_folds": {"folds": 2, "repeats": 2, "bag": True, "val": 0.4}}
-    study["systems"]["small"]["network"]["options"]["dropout"] = 0  # so that a prediction can be told to the digit
+    study["systems"]["small"]["network"]["options"]["dropout"] = 0  # so that a prediction can be repeated to the digit
     study["targets"]["outcome"]["decisions"] = ["reference", "cost", "tuned_w_acc", "tuned_uar"]
     study["fusion"] |= {
         "fit_on": ["inner_folds", "validation"],
@@ -53,8 +53,8 @@ def project(tmp_path_factory) -> Project:
     study["evaluation"]["subgroups"] = ["age_group", "site", "seconds"]
     project.study("tiny", **study)
     ran = project.run()
-    # two folds and two divisions of each into two inner ones, of two systems; aggregated are the two folds' judged
-    # cases and those that their inner folds held, of the systems and of their ensemble, which has no network of its own
+    # two folds and two divisions of each into two inner ones, of two systems; aggregated are the two folds' test
+    # cases and those that their inner folds test, of the systems and of their ensemble, which has no network of its own
     assert (ran.jobs["train"], ran.jobs["infer"], ran.jobs["aggregate"], ran.jobs["fuse"]) == (20, 20, 12, 2)
     return project
 
@@ -74,18 +74,18 @@ def means(project: Project, network: str, group: str) -> pd.Series:
         return pd.Series(file[f"{group}/cases/mean"][:, 0], file[f"{group}/cases/case"].asstr()[:])
 
 
-def test_every_case_that_a_fold_does_not_judge_was_held_back_once_by_each_division(project):
+def test_every_case_outside_the_test_set_is_tested_once_by_each_division(project):
     every = pd.read_csv(project.path("results/tiny/folds.csv"), dtype=str)
     for fold in "10":
-        held = outputs(project, "small", f"r0f{fold}i")
+        inner_rows = outputs(project, "small", f"r0f{fold}i")
         folds = every.query("fold == @fold and role in ['train', 'val']")
-        assert set(held["role"]) == {"inner"} and sorted(held.index) == sorted(folds["case"])
+        assert set(inner_rows["role"]) == {"inner"} and sorted(inner_rows.index) == sorted(folds["case"])
     assert set(every["role"]) == {"train", "val", "test", "unused"}
     first, second = (
         pd.concat([means(project, f"r0f0i{number}", "test") for number in division]) for division in ((0, 1), (2, 3))
     )
-    expected = (first[held.index] + second[held.index]) / 2
-    np.testing.assert_allclose(held["p_abnormal"], expected, atol=1e-5)
+    expected = (first[inner_rows.index] + second[inner_rows.index]) / 2
+    np.testing.assert_allclose(inner_rows["p_abnormal"], expected, atol=1e-5)
     fused = pd.read_csv(project.path("results/tiny/fusion/small/r0f0/probabilities.csv"), dtype=str)
     inner = fused.query("fit_on == 'inner_folds' and stage == 'xgboost'")
     assert set(inner["role"]) == {"inner", "test"} and sorted(inner.query("role == 'inner'")["case"]) == sorted(
@@ -93,13 +93,13 @@ def test_every_case_that_a_fold_does_not_judge_was_held_back_once_by_each_divisi
     )
 
 
-def test_networks_of_inner_folds_score_the_judged_cases_too(project):
-    judged = outputs(project, "small", "r0f0").query("role == 'test'")
+def test_networks_of_inner_folds_score_the_test_cases_too(project):
+    test_rows = outputs(project, "small", "r0f0").query("role == 'test'")
     folds = pd.read_csv(project.path("results/tiny/folds.csv"), dtype=str).query("fold == '0' and role == 'test'")
     inside = pd.read_csv(project.path("results/tiny/inner_folds.csv"), dtype=str).query("fold == '0'")
-    assert sorted(judged.index) == sorted(folds["case"]) and not set(judged.index) & set(inside["case"])
+    assert sorted(test_rows.index) == sorted(folds["case"]) and not set(test_rows.index) & set(inside["case"])
     parts = [means(project, "r0f0", "test"), *(means(project, f"r0f0i{number}", "outer_test") for number in range(4))]
-    np.testing.assert_allclose(judged["p_abnormal"], sum(part[judged.index] for part in parts) / 5, atol=1e-5)
+    np.testing.assert_allclose(test_rows["p_abnormal"], sum(part[test_rows.index] for part in parts) / 5, atol=1e-5)
     stopping = outputs(project, "small", "r0f0").query("role == 'val'")  # inner networks trained on these
     np.testing.assert_allclose(stopping["p_abnormal"], means(project, "r0f0", "val")[stopping.index], atol=1e-5)
 
@@ -168,24 +168,24 @@ WINNERS = {
 
 @pytest.mark.parametrize("stage", WINNERS)
 def test_a_winner_gives_its_own_cases_what_the_study_gave_them(project, stage):
-    """Fold 1 judges the other half of the cases, so that each fold's part in the vote can be told."""
+    """Fold 1 tests the other half of the cases, so that each fold's part in the vote can be recognised."""
     path = project.path("results/tiny/winner.json")
     before = path.read_text()
     path.write_text(json.dumps({"outcome": WINNERS[stage]}))
     project.run("predict", config=("recordings=resources/tiny",))
     table = read_predicted(project, "tiny").set_index("case")
     assert table["problems"].str.contains("the study has these samples").all()
-    judged = predictions(project)
+    test_rows = predictions(project)
     for key, value in WINNERS[stage].items():
-        judged = judged[judged[key] == value]
-    judged = judged.set_index("case")
-    assert sorted(judged.index) == sorted(table.index)
-    p = judged["p_Abnormal"].astype(float).reindex(table.index)
-    # the mean of a judged probability and of one by the other fold, which had the case among its own
+        test_rows = test_rows[test_rows[key] == value]
+    test_rows = test_rows.set_index("case")
+    assert sorted(test_rows.index) == sorted(table.index)
+    p = test_rows["p_Abnormal"].astype(float).reindex(table.index)
+    # the mean of a test probability and of one by the other fold, which had the case among its own
     other = 2 * table["p_Abnormal"].astype(float) - p
     assert ((other > -1e-6) & (other < 1 + 1e-6)).all()
     agreed = table[table["agreement"].astype(float) == 1]
-    assert len(agreed) and (agreed["prediction"] == judged.loc[agreed.index, "prediction"]).all()
+    assert len(agreed) and (agreed["prediction"] == test_rows.loc[agreed.index, "prediction"]).all()
     path.write_text(before)
 
 
@@ -196,7 +196,7 @@ def test_new_recordings_get_predictions_and_a_bad_file_stops_nothing(project):
     broken.write_bytes(b"RIFF rubbish")
     ran = project.run("predict", config=("recordings=new",))
     assert ran.jobs.pop("apply_winner") == 1 and set(ran.jobs) <= {"pack_winner", "predict"}
-    assert "Exception" not in ran.words and "predictions: results/tiny/predicted/new-" in ran.words
+    assert "Exception" not in ran.output and "predictions: results/tiny/predicted/new-" in ran.output
     table = read_predicted(project, "new")
     assert len(table) == 3 and set(table["prediction"]) <= {"Abnormal", "Normal"}
     np.testing.assert_allclose(table[["p_Abnormal", "p_Normal"]].astype(float).sum(axis=1), 1, atol=1e-6)
@@ -207,8 +207,8 @@ def test_new_recordings_get_predictions_and_a_bad_file_stops_nothing(project):
     page = (folder / "report.html").read_text()
     assert "3 cases" in page and "http" not in page and broken.stem in page
     assert project.run("predict", config=("recordings=new",)).jobs == {}
-    assert "there is no folder nowhere" in project.run("predict", config=("recordings=nowhere",), fails=True).words
-    assert "which recordings?" in project.run("predict", fails=True).words
+    assert "there is no folder nowhere" in project.run("predict", config=("recordings=nowhere",), fails=True).output
+    assert "which recordings?" in project.run("predict", fails=True).output
 
 
 def test_one_system_of_the_study_can_predict(project):
@@ -216,7 +216,7 @@ def test_one_system_of_the_study_can_predict(project):
     pack = json.loads(project.path("results/tiny/packed/again/winner.json").read_text())
     assert pack["outcome"]["system"] == "again"
     assert not list(project.path("results/tiny/packed/again/networks").glob("small"))
-    words = project.run("predict", config=("recordings=resources/tiny", "system=nobody"), fails=True).words
+    words = project.run("predict", config=("recordings=resources/tiny", "system=nobody"), fails=True).output
     assert "config system: 'nobody' is not one of small, again, pair" in words
 
 
@@ -305,7 +305,7 @@ def read_predicted(project: Project, name: str) -> pd.DataFrame:
     return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
-def test_a_judged_label_reaches_nothing_of_its_fold(project):
+def test_the_label_of_a_test_case_reaches_nothing_of_its_fold(project):
     def of_fold_0() -> pd.DataFrame:
         table = predictions(project)
         return table[table["fold"] == "0"].drop(columns=["label", "should_refer"]).reset_index(drop=True)
@@ -319,7 +319,7 @@ def test_a_judged_label_reaches_nothing_of_its_fold(project):
     text.write_text(words.replace("Outcome: Normal", "Outcome: Abnormal"))
     assert text.read_text() != words
     project.run(SCORED)
-    said = project.said("train")
+    said = project.outcomes("train")
     for system in ("small", "again"):
         for name in ("r0f0", *(f"r0f0i{number}" for number in range(4))):
             assert said.get(f"{system}-outcome-{name}", "reused") == "reused"

@@ -66,18 +66,18 @@ def project(tmp_path_factory) -> Project:
     project.study("tiny", **STUDY)
     ran = project.run()
     assert ran.jobs["train"] == 2
-    assert set(project.said("train").values()) == {"trained"}
+    assert set(project.outcomes("train").values()) == {"trained"}
     return project
 
 
 def trained(project: Project) -> dict[str, str]:
     """What the last run's trainings said, by fold."""
-    return {name[-4:]: word for name, word in project.said("train").items()}
+    return {name[-4:]: word for name, word in project.outcomes("train").items()}
 
 
 def scored(project: Project) -> dict[str, str]:
     """What the last run's scorings said, by fold."""
-    return {name[-4:]: word for name, word in project.said("infer").items()}
+    return {name[-4:]: word for name, word in project.outcomes("infer").items()}
 
 
 def weights(project: Project) -> dict[str, bytes]:
@@ -97,7 +97,7 @@ def recording_of(project: Project, in_f0: str, in_f1: str) -> Path:
 def nothing_to_do(project: Project, *targets: str) -> None:
     """The next run starts no job."""
     ran = project.run(*targets)
-    assert ran.jobs == {} and "Nothing to be done" in ran.words
+    assert ran.jobs == {} and "Nothing to be done" in ran.output
 
 
 def test_second_run_starts_nothing(project):
@@ -117,7 +117,7 @@ def test_the_status_names_studies_and_nothing_else(project):
 
 def test_a_finished_study_is_not_taken_for_one_of_another_root(project):
     project.path("empty").mkdir()
-    words = project.run(config=("root=empty",), fails=True).words
+    words = project.run(config=("root=empty",), fails=True).output
     assert "no recordings below empty" in words and "Nothing to be done" not in words
 
 
@@ -147,7 +147,7 @@ def test_a_system_that_is_added_trains_and_nothing_else_does(project):
     project.change("tiny", "systems.more.training.epochs", 1)
     ran = project.run()
     assert (ran.jobs["train"], ran.jobs["infer"], ran.jobs["aggregate"]) == (2, 2, 2)
-    assert set(project.said("train")) == {"more-outcome-r0f0", "more-outcome-r0f1"}
+    assert set(project.outcomes("train")) == {"more-outcome-r0f0", "more-outcome-r0f1"}
     board = pd.read_csv(project.path("results/tiny/tables/leaderboard.csv"))
     assert {"small", "more"} <= set(board["system"])
     project.study("tiny", **STUDY)
@@ -197,7 +197,7 @@ def change_wav(path: Path) -> None:
     soundfile.write(path, np.roll(samples, 100) // 2, rate, subtype="PCM_16")
 
 
-def test_a_changed_recording_trains_the_fold_that_hears_it(project):
+def test_a_changed_recording_trains_the_fold_that_trains_on_it(project):
     """A case that f0 tests and f1 trains on: f1 trains, f0 keeps its model and only scores the test cases again."""
     before = weights(project)
     change_wav(recording_of(project, "test", "train"))
@@ -257,18 +257,18 @@ def test_a_flipped_test_label_changes_no_probability_and_no_decision_of_its_fold
 
 
 def test_a_killed_study_leaves_nothing_to_unlock(project):
-    """A second Snakemake on a study that is held stops with a clear word; the lock dies with its holder."""
+    """A second Snakemake on a locked study stops with a clear error; the lock ends with the process that has it."""
     import fcntl
 
-    with project.path("results/tiny/.lock").open("a+") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with project.path("results/tiny/.lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         project.change("tiny", "evaluation.draws", 101)
         ran = project.run(SCORED, fails=True)
-        assert "study tiny: another Snakemake is running it" in ran.words
+        assert "study tiny: another Snakemake is running it" in ran.output
     project.run(SCORED)
 
 
-def test_systems_of_two_studies_compare_when_they_were_judged_alike(project):
+def test_systems_of_two_studies_compare_when_they_have_the_same_test_cases(project):
     other = copy.deepcopy(STUDY) | {"fusion": None}
     other["systems"]["small"]["training"]["epochs"] = 1
     project.study("other", **other)
@@ -285,17 +285,17 @@ def test_systems_of_two_studies_compare_when_they_were_judged_alike(project):
     assert "ComparisonError: studies tiny and other: targets.outcome.weights differ: [5.0, 1.0] and [3.0, 1.0]" in log
 
 
-def test_networks_of_a_judged_epoch_are_not_explained(project):
+def test_networks_whose_epoch_the_test_cases_choose_are_not_explained(project):
     """Their saved weights are of another epoch; the report shows the first system that can be explained."""
-    systems = {name: copy.deepcopy(STUDY["systems"]["small"]) for name in ("judged", "small")}
-    systems["judged"]["training"]["select"] = "test"
+    systems = {name: copy.deepcopy(STUDY["systems"]["small"]) for name in ("by_test", "small")}
+    systems["by_test"]["training"]["select"] = "test"
     project.change("tiny", "systems", systems)
-    words = project.run("-n", "explain", "results/tiny/report.html").words
-    assert "explanations/small/" in words and "explanations/judged/" not in words
+    words = project.run("-n", "explain", "results/tiny/report.html").output
+    assert "explanations/small/" in words and "explanations/by_test/" not in words
 
 
 def test_a_wrong_name_in_the_evaluation_needs_no_training_to_be_known(project):
     project.change("tiny", "evaluation.subgroups", ["sex"])
     ran = project.run("results/tiny/groups.csv", fails=True)
     assert set(ran.jobs) == {"count_groups"}
-    assert "SubgroupError: evaluation.subgroups: 'sex' is not one of site, murmur" in ran.words
+    assert "SubgroupError: evaluation.subgroups: 'sex' is not one of site, murmur" in ran.output

@@ -135,9 +135,9 @@ def test_what_cannot_run_stops_with_a_clear_word(tmp_path, change, words):
     )
     for key, value in change.items():
         project.change("tiny", key, value)
-    assert words in project.run("results/tiny/folds.csv", fails=True).words
+    assert words in project.run("results/tiny/folds.csv", fails=True).output
 
 
 def test_an_unknown_study_names_the_nearest(tmp_path):
     ran = copy_workflow(tmp_path).run("-n", studies="dmeo", fails=True)
-    assert "there is no study 'dmeo' (did you mean 'demo'?)" in ran.words
+    assert "there is no study 'dmeo' (did you mean 'demo'?)" in ran.output
