@@ -1,4 +1,4 @@
-"""Run real small workflows in a copy of the repository's workflow in a temporary folder, and read their jobs' outcomes."""
+"""Run real small workflows in a copy of the repository in a temporary folder, and read the outcomes of their jobs."""
 
 from __future__ import annotations
 
