@@ -22,7 +22,7 @@ PRESENT, UNKNOWN, ABSENT = 0, 1, 2
 def test_names_by_kind():
     assert rules.names("multilabel") == ["reference", "tuned_f", "tuned_f_each"]
     both = {*rules.names("multiclass"), *rules.names("multilabel")}
-    assert both == set(rules.names()) >= {"any_recording", "cost", "temperature", "tuned_both", "tuned_uar"}
+    assert both == set(rules.names()) >= {"any_recording", "argmax", "cost", "temperature", "tuned_both", "tuned_uar"}
     assert all(rules.get(name).name == name and rules.get(name).description.endswith(".") for name in both)
     with pytest.raises(KeyError):
         rules.get("nothing")
@@ -146,3 +146,12 @@ def test_any_recording():
 def test_any_recording_takes_the_most_probable_class_not_one_above_a_half():
     recordings = Recordings(np.array([[0.4, 0.35, 0.25]]), np.array([0]))
     assert any_recording.decide(recordings, np.array([[0, 0, 1.0]])).tolist() == [PRESENT]
+
+
+@settings(deadline=None)
+@given(st.integers(2, 5).flatmap(lambda k: st.lists(st.lists(st.floats(0, 1), min_size=k, max_size=k), max_size=6)))
+def test_argmax_is_the_first_most_probable_class(rows):
+    p = np.array(rows).reshape(len(rows), -1) if rows else np.zeros((0, 3))
+    target = Target(label="l", classes=["a", "b", "c"], heads=["l"])
+    q, decisions = rules.get("argmax").apply({}, p, target, None)
+    assert q is p and decisions.tolist() == [row.index(max(row)) for row in rows]

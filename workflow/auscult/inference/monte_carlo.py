@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import NamedTuple
 
 import numpy as np
@@ -32,13 +33,14 @@ class Passes(NamedTuple):
 def stochastic_passes(
     network: nn.Module, frames: Frames, heads: dict[str, Head], passes: int, batch: int, seed: int
 ) -> Passes:
-    """`passes` forward passes with dropout on over every window, `batch` windows × passes at a time.
+    """`passes` forward passes with dropout on over every window, at most `batch` windows × passes at a time.
 
     Passes share a batch: each row of the batch draws its own dropout, so they are distributed as passes one after
-    another are.
+    another are. A batch has windows of one recording, and the random numbers of a recording depend on `seed` and its
+    name alone: its result is the same whatever other recordings are scored (to the byte on a CPU).
 
-    Where a GPU's memory does not hold the batch, all is done anew with half of it, and the log says so: the result is
-    what the smaller number gives. Raises MemoryFull where one window is too much.
+    Where a GPU's memory does not hold the batch, all recordings are scored again with half of it, and the log says so.
+    Raises MemoryFull where one window is too much.
     """
     while True:
         try:
@@ -53,21 +55,27 @@ def stochastic_passes(
         note(f"warning: the memory of {frames.device} is full: again with inference.batch {batch}")
 
 
+def recording_seed(seed: int, recording: str) -> int:
+    """Seed of the dropout of one recording: a hash of the network's seed and the recording's name."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{recording}".encode()).digest()[:8], "little")
+
+
 @torch.no_grad()
 def _passes(network: nn.Module, frames: Frames, heads: dict[str, Head], passes: int, batch: int, seed: int) -> Passes:
     network.eval()
     set_stochastic(network, True)
-    torch.manual_seed(seed)
     recording, start = frames.windows()
     windows_at_a_time = max(1, batch // passes)
     probabilities, latents = [], []
     with progress("windows", len(recording)) as report:
-        for windows in torch.split(torch.arange(len(recording)), windows_at_a_time):
-            x = frames.batch(recording[windows], start[windows])
-            logits, hidden = network(x.repeat_interleave(passes, dim=0))
-            p = activate(logits.float(), heads)
-            probabilities.append(p.view(len(windows), passes, -1).cpu().numpy())
-            latents.append(hidden.float().view(len(windows), passes, -1).mean(dim=1).cpu().numpy())
-            report(int(windows[-1]) + 1)
+        for number, name in enumerate(frames.recordings):
+            torch.manual_seed(recording_seed(seed, name))
+            for windows in torch.split(torch.nonzero(recording == number)[:, 0], windows_at_a_time):
+                x = frames.batch(recording[windows], start[windows])
+                logits, hidden = network(x.repeat_interleave(passes, dim=0))
+                p = activate(logits.float(), heads)
+                probabilities.append(p.view(len(windows), passes, -1).cpu().numpy())
+                latents.append(hidden.float().view(len(windows), passes, -1).mean(dim=1).cpu().numpy())
+                report(int(windows[-1]) + 1)
     set_stochastic(network, False)
     return Passes(recording.numpy(), start.numpy(), np.concatenate(probabilities), np.concatenate(latents))
