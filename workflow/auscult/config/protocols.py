@@ -21,7 +21,7 @@ class GroupCV(_RandomDraw):
     """Stratified folds that keep every group together; validation cases are drawn by group from the non-test cases."""
 
     name: Literal["group_cv"]
-    folds: Annotated[int, Field(ge=2)] = 5
+    folds: Annotated[int, Field(ge=2)] = Field(default=5, description="Number of folds.")
     repeats: Count = Field(default=1, description="Number of draws of all folds, each with the next seed.")
     group: str = Field(
         default="subject", description="Column of cases.csv; all cases with the same value get the same role."
@@ -46,8 +46,8 @@ class Walker(Strict):
 
     name: Literal["walker"]
     seeds: Annotated[list[Seed], Unique] = Field(default=[42], min_length=1, description="One repeat per seed.")
-    val: Fraction = 0.16
-    test: Fraction = 0.2
+    val: Fraction = Field(default=0.16, description="Share of all cases that become validation cases.")
+    test: Fraction = Field(default=0.2, description="Share of all cases that become test cases.")
     stratify: list[str] | None = Field(
         default=None, description="Label columns whose classes stay in proportion; default: the labels of all targets."
     )
@@ -61,7 +61,9 @@ class M2D3(Strict):
     """The three published lists of M2D in resources/splits, each a repeat. They split by case: expect a leak."""
 
     name: Literal["m2d3"]
-    lists: Annotated[list[Literal[1, 2, 3]], Unique] = Field(default=[1, 2, 3], min_length=1)
+    lists: Annotated[list[Literal[1, 2, 3]], Unique] = Field(
+        default=[1, 2, 3], min_length=1, description="Numbers of the lists."
+    )
 
 
 class Fixed(_RandomDraw):
@@ -107,7 +109,7 @@ class InnerFolds(Strict):
     """Inner cross-validation of the training and validation cases of every fold. Its networks score the held-out cases;
     thresholds, calibration and the second stage are fitted to these out-of-fold outputs."""
 
-    folds: Annotated[int, Field(ge=2)] = 3
+    folds: Annotated[int, Field(ge=2)] = Field(default=3, description="Number of inner folds of each fold.")
     repeats: Count = Field(
         default=1,
         description="Number of divisions, each drawn anew. A case is scored by a network of each; their outputs are "

@@ -12,7 +12,7 @@ from auscult.config.base import Strict
 class Tracking(Strict):
     """The tracking store of MLflow."""
 
-    uri: str = "sqlite:///results/mlflow.db"
+    uri: str = Field(default="sqlite:///results/mlflow.db", description="Address of a database or of an MLflow server.")
 
 
 class Settings(Strict):

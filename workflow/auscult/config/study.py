@@ -36,10 +36,10 @@ class Evaluation(Strict):
 class Study(Strict):
     """A study: data set, targets, protocol, tasks, systems and fusion."""
 
-    description: str
-    dataset: Dataset
-    targets: dict[Name, Target] = Field(min_length=1)
-    protocol: Protocol
+    description: str = Field(description="What the study is for, as text of the report.")
+    dataset: Dataset = Field(description="The recordings.")
+    targets: dict[Name, Target] = Field(min_length=1, description="The labels that are predicted and scored, by name.")
+    protocol: Protocol = Field(description="The method that makes the folds.")
     leak: Leak = Leak()
     inner_folds: InnerFolds | None = Field(
         default=None,
@@ -47,10 +47,12 @@ class Study(Strict):
         "that were not trained on the cases. Without it they are fitted to the validation cases, which also stopped "
         "the training.",
     )
-    tasks: dict[Name, Task] = Field(min_length=1)
-    systems: dict[Name, System] = Field(min_length=1)
+    tasks: dict[Name, Task] = Field(min_length=1, description="What networks are trained for, by name.")
+    systems: dict[Name, System] = Field(
+        min_length=1, description="Front ends and networks with their settings, by name."
+    )
     ensembles: dict[Name, Ensemble] = Field(default={}, description="Named means of several systems.")
-    fusion: Fusion | None = None
+    fusion: Fusion | None = Field(default=None, description="The second stage.")
     evaluation: Evaluation = Evaluation()
 
     @model_validator(mode="after")

@@ -48,7 +48,7 @@ class Head(Strict):
 class Task(Strict):
     """What one network is trained for: one head, or several heads on one network body."""
 
-    heads: dict[Name, Head] = Field(min_length=1)
+    heads: dict[Name, Head] = Field(min_length=1, description="Heads by name.")
 
 
 class FrontEnd(Strict):
@@ -61,7 +61,7 @@ class FrontEnd(Strict):
 class Segment(Strict):
     """Length and step of the windows into which recordings are cut."""
 
-    seconds: Positive = 4.0
+    seconds: Positive = Field(default=4.0, description="Length of a window.")
     hop_s: Positive = Field(
         default=1.0, description="Step between windows in scoring, and in training with `sampling: windows`."
     )
@@ -160,15 +160,19 @@ class Training(Strict):
     deterministic: bool = Field(default=False, description="Use deterministic kernels on a GPU (slower).")
     resident: bool = Field(
         default=True,
-        description="Keep the features of the fold in memory; `false` reads them from the cache in each epoch.",
+        description="Keep the features of the fold in memory; `false` reads them from the cache.",
     )
 
 
 class Pool(Strict):
     """How probabilities of windows are pooled to recordings, and those of recordings to cases."""
 
-    segments: Literal["mean", "min", "max", "top_k", "noisy_or"] = "mean"
-    recordings: Literal["mean", "min", "max", "top_k", "noisy_or"] = "mean"
+    segments: Literal["mean", "min", "max", "top_k", "noisy_or"] = Field(
+        default="mean", description="From the windows of a recording to the recording."
+    )
+    recordings: Literal["mean", "min", "max", "top_k", "noisy_or"] = Field(
+        default="mean", description="From the recordings of a case to the case."
+    )
     k: Count = Field(default=3, description="Number of largest probabilities that `top_k` averages.")
 
 
