@@ -281,7 +281,7 @@ def test_names_of_plug_ins_are_plain() -> None:
         ),
         ("targets.murmur.weights", [5, 3], "targets.murmur: weights: 2 weights for 3 classes"),
         ("dataset.channels", "stereo", "dataset.channels: Input should be 'mean' or 'all' (it is 'stereo')"),
-        ("leak", {"allow": True}, "leak: because: say why the leak is allowed"),
+        ("leak", {"allow": True}, "leak: because: give the reason why the leak is allowed"),
         ("protocol", "group_cv", "protocol: Input should be a valid dictionary"),
         ("systems.Big One", STUDY["systems"]["small"], "systems.Big One.[key]: String should match pattern"),
         ("systems.chosen", STUDY["systems"]["small"], "(whole file): systems: `chosen` is the name of a row"),
