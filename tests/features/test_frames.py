@@ -11,7 +11,7 @@ from auscult import features, provenance
 from auscult.cache.audio import audio_config, cache_audio, read_audio
 from auscult.cache.store import CacheError, open_cache, shard_of
 from auscult.config.dataset import Dataset
-from auscult.config.systems import FrontEnd
+from auscult.config.systems import FrontEndConfig
 from auscult.features.frames import extract, folder_name, frames_config
 from auscult.features.statistics import NAMES, statistics
 from auscult.features.tables import describe, read_table
@@ -19,9 +19,9 @@ from auscult.features.tables import describe, read_table
 SHARDS = 3
 
 
-def filled(name: str, **changes) -> FrontEnd:
+def filled(name: str, **changes) -> FrontEndConfig:
     """A front end with all its settings, as a loaded study has them."""
-    return FrontEnd(name=name, settings=features.preset(name).model_dump() | changes)
+    return FrontEndConfig(name=name, settings=features.preset(name).model_dump() | changes)
 
 
 class Release:
@@ -51,7 +51,7 @@ class Release:
     def samples(self, name: str) -> np.ndarray:
         return read_audio(open_cache(self.root / "audio", audio_config(self.data)), name)
 
-    def extract(self, front_end: FrontEnd, code: str = "1") -> dict[str, int]:
+    def extract(self, front_end: FrontEndConfig, code: str = "1") -> dict[str, int]:
         audio = self.root / "audio"
         return extract(self.root / "frames", audio, self.recordings, self.data, front_end, code, 1)
 
@@ -109,10 +109,10 @@ def test_the_front_end_needs_the_audio_of_its_data_set(tmp_path: Path) -> None:
 
 
 def test_folders_tell_settings_apart() -> None:
-    assert folder_name(filled("band1k")) == folder_name(FrontEnd(name="band1k")) == "band1k"
+    assert folder_name(filled("band1k")) == folder_name(FrontEndConfig(name="band1k")) == "band1k"
     changed = folder_name(filled("band1k", bands=20))
     assert changed.startswith("band1k-")
-    assert changed == folder_name(FrontEnd(name="band1k", settings={"bands": 20}))
+    assert changed == folder_name(FrontEndConfig(name="band1k", settings={"bands": 20}))
     others = [filled("band1k", bands=21), filled("band1k", hop_s=0.01), filled("reference", bands=20)]
     assert len({changed, *map(folder_name, others)}) == 4
 

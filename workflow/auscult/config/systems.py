@@ -56,7 +56,7 @@ def heads_of(tasks: dict[str, Task]) -> dict[str, Head]:
     return {name: head for task in tasks.values() for name, head in task.heads.items()}
 
 
-class FrontEnd(Strict):
+class FrontEndConfig(Strict):
     """The computation of feature frames from samples."""
 
     name: Name = Field(description="A front end in `workflow/auscult/features/front_ends`.")
@@ -72,7 +72,7 @@ class Segment(Strict):
     )
 
 
-class Network(Strict):
+class NetworkConfig(Strict):
     """The network of a system, its sizes and its initial weights."""
 
     name: Name = Field(description="File in `workflow/auscult/networks`.")
@@ -195,9 +195,9 @@ class System(Strict):
     """A named combination of front end, network, training and inference settings."""
 
     tasks: list[Name] = Field(min_length=1, description="Tasks of the study; one network is trained for each.")
-    front_end: FrontEnd
+    front_end: FrontEndConfig
     segment: Segment = Segment()
-    network: Network
+    network: NetworkConfig
     training: Training = Training()
     inference: Inference = Inference()
 

@@ -13,11 +13,11 @@ from auscult import features
 from auscult.cache.audio import audio_config, read_audio
 from auscult.cache.store import INPUTS, Cache, open_cache, write_cache
 from auscult.config.dataset import Dataset
-from auscult.config.systems import FrontEnd
+from auscult.config.systems import FrontEndConfig
 from auscult.provenance import digest
 
 
-def folder_name(front_end: FrontEnd) -> str:
+def folder_name(front_end: FrontEndConfig) -> str:
     """Folder of a front end's cache: its name, and a hash of its settings where they are not the defaults."""
     preset = features.preset(front_end.name).model_dump()
     settings = {**preset, **front_end.settings}
@@ -25,7 +25,7 @@ def folder_name(front_end: FrontEnd) -> str:
     return f"{front_end.name}-{digest(settings)[:8]}" if changed else front_end.name
 
 
-def frames_config(dataset: Dataset, front_end: FrontEnd) -> dict[str, Any]:
+def frames_config(dataset: Dataset, front_end: FrontEndConfig) -> dict[str, Any]:
     """What the cached frames depend on besides the recordings."""
     return {"kind": "frames", "front_end": front_end.model_dump(), "audio": audio_config(dataset)}
 
@@ -35,7 +35,7 @@ def extract(
     audio: Path,
     recordings: pd.DataFrame,
     dataset: Dataset,
-    front_end: FrontEnd,
+    front_end: FrontEndConfig,
     code: str,
     workers: int,
 ) -> dict[str, int]:
