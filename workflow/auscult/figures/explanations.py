@@ -17,7 +17,7 @@ from auscult.cache.store import Cache
 from auscult.config.study import Study
 from auscult.config.systems import Head
 from auscult.datasets.base import Manifest
-from auscult.evaluation.scoring import scored
+from auscult.evaluation.scoring import labelled_rows
 from auscult.figures.drawing import PALETTE, STYLE, WIDTH, Plot, blank
 from auscult.heads.outputs import class_columns, output_names
 from auscult.inference.explain import NotExplainable, explain_recordings, phase_shares
@@ -165,7 +165,7 @@ def explain_system(
         positive = next(name for name in target.classes if name != target.normal)
         output = f"{target.heads[0]}_{positive}"
     rows = predictions[(predictions["target"] == name) & (predictions["system"] == system)]
-    rows = scored(rows[(rows["stage"] == "network") & (rows["decision"] == "reference")])
+    rows = labelled_rows(rows[(rows["stage"] == "network") & (rows["decision"] == "reference")])
     is_positive, is_predicted = (
         [positive in cell.split("|") for cell in rows[column]] for column in ("label", "prediction")
     )

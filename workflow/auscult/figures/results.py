@@ -173,7 +173,7 @@ def _ranked(positive: NDArray, score: NDArray) -> tuple[NDArray, NDArray]:
 
 def confusion(name: str, target: Target, chosen: pd.DataFrame) -> Plot:
     """Confusion matrix of the row `chosen`: number of cases, and per cent of each true class."""
-    part, classes = scoring.scored(chosen), target.classes
+    part, classes = scoring.labelled_rows(chosen), target.classes
     number = {c: k for k, c in enumerate(classes)}
     truth, predicted = (part[column].map(number).to_numpy(dtype=int) for column in ("label", "prediction"))
     counts = formulas.confusion(truth, predicted, len(classes))
@@ -235,7 +235,7 @@ def reliability(name: str, target: Target, part: pd.DataFrame) -> Plot:
 
 def referral(name: str, target: Target, part: pd.DataFrame) -> Iterator[Plot]:
     """Error rate of the first network when the most uncertain cases are referred, by each measure of uncertainty."""
-    rows = scoring.scored(part[(part["stage"] == "network") & (part["decision"] == "reference")])
+    rows = scoring.labelled_rows(part[(part["stage"] == "network") & (part["decision"] == "reference")])
     rows = rows[rows["system"] == rows["system"].iloc[0]] if len(rows) else rows
     if rows.empty:
         return
@@ -359,7 +359,7 @@ def learning(system: str, task: str, history: pd.DataFrame, select: str) -> Plot
 
 def _truth_and_scores(target: Target, part: pd.DataFrame) -> tuple[NDArray, NDArray]:
     """Truth (booleans) and probabilities, (cases, classes) each, of the rows that have a label and probabilities."""
-    part = scoring.scored(part)
+    part = scoring.labelled_rows(part)
     p = part.reindex(columns=class_columns(target.classes)).to_numpy(dtype=float)
     complete = ~np.isnan(p).any(axis=1)
     labels = [set(cell.split("|")) if target.kind == "multilabel" else {cell} for cell in part["label"]]
