@@ -24,7 +24,7 @@ def subgroups(study: Study, manifest: Manifest, predictions: pd.DataFrame, leak:
     out); a covariate (if it has more than 6 values, in thirds of all cases); or `site` (the cases with a recording from
     a site, so that a case may be in several groups). Raises SubgroupError for any other entry.
     """
-    keys = {f"{metric.key}{end}" for metric in catalogue.shown("subgroups") for end in ("", "_low", "_high")}
+    keys = {f"{metric.key}{end}" for metric in catalogue.metrics_of("subgroups") for end in ("", "_low", "_high")}
     rows = []
     for by in study.evaluation.subgroups:
         groups = group_cases(manifest, by)

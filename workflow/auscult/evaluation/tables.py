@@ -93,7 +93,7 @@ def cross_validation(study: Study, predictions: pd.DataFrame, leak: str) -> pd.D
 def floors(study: Study, predictions: pd.DataFrame) -> pd.DataFrame:
     """Scores of a trivial baseline on the same cases, always predicting one class: metrics without probabilities."""
     rows = []
-    keys = [metric.key for metric in catalogue.shown("floors")]
+    keys = [metric.key for metric in catalogue.metrics_of("floors")]
     for name, target in study.targets.items():
         if target.kind == "multilabel":
             continue
@@ -113,6 +113,6 @@ def winner(board: pd.DataFrame, scores: pd.DataFrame) -> dict[str, Any]:
     for name, variant in variants.items():
         key = tuple(variant[column] for column in VARIANT)
         row = board[board["target"] == name].set_index(VARIANT).loc[key]
-        metrics = [metric.key for metric in catalogue.shown("winner")]
+        metrics = [metric.key for metric in catalogue.metrics_of("winner")]
         variant["judged"] = {k: round(float(row[k]), 4) for k in metrics if k in row and pd.notna(row[k])}
     return variants

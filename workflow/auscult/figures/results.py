@@ -40,7 +40,7 @@ from auscult.heads.outputs import class_columns
 from auscult.metrics import catalogue, formulas
 
 BINS = 15  # of the reliability diagram, as in the tables' `ece`
-METRIC_NAMES = {metric.key: metric.name for metric in catalogue.shown("figures")}
+METRIC_NAMES = {metric.key: metric.name for metric in catalogue.metrics_of("figures")}
 UNSCORED = {
     "last": "The weights of the last epoch are used; no validation case was scored.",
     "test": "The test cases chose the epoch, a leak; no validation case was scored.",

@@ -124,7 +124,7 @@ def _result(name: str, study: Study, board: pd.DataFrame, floors: pd.DataFrame, 
     row, baselines = chosen[0], floors.to_dict("records")
     target = study.targets[name]
     place = "text of multilabel" if target.kind == "multilabel" else "text of normal" if target.normal else "text"
-    metrics = [metric for metric in catalogue.shown(place) if pd.notna(row.get(metric.key))]
+    metrics = [metric for metric in catalogue.metrics_of(place) if pd.notna(row.get(metric.key))]
     scores = " and ".join(f"{metric.name} {with_interval(row, metric.key)}" for metric in metrics)
     text = f"On {row['n']} test cases, the row chosen reaches {scores or 'no defined score'}."
     strips, above, not_above = [], [], []

@@ -12,9 +12,9 @@ from auscult.evaluation.selective import CONFIDENCE, MEASURES, SHARES
 from auscult.metrics import catalogue
 from auscult.report.cells import METRICS, cell, number, table, with_interval
 
-DIFFERENCES = [metric.key for metric in catalogue.shown("differences")]
-PUBLISHED = [metric.key for metric in catalogue.shown("published")]
-DECIDED = [metric.key for metric in catalogue.shown("floors") if metric.key in DIFFERENCES]
+DIFFERENCES = [metric.key for metric in catalogue.metrics_of("differences")]
+PUBLISHED = [metric.key for metric in catalogue.metrics_of("published")]
+DECIDED = [metric.key for metric in catalogue.metrics_of("floors") if metric.key in DIFFERENCES]
 STAGES = {
     "network": "the network alone",
     "xgboost": "XGBoost",
