@@ -1,4 +1,4 @@
-"""Tests in a real browser: the report, the page of predictions, the documentation site, and MLflow's pages of a study."""
+"""Tests in a real browser: the report, the page of predictions, the documentation site, and MLflow's pages."""
 
 import copy
 import os
