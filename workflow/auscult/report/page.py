@@ -129,7 +129,7 @@ def _result(name: str, study: Study, board: pd.DataFrame, floors: pd.DataFrame, 
     text = f"On {row['n']} test cases, the row chosen reaches {scores or 'no defined score'}."
     strips, above, not_above = [], [], []
     for key in [metric.key for metric in metrics]:
-        marks = [(floor["always"], float(floor[key])) for floor in baselines if pd.notna(floor.get(key))]
+        marks = [(f"always {floor['always']}", float(floor[key])) for floor in baselines if pd.notna(floor.get(key))]
         if key == "auroc":
             marks = [("guessing", 0.5)]
         low, high = (row.get(f"{key}_{end}", np.nan) for end in ("low", "high"))
