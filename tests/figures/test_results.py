@@ -27,7 +27,7 @@ def study() -> Study:
     return Study.model_validate(
         {
             "description": "Made up.",
-            "dataset": {"name": "made", "adapter": "folder", "root": "resources/made"},
+            "dataset": {"name": "demo", "adapter": "folder", "root": "resources/demo"},
             "targets": {
                 "murmur": {
                     "label": "murmur",

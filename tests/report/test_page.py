@@ -23,7 +23,7 @@ def study(**changes) -> Study:
     return Study.model_validate(
         {
             "description": "Heart sounds & <b>murmurs</b>.",
-            "dataset": {"name": "made", "adapter": "folder", "root": "resources/made"},
+            "dataset": {"name": "demo", "adapter": "folder", "root": "resources/demo"},
             "targets": {
                 "murmur": {
                     "label": "murmur",
@@ -221,7 +221,7 @@ def test_the_page_shows_the_result_beside_the_floors(folder):
     assert "Variant for new recordings: small, network, decision reference" in parsed.text
     assert "12346" in parsed.text
     assert "0.777 ± 0.022" in parsed.text
-    assert "The data set made has 301 recordings of 82 subjects in 84 cases" in parsed.text
+    assert "The data set demo has 301 recordings of 82 subjects in 84 cases" in parsed.text
     assert "no label 4 (5 %)" in parsed.text
     assert "2 networks were trained, in 2 min 30 s" in parsed.text
 

@@ -38,8 +38,8 @@ def risk_coverage(wrong: NDArray, uncertainty: NDArray) -> tuple[NDArray, NDArra
     order, starts = _groups(uncertainty)
     sizes = np.diff(np.r_[starts, len(order)])
     rate = np.add.reduceat(wrong[order], starts) / sizes
-    kept = np.arange(1, len(order) + 1)
-    return kept / len(order), np.cumsum(np.repeat(rate, sizes)) / kept
+    counts = np.arange(1, len(order) + 1)
+    return counts / len(order), np.cumsum(np.repeat(rate, sizes)) / counts
 
 
 def aurc(wrong: NDArray, uncertainty: NDArray, weights: NDArray | None = None) -> float | NDArray:
