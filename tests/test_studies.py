@@ -84,10 +84,10 @@ def test_looser_folds_of_breath_are_its_residual_network_and_nothing_else(name: 
     assert loose.protocol == strict.protocol.model_copy(update={"group": group}) and loose.leak.allow
 
 
-def test_the_epoch_that_judged_cases_choose_stands_beside_the_same_training() -> None:
+def test_the_epoch_that_test_cases_choose_stands_beside_the_same_training() -> None:
     systems = load_study("lungs_official", STUDIES).systems
     for name in ("compact", "ast"):
-        leaky = systems[f"{name}_judged_epoch"]
+        leaky = systems[f"{name}_test_epoch"]
         plain = leaky.training.model_copy(update={"select": systems[name].training.select})
         assert leaky.model_copy(update={"training": plain}) == systems[name]
 

@@ -176,7 +176,7 @@ def summary(names: list[str]) -> None:
     finished = [name for name in names if Path(paths.LEADERBOARD.format(study=name)).is_file()]
     for name in finished:
         board = pd.read_csv(paths.LEADERBOARD.format(study=name))
-        metrics = [metric.key for metric in catalogue.shown("winner")]
+        metrics = [metric.key for metric in catalogue.metrics_of("winner")]
         columns = ["target", "system", "stage", "fit_on", "decision", "n", *metrics, "chosen_on", "leak"]
         short = board[[column for column in columns if column in board]].round(3).fillna("")
         print(f"\nstudy {name}\n{short.to_string(index=False)}\n", file=sys.stderr)

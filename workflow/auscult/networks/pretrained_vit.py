@@ -2,7 +2,7 @@
 
 The encoder is a ViT whose weights are named and shaped as in M2D (Niizumi et al. 2024) and timm: `patch_embed.proj`,
 `cls_token`, `pos_embed`, `blocks.N.{norm1, attn.qkv, attn.proj, norm2, mlp.fc1, mlp.fc2}`, `norm`. Patches of one time
-are joined, averaged over time, and judged by batch normalisation and one linear layer, as M2D is fine-tuned. Without
+are joined, averaged over time, and classified by batch normalisation and one linear layer, as M2D is fine-tuned. Without
 weights it trains from scratch.
 """
 
