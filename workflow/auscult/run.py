@@ -17,7 +17,7 @@ from auscult.config.settings import Settings
 from auscult.datasets import releases
 from auscult.datasets.releases import Release
 from auscult.features.frames import folder_name
-from auscult.folds.planned import FoldError, planned
+from auscult.folds.planned import FoldError, folds_of_protocol
 from auscult.metrics import catalogue
 from auscult.plan import paths
 from auscult.plan.names import NetworkName
@@ -79,7 +79,7 @@ def load(values: Mapping[str, Any], studies_folder: Path, lists: Path) -> tuple[
             )
         ids = {path.name.split(".")[0].split("_")[0] for path in found[folder].files} or None
         try:
-            folds = tuple(NetworkName(repeat, fold) for repeat, fold in planned(study.protocol, lists, ids))
+            folds = tuple(NetworkName(repeat, fold) for repeat, fold in folds_of_protocol(study.protocol, lists, ids))
         except FoldError as error:
             raise RunError(f"config/studies/{name}.yaml: {error}") from None
         plans[name] = Plan(name, study, folder, folds)
