@@ -74,9 +74,8 @@ def test_inner_folds_pass_the_audit(study):
     findings = audit(study, manifest, as_folds(inner_folds))
     refuse_leaks(study, findings)
     assert findings.empty
-    inner_folds.loc[inner_folds.index[inner_folds["role"] == "test"][0], "role"] = (
-        "train"  # the other case of its subject is held out: a planted leak
-    )
+    # a planted leak: the other case of the subject is held out
+    inner_folds.loc[inner_folds.index[inner_folds["role"] == "test"][0], "role"] = "train"
     planted = audit(study, manifest, as_folds(inner_folds))
     assert set(planted["finding"]) == {"shared_subject"} and planted["fold"].tolist()[0] == "0i0"
 

@@ -1,4 +1,4 @@
-"""Count what the roles of each fold share, and stop a study that leaks without saying why."""
+"""Count what the roles of each fold share, and stop a study whose leaks are not allowed."""
 
 import pandas as pd
 
