@@ -1,4 +1,4 @@
-"""Sample entropy: equal to antropy's, and to pairs counted one by one where values tie with the tolerance."""
+"""Sample entropy: equal to antropy's, and to a count of pairs if differences equal the tolerance."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What every network must do, run over all of them."""
+"""Requirements of all networks."""
 
 import pytest
 import torch
@@ -75,7 +75,7 @@ def test_same_seed_same_weights(name):
 
 def test_state_round_trip(name, tmp_path):
     network, x = build(name), batch((2, 40, 16))
-    network(x)  # moves the batch statistics, which must travel too
+    network(x)  # changes the batch statistics, which must be saved too
     save_file(network.state_dict(), tmp_path / "weights.safetensors")
     copy = build(name, seed=1)
     copy.load_state_dict(load_file(tmp_path / "weights.safetensors"))
