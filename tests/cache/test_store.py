@@ -1,4 +1,4 @@
-"""Shards: what is written is read back, what has not changed is kept, and what is damaged is said to be."""
+"""Shards: written and read arrays are equal, unchanged shards are kept, damaged shards are reported."""
 
 import errno
 import multiprocessing

@@ -25,21 +25,21 @@ def test_there_are_23_with_unit_and_meaning():
 
 def sample_entropy(x: list[float], tolerance: float) -> float:
     """Sample entropy by its definition, pair by pair."""
-    n, found = len(x), {}
+    n, match_counts = len(x), {}
     for m in (2, 3):
         starts = range(n - 2)
-        found[m] = sum(
+        match_counts[m] = sum(
             all(abs(x[i + k] - x[j + k]) <= tolerance for k in range(m)) for i in starts for j in starts if i < j
         )
-    return -math.log(found[3] / found[2])
+    return -math.log(match_counts[3] / match_counts[2])
 
 
 @pytest.mark.parametrize("scale", [1, 3])
 def test_sample_entropy_against_its_definition(scale):
     x = NOISE[:300] + SINE[:300]
     coarse = [float(np.mean(x[k : k + scale])) for k in range(0, 300 - scale + 1, scale)]
-    found = named(of_window(x))[f"sample_entropy_{scale}"]
-    assert found == pytest.approx(sample_entropy(coarse, 0.15 * float(np.std(x))), rel=1e-6)
+    actual = named(of_window(x))[f"sample_entropy_{scale}"]
+    assert actual == pytest.approx(sample_entropy(coarse, 0.15 * float(np.std(x))), rel=1e-6)
 
 
 def test_without_a_match_entropy_is_the_bound_of_its_length():

@@ -174,12 +174,12 @@ def test_normalised_features_have_mean_0_and_deviation_1_and_ignore_gain(normali
 def test_both_normalisations_are_separate_channels():
     samples = _noise(3, 30000)
     samples[2] = 0.25  # a constant channel
-    one, other, both = (
-        logmel.compute(samples, 4000, BAND1K.model_copy(update={"normalise": how}))
-        for how in ("recording", "band", "both")
+    by_recording, by_band, both = (
+        logmel.compute(samples, 4000, BAND1K.model_copy(update={"normalise": normalise}))
+        for normalise in ("recording", "band", "both")
     )
-    assert both.shape[1] == 6 and not np.array_equal(one[:, :2], other[:, :2])
-    np.testing.assert_array_equal(both, np.concatenate([one, other], axis=1))
+    assert both.shape[1] == 6 and not np.array_equal(by_recording[:, :2], by_band[:, :2])
+    np.testing.assert_array_equal(both, np.concatenate([by_recording, by_band], axis=1))
 
 
 def test_normalised_bands_do_not_depend_on_a_constant_filter():
@@ -187,8 +187,8 @@ def test_normalised_bands_do_not_depend_on_a_constant_filter():
     samples = _noise(1, 60000)
     coloured = np.convolve(samples[0], [1.0, 0.6, 0.3])[None, : samples.shape[1]]
     by_band, by_recording = (
-        [logmel.compute(x, 4000, BAND1K.model_copy(update={"normalise": how})) for x in (samples, coloured)]
-        for how in ("band", "recording")
+        [logmel.compute(x, 4000, BAND1K.model_copy(update={"normalise": normalise})) for x in (samples, coloured)]
+        for normalise in ("band", "recording")
     )
     changed = [np.abs(a - b).mean() for a, b in (by_band, by_recording)]
     assert changed[0] < 0.02 and changed[1] > 5 * changed[0]
@@ -212,10 +212,10 @@ def test_channels_are_independent():
 
 def test_blocks_have_no_effect_on_the_result():
     samples = _noise(1, 60000)
-    whole = logmel.compute(samples, 4000, REFERENCE)
-    for frame in (0, 127, 128, 129, 1000, len(whole) - 1):
-        alone = logmel.compute(samples[:, frame * 40 : frame * 40 + 100], 4000, REFERENCE)
-        np.testing.assert_allclose(whole[frame], alone[0], atol=1e-6)
+    all_frames = logmel.compute(samples, 4000, REFERENCE)
+    for frame in (0, 127, 128, 129, 1000, len(all_frames) - 1):
+        single_frame = logmel.compute(samples[:, frame * 40 : frame * 40 + 100], 4000, REFERENCE)
+        np.testing.assert_allclose(all_frames[frame], single_frame[0], atol=1e-6)
 
 
 def test_float32_and_float64_samples_agree():

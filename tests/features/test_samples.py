@@ -44,7 +44,7 @@ def test_the_input_is_not_changed() -> None:
 
 
 def test_another_rate_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"the audio has 500 Hz, settings\.rate_hz says 100"):
+    with pytest.raises(ValueError, match=r"the audio has 500 Hz, settings\.rate_hz is 100"):
         compute(np.zeros((1, 10)), 500, Settings())
     assert compute(np.zeros((1, 10)), 500, Settings(rate_hz=500)).shape == (10, 1, 1)
 

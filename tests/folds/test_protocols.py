@@ -122,8 +122,8 @@ def test_group_cv_repeats_and_seeds_differ(make_study: Make, circor: pd.DataFram
     tests = [sets(folds, repeat)["test"] for repeat in range(3)]
     assert tests[0] != tests[1] != tests[2] != tests[0]
     pd.testing.assert_frame_equal(folds, assign(make_study({"name": "group_cv", "repeats": 3}), cases, LISTS))
-    other = assign(make_study({"name": "group_cv", "seed": 7}), cases, LISTS)
-    assert sets(other)["test"] not in tests
+    other_seed = assign(make_study({"name": "group_cv", "seed": 7}), cases, LISTS)
+    assert sets(other_seed)["test"] not in tests
 
 
 def test_validation_is_drawn_by_group_in_about_the_share_of_the_study(make_study: Make, circor: pd.DataFrame) -> None:

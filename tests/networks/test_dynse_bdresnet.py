@@ -121,13 +121,15 @@ def test_the_schedule_grows_with_depth_and_keeps_its_mean(mean):
 )
 def test_dropout_that_is_executed(options, rates, monkeypatch):
     network = small(**options)
-    seen = []
+    executed_rates = []
     forward = StochasticDropout.forward
-    monkeypatch.setattr(StochasticDropout, "forward", lambda self, x: (seen.append(self.p), forward(self, x))[1])
+    monkeypatch.setattr(
+        StochasticDropout, "forward", lambda self, x: (executed_rates.append(self.p), forward(self, x))[1]
+    )
     set_stochastic(network, True)
     network(torch.randn(2, 1, 20, 8))
     stem, *blocks, head = rates
-    assert seen == pytest.approx([stem, *[rate for rate in blocks for _ in range(2)], head])
+    assert executed_rates == pytest.approx([stem, *[rate for rate in blocks for _ in range(2)], head])
 
 
 def test_parts_switched_off_leave_the_plain_network():

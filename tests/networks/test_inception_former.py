@@ -53,12 +53,12 @@ def test_every_variant_takes_a_step(attention, gate):
 
 
 def test_stages_halve_the_frames():
-    seen = []
+    reached = []
     network = build()
     for stage in network.maps.stages:
-        stage.register_forward_hook(lambda module, given, got: seen.append(tuple(got.shape[1:])))
+        stage.register_forward_hook(lambda module, inputs, output: reached.append(tuple(output.shape[1:])))
     network.eval()(torch.randn(1, *LEADS))
-    assert seen == [(1000, 64), (500, 128), (250, 256), (125, 512)]
+    assert reached == [(1000, 64), (500, 128), (250, 256), (125, 512)]
 
 
 @pytest.mark.parametrize("kind", FORMS)
@@ -86,9 +86,9 @@ def test_windows_use_their_own_frames():
 
 
 def test_routes_lead_to_two_windows():
-    seen = reach("routed")
-    windows = {int(k) // 10 for k in seen.nonzero().flatten()}
-    assert len(windows - {1}) in (1, 2) and seen.view(5, 10).any(1).sum() <= 3
+    reached = reach("routed")
+    windows = {int(k) // 10 for k in reached.nonzero().flatten()}
+    assert len(windows - {1}) in (1, 2) and reached.view(5, 10).any(1).sum() <= 3
 
 
 def test_padding_has_no_effect():

@@ -33,21 +33,23 @@ def saved(tmp_path: Path, weights: dict) -> Path:
 
 def test_the_names_are_torchvisions():
     keys = set(build("dbresnet", {"depths": [3, 4, 6, 3]}, (3, 64, 32)).maps.state_dict())
-    wanted = {"conv1.weight", "bn1.running_mean", "layer1.0.downsample.0.weight", "layer1.0.downsample.1.bias"}
-    wanted |= {"layer4.2.conv3.weight", "layer3.5.bn2.num_batches_tracked", "layer2.3.conv1.weight"}
-    assert wanted <= keys
+    expected_names = {"conv1.weight", "bn1.running_mean", "layer1.0.downsample.0.weight", "layer1.0.downsample.1.bias"}
+    expected_names |= {"layer4.2.conv3.weight", "layer3.5.bn2.num_batches_tracked", "layer2.3.conv1.weight"}
+    assert expected_names <= keys
     assert len(keys) == 318  # torchvision's 320 without fc
 
 
 @pytest.mark.parametrize("name", ["dbresnet", "dynse_bdresnet"])
 def test_one_channel_is_the_same_as_three_copies(tmp_path, name):
     file = saved(tmp_path, image_weights())
-    one, three = build(name, SIZES, (1, 64, 32), 1), build(name, SIZES, (3, 64, 32), 2)
-    load_pretrained(name, one, file)
-    load_pretrained(name, three, file)
-    three.load_state_dict({key: value for key, value in one.state_dict().items() if ".gate." in key}, strict=False)
+    one_channel, three_channels = build(name, SIZES, (1, 64, 32), 1), build(name, SIZES, (3, 64, 32), 2)
+    load_pretrained(name, one_channel, file)
+    load_pretrained(name, three_channels, file)
+    three_channels.load_state_dict(
+        {key: value for key, value in one_channel.state_dict().items() if ".gate." in key}, strict=False
+    )
     x = torch.randn(2, 1, 64, 32)
-    torch.testing.assert_close(one.maps(x), three.maps(x.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(one_channel.maps(x), three_channels.maps(x.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-4)
 
 
 def test_untrained_gates_hardly_change_a_pretrained_network(tmp_path):

@@ -19,12 +19,12 @@ def test_the_first_rows_of_the_last_channel_are_read_and_no_others(name):
     network, x = build(name), torch.randn(2, *INPUTS)
     before, latents = network(x)
     assert latents.shape == (2, 8 * 4 + 64)
-    other = x.clone()
-    other[:, -1, :, 5:] += 1
-    assert torch.equal(network(other)[0], before)
-    other = x.clone()
-    other[:, -1, :, 4] += 1
-    assert (network(other)[0] != before).all()
+    changed = x.clone()
+    changed[:, -1, :, 5:] += 1
+    assert torch.equal(network(changed)[0], before)
+    changed = x.clone()
+    changed[:, -1, :, 4] += 1
+    assert (network(changed)[0] != before).all()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -47,7 +47,7 @@ def test_multiply_adds(name, published):
     The published count of the transformer leaves out the products of its attention; ours has them.
     """
     network = networks.build(name, {}, (12, 1000, 1), 9).eval()
-    found, counts = networks.multiply_adds(network, (12, 1000, 1)), []
+    total, counts = networks.multiply_adds(network, (12, 1000, 1)), []
 
     def count(layer, inputs, output):
         each = layer.weight[0].numel() if isinstance(layer, torch.nn.Conv1d) else layer.in_features
@@ -58,7 +58,7 @@ def test_multiply_adds(name, published):
             layer.register_forward_hook(count)
     network(torch.zeros(1, 12, 1000, 1))
     assert sum(counts) == pytest.approx(published, rel=0.015)
-    assert found == sum(counts) if name == "resnet1d" else 1.02 < found / sum(counts) < 1.1
+    assert total == sum(counts) if name == "resnet1d" else 1.02 < total / sum(counts) < 1.1
 
 
 def test_multiply_adds_count_attention_and_change_nothing():

@@ -156,7 +156,7 @@ def estimate(plans: dict[str, Plan], release_of_folder: dict[str, Release]) -> N
             file=sys.stderr,
         )
         if needed > free:
-            raise RunError(f"study {name}: the disk has less space than the caches need; free some, or move results")
+            raise RunError(f"study {name}: the disk has less room than the caches need; free some, or move results")
 
 
 def forget_failed_tracking(names: list[str], uri: str) -> None:

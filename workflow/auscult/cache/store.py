@@ -123,7 +123,7 @@ def _attributes(config: dict, code: str, recordings: pd.DataFrame) -> dict[str, 
 def _shapes_message(folder: Path, shapes: dict[tuple[int, ...], str]) -> str:
     rows = "; ".join(f"{name!r} has rows of {shape}" for shape, name in sorted(shapes.items()))
     advice = "set dataset.channels: mean, or leave the recordings of one shape out"
-    return f"{folder}: recordings of different shapes: {rows}; {advice}"
+    return f"{folder}: recordings of unlike shape: {rows}; {advice}"
 
 
 class HDF5Writer:

@@ -104,15 +104,15 @@ class AST(nn.Module):
         return self.v.grid[0] * self.v.grid[1]
 
     def forward(
-        self, x: torch.Tensor, order: torch.Tensor | None = None, taken: torch.Tensor | None = None
+        self, x: torch.Tensor, order: torch.Tensor | None = None, is_mixed: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """(batch, channels, frames, bands) to logits (batch, outputs) and latents (batch, width).
 
-        With order (batch,) and the mask taken (patches,), patches of the mask come from the window number `order`.
+        With `order` (batch,) and a mask `is_mixed` (patches,), the masked patches come from the window number `order`.
         """
         patches = self.v.embed(x)
-        if order is not None and taken is not None:
-            patches = torch.where(taken[None, :, None], patches[order], patches)
+        if order is not None and is_mixed is not None:
+            patches = torch.where(is_mixed[None, :, None], patches[order], patches)
         latents = self.v.encode(patches)[:, :2].mean(dim=1)
         return self.head(self.drop(self.norm(latents))), latents
 
