@@ -246,7 +246,7 @@ def test_the_commit_is_marked_if_files_differ_from_it(library: Path, tmp_path: P
 
 @pytest.mark.parametrize("rule", ["evaluate", "pack_winner", "apply_winner", "bundle_winner"])
 def test_jobs_that_decide_have_all_decision_rules_among_their_code(rule: str) -> None:
-    """A changed rule runs them again; a rule that is new is among them without a word elsewhere."""
+    """A changed rule runs them again, and a new rule is among them automatically."""
     text = "".join(path.read_text() for path in (LIBRARY.parents[1] / "rules").glob("*.smk"))
     assert f'code=code("{rule}", *DECISIONS' in text
     assert "DECISIONS = decision_rules.modules()" in text

@@ -43,10 +43,10 @@ def message_of_error(load, values: Any) -> str:
 def with_value(path: str, value: Any) -> dict:
     values = copy.deepcopy(STUDY)
     parent = values
-    *parents, last = path.split(".")
+    *parents, last_key = path.split(".")
     for key in parents:
         parent = parent.setdefault(key, {})
-    parent[last] = value
+    parent[last_key] = value
     return values
 
 

@@ -50,9 +50,9 @@ def test_16_bit_samples_keep_every_bit(tmp_path: Path) -> None:
     cache = cached(tmp_path, samples)
     assert cache.read("x").dtype == np.int16
     np.testing.assert_array_equal(cache.read("x"), samples)
-    heard = read_audio(cache, "x")
-    assert heard.dtype == np.float64
-    np.testing.assert_array_equal(heard, samples.T / 32768)
+    read_samples = read_audio(cache, "x")
+    assert read_samples.dtype == np.float64
+    np.testing.assert_array_equal(read_samples, samples.T / 32768)
     assert cache.shape == (1,)
 
 
@@ -76,11 +76,11 @@ def test_all_channels_are_kept(tmp_path: Path, channels: int) -> None:
 def test_all_channels_are_resampled_separately(tmp_path: Path) -> None:
     samples = np.stack([tone(5 * (lead + 1), 500, 2.0) for lead in range(12)], axis=1)
     cache = cached(tmp_path, samples, 500, "FLOAT", channels="all", rate_hz=100, sample_format="float32")
-    heard = read_audio(cache, "x")
-    assert heard.shape == (12, 200)
+    read_samples = read_audio(cache, "x")
+    assert read_samples.shape == (12, 200)
     for lead in (0, 5):
         expected = tone(5 * (lead + 1), 100, 2.0)
-        np.testing.assert_allclose(heard[lead, 30:-30], expected[30:-30], atol=2e-3)
+        np.testing.assert_allclose(read_samples[lead, 30:-30], expected[30:-30], atol=2e-3)
 
 
 def test_8_bit_samples_become_16(tmp_path: Path) -> None:
@@ -140,15 +140,15 @@ def test_resampled_lengths_are_exact(n: int, rate: int, new_rate: int) -> None:
 @pytest.mark.parametrize("rate", [8000, 44100, 1000])
 def test_a_sine_stays_a_sine(tmp_path: Path, rate: int) -> None:
     cache = cached(tmp_path, tone(150, rate), rate, "FLOAT", rate_hz=RATE)
-    heard = read_audio(cache, "x")[0]
-    assert len(heard) == RATE
-    np.testing.assert_allclose(heard[200:-200], tone(150, RATE)[200:-200], atol=1e-3)
+    read_samples = read_audio(cache, "x")[0]
+    assert len(read_samples) == RATE
+    np.testing.assert_allclose(read_samples[200:-200], tone(150, RATE)[200:-200], atol=1e-3)
 
 
 def test_frequencies_above_half_the_new_rate_are_filtered_out(tmp_path: Path) -> None:
     mixed = tone(100, 8000) + tone(3000, 8000, amplitude=0.3)
-    heard = read_audio(cached(tmp_path, mixed, 8000, "FLOAT"), "x")[0]
-    np.testing.assert_allclose(heard[200:-200], tone(100, RATE)[200:-200], atol=1e-3)
+    read_samples = read_audio(cached(tmp_path, mixed, 8000, "FLOAT"), "x")[0]
+    np.testing.assert_allclose(read_samples[200:-200], tone(100, RATE)[200:-200], atol=1e-3)
 
 
 # ---------------------------------------------------------------- intervals and faults

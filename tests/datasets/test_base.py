@@ -141,8 +141,8 @@ def test_a_header_that_disagrees_is_reported_and_the_file_is_used(listing: Listi
     listing = with_cell(with_cell(listing, "header_rate_hz", 3, RATE), "header_frames", 3, 8000)
     manifest = build_manifest(listing, root)
     assert quality(manifest) == [
-        ("2530_AV", "rate", "kept", "the header says 2000 Hz, the file 4000: the file's is used"),
-        ("9979_AV", "header", "kept", "the header says 7999 samples, the file has 8000"),
+        ("2530_AV", "rate", "kept", "the header states 2000 Hz, the file 4000: the file's is used"),
+        ("9979_AV", "header", "kept", "the header states 7999 samples, the file has 8000"),
     ]
     assert set(manifest.recordings["rate_hz"]) == {RATE}
 

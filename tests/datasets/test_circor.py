@@ -218,7 +218,7 @@ def test_a_patients_own_id_stops(release, own: str) -> None:
     [
         ("2530 2 4000", "2530 3 4000", "line 1 announces 3 recordings, 2 are listed"),
         ("2530 2 4000", "2530 1 4000", "line 1 announces 1 recordings, 2 are listed"),
-        ("2530 2 4000", "9999 2 4000", "line 1 names patient '9999'; the file name says '2530'"),
+        ("2530 2 4000", "9999 2 4000", "line 1 names patient '9999', the file name '2530'"),
         ("2530 2 4000", "2530 two", "line 1 should be `id recordings rate`, it is '2530 two'"),
         ("MV 2530", "LV 2530", "line 3 should be `site .hea .wav .tsv` with a site of AV/MV/PV/TV/Phc"),
         ("MV 2530_MV.hea", "\nMV", "line 4 should be `site .hea .wav .tsv`"),
@@ -311,8 +311,8 @@ def test_a_wav_that_no_patient_lists_is_reported(two_patients) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem", "detail"),
     [
-        ("1 4000 20000", "1 2000 20000", "rate", "the header says 2000 Hz, the file 4000: the file's is used"),
-        ("1 4000 20000", "1 4000 19999", "header", "the header says 19999 samples, the file has 20000"),
+        ("1 4000 20000", "1 2000 20000", "rate", "the header states 2000 Hz, the file 4000: the file's is used"),
+        ("1 4000 20000", "1 4000 19999", "header", "the header states 19999 samples, the file has 20000"),
         ("1 4000 20000", "1 4000", "header", "2530_AV.hea: line 1 is not `record signals rate samples`"),
         ("1 4000 20000", "one four 2 x", "header", "2530_AV.hea: line 1 is not `record signals rate samples`"),
     ],

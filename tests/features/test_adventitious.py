@@ -48,10 +48,10 @@ def test_names_units_and_order():
 
 @pytest.mark.parametrize(("hertz", "octave"), [(150, 100), (300, 200), (600, 400), (1200, 800)])
 def test_a_tone_stands_out_in_its_octave_alone(hertz, octave):
-    plain, heard = named(noise()), named(noise() + tone(hertz))
-    rise = {low: heard[f"tone_{low}"] - plain[f"tone_{low}"] for low, _ in OCTAVES}
+    plain, mixed = named(noise()), named(noise() + tone(hertz))
+    rise = {low: mixed[f"tone_{low}"] - plain[f"tone_{low}"] for low, _ in OCTAVES}
     assert rise.pop(octave) > 6 and max(rise.values()) < 3
-    assert heard[f"tones_{octave}"] > plain[f"tones_{octave}"]
+    assert mixed[f"tones_{octave}"] > plain[f"tones_{octave}"]
 
 
 def test_a_tone_must_be_long():
@@ -66,9 +66,9 @@ def test_a_tone_may_drift():
 
 @pytest.mark.parametrize(("hertz", "octave"), [(550, 400), (1150, 800)])
 def test_clicks_are_heavy_tails(hertz, octave):
-    plain, heard = named(noise()), named(noise() + clicks(hertz))
-    assert abs(plain[f"click_{octave}"]) < 1 and heard[f"click_{octave}"] > 3
-    assert heard[f"clicks_{octave}"] > plain[f"clicks_{octave}"] + 0.5
+    plain, mixed = named(noise()), named(noise() + clicks(hertz))
+    assert abs(plain[f"click_{octave}"]) < 1 and mixed[f"click_{octave}"] > 3
+    assert mixed[f"clicks_{octave}"] > plain[f"clicks_{octave}"] + 0.5
 
 
 def test_kurtosis_is_scipys():

@@ -146,16 +146,16 @@ def lock(names: list[str]) -> list[TextIO]:
 def estimate(plans: dict[str, Plan], release_of_folder: dict[str, Release]) -> None:
     """Print the number of trainings of each study. Raises RunError if the disk has too little space for the caches."""
     for name, plan in plans.items():
-        raw = sum(path.stat().st_size for path in release_of_folder[plan.dataset].files)
+        raw_bytes = sum(path.stat().st_size for path in release_of_folder[plan.dataset].files)
         front_ends = {folder_name(system.front_end) for system in plan.study.systems.values()}
-        needed = raw * (1 + len(front_ends))
-        free = shutil.disk_usage("results").free
+        needed_bytes = raw_bytes * (1 + len(front_ends))
+        free_bytes = shutil.disk_usage("results").free
         print(
             f"study {name}: {len(plan.folds)} folds, {len(every_network(plan))} trainings, caches of about "
-            f"{needed / 2**20:.0f} MiB ({free / 2**30:.0f} GiB free)",
+            f"{needed_bytes / 2**20:.0f} MiB ({free_bytes / 2**30:.0f} GiB free)",
             file=sys.stderr,
         )
-        if needed > free:
+        if needed_bytes > free_bytes:
             raise RunError(f"study {name}: the disk has less room than the caches need; free some, or move results")
 
 

@@ -65,12 +65,12 @@ def load_study(name: str, folder: Path, root: str | None = None) -> Study:
     if not isinstance(values, dict):
         raise ConfigError(f"{file}: should contain keys and values, contains {type(values).__name__}")
     study = _check(Study, values, str(file))
-    filled = study.model_dump()
+    complete_values = study.model_dump()
     if root:
-        filled["dataset"]["root"] = root
+        complete_values["dataset"]["root"] = root
     options_path = f"{file}: dataset.options"
     adapter = _plug_in(datasets, study.dataset.adapter, f"{file}: dataset.adapter")
-    filled["dataset"]["options"] = _check(adapter.Options, study.dataset.options, options_path).model_dump()
+    complete_values["dataset"]["options"] = _check(adapter.Options, study.dataset.options, options_path).model_dump()
     for key, target in study.targets.items():
         _check_decisions(target, f"{file}: targets.{key}.decisions")
     for key, system in study.systems.items():
@@ -84,10 +84,10 @@ def load_study(name: str, folder: Path, root: str | None = None) -> Study:
         preset = features.preset(system.front_end.name)
         settings = {**preset.model_dump(), **system.front_end.settings}
         settings = _check(type(preset), settings, f"{system_path}.front_end.settings").model_dump()
-        filled["systems"][key]["front_end"]["settings"] = settings
+        complete_values["systems"][key]["front_end"]["settings"] = settings
         network = _plug_in(networks, system.network.name, f"{system_path}.network.name")
         options = _check(network.Options, system.network.options, f"{system_path}.network.options").model_dump()
-        filled["systems"][key]["network"]["options"] = options
+        complete_values["systems"][key]["network"]["options"] = options
         if system.network.weights and not hasattr(network, "load_pretrained"):
             modules = {name: _plug_in(networks, name, system_path) for name in networks.names()}
             pretrainable = [name for name, module in modules.items() if hasattr(module, "load_pretrained")]
@@ -96,7 +96,7 @@ def load_study(name: str, folder: Path, root: str | None = None) -> Study:
             )
         if system.network.weights and not Path(system.network.weights).is_file():
             raise ConfigError(f"{system_path}.network.weights: there is no file {system.network.weights}")
-    return Study.model_validate(filled)
+    return Study.model_validate(complete_values)
 
 
 def _check_decisions(target: Target, key_path: str) -> None:
@@ -116,12 +116,12 @@ def _plug_in(package: Any, name: str, key_path: str) -> Any:
     return importlib.import_module(f"{package.__name__}.{name}")
 
 
-def _unknown(key_path: str, name: str, known: list[str]) -> str:
-    return f"{key_path}: {name!r} is not one of {', '.join(known)}{_nearest(name, known)}"
+def _unknown(key_path: str, name: str, known_names: list[str]) -> str:
+    return f"{key_path}: {name!r} is not one of {', '.join(known_names)}{_nearest(name, known_names)}"
 
 
-def _nearest(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+def _nearest(name: str, known_names: list[str]) -> str:
+    close = difflib.get_close_matches(name, known_names, n=1, cutoff=0.5)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 

@@ -61,7 +61,7 @@ def _lock(artifacts: Path) -> Iterator[None]:
 
 def live(uri: str, artifacts: Path, study: str, system: str, job: str) -> Callable[[dict], None]:
     """Return a function that takes a row per epoch and writes it to a nested run if the training takes over 10 s."""
-    started, rows, state = time.monotonic(), [], {}
+    start_s, rows, state = time.monotonic(), [], {}
 
     @_errors_to_log
     def write() -> None:
@@ -77,7 +77,7 @@ def live(uri: str, artifacts: Path, study: str, system: str, job: str) -> Callab
 
     def log(row: dict) -> None:
         rows.append(row)
-        if not state.get("given_up") and time.monotonic() - started > LIVE_AFTER_S:
+        if not state.get("given_up") and time.monotonic() - start_s > LIVE_AFTER_S:
             state["given_up"] = not write()
 
     return log

@@ -90,9 +90,9 @@ def inspect(path: Path, onset_s: float | None, offset_s: float | None, short_s: 
     # physical units have no full scale
     full_scales = {"PCM_16": 32768, "PCM_U8": 127 / 128, "PCM_S8": 127 / 128, "WFDB": math.inf}
     limit = FULL_SCALE * full_scales.get(subtype, 1)
-    clipped = float((np.abs(samples.astype(np.float64)) >= limit).mean())
-    if clipped >= CLIPPED_SHARE:
-        problems.append(("clipped", f"{100 * clipped:.1f} % of the samples at full scale"))
+    clipped_share = float((np.abs(samples.astype(np.float64)) >= limit).mean())
+    if clipped_share >= CLIPPED_SHARE:
+        problems.append(("clipped", f"{100 * clipped_share:.1f} % of the samples at full scale"))
     seconds = len(samples) / rate
     if seconds < short_s:
         problems.append(("short", f"{seconds:.3f} s, less than {short_s:g} s: padded at the end"))

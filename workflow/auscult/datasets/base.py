@@ -218,8 +218,8 @@ def build(listing: Listing, root: Path, channels: str, short_s: float, workers: 
         if result.sha256 in first_recording:
             quality.append((name, "duplicate", "kept", f"the same samples as {first_recording[result.sha256]}"))
         first_recording.setdefault(result.sha256, name)
-        measured = {key: getattr(result, key) for key in FACTS}
-        readable_rows.append({**row, **measured, "subject": subjects[row["case"]]})
+        facts_of_file = {key: getattr(result, key) for key in FACTS}
+        readable_rows.append({**row, **facts_of_file, "subject": subjects[row["case"]]})
     if not readable_rows:
         raise DatasetError(f"{root}: none of the {len(rows)} recordings listed can be read{_first_reasons(quality)}")
     columns = listing.columns
@@ -242,8 +242,8 @@ def build(listing: Listing, root: Path, channels: str, short_s: float, workers: 
 
 
 def _first_reasons(quality: list[tuple]) -> str:
-    dropped = [f"{name}: {detail}" for name, _, action, detail in quality if action == "dropped"]
-    return f" ({'; '.join(dropped[:3])}{', …' if len(dropped) > 3 else ''})" if dropped else ""
+    reasons = [f"{name}: {detail}" for name, _, action, detail in quality if action == "dropped"]
+    return f" ({'; '.join(reasons[:3])}{', …' if len(reasons) > 3 else ''})" if reasons else ""
 
 
 def _header_problems(row: dict, facts: audio.Facts) -> list[tuple[str, str]]:
@@ -252,11 +252,13 @@ def _header_problems(row: dict, facts: audio.Facts) -> list[tuple[str, str]]:
         problems.append(
             (
                 "rate",
-                f"the header says {int(row['header_rate_hz'])} Hz, the file {facts.rate_hz}: the file's is used",
+                f"the header states {int(row['header_rate_hz'])} Hz, the file {facts.rate_hz}: the file's is used",
             )
         )
     if pd.notna(row.get("header_frames")) and int(row["header_frames"]) != facts.frames:
-        problems.append(("header", f"the header says {int(row['header_frames'])} samples, the file has {facts.frames}"))
+        problems.append(
+            ("header", f"the header states {int(row['header_frames'])} samples, the file has {facts.frames}")
+        )
     return problems
 
 

@@ -48,9 +48,9 @@ def ingest(root: Path, options: Options) -> Listing:
         clip = file.removesuffix(".wav")
         rows.append((clip, day, f"{day}_{time}", PHASES[label], f"train/{file}"))
     clips = pd.DataFrame(rows, columns=["case", "subject", "source", "phase", "path"])
-    listed = set(table["file_name"])
-    unlisted = sorted(path.name for path in root.glob("train/[!.]*.wav") if path.name not in listed)
-    quality = [(Path(name).stem, "unlisted", "dropped", f"train.csv does not list {name}") for name in unlisted]
+    listed_files = set(table["file_name"])
+    unlisted_files = sorted(path.name for path in root.glob("train/[!.]*.wav") if path.name not in listed_files)
+    quality = [(Path(name).stem, "unlisted", "dropped", f"train.csv does not list {name}") for name in unlisted_files]
     recordings = clips[["case", "path"]].assign(recording=clips["case"], site="", onset_s=None, offset_s=None)
     columns = Columns(groups=["source"], labels=["phase"])
     return Listing(clips.drop(columns="path"), recordings, columns, quality)

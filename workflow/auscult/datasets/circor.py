@@ -97,7 +97,7 @@ def _patient(path: Path) -> tuple[dict, list[dict]]:
         raise DatasetError(f"{path}: line 1 should be `id recordings rate`, it is {(lines or [''])[0]!r}")
     case, count = first[0], int(first[1])
     if case != path.stem:
-        raise DatasetError(f"{path}: line 1 names patient {case!r}; the file name says {path.stem!r}")
+        raise DatasetError(f"{path}: line 1 names patient {case!r}, the file name {path.stem!r}")
     body = [(number, line) for number, line in enumerate(lines, start=1) if number > 1 and line.strip()]
     recording_lines = [(number, line.split()) for number, line in body if not line.startswith("#")]
     if len(recording_lines) != count:

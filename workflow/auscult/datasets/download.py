@@ -96,9 +96,9 @@ def fetch_release(
             new_sums.replace(root / SUMS)
             _fetch_files(job, sums, workers)
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         reason = (
-            "the disk is full; free some space and run again: finished and partial files are kept" if full else error
+            "the disk is full; free some space and run again: finished and partial files are kept" if is_full else error
         )
         raise DownloadError(f"cannot write to {root}: {reason}") from error
 

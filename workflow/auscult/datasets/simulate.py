@@ -201,13 +201,13 @@ def _patient(options: Options, name: str, key: tuple[int, int], person: Person, 
     group = np.searchsorted([28 / 365, 1, 12, 18], years, side="right")
     height = np.interp(years, [0, 1, 12, 17], [50, 74, 143, 166]) * person.size[0]
     weight = np.interp(years, [0, 0.5, 6, 17], [13.5, 16.5, 16, 21]) * person.size[1] * (height / 100) ** 2
-    missing = rng.random(3) < (0.01, 0.06, 0.04)
+    is_missing = rng.random(3) < (0.01, 0.06, 0.04)
     takes = _takes(rng, options, person, label)
     fields = dict.fromkeys(FIELDS, "nan") | {
-        "Age": "nan" if missing[0] else ("Neonate", "Infant", "Child", "Adolescent", "nan")[group],
+        "Age": "nan" if is_missing[0] else ("Neonate", "Infant", "Child", "Adolescent", "nan")[group],
         "Sex": "Female" if person.female else "Male",
-        "Height": "nan" if missing[1] or person.pregnant else f"{height:.0f}.0",
-        "Weight": "nan" if missing[2] or person.pregnant else f"{weight:.1f}",
+        "Height": "nan" if is_missing[1] or person.pregnant else f"{height:.0f}.0",
+        "Weight": "nan" if is_missing[2] or person.pregnant else f"{weight:.1f}",
         "Pregnancy status": str(person.pregnant),
         "Murmur": label,
         "Outcome": "Abnormal" if rng.random() < ABNORMAL[label] else "Normal",
@@ -228,11 +228,11 @@ def _takes(rng: Rng, options: Options, person: Person, label: str) -> list[Take]
     if rng.random() < 0.05:
         repeated_site = sites[rng.integers(len(sites))]
         sites.insert(sites.index(repeated_site), repeated_site)
-    n, unknown = len(sites), label == "Unknown"
-    bad = unknown & ((np.arange(n) == 0) | (rng.random(n) < 0.7))  # at least one recording
+    n, is_unknown = len(sites), label == "Unknown"
+    is_bad = is_unknown & ((np.arange(n) == 0) | (rng.random(n) < 0.7))  # at least one recording
     contact = rng.normal(0, 2, n)
-    heart = HEART + person.loudness + contact - bad * rng.uniform(1, 7, n)
-    noise = rng.normal(NOISE, 2.5, n) + np.where(bad, rng.uniform(1, 7, n), 5 * (rng.random(n) < 0.12))
+    heart = HEART + person.loudness + contact - is_bad * rng.uniform(1, 7, n)
+    noise = rng.normal(NOISE, 2.5, n) + np.where(is_bad, rng.uniform(1, 7, n), 5 * (rng.random(n) < 0.12))
     distances = np.array([np.hypot(*np.subtract(PLACES[site], PLACES[person.source])) for site in sites])
     base_levels = NOISE - BAND + contact - person.slope * distances  # dB of a murmur of level 0
     loudest = max(murmur.level for murmur in person.murmurs.values())
@@ -249,7 +249,7 @@ def _takes(rng: Rng, options: Options, person: Person, label: str) -> list[Take]
             bpm=bpm[i],
             heart=heart[i],
             noise=noise[i],
-            bad=bool(bad[i]),
+            bad=bool(is_bad[i]),
             innocent=NOISE - BAND + contact[i] + person.innocent.level,
             murmurs={phase: base_levels[i] + lift + murmur.level for phase, murmur in murmurs.items()},
             audible=bool(murmurs and margins[i] + lift > AUDIBLE),
@@ -282,9 +282,9 @@ def _is_complete(root: Path, patients: list[Patient]) -> bool:
     folder, table = root / "training_data", root / "training_data.csv"
     rows = table.read_text("utf-8").splitlines()[1:] if table.is_file() else []
     size_of_file = {folder / f"{p.id}_{take.name}.wav": 44 + 2 * take.frames for p in patients for take in p.takes}
-    unchanged = sum(wav.is_file() and wav.stat().st_size == size for wav, size in size_of_file.items())
+    unchanged_count = sum(wav.is_file() and wav.stat().st_size == size for wav, size in size_of_file.items())
     # recordings may have been edited or removed, but more than half must be there with their size
-    if [row.split(",")[0] for row in rows] == [p.id for p in patients] and 2 * unchanged > len(size_of_file):
+    if [row.split(",")[0] for row in rows] == [p.id for p in patients] and 2 * unchanged_count > len(size_of_file):
         return True
     raise FileExistsError(f"{root} was not simulated with these options: remove it or choose another folder")
 

@@ -34,9 +34,11 @@ def read(path: Path) -> tuple[np.ndarray, int]:
         sums, samples = record.calc_checksum(), record.dac()
     except READ_ERRORS as error:
         raise Unusable("corrupt", f"not readable as a WFDB record: {error}") from error
-    for lead, stated, computed in zip(record.sig_name, record.checksum, sums, strict=True):
-        if stated is not None and stated % 65536 != computed % 65536:
-            raise Unusable("corrupt", f"lead {lead}: the samples' checksum is {computed}, the header says {stated}")
+    for lead, header_sum, sample_sum in zip(record.sig_name, record.checksum, sums, strict=True):
+        if header_sum is not None and header_sum % 65536 != sample_sum % 65536:
+            raise Unusable(
+                "corrupt", f"lead {lead}: the samples' checksum is {sample_sum}, the header states {header_sum}"
+            )
     return samples, round(record.fs)
 
 
@@ -53,7 +55,7 @@ def _check_header(path: Path, header: Any) -> None:
     if file.parent != path.parent or not file.is_file():
         raise Unusable("missing", f"the file of samples {file.name} is not there")
     if not header.fs or header.fs < 1:
-        raise Unusable("corrupt", f"the header says {header.fs} Hz")
+        raise Unusable("corrupt", f"the header states {header.fs} Hz")
     if len(set(header.units)) > 1:
         raise Unusable("units", f"leads in {' and '.join(sorted(set(header.units)))}")
     if any(samples > 1 for samples in header.samps_per_frame):

@@ -39,7 +39,7 @@ _SAMPLES = {
     "pulse": ("1", "peak / mean"),
 }
 _SEQUENCES = {
-    "spectrum": ("full scale²", "squared magnitude of the whole recording's two-sided FFT / n"),
+    "spectrum": ("full scale²", "squared magnitude of the complete recording's two-sided FFT / n"),
     "centroid": ("Hz", "spectral centroid per frame"),
     "rolloff": ("Hz", "frequency below which 85 % of a frame's summed magnitude lies, of the samples + 0.01"),
     "bandwidth": ("Hz", "spread about the centroid per frame, of the samples + 0.01"),
@@ -192,7 +192,7 @@ def _frame_sequences(signal: np.ndarray, rate_hz: int) -> tuple[np.ndarray, np.n
     frames_at_ends = np.flatnonzero((starts < 0) | (starts + _FFT > signal.size))
     positions = starts[frames_at_ends, None] + np.arange(_FFT)
     inside = (positions >= 0) & (positions < signal.size)
-    shifted = np.abs(scipy.fft.rfft((frames[frames_at_ends] + _SHIFT * inside) * _WINDOW, axis=1))
+    magnitudes_at_ends = np.abs(scipy.fft.rfft((frames[frames_at_ends] + _SHIFT * inside) * _WINDOW, axis=1))
     shift = _SHIFT * np.array([_FFT / 2, -_FFT / 4])
     silence = _RELATIVE * shift[0]
 
@@ -210,13 +210,13 @@ def _frame_sequences(signal: np.ndarray, rate_hz: int) -> tuple[np.ndarray, np.n
 
         magnitude[:, :2] = np.abs(spectrum[:, :2] + shift)
         in_block = (frames_at_ends >= start) & (frames_at_ends < start + _BLOCK_FRAMES)
-        magnitude[frames_at_ends[in_block] - start] = shifted[in_block]
+        magnitude[frames_at_ends[in_block] - start] = magnitudes_at_ends[in_block]
         sums = magnitude @ powers
         magnitude[sums[:, 0] <= silence] = 0.0
-        loud = sums[:, 0] > silence
+        is_loud = sums[:, 0] > silence
         first, second = np.zeros((2, len(sums)))
-        np.divide(sums[:, 1], sums[:, 0], out=first, where=loud)
-        np.divide(sums[:, 2], sums[:, 0], out=second, where=loud)
+        np.divide(sums[:, 1], sums[:, 0], out=first, where=is_loud)
+        np.divide(sums[:, 2], sums[:, 0], out=second, where=is_loud)
         bandwidth[block] = np.sqrt(np.maximum(second - first * first, 0.0))
         cumulative = np.cumsum(magnitude, axis=1, out=magnitude)
         rolloff[block] = (cumulative >= _ROLLOFF * cumulative[:, -1:]).argmax(axis=1)

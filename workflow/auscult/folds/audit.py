@@ -73,8 +73,8 @@ def audit(
     table = pd.DataFrame(rows, columns=COLUMNS)
     table = table[table["count"] > 0]
     if not manifest.subjects_known:
-        unknown = pd.DataFrame([("", "", "subjects_unknown", "", len(cases), "")], columns=COLUMNS)
-        table = pd.concat([table.astype(object), unknown])
+        unknown_row = pd.DataFrame([("", "", "subjects_unknown", "", len(cases), "")], columns=COLUMNS)
+        table = pd.concat([table.astype(object), unknown_row])
     return table.reset_index(drop=True)
 
 

@@ -144,9 +144,11 @@ def load_pretrained(network: AST, weights: dict[str, torch.Tensor]) -> None:
     """
     encoder = network.v
     expected = encoder.state_dict()
-    unprefixed = {key.removeprefix("module.").removeprefix("v."): value for key, value in weights.items()}
+    weights_by_name = {key.removeprefix("module.").removeprefix("v."): value for key, value in weights.items()}
     encoder_weights = {
-        key: value for key, value in unprefixed.items() if key.split(".")[0] in {key.split(".")[0] for key in expected}
+        key: value
+        for key, value in weights_by_name.items()
+        if key.split(".")[0] in {key.split(".")[0] for key in expected}
     }
     problems: list[str] = []
     filters = encoder_weights.get("patch_embed.proj.weight")

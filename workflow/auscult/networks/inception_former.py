@@ -111,9 +111,9 @@ class Block(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(batch, frames, width) keeps its shape."""
-        mixed = self.norm1(x)
-        mixed = self.mixer(mixed.transpose(1, 2)).transpose(1, 2) if self.channels_first else self.mixer(mixed)
-        x = x + self.drop(mixed)
+        y = self.norm1(x)
+        y = self.mixer(y.transpose(1, 2)).transpose(1, 2) if self.channels_first else self.mixer(y)
+        x = x + self.drop(y)
         return x + self.drop(self.shrink(functional.gelu(self.expand(self.norm2(x)))))
 
 

@@ -37,9 +37,9 @@ class Block(nn.Module):
     def __init__(self, channels: int, width: int, expand: int, kernel: int, stride: int, dropout: float) -> None:
         super().__init__()
         hidden = channels * expand
-        widen = _convolution(channels, hidden, 1, 1) if expand > 1 else []
+        widening = _convolution(channels, hidden, 1, 1) if expand > 1 else []
         self.layers = nn.Sequential(
-            *widen,
+            *widening,
             *_convolution(hidden, hidden, kernel, stride, groups=hidden),
             *_convolution(hidden, width, 1, 1, act=False),
         )

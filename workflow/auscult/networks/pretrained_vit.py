@@ -68,8 +68,8 @@ class Attention(nn.Module):
         return torch.softmax(q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5, dim=-1).mean(dim=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        mixed = functional.scaled_dot_product_attention(*self.parts(x))
-        return self.proj(mixed.transpose(1, 2).reshape(x.shape))
+        heads_output = functional.scaled_dot_product_attention(*self.parts(x))
+        return self.proj(heads_output.transpose(1, 2).reshape(x.shape))
 
 
 class MLP(nn.Module):

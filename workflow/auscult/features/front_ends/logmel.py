@@ -154,21 +154,21 @@ def compute(samples: np.ndarray, rate_hz: int, settings: Settings) -> np.ndarray
         raise ValueError("samples contain NaN or infinity: repair or drop the recording")
     plan = _plan(rate_hz, settings)
     if samples.shape[1] < len(plan.window):
-        padded = np.zeros((samples.shape[0], len(plan.window)), samples.dtype)
-        padded[:, : samples.shape[1]] = samples
+        signal = np.zeros((samples.shape[0], len(plan.window)), samples.dtype)
+        signal[:, : samples.shape[1]] = samples
     else:
-        padded = samples
-    framed = sliding_window_view(padded, len(plan.window), axis=1)[:, :: plan.hop]
-    channels = len(framed)
+        signal = samples
+    frames_of_channel = sliding_window_view(signal, len(plan.window), axis=1)[:, :: plan.hop]
+    channels = len(frames_of_channel)
     copies = 2 if settings.normalise == "both" else 1
-    features = np.empty((framed.shape[1], copies * channels, settings.bands), np.float32)
-    for channel, frames in enumerate(framed):
+    features = np.empty((frames_of_channel.shape[1], copies * channels, settings.bands), np.float32)
+    for channel, frames in enumerate(frames_of_channel):
         mean, sd = _channel(frames, plan, settings, features[:, channel])
         if settings.normalise == "none":
             continue
         original = samples[channel]
-        constant = original.size == 0 or original.min() == original.max()
-        if constant or sd < _CONSTANT_SD:
+        is_constant = original.size == 0 or original.min() == original.max()
+        if is_constant or sd < _CONSTANT_SD:
             features[:, channel::channels] = 0.0
             continue
         if settings.normalise in ("band", "both"):

@@ -20,9 +20,9 @@ MIN_SAMPLES = 2048
 MAX_SCALAR = 1000.0  # ratios over silence are unbounded
 PLANES = ["chroma", "gammatone", "lpc", "mel", "mel_delta", "mel_delta2", "mfcc", "mod_spec", "tempogram"]
 SCALARS = [
-    *(f"{name}_{what}" for name in ("rms", "zero_crossings") for what in ("mean", "sd", "max", "min")),
+    *(f"{name}_{statistic}" for name in ("rms", "zero_crossings") for statistic in ("mean", "sd", "max", "min")),
     *("centroid_mean", "centroid_sd", "centroid_skewness", "bandwidth_mean", "bandwidth_sd"),
-    *(f"{name}_{what}" for name in ("rolloff", "flatness", "contrast") for what in ("mean", "sd")),
+    *(f"{name}_{statistic}" for name in ("rolloff", "flatness", "contrast") for statistic in ("mean", "sd")),
     *("envelope_mean", "envelope_sd", "envelope_ratio", "peaks", "peak_mean", "peak_sd", "share_below_1k"),
     *("flux_mean", "flux_sd", "flux_max", "skewness", "kurtosis", "p90", "p10"),
     *("autocorrelation_10ms", "autocorrelation_20ms", "lowest_lag_s"),
@@ -95,9 +95,9 @@ def linear_prediction(x: np.ndarray, order: int = 12) -> np.ndarray:
     """
     import librosa
 
-    emphasised = np.append(x[0], x[1:] - 0.97 * x[:-1])
+    filtered = np.append(x[0], x[1:] - 0.97 * x[:-1])
     length, hop = RATE_HZ // 40, RATE_HZ // 100
-    frames = np.lib.stride_tricks.sliding_window_view(emphasised, length)[::hop] * np.hamming(length)
+    frames = np.lib.stride_tricks.sliding_window_view(filtered, length)[::hop] * np.hamming(length)
     coefficients = np.zeros((order, len(frames)))
     for number, frame in enumerate(frames):
         if np.ptp(frame) > 1e-9:  # silence has no prediction

@@ -37,23 +37,25 @@ class SelfAttention(nn.Module):
         q, k, v = self.qkv(x).view(batch, frames, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         if self.kind == "shunted":
             half, quarter = self.heads - self.heads // 2, self.heads // 4
-            parts = [slice(0, half), slice(half, self.heads - quarter), slice(self.heads - quarter, self.heads)]
-            mixed = torch.cat(
+            head_slices = [slice(0, half), slice(half, self.heads - quarter), slice(self.heads - quarter, self.heads)]
+            heads_output = torch.cat(
                 [
                     functional.scaled_dot_product_attention(
-                        q[:, part], _pooled(k[:, part], by), _pooled(v[:, part], by)
+                        q[:, slice_of_heads],
+                        _pooled(k[:, slice_of_heads], factor),
+                        _pooled(v[:, slice_of_heads], factor),
                     )
-                    for part, by in zip(parts, (1, 2, 4), strict=True)
-                    if part.stop > part.start
+                    for slice_of_heads, factor in zip(head_slices, (1, 2, 4), strict=True)
+                    if slice_of_heads.stop > slice_of_heads.start
                 ],
                 dim=1,
             )
         elif self.kind in ("window", "shifted", "routed"):
-            mixed = self._in_windows(q, k, v)
+            heads_output = self._in_windows(q, k, v)
         else:
-            by = 2 if self.kind == "reduced" else 1
-            mixed = functional.scaled_dot_product_attention(q, _pooled(k, by), _pooled(v, by))
-        return self.proj(mixed.transpose(1, 2).reshape(batch, frames, width))
+            factor = 2 if self.kind == "reduced" else 1
+            heads_output = functional.scaled_dot_product_attention(q, _pooled(k, factor), _pooled(v, factor))
+        return self.proj(heads_output.transpose(1, 2).reshape(batch, frames, width))
 
     def _in_windows(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         """Return the attention of (batch, heads, frames, size) inside windows; padding is masked."""
@@ -63,15 +65,15 @@ class SelfAttention(nn.Module):
         count = -(-(before + frames) // length)
         after = count * length - before - frames
         is_frame = functional.pad(torch.ones(frames, dtype=torch.bool, device=q.device), (before, after))
-        q, k, v = (functional.pad(part, (0, 0, before, after)).unflatten(2, (count, length)) for part in (q, k, v))
+        q, k, v = (functional.pad(x, (0, 0, before, after)).unflatten(2, (count, length)) for x in (q, k, v))
         is_frame = is_frame.view(count, length)
         if self.kind == "routed":
             k, v, is_frame = self._routed(q, k, v, is_frame)
         else:
             is_frame = is_frame[None, None, :, None].expand(batch, heads, count, 1, length)
         is_frame = is_frame | ~is_frame.any(dim=-1, keepdim=True)  # a window of padding alone needs an unmasked key
-        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=is_frame).flatten(2, 3)
-        return mixed[:, :, before : before + frames]
+        heads_output = functional.scaled_dot_product_attention(q, k, v, attn_mask=is_frame).flatten(2, 3)
+        return heads_output[:, :, before : before + frames]
 
     def _routed(
         self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_frame: torch.Tensor
@@ -83,18 +85,18 @@ class SelfAttention(nn.Module):
         routes = window_numbers.shape[-1]
         index = window_numbers[:, None, :, :, None, None].expand(batch, heads, count, routes, length, size)
         k, v = (
-            part[:, :, None].expand(batch, heads, count, count, length, size).gather(3, index).flatten(3, 4)
-            for part in (k, v)
+            x[:, :, None].expand(batch, heads, count, count, length, size).gather(3, index).flatten(3, 4)
+            for x in (k, v)
         )
         is_frame = is_frame[window_numbers].flatten(2)[:, None, :, None].expand(batch, heads, count, 1, routes * length)
         return k, v, is_frame
 
 
-def _pooled(x: torch.Tensor, by: int) -> torch.Tensor:
-    """Return means over `by` neighbouring frames of (batch, heads, frames, size)."""
-    if by == 1 or x.shape[2] < by:
+def _pooled(x: torch.Tensor, factor: int) -> torch.Tensor:
+    """Return means over `factor` neighbouring frames of (batch, heads, frames, size)."""
+    if factor == 1 or x.shape[2] < factor:
         return x
-    return functional.avg_pool2d(x, (by, 1), ceil_mode=True)
+    return functional.avg_pool2d(x, (factor, 1), ceil_mode=True)
 
 
 class ConvolutionalModulation(nn.Module):
