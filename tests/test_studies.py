@@ -84,7 +84,7 @@ def test_looser_folds_of_breath_have_its_residual_network_alone(name: str, group
     assert loose.protocol == strict.protocol.model_copy(update={"group": group}) and loose.leak.allow
 
 
-def test_the_epoch_chosen_by_test_cases_has_the_same_training_beside_it() -> None:
+def test_the_epoch_that_test_cases_choose_stands_beside_the_same_training() -> None:
     systems = load_study("lungs_official", STUDIES).systems
     for name in ("compact", "ast"):
         leaky = systems[f"{name}_judged_epoch"]

@@ -1,4 +1,4 @@
-"""Count what the roles of each fold share, and stop a study whose leaks are not allowed."""
+"""Audit the folds: count what their roles share, and stop a study with a leak that it does not declare."""
 
 import pandas as pd
 
