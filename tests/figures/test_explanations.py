@@ -18,8 +18,9 @@ def noise(row) -> np.ndarray:
     return np.random.default_rng(0).integers(-100, 100, (4000, 1), dtype=np.int16)
 
 
+PHASES = ("S1", "systole", "S2", "diastole")
 STATES = pd.DataFrame(
-    [(k / 4, (k + 1) / 4, ("S1", "systole", "S2", "diastole")[k % 4]) for k in range(48)],
+    [(k / 4, (k + 1) / 4, PHASES[k % 4]) for k in range(48)],
     columns=["onset_s", "offset_s", "state"],
 )
 
@@ -30,7 +31,9 @@ def explanation(recording: str = "a_AV", seconds: float = 12.0, states: pd.DataF
     cam = np.zeros((len(times), 6))
     cam[(times % 1 > 0.25) & (times % 1 < 0.5) & (times > 7) & (times < 9)] = 1.0
     samples = np.random.default_rng(0).standard_normal((1, int(seconds * 100)))
-    return Explanation(recording, cam, np.random.default_rng(1).random(cam.shape), times, samples, 100, states)
+    return Explanation(
+        recording, cam, np.random.default_rng(1).random(cam.shape), times, samples, 100, states, phases=PHASES
+    )
 
 
 def test_leads_are_drawn_on_paper_of_25_mm_a_second(tmp_path):
@@ -80,7 +83,7 @@ def test_the_brightest_seconds_are_shown(tmp_path):
     low, high = plot.figure.axes[0].get_xlim()
     assert low <= 7.25 and high >= 8.5 and high - low == pytest.approx(5)
     assert ET.parse(tmp_path / table.at[0, "file"]).getroot().tag.endswith("svg")
-    assert "a_AV" in plot.caption and "heart phases" in plot.caption
+    assert "a_AV" in plot.caption and "annotated phases" in plot.caption
 
 
 def test_captions_state_the_meaning_of_the_colour():
@@ -95,7 +98,7 @@ def test_captions_state_the_meaning_of_the_colour():
 def test_short_recordings_and_those_without_phases_are_drawn_too(tmp_path, seconds, states):
     plot = picture("a", explanation(seconds=seconds, states=states), "title", "meaning")
     save([plot], tmp_path)
-    assert ("heart phases" in plot.caption) == bool(len(states))
+    assert ("annotated phases" in plot.caption) == bool(len(states))
 
 
 def test_shares_of_phases_with_intervals_over_subjects():
@@ -104,12 +107,12 @@ def test_shares_of_phases_with_intervals_over_subjects():
         columns=["recording", "case", "state", "energy", "time"],
     )
     subjects = pd.Series([f"s{k // 2}" for k in range(20)], index=[f"c{k}" for k in range(20)])
-    row = phases_table(shares, subjects).iloc[0]
+    row = phases_table(shares, subjects, PHASES).iloc[0]
     assert (row["state"], row["energy"], row["time"]) == ("systole", pytest.approx(0.55), pytest.approx(0.3))
     assert row["energy_low"] == pytest.approx(0.55) and row["energy_high"] == pytest.approx(
         0.55
     )  # each subject has the same mean
-    by_case = phases_table(shares, pd.Series(shares["case"].to_numpy(), index=shares["case"])).iloc[0]
+    by_case = phases_table(shares, pd.Series(shares["case"].to_numpy(), index=shares["case"]), PHASES).iloc[0]
     assert by_case["energy_low"] < 0.545 < 0.555 < by_case["energy_high"]
 
 

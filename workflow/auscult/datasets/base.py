@@ -42,6 +42,7 @@ class Columns:
     - `recording_labels`: labels of recordings.
     - `channels`: names of the channels, if all recordings have the same several channels.
     - `attributes`: descriptions of cases for protocols and subgroups, such as the device or a published split.
+    - `states`: names of the annotated states in the order of a cycle, such as the phases of a heartbeat.
     """
 
     groups: list[str] = field(default_factory=list)
@@ -50,6 +51,15 @@ class Columns:
     recording_labels: list[str] = field(default_factory=list)
     channels: list[str] = field(default_factory=list)
     attributes: list[str] = field(default_factory=list)
+    states: list[str] = field(default_factory=list)
+
+
+ID_SEPARATOR = "+"  # a subject whose recordings were published under two ids is `id+id`
+
+
+def ids_of(subject: str) -> set[str]:
+    """Return the ids under which a data set names a subject."""
+    return set(subject.split(ID_SEPARATOR))
 
 
 @dataclass(frozen=True)

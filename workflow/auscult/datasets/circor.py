@@ -11,13 +11,14 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from auscult.datasets import download
-from auscult.datasets.base import Columns, DatasetError, Listing, read_text
+from auscult.datasets.base import ID_SEPARATOR, Columns, DatasetError, Listing, read_text
 
 SITES = ("AV", "MV", "PV", "TV", "Phc")
 AGE_MONTHS = {"Neonate": 0.5, "Infant": 6.0, "Child": 72.0, "Adolescent": 180.0, "Young Adult": 240.0}
 CLASSES = {"murmur": ("Present", "Unknown", "Absent"), "outcome": ("Abnormal", "Normal")}
 DETAILS = ("timing", "shape", "grading", "pitch", "quality")
-STATES = {"0": "unannotated", "1": "S1", "2": "systole", "3": "S2", "4": "diastole"}
+PHASES = ["S1", "systole", "S2", "diastole"]
+STATES = {"0": "unannotated", **{str(number): phase for number, phase in enumerate(PHASES, 1)}}
 LABELS = [
     *CLASSES,
     "campaign",
@@ -83,7 +84,7 @@ def ingest(root: Path, options: Options) -> Listing:
     return Listing(
         cases=cases.drop(columns="additional_id"),
         recordings=pd.DataFrame(recordings, columns=[*columns, "header_rate_hz", "header_frames"]),
-        columns=Columns(labels=LABELS, covariates=COVARIATES, recording_labels=["murmur_audible"]),
+        columns=Columns(labels=LABELS, covariates=COVARIATES, recording_labels=["murmur_audible"], states=PHASES),
         quality=quality,
         states=pd.DataFrame(states, columns=["recording", "onset_s", "offset_s", "state"]),
     )
@@ -216,7 +217,7 @@ def _subjects(cases: pd.DataFrame, folder: Path) -> list[str]:
             raise DatasetError(
                 f"{folder / case}.txt: #Additional ID: {name} is in two pairs, with {' and '.join(partners)}"
             )
-    return ["+".join(sorted(pairs[case] & ids, key=lambda i: (len(i), i))) for case in cases["case"]]
+    return [ID_SEPARATOR.join(sorted(pairs[case] & ids, key=lambda i: (len(i), i))) for case in cases["case"]]
 
 
 def _header(path: Path, recording: str, quality: list) -> dict:

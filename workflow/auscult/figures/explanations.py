@@ -1,4 +1,4 @@
-"""Figures of what a network's output is based on: explanation maps beside the signal, and shares of heart phases."""
+"""Figures of what a network's output is based on: explanation maps beside the signal, and shares of phases."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ from auscult.progress import note
 from auscult.training.job import Job
 
 WINDOW_S = 5.0  # seconds of a recording in a figure
-PHASES = {"S1": PALETTE[0], "systole": PALETTE[1], "S2": PALETTE[2], "diastole": PALETTE[3]}
 KINDS = {"hit": "detected", "miss": "missed", "uncertain": "among the most uncertain"}
 CASES_PER_KIND = 2
 LEADS_S, MM_PER_S, MM_PER_UNIT, LEAD_MM = 10.0, 25, 10, 15  # ECG paper: longest signal, scales, height of a channel
@@ -37,8 +36,8 @@ class Explanation:
     """The explanation of a network's output for one recording.
 
     cam: map (frames, bands) over `features` of the same shape. times: centres of the frames, in seconds. samples:
-    (channels, n) at `rate_hz`. states: `onset_s, offset_s, state`. channels: names, if known. by: `attention` or
-    `Grad-CAM`.
+    (channels, n) at `rate_hz`. states: `onset_s, offset_s, state`. channels, phases: names of channels and of states,
+    if the data set has any. by: `attention` or `Grad-CAM`.
     """
 
     recording: str
@@ -49,6 +48,7 @@ class Explanation:
     rate_hz: int
     states: pd.DataFrame
     channels: tuple[str, ...] = ()
+    phases: tuple[str, ...] = ()
     by: str = "Grad-CAM"
 
     @property
@@ -59,7 +59,7 @@ class Explanation:
         return "what contributes to the output for the class"
 
     def shares(self) -> pd.DataFrame:
-        """Shares of the map and of the time by heart phase: `state, energy, time` (see `phase_shares`)."""
+        """Shares of the map and of the time by phase: `state, energy, time` (see `phase_shares`)."""
         return phase_shares(self.cam, self.times, self.states)
 
 
@@ -108,13 +108,14 @@ def explain_cases(
     table = manifest.recordings[manifest.recordings["case"].isin(cases)].sort_values("recording")
     names = table["recording"].tolist()
     annotated = dict(list(states.groupby("recording")))
+    channels, phases = tuple(manifest.columns.channels), tuple(manifest.columns.states)
     of_case: dict[str, list[tuple[float, Explanation]]] = {}
     *maps, by = explain_recordings(job, names, output, frames, device)
     for name, case, cam, times, logit in zip(names, table["case"], *maps, strict=True):
         features = frames.read(name)[:, 0].astype(np.float32)
-        phases = annotated.get(name, states.head(0))
-        samples, channels = read_audio(audio, name), tuple(manifest.columns.channels)
-        explanation = Explanation(name, cam, features, times, samples, rate_hz, phases, channels, by)
+        own_states = annotated.get(name, states.head(0))
+        samples = read_audio(audio, name)
+        explanation = Explanation(name, cam, features, times, samples, rate_hz, own_states, channels, phases, by)
         of_case.setdefault(case, []).append((-logit, explanation))
     return {case: [item for _, item in sorted(pairs, key=lambda pair: pair[0])] for case, pairs in of_case.items()}
 
@@ -152,7 +153,7 @@ def explain_system(
     manifest: Manifest,
     explain: Explain,
 ) -> tuple[list[Plot], pd.DataFrame]:
-    """Return figures of a system's typical cases, and its shares of heart phases as figure and table.
+    """Return figures of a system's typical cases, and its shares of the annotated phases as figure and table.
 
     The explained class is one of the system's first target: its first class if its first head is binary, otherwise its
     first class that is not `normal`. explain: see `explainer`. The table is that of `phases_table`.
@@ -195,8 +196,9 @@ def explain_system(
                 plots.append(draw(case, explanations[case][0], title, meaning))
     shares = pd.concat(shares) if shares else pd.DataFrame(columns=["recording", "case", "state", "energy", "time"])
     subjects = manifest.cases.set_index("case")["subject"]
-    bars = phases_figure(shares, subjects, positive)
-    return ([bars] if bars else []) + plots, phases_table(shares, subjects)
+    table = phases_table(shares, subjects, manifest.columns.states)
+    bars = phases_figure(table, shares["recording"].nunique(), positive)
+    return ([bars] if bars else []) + plots, table
 
 
 def _has_class(manifest: Manifest, recording: str, head: Head) -> bool:
@@ -220,9 +222,10 @@ def picture(name: str, explanation: Explanation, title: str, meaning: str) -> Pl
         seconds = np.arange(explanation.samples.shape[1])[window] / rate_hz
         axes[0].plot(seconds, explanation.samples[0, window], color="#333333", lw=0.5)
         states = all_states[(all_states["offset_s"] > first) & (all_states["onset_s"] < last)]
-        for row in states[states["state"].isin(PHASES)].itertuples():
+        colours = dict(zip(explanation.phases, PALETTE, strict=False))
+        for row in states[states["state"].isin(colours)].itertuples():
             ends = max(row.onset_s, first), min(row.offset_s, last)
-            axes[0].axvspan(*ends, color=PHASES[row.state], alpha=0.3, lw=0)
+            axes[0].axvspan(*ends, color=colours[row.state], alpha=0.3, lw=0)
         axes[0].set(ylabel="Sound", yticks=[], xlim=(first, last))
         extent = (first, last, 0, cam.shape[1])
         style = {"aspect": "auto", "origin": "lower", "extent": extent, "interpolation": "nearest"}
@@ -233,12 +236,12 @@ def picture(name: str, explanation: Explanation, title: str, meaning: str) -> Pl
         colour_range = {"vmin": least, "vmax": max(explanation.cam.max(), least + 1e-9)}
         axes[2].imshow(cam.T, cmap="inferno", alpha=0.65, **colour_range, **style)
         axes[2].set(ylabel="Band", xlabel="Seconds")
-        phases = [phase for phase in PHASES if (all_states["state"] == phase).any()]
-        handles = [matplotlib.patches.Patch(color=PHASES[phase], alpha=0.3) for phase in phases]
+        phases = [phase for phase in colours if (all_states["state"] == phase).any()]
+        handles = [matplotlib.patches.Patch(color=colours[phase], alpha=0.3) for phase in phases]
         if handles:
             figure.legend(handles, phases, loc="outside lower center", ncols=4)
     caption = (
-        f"{title}: {meaning}. Top: the sound{' with its annotated heart phases' if phases else ''}. Middle: the input "
+        f"{title}: {meaning}. Top: the sound{' with its annotated phases' if phases else ''}. Middle: the input "
         f"of the network. Bottom: the same, and in colour {explanation.meaning}. The figure shows the "
         f"{last - first:.0f} s of recording {explanation.recording} with the most colour."
     )
@@ -299,16 +302,15 @@ def _brightest(explanation: Explanation) -> tuple[float, float]:
     return best, best + WINDOW_S
 
 
-def phases_figure(shares: pd.DataFrame, subjects: pd.Series, positive: str) -> Plot | None:
-    """Bars of each heart phase's share of the map beside its share of the time, with 95 % intervals over subjects.
+def phases_figure(summary: pd.DataFrame, recordings: int, positive: str) -> Plot | None:
+    """Bars of each phase's share of the map beside its share of the time, with 95 % intervals over subjects.
 
-    shares: `recording, case, state, energy, time`. Returns None where no phases are annotated.
+    summary: see `phases_table`, of so many `recordings`. Returns None where no phases are annotated.
     """
-    summary = phases_table(shares, subjects)
     if summary.empty:
         return None
     with matplotlib.rc_context(STYLE):
-        title = f"What the output for {positive} is based on, by heart phase"
+        title = f"What the output for {positive} is based on, by phase"
         figure = blank(0.7 * WIDTH, title)
         axes = figure.add_subplot(ylabel="Share")
         x = np.arange(len(summary))
@@ -322,19 +324,20 @@ def phases_figure(shares: pd.DataFrame, subjects: pd.Series, positive: str) -> P
         for row in summary.itertuples()
     )
     caption = (
-        f"Share of the explanation map in each heart phase, in {shares['recording'].nunique()} test recordings that "
+        f"Share of the explanation map in each phase, in {recordings} test recordings that "
         f"are of the class {positive} and have annotated phases, with 95 % intervals over subjects: {values}."
     )
-    return Plot("explained-phases.svg", figure, title, f"Shares of heart phases: {values}.", caption)
+    return Plot("explained-phases.svg", figure, title, f"Shares of phases: {values}.", caption)
 
 
-def phases_table(shares: pd.DataFrame, subjects: pd.Series, draws: int = 2000) -> pd.DataFrame:
-    """Return mean shares of each heart phase over recordings: `state, energy, energy_low, energy_high, time`.
+def phases_table(shares: pd.DataFrame, subjects: pd.Series, phases: list[str], draws: int = 2000) -> pd.DataFrame:
+    """Return mean shares of each phase over recordings: `state, energy, energy_low, energy_high, time`.
 
-    energy: share of the map, with a bootstrap interval over subjects. time: share of the time. A recording without a
-    phase does not count in the means of that phase.
+    shares: `recording, case, state, energy, time`. phases: the order of the rows; other states follow. energy: share of
+    the map, with a bootstrap interval over subjects. time: share of the time. A recording without a phase does not count
+    in the means of that phase.
     """
-    states = [phase for phase in PHASES if (shares["state"] == phase).any()]
+    states = [phase for phase in phases if (shares["state"] == phase).any()]
     states += sorted(set(shares["state"]) - set(states))
     rows = []
     for state in states:

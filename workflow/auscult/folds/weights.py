@@ -17,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from auscult.datasets.base import Manifest
+from auscult.datasets.base import Manifest, ids_of
 from auscult.folds.audit import COLUMNS
 from auscult.folds.planned import FoldError
 
@@ -56,10 +56,9 @@ def audit_weights(manifest: Manifest, folds: pd.DataFrame, dataset: str, weights
         if declaration is None or any(entry.subjects is None for entry in entries):
             rows.append(("", "", "weights_unknown", system, len(subjects), ""))
             continue
-        trained_ids = {name for entry in entries for subject in entry.subjects or [] for name in subject.split("+")}
+        trained_ids = {name for entry in entries for subject in entry.subjects or [] for name in ids_of(subject)}
         for (repeat, fold), test_rows in folds[folds["role"] == "test"].groupby(["repeat", "fold"]):
-            # the subject of a person with several ids is `id+id`
-            leaks = [case for case in sorted(test_rows["case"]) if trained_ids & set(subjects[case].split("+"))]
+            leaks = [case for case in sorted(test_rows["case"]) if trained_ids & ids_of(subjects[case])]
             if leaks:
                 ids = " ".join(leaks)
                 rows.append((repeat, fold, "weights_heard", f"{system}+test", len(leaks), ids))
