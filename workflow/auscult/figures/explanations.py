@@ -334,8 +334,8 @@ def phases_table(shares: pd.DataFrame, subjects: pd.Series, phases: list[str], d
     """Return mean shares of each phase over recordings: `state, energy, energy_low, energy_high, time`.
 
     shares: `recording, case, state, energy, time`. phases: the order of the rows; other states follow. energy: share of
-    the map, with a bootstrap interval over subjects. time: share of the time. A recording without a phase does not count
-    in the means of that phase.
+    the map, with a bootstrap interval over subjects. time: share of the time. A recording without a phase does not
+    count in the means of that phase.
     """
     states = [phase for phase in phases if (shares["state"] == phase).any()]
     states += sorted(set(shares["state"]) - set(states))
