@@ -1,8 +1,8 @@
-"""auscult: from labelled body-sound recordings to cross-validation tables that can be believed.
+"""auscult: cross-validation of networks on labelled body-sound and ECG recordings.
 
 snakemake --cores 16 --resources gpu=1                                 the studies of config/config.yaml
-snakemake --cores 16 --resources gpu=1 --config studies=circor_cpu     others; root=DIR points to a copy of the data
-snakemake predict --cores 16 --config studies=circor_cpu recordings=DIR   the study's winner on new recordings
+snakemake --cores 16 --resources gpu=1 --config studies=circor_cpu     other studies; root=DIR: folder of the data
+snakemake predict --cores 16 --config studies=circor_cpu recordings=DIR   predict new recordings
 """
 
 
@@ -21,7 +21,7 @@ include: "rules/tracking.smk"
 
 
 rule all:
-    """Tables, figures, report and tracking of every study, whose recordings must be there."""
+    """Tables, figures, report and tracking of every study. Fails if the recordings of a study are missing."""
     default_target: True
     input:
         lambda w: checked(releases.require_all, RELEASES) or expand([paths.REPORT, paths.TRACKED], study=PLANS),
@@ -31,8 +31,8 @@ onstart:
     LOCKS = checked(run.lock, list(PLANS))
     checked(run.estimate, PLANS, RELEASES)
     if not CLUSTER:
-        # Without this Snakemake 9.27 selects jobs once a second more for every job that has ended, and looks at all
-        # their inputs each time: after 50 jobs of a large study that was a quarter of a core.
+        # Without this, Snakemake 9.27 selects jobs once more per second for every finished job, and checks all their
+        # inputs each time. After 50 jobs of a large study this took a quarter of a core.
         workflow.scheduler.job_rate_limiter = None
 
 

@@ -16,23 +16,26 @@ from benchmarks.timing import Row
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 WHY = """
-Growth is given for the sizes in its row, from the smallest on; what counts is the last over the first.
+In rows of growth, the values belong to the sizes in the row, from the smallest on. The target concerns the last value
+relative to the first.
 
-What stands behind the figures:
+Explanations of the figures:
 
-- **Log-mels.** A tenth of librosa's time would be less than the Fourier transforms alone take. Ours are in float64, so
-  that a loud tone does not drown quiet bands, and two caches are written that say what made them; librosa's side
-  writes nothing.
-- **Training.** Both sides run the same layers, so that only what lies between them can be saved. `compact` is near the
-  rate of plain products of matrices already; the layers of `dynse_bdresnet` are narrow. The plain loop holds every
-  overlapping window as a copy.
-- **A dry run** is Snakemake's own planning, and loading PyTorch, which says whether there is a GPU.
+- **Log-mels.** A tenth of librosa's time would be less than the Fourier transforms alone take. auscult computes in
+  float64, so that a loud tone does not mask quiet bands, and writes two caches with a description of their origin.
+  librosa's side writes nothing.
+- **Training.** Both sides run the same layers, so that time can only be saved between the layers. `compact` is already
+  near the rate of plain matrix products; the layers of `dynse_bdresnet` are narrow. The plain loop keeps every
+  overlapping window as a copy in memory.
+- **A dry run** consists of Snakemake's own planning and of loading PyTorch, which reports whether there is a GPU.
 - **Cores outside jobs**: the demo's jobs take seconds each, and the last ones (tables, report, tracking) leave a core
   idle.
-- **Memory of the caches** holds one shard (`dataset.shards`, 16), which is made whole before it is written, so that
-  a full disk leaves nothing half, and what is mapped of the files that are read, which the system takes back at need.
-- **GPU rows**: not measured, no GPU was at hand. The Challenge's fastest entry took 0.40 s a patient, the reference
-  117 s (official run, on its machine); "passes of a patient" is ours on one core, the network alone.
+- **Memory of the caches** includes one shard (`dataset.shards`, 16), which is completed in memory before it is written,
+  so that a full disk leaves no half-written file. It also includes the memory-mapped part of the files that are read,
+  which the system reclaims when it needs memory.
+- **GPU rows**: not measured, because no GPU was available. The Challenge's fastest entry took 0.40 s per patient, the
+  reference 117 s (official run, on its machine). "passes of a patient" is the time of auscult's network alone on one
+  core.
 """
 
 
@@ -68,8 +71,9 @@ def page(rows: list[Row], made: data.Data) -> str:
     lines = [
         "# Benchmarks",
         "",
-        "Written by `make bench`: the sides of a comparison take turns in one run; medians, with the least and largest",
-        "of the repetitions in brackets. Processor time where a side is one process, else by the clock.",
+        "Written by `make bench`. The sides of a comparison take turns in one run. Figures are medians, with the",
+        "smallest and largest of the repetitions in brackets. Times are processor time if a side is one process, else",
+        "wall-clock time.",
         "",
         f"Machine: {cpu()}, {platform.system()}, no GPU used (GPU rows: not measured). {versions}.",
         f"Data: {len(made.manifest.recordings)} simulated recordings of {made.seconds():.0f} s at 4 kHz. "

@@ -8,14 +8,14 @@ from pathlib import Path
 from auscult.cache.audio import cache_audio
 from auscult.cache.store import Cache, open_cache
 from auscult.config.dataset import Dataset
-from auscult.config.systems import FrontEnd
+from auscult.config.systems import FrontEndConfig
 from auscult.datasets import simulate
 from auscult.datasets.base import Manifest, build
 from auscult.features.frames import extract, frames_config
 from auscult.features.front_ends.logmel import PRESETS
 
 CODE = "benchmark"  # stands for the digest of the code
-FRONT_END = FrontEnd(name="band1k", settings=PRESETS["band1k"].model_dump())
+FRONT_END = FrontEndConfig(name="band1k", settings=PRESETS["band1k"].model_dump())
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def _train(made) -> None:
     from auscult.config.systems import Training
     from auscult.training.checkpoint import Checkpoint
     from auscult.training.data import load_frames
-    from auscult.training.loop import Plan, fit
+    from auscult.training.loop import TrainingPlan, fit
     from auscult.training.role_data import RoleData
     from benchmarks import data, networks
 
@@ -85,7 +85,7 @@ def _train(made) -> None:
         return RoleData(frames, targets, np.arange(len(some)), targets)
 
     settings = Training(epochs=1, crops=1, balance="none", select="loss", resident=False)
-    plan = Plan(networks.HEADS, settings, 62.5, 0)
+    plan = TrainingPlan(networks.HEADS, settings, 62.5, 0)
     network = networks.built("compact", {})
     checkpoint = Checkpoint(made.home / "checkpoint.safetensors", "")
     fit(network, role_data(names), role_data(names[:8]), plan, checkpoint, lambda line: None)

@@ -19,7 +19,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 from auscult import networks
-from auscult.config.systems import Head, Network, Segment, System, Task, Training
+from auscult.config.systems import Head, NetworkConfig, Segment, System, Task, Training
 from auscult.features.frames import frames_config
 from auscult.features.front_ends.logmel import PRESETS, pad_value
 from auscult.inference.monte_carlo import stochastic_passes
@@ -29,7 +29,7 @@ from auscult.training import loop
 from auscult.training.checkpoint import Checkpoint
 from auscult.training.data import Frames, Windowing, load_frames
 from auscult.training.job import FrameCache, Job, Resources
-from auscult.training.loop import Plan, fit
+from auscult.training.loop import TrainingPlan, fit
 from auscult.training.role_data import RoleData
 from auscult.training.train import train
 from benchmarks.data import CODE, FRONT_END, Data, cache_frames, make
@@ -154,7 +154,7 @@ def ours(data: Data, frames: Frames, name: str):
     """One epoch of auscult's loop, as it ends: with a checkpoint, without validation cases."""
     targets, cases = labels(frames), np.arange(len(frames.recordings))
     settings = Training(epochs=1, batch=BATCH, sampling="windows", balance="none", select="last")
-    plan = Plan(HEADS, settings, 62.5, 0)
+    plan = TrainingPlan(HEADS, settings, 62.5, 0)
     checkpoint = Path(data.home, "checkpoint.safetensors")
 
     def run() -> None:
@@ -217,7 +217,7 @@ def first_step(data: Data) -> np.ndarray:
     cases = data.manifest.cases["case"]
     roles = np.where(np.arange(len(cases)) % 4 == 0, "val", "train")
     folds = pd.DataFrame({"repeat": 0, "fold": 0, "case": cases, "role": roles})
-    system = System(tasks=["murmur"], front_end=FRONT_END, segment=Segment(), network=Network(name="compact"))
+    system = System(tasks=["murmur"], front_end=FRONT_END, segment=Segment(), network=NetworkConfig(name="compact"))
     job = Job(data.home / "model", system, Task(heads=HEADS), NetworkName(0, 0))
     cache_frames(data)
     frame_cache = FrameCache(data.home / "frames", frames_config(data.dataset, FRONT_END))

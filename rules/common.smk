@@ -1,4 +1,4 @@
-# The plans of the studies, the machine, and the few functions that all rule files share.
+# The plans of the studies, the resources of the machine, and functions that all rule files use.
 
 import os
 import sys
@@ -21,7 +21,7 @@ from auscult.plan import networks, paths, reads
 
 
 def checked(function, *arguments):
-    """The function's result; an error that the library raises on purpose stops Snakemake with its message alone."""
+    """Return the function's result. An error of the library stops Snakemake with its message only."""
     try:
         return function(*arguments)
     except Exception as error:
@@ -37,50 +37,50 @@ run.forget_failed_tracking(list(PLANS), SETTINGS.tracking.uri)
 TRACKING = paths.tracking(SETTINGS.tracking.uri)
 SHARDS = shard_names(next(iter(RELEASES.values())).dataset.shards)
 FORMATS = ["csv", "md", "html", "tex"]
-DECISIONS = decision_rules.modules()  # loaded by name, so that no script imports them
+DECISIONS = decision_rules.modules()  # scripts load them by name, not by an import
 
 
-# No wildcard spans folders: what is predicted below a study is not another study.
+# No wildcard matches a slash, so that folders with predictions below a study are not taken for studies.
 wildcard_constraints:
     **dict.fromkeys(["study", "dataset", "system", "task", "network", "fold", "target"], "[^/]+"),
 
 
-# ---------------------------------------------------------------- what rules ask
+# ---------------------------------------------------------------- inputs and parameters of jobs
 
 
 def plan(wildcards):
-    """The plan of a job's study."""
+    """Return the plan of a job's study."""
     return PLANS[wildcards.study]
 
 
 def system_of(wildcards):
-    """The system that a job's network belongs to."""
+    """Return the system that a job's network belongs to."""
     return plan(wildcards).study.systems[wildcards.system]
 
 
 def manifest(wildcards):
-    """The manifest of the study's data set, as named inputs are unpacked."""
+    """Return the files of the manifest of the study's data set."""
     return [path.format(dataset=plan(wildcards).dataset) for path in paths.MANIFEST]
 
 
 def shards(dataset, kind):
-    """Shards of one cache of a data set."""
+    """Return the shards of one cache of a data set."""
     return [f"{paths.CACHE.format(dataset=dataset, kind=kind)}/{name}" for name in SHARDS]
 
 
 def frames(wildcards):
-    """Shards of the front end that a job's system reads."""
+    """Return the shards of the front end that a job's system reads."""
     return shards(plan(wildcards).dataset, folder_name(system_of(wildcards).front_end))
 
 
 @cache
 def code(script, *modules):
-    """Files that a script imports, directly or not, with the plug-ins that its job loads by name."""
+    """Return the files that a script imports, directly or indirectly, and the plug-ins that its job loads by name."""
     return provenance.code_files(TOP / "workflow" / "scripts" / f"{script}.py", modules)
 
 
 def network_code(script, wildcards):
-    """Code of a job that runs a network: the script, the network, and what its frames are made by."""
+    """Return the code of a job that runs a network: the script, the network and the front end."""
     front_end = features.module_of(system_of(wildcards).front_end.name)
     return code(script, *reads.network_modules(plan(wildcards), wildcards.system), front_end)
 
@@ -88,14 +88,15 @@ def network_code(script, wildcards):
 # ---------------------------------------------------------------- machine
 
 
-def cap(name, most):
-    """No more of a resource than this machine has; all of it when nothing was asked for."""
-    asked = workflow.global_resources.get(name)
-    value = getattr(asked, "value", asked)
-    workflow.global_resources[name] = Resource(name, min(value, most) if isinstance(value, int) else most)
+def cap(name, limit):
+    """Limit a resource of the run to what this machine has; without a request, set it to this limit."""
+    requested = workflow.global_resources.get(name)
+    value = getattr(requested, "value", requested)
+    workflow.global_resources[name] = Resource(name, min(value, limit) if isinstance(value, int) else limit)
 
 
-# Jobs go elsewhere, or this is one of them there. (`workflow.local_exec` is true of everything while rules are read.)
+# True if jobs run on other machines, or if this process runs such a job. (`workflow.local_exec` is always true while
+# rules are read.)
 CLUSTER = workflow.remote_exec or workflow.resource_settings.cores is None
 GPU = run.has_gpu() or CLUSTER
 
@@ -105,7 +106,7 @@ if not CLUSTER:
     if "gpu" not in workflow.global_resources:
         cap("gpu", 1)
 
-# A job that runs a network: one of the GPUs, or, on a machine without one, one core, so that as many run as there are
-# cores. A single thread is also what makes results the same on every CPU count.
+# A job that runs a network gets one GPU. On a machine without a GPU it gets one core, so that as many jobs run as there
+# are cores. A single thread also makes results independent of the number of cores.
 NETWORK_GPU = 1 if GPU else 0
 NETWORK_THREADS = 4 if GPU else 1

@@ -1,8 +1,8 @@
-# Raw releases to manifests: results/datasets/<dataset>/.
+# From raw releases to manifests in results/datasets/<dataset>/.
 
 
 rule download:
-    """Fetch the raw releases of the chosen studies into resources/ (resumable, checked)."""
+    """Download the raw releases of the chosen studies into resources/ (resumable; files are verified)."""
     log:
         f"{paths.LOGS}/download.log",
     conda:
@@ -17,7 +17,7 @@ rule download:
 
 
 rule generate:
-    """Make the raw files of a simulated data set."""
+    """Write the raw files of a simulated data set."""
     input:
         code=lambda w: code("generate", f"auscult.datasets.{RELEASES[w.dataset].dataset.adapter}"),
     output:
@@ -39,7 +39,7 @@ rule generate:
 
 
 rule ingest:
-    """Read a release: cases, recordings, and what was wrong with them."""
+    """Read a raw release; write tables of its cases, recordings and problems."""
     input:
         raw=lambda w: (
             checked(releases.require, RELEASES[w.dataset], w.dataset)

@@ -1,4 +1,4 @@
-# Decisions on the test cases, tables with intervals, figures, report.
+# Decisions on the test cases, tables with intervals, figures and report.
 
 TABLES = ["leaderboard", "cross_validation", "floors", "uncertainty", "comparison", "subgroups"]
 
@@ -33,13 +33,13 @@ rule evaluate:
 
 
 rule compare:
-    """Leaderboard with intervals, cross-validation, floors, comparisons, subgroups, winner, Challenge files."""
+    """Write leaderboard, cross-validation, trivial baselines, comparisons, subgroups, winner and Challenge files."""
     input:
         predictions=paths.PREDICTIONS,
         scores=paths.SCORES,
         audit=paths.AUDIT,
         manifest=manifest,
-        models=lambda w: [one.file(paths.TRAINING) for one in networks.every_network(plan(w))],
+        models=lambda w: [network.file(paths.TRAINING) for network in networks.every_network(plan(w))],
         code=code("compare"),
     output:
         tables=expand(f"{paths.TABLE}.{{end}}", table=TABLES, end=FORMATS, allow_missing=True),
@@ -57,13 +57,13 @@ rule compare:
         runtime=30,
     params:
         study=lambda w: reads.evaluation(plan(w)),
-        ensembles=lambda w: {name: one.systems for name, one in plan(w).study.ensembles.items()},
+        ensembles=lambda w: {name: ensemble.systems for name, ensemble in plan(w).study.ensembles.items()},
     script:
         "../workflow/scripts/compare.py"
 
 
 rule compare_studies:
-    """Leaderboard and paired differences of the systems of all studies asked for, which must be tested alike."""
+    """Write leaderboard and paired differences of all chosen studies, which must have the same test cases."""
     input:
         predictions=expand(paths.PREDICTIONS, study=PLANS),
         folds=expand(paths.FOLDS, study=PLANS),
@@ -84,18 +84,18 @@ rule compare_studies:
         mem_mb=4000,
         runtime=30,
     params:
-        studies=lambda w: {name: reads.evaluation(one) for name, one in PLANS.items()},
+        studies=lambda w: {name: reads.evaluation(study_plan) for name, study_plan in PLANS.items()},
     script:
         "../workflow/scripts/compare_studies.py"
 
 
 rule plot:
-    """ROC, precision–recall, confusion, reliability, intervals, learning curves and what the second stage reads."""
+    """Draw ROC, precision–recall, confusion, reliability, intervals, learning curves and feature importances."""
     input:
         predictions=paths.PREDICTIONS,
         tables=paths.LEADERBOARD,
         importances=lambda w: networks.files_of(plan(w), paths.IMPORTANCES, networks.fused_folds(plan(w))),
-        histories=lambda w: [one.file(paths.HISTORY) for one in networks.every_network(plan(w))],
+        histories=lambda w: [network.file(paths.HISTORY) for network in networks.every_network(plan(w))],
         code=code("plot"),
     output:
         figures=paths.FIGURES,
@@ -116,7 +116,7 @@ rule plot:
 
 
 rule explain_system:
-    """Grad-CAM or attention in a system's typical hits, misses and least sure cases, and by heart phase."""
+    """Draw Grad-CAM or attention of typical correct, wrong and least certain cases; write its shares by heart phase."""
     input:
         predictions=paths.PREDICTIONS,
         manifest=manifest,
@@ -124,8 +124,8 @@ rule explain_system:
         frames=frames,
         audio=lambda w: shards(plan(w).dataset, "audio"),
         networks=lambda w: [
-            one.file(path)
-            for one in networks.to_explain(plan(w), w.system)
+            network.file(path)
+            for network in networks.to_explain(plan(w), w.system)
             for path in (paths.WEIGHTS, paths.NETWORK_CONFIG)
         ],
         code=lambda w: network_code("explain", w),
@@ -151,17 +151,17 @@ rule explain_system:
 
 
 rule explain:
-    """Explanations of every system of the studies that can be explained."""
+    """Explanations of every system that can be explained, for all chosen studies."""
     input:
         [
             paths.EXPLANATIONS.format(study=name, system=system)
-            for name, one in PLANS.items()
-            for system in networks.explainable(one)
+            for name, study_plan in PLANS.items()
+            for system in networks.explainable(study_plan)
         ],
 
 
 rule report:
-    """One page that a reader understands without the code."""
+    """Write the report of a study as one page that can be read without knowledge of the code."""
     input:
         tables=expand(f"{paths.TABLE}.csv", table=TABLES, allow_missing=True),
         winner=paths.WINNER,
@@ -169,7 +169,7 @@ rule report:
         explanations=lambda w: paths.EXPLANATIONS.format(study=w.study, system=networks.explainable(plan(w))[0]),
         audit=paths.AUDIT,
         folds=paths.FOLDS,
-        histories=lambda w: [one.file(paths.HISTORY) for one in networks.every_network(plan(w))],
+        histories=lambda w: [network.file(paths.HISTORY) for network in networks.every_network(plan(w))],
         manifest=manifest,
         quality=lambda w: paths.QUALITY.format(dataset=plan(w).dataset),
         published="resources/published.csv",

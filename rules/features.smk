@@ -1,14 +1,14 @@
-# HDF5 caches shared by all studies of a data set: audio, one folder per front end, tables of numbers.
+# HDF5 caches of a data set, shared by all studies: audio, feature frames of each front end, and tables of numbers.
 
 FRONT_ENDS = {
-    (one.dataset, folder_name(system.front_end)): system.front_end
-    for one in PLANS.values()
-    for system in one.study.systems.values()
+    (study_plan.dataset, folder_name(system.front_end)): system.front_end
+    for study_plan in PLANS.values()
+    for system in study_plan.study.systems.values()
 }
 
 
 rule cache_audio:
-    """Every recording at the data set's rate, ready to be read at any place."""
+    """Write every recording at the data set's sampling rate, for reading from any position."""
     input:
         manifest=paths.MANIFEST,
         code=code("cache_audio"),
@@ -31,7 +31,7 @@ rule cache_audio:
 
 
 rule extract_features:
-    """One front end of every recording."""
+    """Write the feature frames of one front end for every recording."""
     input:
         manifest=paths.MANIFEST,
         audio=shards("{dataset}", "audio"),
@@ -58,7 +58,7 @@ rule extract_features:
 
 
 rule describe:
-    """The 44 statistics, the 23 complexity descriptors, or the 16 numbers of wheezes and crackles, of every recording."""
+    """Write 44 signal statistics, 23 complexity descriptors, or 16 numbers of wheezes and crackles per recording."""
     input:
         manifest=paths.MANIFEST,
         audio=shards("{dataset}", "audio"),

@@ -1,8 +1,8 @@
-# Who is trained on, chosen on and tested on; and the audit that must pass before anything is trained.
+# The role of every case in every fold (training, validation, test), and the audit that must pass before any training.
 
 
 rule assign_folds:
-    """Give every case a role in every fold."""
+    """Assign a role in every fold to every case."""
     input:
         manifest=manifest,
         lists=lambda w: files_of_protocol(plan(w).study.protocol, LISTS),
@@ -27,7 +27,7 @@ rule assign_folds:
 
 
 rule assign_inner_folds:
-    """Divide every fold's training and validation cases once more: inner cross-validation."""
+    """Divide the training and validation cases of every fold into inner folds (inner cross-validation)."""
     input:
         manifest=manifest,
         folds=paths.FOLDS,
@@ -51,7 +51,7 @@ rule assign_inner_folds:
 
 
 rule audit_folds:
-    """Count what the roles share; stop a study that leaks without saying why."""
+    """Count persons, audio and groups that roles share; stop a study with a leak that it does not allow."""
     input:
         manifest=manifest,
         folds=paths.FOLDS,
@@ -79,7 +79,7 @@ rule audit_folds:
 
 
 rule count_groups:
-    """Count the groups of cases that the evaluation names: a wrong name is known at the beginning."""
+    """Count the cases in each group that the evaluation names, so that a wrong name is reported early in a run."""
     input:
         manifest=manifest,
         code=code("count_groups"),

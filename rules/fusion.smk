@@ -1,13 +1,15 @@
-# One model per learner, system, target and fold on the networks' outputs, covariates and statistics.
+# Second stage: one model per learner, system, target and fold, on the networks' outputs, covariates and statistics.
 
 
 rule fuse:
-    """Fit and apply the second stage of one fold."""
+    """Fit and apply the second stage of one system and fold."""
     input:
         cases=paths.CASE_OUTPUTS,
         recordings=paths.RECORDING_OUTPUTS,
         outputs=lambda w: [
-            one.file(paths.OUTPUTS) for part in networks.of_fold(plan(w), w.system, w.fold).values() for one in part
+            network.file(paths.OUTPUTS)
+            for members in networks.of_fold(plan(w), w.system, w.fold).values()
+            for network in members
         ],
         inner=lambda w: networks.inner_outputs(plan(w), [(w.system, w.fold)]),
         manifest=manifest,
@@ -33,7 +35,8 @@ rule fuse:
     params:
         reads=lambda w: reads.fusion(plan(w), w.system),
         networks=lambda w: {
-            task: [one.folder for one in part] for task, part in networks.of_fold(plan(w), w.system, w.fold).items()
+            task: [network.folder for network in members]
+            for task, members in networks.of_fold(plan(w), w.system, w.fold).items()
         },
     script:
         "../workflow/scripts/fuse.py"

@@ -1,8 +1,8 @@
-# One training per system, task and fold; stochastic passes; segments to recordings to cases to classes.
+# One training per system, task and fold; stochastic passes; pooling from windows to recordings, cases and classes.
 
 
 rule train:
-    """Train one network on one fold (or find that it is already trained)."""
+    """Train one network on one fold, or reuse it if it is already trained."""
     input:
         manifest=manifest,
         folds=lambda w: networks.folds_table(plan(w), w.network),
@@ -34,7 +34,7 @@ rule train:
 
 
 rule infer:
-    """Stochastic passes of one network over the cases that its fold scores."""
+    """Compute stochastic passes of one network over the cases that it scores."""
     input:
         manifest=manifest,
         folds=lambda w: networks.folds_table(plan(w), w.network),
@@ -65,7 +65,7 @@ rule infer:
 
 
 rule aggregate:
-    """Pool passes over segments and recordings to cases, and heads to classes."""
+    """Pool passes over windows and recordings to cases, and combine heads to class probabilities."""
     input:
         outputs=lambda w: networks.scorer_files(plan(w), w.system, w.fold),
         folds=lambda w: networks.folds_table(plan(w), w.fold),

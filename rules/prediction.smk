@@ -1,4 +1,4 @@
-# A study's winner, or the best variant of --config system=…, packed; applied to new recordings; and as an MLflow model.
+# A study's winner, or the best variant of --config system=…: packed, applied to new recordings, as an MLflow model.
 
 WINNER = SETTINGS.system or "winner"
 PACK, BUNDLE, REGISTERED = (
@@ -22,7 +22,7 @@ rule bundle:
 
 
 rule pack_winner:
-    """The folds' networks, second stages and fitted decisions of a winner, with its model card."""
+    """Collect the networks, second stages and fitted decision rules of a winner's folds, and write its model card."""
     input:
         winner=paths.WINNER,
         scores=paths.SCORES,
@@ -33,7 +33,7 @@ rule pack_winner:
         inner=lambda w: networks.inner_outputs(plan(w), networks.unit_folds(plan(w))),
         fused=lambda w: networks.files_of(plan(w), paths.FUSED, networks.fused_folds(plan(w))),
         manifest=manifest,
-        models=lambda w: [one.file(paths.TRAINING) for one in networks.every_network(plan(w))],
+        models=lambda w: [network.file(paths.TRAINING) for network in networks.every_network(plan(w))],
         code=code("pack_winner", *DECISIONS),
     output:
         directory(PACK),
@@ -56,7 +56,7 @@ rule pack_winner:
 
 
 rule apply_winner:
-    """The folds' networks, second stage and decision of a study's winner on new recordings."""
+    """Predict new recordings with the networks, second stages and decision rules of a winner's folds."""
     input:
         pack=PACK,
         code=code("apply_winner", *DECISIONS, f"auscult.datasets.{SETTINGS.form or 'folder'}"),
@@ -85,7 +85,7 @@ rule apply_winner:
 
 
 rule bundle_winner:
-    """The packed winner as an MLflow model with the code that runs it, registered in the tracking store."""
+    """Write the packed winner as an MLflow model with its code, and register it in the tracking store."""
     input:
         pack=PACK,
         tracked=paths.TRACKED,

@@ -1,8 +1,8 @@
-# MLflow: the store made before the trainings, completed after the report.
+# MLflow: its store is created before the trainings and completed after the report.
 
 
 rule init_tracking:
-    """Make MLflow's store and the study's experiment before anything writes to it."""
+    """Create MLflow's store and the study's experiment before anything writes to it."""
     input:
         code=ancient(code("init_tracking")),
     output:
@@ -25,9 +25,9 @@ rule init_tracking:
 
 
 rule track:
-    """Complete MLflow: trainings, leaderboard rows, tables, figures and report of a study."""
+    """Write a study's trainings, leaderboard rows, tables, figures and report to MLflow."""
     input:
-        histories=lambda w: [one.file(paths.HISTORY) for one in networks.every_network(plan(w))],
+        histories=lambda w: [network.file(paths.HISTORY) for network in networks.every_network(plan(w))],
         tables=paths.LEADERBOARD,
         figures=paths.FIGURES,
         report=paths.REPORT,

@@ -124,7 +124,14 @@ def test_every_model_is_among_the_levels() -> None:
         for model in vars(part).values()
         if isinstance(model, type) and issubclass(model, base.Strict) and model.__module__ == part.__name__
     }
-    elsewhere = {protocols._Drawn, protocols.CV10, protocols.Walker, protocols.M2D3, protocols.Fixed, protocols.Column}
+    elsewhere = {
+        protocols._RandomDraw,
+        protocols.CV10,
+        protocols.Walker,
+        protocols.M2D3,
+        protocols.Fixed,
+        protocols.Column,
+    }
     elsewhere |= {systems.Ensemble, targets.TargetClasses}
     found = {frozenset(keys) for _, keys in LEVELS.values()}
     assert found == {frozenset(model.model_fields) for model in models - elsewhere}
@@ -319,8 +326,8 @@ def test_nothing_is_named_twice(key: str, twice: Any) -> None:
             "a multiclass head needs at least two `classes`, and no `pos",
         ),
         ("tasks.present.heads.present.train_on", {"column": "audible"}, "train_on: needs `positive` for a binary head"),
-        ("leak", {"allow": True}, "leak: Value error, because: say why the leak is allowed"),
-        ("leak", {"allow": True, "because": "  "}, "because: say why the leak is allowed"),
+        ("leak", {"allow": True}, "leak: Value error, because: give the reason why the leak is allowed"),
+        ("leak", {"allow": True, "because": "  "}, "because: give the reason why the leak is allowed"),
         (f"{SMALL}.tasks", ["present", "loud"], f"{SMALL}.tasks: 'loud' is not one of ['present', 'unknown']"),
         (f"{SMALL}.tasks", ["present", "present", "unknown"], "the head 'present' is in two of its tasks"),
         (
@@ -331,17 +338,17 @@ def test_nothing_is_named_twice(key: str, twice: Any) -> None:
         (
             "systems.chosen",
             STUDY["systems"]["small"],
-            "systems: `chosen` is the name of a row of the tables; take another",
+            "systems: `chosen` is the name of a row of the tables; choose another name",
         ),
         (
             "fusion",
             {"systems": ["small"], "fit_on": ["inner_folds"], "features": ["latents"]},
-            "`latents` alone leave nothing to fit on inner_folds",
+            "`latents` are not used with inner_folds; add another block",
         ),
         (
             "fusion",
             {"systems": ["small"], "learners": ["logistic"], "blend": True},
-            "fusion: Value error, blend takes the mean of the network and XGBoost: add xgboost to learners",
+            "fusion: Value error, blend: needs the learner xgboost; add xgboost to learners",
         ),
         ("fusion.systems", ["large"], "fusion.systems: 'large' is not one of ['small']"),
         ("protocol", {"name": "column", "column": "f", "val": ["1"], "test": ["2", "1"]}, "test: '1' is in `val` too"),
@@ -350,8 +357,8 @@ def test_nothing_is_named_twice(key: str, twice: Any) -> None:
             {"name": "column", "column": "f", "val": ["1"], "test": []},
             "protocol.column.test: List should have",
         ),
-        ("protocol", {"name": "cv10", "val": 0.8, "test": 0.2}, "val: 0.8 and test 0.2 leave nothing to train on"),
-        ("protocol", {"name": "walker", "val": 0.6, "test": 0.5}, "val: 0.6 and test 0.5 leave nothing to train on"),
+        ("protocol", {"name": "cv10", "val": 0.8, "test": 0.2}, "val: 0.8 and test 0.2 leave no training case"),
+        ("protocol", {"name": "walker", "val": 0.6, "test": 0.5}, "val: 0.6 and test 0.5 leave no training case"),
         ("protocol", {"name": "walker", "seeds": []}, "protocol.walker.seeds: List should have at least 1 item"),
         ("protocol", {"name": "m2d3", "lists": [4]}, "protocol.m2d3.lists.0: Input should be 1, 2 or 3"),
     ],
@@ -403,13 +410,13 @@ def selected(by: str) -> dict:
         (
             PAIR | {"other": selected("loss")},
             {"pair": {"systems": ["small", "other"], "weigh": "validation"}},
-            "ensembles.pair.weigh: `validation` needs one training.select, not `last`, of all its systems; 'other' has "
-            "'loss'",
+            "ensembles.pair.weigh: `validation` needs the same training.select, not `last`, in all its systems; "
+            "'other' has 'loss'",
         ),
         (
             PAIR | {"other": selected("test")},
             {"pair": {"systems": ["small", "other"]}},
-            "ensembles.pair: judged cases choose the epoch of 'other'; leave it out",
+            "ensembles.pair: test cases choose the epoch of 'other'; leave it out",
         ),
     ],
 )
@@ -424,19 +431,19 @@ def test_an_ensemble_may_be_fused() -> None:
     assert problems(values) == []
 
 
-def test_an_epoch_chosen_by_judged_cases_serves_nothing_else() -> None:
+def test_an_epoch_chosen_by_test_cases_serves_nothing_else() -> None:
     assert problems(with_value("systems", PAIR | {"other": selected("test")})) == []
     assert "not counting training.select: test" in refused(with_value("systems", {"small": selected("test")}))
     values = with_value("systems", PAIR | {"other": selected("test")})
     values["fusion"] = {**STUDY["fusion"], "systems": ["other"]}
-    assert "fusion.systems: judged cases choose the epoch of 'other'; leave it out" in refused(values)
+    assert "fusion.systems: test cases choose the epoch of 'other'; leave it out" in refused(values)
 
 
 def test_what_bagging_cannot_stand_beside() -> None:
     bag = {"inner_folds": {"bag": True}}
     plain = with_value("fusion.features", ["probabilities"]) | bag
     assert problems(plain) == []
-    words = "fusion.features: with inner_folds.bag more networks score the judged cases"
+    words = "fusion.features: with inner_folds.bag more networks score the test cases"
     assert words in refused(with_value("fusion.features", ["probabilities", "uncertainty"]) | bag)
     other = with_value("systems", PAIR | {"other": selected("test")})["systems"]
     assert "systems.other.training.select: with `test`" in refused(plain | {"systems": other})
@@ -450,10 +457,10 @@ def test_the_last_epoch_needs_inner_folds_to_choose_thresholds() -> None:
     values = with_value("systems.small.training", {"select": "last"})
     values["fusion"]["fit_on"] = ["inner_folds"]
     assert problems(values) == []
-    assert "`validation` cases train 'small' too" in refused(
+    assert "'small' is trained on the `validation` cases too" in refused(
         {**values, "fusion": {**values["fusion"], "fit_on": ["validation"]}}
     )
-    assert "the study needs inner_folds" in refused({**values, "inner_folds": None, "fusion": None})
+    assert "thresholds need inner_folds" in refused({**values, "inner_folds": None, "fusion": None})
 
 
 def test_two_tasks_of_a_system_with_the_same_head() -> None:

@@ -1,4 +1,4 @@
-"""Import closures, digests and files that are whole or not there."""
+"""Import closures, digests, and files that are written completely or not at all."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from auscult import provenance
 from auscult.provenance import LIBRARY, closure, code_digest, digest, module_files, write_json, write_text
 
 SCRIPTS = LIBRARY.parent / "scripts"
-MADE = {
+SOURCES = {
     "__init__.py": "",
     "a.py": "import os\nimport auscult.deep.c\nfrom auscult import b\n",
     "b.py": "def late():\n    from auscult.deep import d\n    return d\n",
@@ -29,7 +29,7 @@ MADE = {
 
 def write_library(parent: Path) -> Path:
     library = parent / "auscult"
-    for name, text in MADE.items():
+    for name, text in SOURCES.items():
         (library / name).parent.mkdir(parents=True, exist_ok=True)
         (library / name).write_text(text)
     return library
@@ -49,14 +49,14 @@ def names(files: list[Path], library: Path) -> list[str]:
 # ---------------------------------------------------------------- closure
 
 
-def test_closure_finds_what_is_imported_wherever_and_nothing_else(library: Path) -> None:
-    found = names(closure([library / "a.py"]), library)
-    assert found == sorted(set(MADE) - {"unused.py", "deep/unused.py"})
+def test_closure_contains_all_imported_files_and_no_others(library: Path) -> None:
+    file_names = names(closure([library / "a.py"]), library)
+    assert file_names == sorted(set(SOURCES) - {"unused.py", "deep/unused.py"})
     assert names(closure([library / "deep" / "d.py"]), library) == ["__init__.py", "deep/d.py", "e.py"]
     assert names(closure([library / "e.py"]), library) == ["e.py"]
 
 
-def test_closure_of_several_files_is_sorted_and_without_doubles(library: Path) -> None:
+def test_closure_of_several_files_is_sorted_and_without_duplicates(library: Path) -> None:
     files = [library / "e.py", library / "deep" / "d.py", library / "e.py"]
     assert closure(files) == closure(reversed(files)) == sorted(set(closure(files)))
     assert closure([]) == []
@@ -65,9 +65,9 @@ def test_closure_of_several_files_is_sorted_and_without_doubles(library: Path) -
 def test_closure_of_a_script_outside_the_library(library: Path, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text("import numpy\nfrom auscult.deep.d import Thing\n")
-    found = closure([script])
-    assert script in found
-    assert names([file for file in found if file != script], library) == [
+    files = closure([script])
+    assert script in files
+    assert names([file for file in files if file != script], library) == [
         "__init__.py",
         "base.py",
         "deep/__init__.py",
@@ -93,27 +93,27 @@ def test_closure_covers_what_python_loads(module: str) -> None:
     )
     environment = {**os.environ, "PYTHONPATH": str(LIBRARY.parent)}
     out = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    loaded = {Path(line) for line in out.stdout.splitlines()}
-    found = set(closure(module_files(module)))
-    assert loaded <= found
-    assert found - loaded == set() or module == "auscult.folds.protocols"
+    loaded_files = {Path(line) for line in out.stdout.splitlines()}
+    files_in_closure = set(closure(module_files(module)))
+    assert loaded_files <= files_in_closure
+    assert files_in_closure - loaded_files == set() or module == "auscult.folds.protocols"
 
 
 def test_the_ingest_depends_on_no_later_stage() -> None:
-    found = {file.relative_to(LIBRARY).parts[0] for file in closure(module_files("auscult.datasets.circor"))}
-    assert found == {"__init__.py", "datasets", "provenance.py"}
+    packages = {file.relative_to(LIBRARY).parts[0] for file in closure(module_files("auscult.datasets.circor"))}
+    assert packages == {"__init__.py", "datasets", "provenance.py"}
 
 
-def test_plug_ins_are_not_in_a_closure_by_themselves() -> None:
-    found = set(closure([SCRIPTS / "ingest.py"]))
-    assert {LIBRARY / "datasets" / "base.py", LIBRARY / "datasets" / "audio.py", LIBRARY / "config/dataset.py"} <= found
-    assert not {LIBRARY / "datasets" / "circor.py", LIBRARY / "datasets" / "folder.py"} & found
-    assert not any("networks" in file.parts for file in found)
-    assert not {LIBRARY / "config/systems.py", LIBRARY / "config/fusion.py"} & found
+def test_plug_ins_are_not_in_a_closure_unless_added() -> None:
+    files = set(closure([SCRIPTS / "ingest.py"]))
+    assert {LIBRARY / "datasets" / "base.py", LIBRARY / "datasets" / "audio.py", LIBRARY / "config/dataset.py"} <= files
+    assert not {LIBRARY / "datasets" / "circor.py", LIBRARY / "datasets" / "folder.py"} & files
+    assert not any("networks" in file.parts for file in files)
+    assert not {LIBRARY / "config/systems.py", LIBRARY / "config/fusion.py"} & files
 
 
 def test_the_library_has_no_relative_imports() -> None:
-    """`closure` reads absolute ones only."""
+    """`closure` finds absolute imports only."""
     relative = [file for file in LIBRARY.rglob("*.py") if "\nfrom ." in file.read_text(encoding="utf-8")]
     assert relative == []
 
@@ -128,34 +128,45 @@ def test_code_digest_is_of_content_and_names_not_of_order_or_time(library: Path)
     os.utime(library / "a.py", (1, 1))
     assert code_digest(files) == before
     assert code_digest(files[1:]) != before
-    (library / "a.py").write_text(MADE["a.py"] + "\n")
+    (library / "a.py").write_text(SOURCES["a.py"] + "\n")
     assert code_digest(files) != before
-    (library / "a.py").write_text(MADE["a.py"])
+    (library / "a.py").write_text(SOURCES["a.py"])
     assert code_digest(files) == before
 
 
-def test_code_digest_sees_a_renamed_and_a_swapped_file(library: Path) -> None:
+def test_code_digest_depends_on_which_file_has_which_content(library: Path) -> None:
     before = code_digest(library.rglob("*.py"))
     (library / "e.py").rename(library / "f.py")
     renamed = code_digest(library.rglob("*.py"))
-    (library / "f.py").write_text(MADE["b.py"])
-    (library / "b.py").write_text(MADE["e.py"])
+    (library / "f.py").write_text(SOURCES["b.py"])
+    (library / "b.py").write_text(SOURCES["e.py"])
     assert len({before, renamed, code_digest(library.rglob("*.py"))}) == 3
 
 
 def test_code_digest_is_the_same_in_another_checkout(library: Path, tmp_path: Path, monkeypatch) -> None:
-    here = code_digest(library.rglob("*.py"))
-    other = write_library(tmp_path / "elsewhere" / "workflow")
-    monkeypatch.setattr(provenance, "LIBRARY", other)
-    assert code_digest(other.rglob("*.py")) == here
+    expected = code_digest(library.rglob("*.py"))
+    other_library = write_library(tmp_path / "elsewhere" / "workflow")
+    monkeypatch.setattr(provenance, "LIBRARY", other_library)
+    assert code_digest(other_library.rglob("*.py")) == expected
 
 
 def test_digest_depends_on_values_not_on_the_order_of_keys() -> None:
-    thing = {"a": [1, 2.5, None], "b": {"x": "ä", "y": True}}
-    same = {"b": {"y": True, "x": "ä"}, "a": (1, 2.5, None)}
-    assert digest(thing) == digest(same) == hashlib.sha256(json.dumps(thing, sort_keys=True).encode()).hexdigest()
-    others = [{"a": [2.5, 1, None]}, {"a": [1, 2.5]}, {"a": "1"}, {"a": 1}, {"a": 1.5}, {}, [], None, Path("a"), "b"]
-    assert len({digest(other) for other in others}) == len(others)
+    value = {"a": [1, 2.5, None], "b": {"x": "ä", "y": True}}
+    reordered = {"b": {"y": True, "x": "ä"}, "a": (1, 2.5, None)}
+    assert digest(value) == digest(reordered) == hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    other_values = [
+        {"a": [2.5, 1, None]},
+        {"a": [1, 2.5]},
+        {"a": "1"},
+        {"a": 1},
+        {"a": 1.5},
+        {},
+        [],
+        None,
+        Path("a"),
+        "b",
+    ]
+    assert len({digest(other_value) for other_value in other_values}) == len(other_values)
     assert digest(Path("a/b")) == digest("a/b")
 
 
@@ -169,7 +180,7 @@ def test_digest_does_not_depend_on_the_process() -> None:
 # ---------------------------------------------------------------- files, versions
 
 
-def test_files_are_written_whole_in_new_folders(tmp_path: Path) -> None:
+def test_files_are_written_completely_in_new_folders(tmp_path: Path) -> None:
     path = tmp_path / "new" / "deep" / "x.json"
     write_json(path, {"b": 1, "a": Path("p"), "ä": [None]})
     assert json.loads(path.read_text(encoding="utf-8")) == {"a": "p", "b": 1, "ä": [None]}
@@ -181,18 +192,20 @@ def test_files_are_written_whole_in_new_folders(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("fails", ["write_text", "replace"])
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch, fails: str) -> None:
+@pytest.mark.parametrize("failing_method", ["write_text", "replace"])
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch, failing_method: str
+) -> None:
     path = tmp_path / "x.txt"
     write_text(path, "old")
-    whole = Path.write_text
+    original_write_text = Path.write_text
 
     def full(self: Path, *arguments, **options):
-        if fails == "write_text":
-            whole(self, "ha")  # half of it
+        if failing_method == "write_text":
+            original_write_text(self, "ha")  # half of it
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, fails, full)
+    monkeypatch.setattr(Path, failing_method, full)
     with pytest.raises(OSError, match="No space left"):
         write_text(path, "half of the new")
     monkeypatch.undo()
@@ -215,13 +228,13 @@ def test_the_environment_names_what_can_change_a_number() -> None:
     assert all(versions.values())
 
 
-def test_the_commit_says_when_files_differ_from_it(library: Path, tmp_path: Path, monkeypatch) -> None:
+def test_the_commit_is_marked_if_files_differ_from_it(library: Path, tmp_path: Path, monkeypatch) -> None:
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert provenance.commit() == "unknown"
-    who = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
-    for arguments in (["init", "-q"], ["add", "."], [*who, "commit", "-q", "-m", "one"]):
+    identity = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
+    for arguments in (["init", "-q"], ["add", "."], [*identity, "commit", "-q", "-m", "one"]):
         subprocess.run(["git", "-C", str(tmp_path), *arguments], check=True, capture_output=True)
     head = provenance.commit()
     assert len(head) == 12
@@ -233,7 +246,7 @@ def test_the_commit_says_when_files_differ_from_it(library: Path, tmp_path: Path
 
 @pytest.mark.parametrize("rule", ["evaluate", "pack_winner", "apply_winner", "bundle_winner"])
 def test_jobs_that_decide_have_all_decision_rules_among_their_code(rule: str) -> None:
-    """A changed rule runs them again; a rule that is new is among them without a word elsewhere."""
+    """A changed rule runs them again, and a new rule is among them automatically."""
     text = "".join(path.read_text() for path in (LIBRARY.parents[1] / "rules").glob("*.smk"))
     assert f'code=code("{rule}", *DECISIONS' in text
     assert "DECISIONS = decision_rules.modules()" in text

@@ -1,4 +1,4 @@
-"""Loading study files: the nearest known name for every misspelt one, defaults filled in, one word per problem."""
+"""Loading study files: the most similar name for a misspelt one, defaults filled in, a line per problem."""
 
 import copy
 from pathlib import Path
@@ -31,8 +31,8 @@ def load(tmp_path: Path):
     return load
 
 
-def refused(load, values: Any) -> str:
-    """The message, without the file that it must start every line with."""
+def message_of_error(load, values: Any) -> str:
+    """Return the message of the error, without the file at the start of each line."""
     with pytest.raises(ConfigError) as error:
         load(values)
     lines = str(error.value).splitlines()
@@ -42,26 +42,26 @@ def refused(load, values: Any) -> str:
 
 def with_value(path: str, value: Any) -> dict:
     values = copy.deepcopy(STUDY)
-    at = values
-    *parents, last = path.split(".")
+    parent = values
+    *parents, last_key = path.split(".")
     for key in parents:
-        at = at.setdefault(key, {})
-    at[last] = value
+        parent = parent.setdefault(key, {})
+    parent[last_key] = value
     return values
 
 
 def every_key(values: Any, path: tuple = ()) -> list[tuple]:
-    """Paths of all keys of a loaded study that are not names of the user's own."""
-    found = []
+    """Return the paths of all keys of a loaded study that are not names chosen by the user."""
+    paths = []
     if isinstance(values, dict):
         for key, value in values.items():
             if path[-1:] not in [(name,) for name in NAMED]:
-                found.append((*path, key))
-            found += every_key(value, (*path, key))
-    return found
+                paths.append((*path, key))
+            paths += every_key(value, (*path, key))
+    return paths
 
 
-# ---------------------------------------------------------------- studies that are there
+# ---------------------------------------------------------------- the studies of the project
 
 
 @pytest.mark.parametrize("file", sorted(STUDIES.glob("*.yaml")), ids=lambda file: file.stem)
@@ -71,12 +71,12 @@ def test_every_study_of_the_project_loads(file: Path) -> None:
     assert len(study.description) > 20
 
 
-def test_the_studies_that_the_documentation_names_are_there() -> None:
+def test_the_studies_that_the_documentation_names_exist() -> None:
     assert {"demo", "circor", "circor_cpu", "walker", "m2d3"} <= {file.stem for file in STUDIES.glob("*.yaml")}
 
 
 @pytest.mark.parametrize(("name", "group"), [("breath_by_source", "source"), ("breath_by_clip", "case")])
-def test_looser_folds_of_breath_are_its_residual_network_and_nothing_else(name: str, group: str) -> None:
+def test_looser_folds_of_breath_have_its_residual_network_alone(name: str, group: str) -> None:
     strict, loose = load_study("breath", STUDIES), load_study(name, STUDIES)
     for part in ("dataset", "targets", "tasks", "evaluation"):
         assert getattr(strict, part) == getattr(loose, part)
@@ -84,10 +84,10 @@ def test_looser_folds_of_breath_are_its_residual_network_and_nothing_else(name: 
     assert loose.protocol == strict.protocol.model_copy(update={"group": group}) and loose.leak.allow
 
 
-def test_the_epoch_that_judged_cases_choose_stands_beside_the_same_training() -> None:
+def test_the_epoch_that_test_cases_choose_stands_beside_the_same_training() -> None:
     systems = load_study("lungs_official", STUDIES).systems
     for name in ("compact", "ast"):
-        leaky = systems[f"{name}_judged_epoch"]
+        leaky = systems[f"{name}_test_epoch"]
         plain = leaky.training.model_copy(update={"select": systems[name].training.select})
         assert leaky.model_copy(update={"training": plain}) == systems[name]
 
@@ -115,9 +115,9 @@ def test_a_default_that_is_written_out_changes_nothing(load) -> None:
 
 def test_root_points_to_a_copy(load) -> None:
     assert load(STUDY).dataset.root == STUDY["dataset"]["root"]
-    moved = load(STUDY, root="/a/copy")
-    assert moved.dataset.root == "/a/copy"
-    assert moved.model_copy(update={"dataset": None}) == load(STUDY).model_copy(update={"dataset": None})
+    study_of_copy = load(STUDY, root="/a/copy")
+    assert study_of_copy.dataset.root == "/a/copy"
+    assert study_of_copy.model_copy(update={"dataset": None}) == load(STUDY).model_copy(update={"dataset": None})
 
 
 # ---------------------------------------------------------------- unknown names
@@ -134,7 +134,7 @@ def test_an_unknown_study(name: str, nearest: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "zzz", "../studies/demo", "demo.yaml/"])
-def test_a_study_that_is_nothing_like_one(name: str) -> None:
+def test_a_study_name_unlike_any(name: str) -> None:
     with pytest.raises(ConfigError, match=f"there is no study {name!r}"):
         load_study(name, STUDIES)
 
@@ -144,25 +144,25 @@ def full_study() -> dict:
 
 
 @pytest.mark.parametrize("path", every_key(full_study()), ids=lambda path: ".".join(path))
-def test_a_misspelt_key_is_answered_with_the_right_one(load, path: tuple) -> None:
+def test_the_error_for_a_misspelt_key_names_the_right_one(load, path: tuple) -> None:
     """Every key at every level, options of plug-ins too, gets an x at its end."""
     values = full_study()
-    at = values
+    parent = values
     for key in path[:-1]:
-        at = at[key]
-    at[path[-1] + "x"] = at.pop(path[-1])
-    lines = refused(load, values).splitlines()
-    if path == ("protocol", "name"):  # which protocol, and so which keys, is not known then
+        parent = parent[key]
+    parent[path[-1] + "x"] = parent.pop(path[-1])
+    lines = message_of_error(load, values).splitlines()
+    if path == ("protocol", "name"):  # without the protocol's name its keys are unknown
         assert lines == ["protocol: name: Field required"]
         return
     line = next(line for line in lines if "unknown key" in line)
-    where = ".".join(path) + "x"
+    key = ".".join(path) + "x"
     for part in OPTIONS:
-        where = where.replace(f".{part}.", f".{part}: ")
+        key = key.replace(f".{part}.", f".{part}: ")
     assert line.startswith(
-        f"{where.replace('protocol.', 'protocol.group_cv.')}: unknown key (did you mean {path[-1]!r}?)"
+        f"{key.replace('protocol.', 'protocol.group_cv.')}: unknown key (did you mean {path[-1]!r}?)"
     )
-    assert path[-1] in line.split("; known here: ")[1].split(", ")
+    assert path[-1] in line.split("; known keys: ")[1].split(", ")
 
 
 @pytest.mark.parametrize(
@@ -176,19 +176,19 @@ def test_a_misspelt_key_is_answered_with_the_right_one(load, path: tuple) -> Non
     ],
 )
 def test_a_misspelt_key_of_every_protocol(load, protocol: dict, wrong: str, nearest: str) -> None:
-    message = refused(load, with_value("protocol", {**protocol, wrong: 1}))
-    assert f"protocol.{protocol['name']}.{wrong}: unknown key (did you mean {nearest!r}?); known here: " in message
+    message = message_of_error(load, with_value("protocol", {**protocol, wrong: 1}))
+    assert f"protocol.{protocol['name']}.{wrong}: unknown key (did you mean {nearest!r}?); known keys: " in message
 
 
-def test_a_key_unlike_any_is_answered_with_all(load) -> None:
-    message = refused(load, with_value("qqq", 1))
+def test_the_error_for_a_key_unlike_any_lists_all_keys(load) -> None:
+    message = message_of_error(load, with_value("qqq", 1))
     assert message.startswith(
-        "qqq: unknown key; known here: dataset, description, ensembles, evaluation, fusion, inner_folds, leak,"
+        "qqq: unknown key; known keys: dataset, description, ensembles, evaluation, fusion, inner_folds, leak,"
     )
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "words"),
+    ("key", "value", "message"),
     [
         (
             "dataset.adapter",
@@ -222,15 +222,13 @@ def test_a_key_unlike_any_is_answered_with_all(load) -> None:
         (f"{SMALL}.tasks", ["presnt"], f"{SMALL}.tasks: 'presnt' is not one of ['present', 'unknown']"),
     ],
 )
-def test_a_name_that_stands_for_nothing(load, key: str, value: Any, words: str) -> None:
-    assert words in refused(load, with_value(key, value))
+def test_a_name_that_does_not_exist(load, key: str, value: Any, message: str) -> None:
+    assert message in message_of_error(load, with_value(key, value))
 
 
 def test_a_decision_rule_of_another_kind_of_target(load) -> None:
-    words = (
-        "targets.murmur.decisions: a multiclass target cannot be decided by `tuned_f`; it has ['any_recording', 'cost',"
-    )
-    assert words in refused(load, with_value("targets.murmur.decisions", ["reference", "tuned_f"]))
+    message = "targets.murmur.decisions: a multiclass target cannot be decided by `tuned_f`, only by ['any_recording',"
+    assert message in message_of_error(load, with_value("targets.murmur.decisions", ["reference", "tuned_f"]))
     values = with_value("targets.murmur.kind", "multilabel")
     values["targets"] = {"murmur": {**values["targets"]["murmur"], "decisions": ["cost"], "heads": ["m"]}}
     values["targets"]["murmur"].pop("weights", None)
@@ -238,14 +236,14 @@ def test_a_decision_rule_of_another_kind_of_target(load) -> None:
     values["tasks"] = {"all": {"heads": {"m": head}}}
     values["systems"]["small"] |= {"tasks": ["all"], "inference": {}}
     values["fusion"] = None
-    words = "a multilabel target cannot be decided by `cost`; it has ['reference', 'tuned_f', 'tuned_f_each']"
-    assert words in refused(load, values)
+    message = "a multilabel target cannot be decided by `cost`, only by ['reference', 'tuned_f', 'tuned_f_each']"
+    assert message in message_of_error(load, values)
 
 
 def test_a_system_that_serves_no_target(load) -> None:
     values = with_value("systems.half", {**STUDY["systems"]["small"], "tasks": ["present"], "inference": {}})
-    words = "systems.half.tasks: no target has all its heads in ['present']; leave the system out"
-    assert words in refused(load, values)
+    message = "systems.half.tasks: no target has all its heads in ['present']; leave the system out"
+    assert message in message_of_error(load, values)
 
 
 def test_names_of_plug_ins_are_plain() -> None:
@@ -261,7 +259,7 @@ def test_names_of_plug_ins_are_plain() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "words"),
+    ("key", "value", "message"),
     [
         (
             f"{SMALL}.training.epochs",
@@ -281,24 +279,24 @@ def test_names_of_plug_ins_are_plain() -> None:
         ),
         ("targets.murmur.weights", [5, 3], "targets.murmur: weights: 2 weights for 3 classes"),
         ("dataset.channels", "stereo", "dataset.channels: Input should be 'mean' or 'all' (it is 'stereo')"),
-        ("leak", {"allow": True}, "leak: because: say why the leak is allowed"),
+        ("leak", {"allow": True}, "leak: because: give the reason why the leak is allowed"),
         ("protocol", "group_cv", "protocol: Input should be a valid dictionary"),
         ("systems.Big One", STUDY["systems"]["small"], "systems.Big One.[key]: String should match pattern"),
         ("systems.chosen", STUDY["systems"]["small"], "(whole file): systems: `chosen` is the name of a row"),
     ],
 )
-def test_a_value_that_cannot_be(load, key: str, value: Any, words: str) -> None:
-    message = refused(load, with_value(key, value))
-    assert message.startswith(words)
-    assert "\n" not in message
-    assert len(message) < 200
+def test_an_invalid_value(load, key: str, value: Any, message: str) -> None:
+    text = message_of_error(load, with_value(key, value))
+    assert text.startswith(message)
+    assert "\n" not in text
+    assert len(text) < 200
 
 
-def test_all_problems_come_at_once_a_line_each(load) -> None:
+def test_all_problems_are_in_one_error_with_a_line_each(load) -> None:
     values = with_value("dataset.shards", 0)
     values["protocl"] = values.pop("protocol")
     values["systems"]["small"]["training"]["epocs"] = 3
-    lines = refused(load, values).splitlines()
+    lines = message_of_error(load, values).splitlines()
     assert [line.split(": ")[0] for line in sorted(lines)] == [
         "dataset.shards",
         "protocl",
@@ -311,11 +309,11 @@ def test_all_problems_come_at_once_a_line_each(load) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
-        ("", "should hold keys and values, holds NoneType"),
-        ("- a\n- b\n", "should hold keys and values, holds list"),
-        ("just words", "should hold keys and values, holds str"),
+        ("", "should contain keys and values, contains NoneType"),
+        ("- a\n- b\n", "should contain keys and values, contains list"),
+        ("just words", "should contain keys and values, contains str"),
         ("a: [1, 2", "not readable as YAML: "),
         ("a: 1\n\tb: 2\n", "not readable as YAML: "),
         ("description: Zoë\n".encode("latin-1"), "not readable as YAML: 'utf-8' codec"),
@@ -325,8 +323,8 @@ def test_all_problems_come_at_once_a_line_each(load) -> None:
         ("1: one\n", "1: Keys should be strings"),
     ],
 )
-def test_a_file_that_is_no_study(load, content: str | bytes, words: str) -> None:
-    assert words in refused(load, content)
+def test_a_file_that_is_not_a_study(load, content: str | bytes, message: str) -> None:
+    assert message in message_of_error(load, content)
 
 
 def test_yaml_merges_still_work(load) -> None:
@@ -335,8 +333,8 @@ def test_yaml_merges_still_work(load) -> None:
     training = values["systems"]["small"].pop("training")
     values["systems"]["small"]["training"] = "HERE"
     text = yaml.safe_dump(values).replace("training: HERE", "training: {<<: &base {epochs: 7, batch: 9}, epochs: 8}")
-    found = load(text).systems["small"].training
-    assert (found.epochs, found.batch) == (8, 9)
+    loaded_training = load(text).systems["small"].training
+    assert (loaded_training.epochs, loaded_training.batch) == (8, 9)
     assert training["epochs"] != 8
 
 
@@ -346,23 +344,23 @@ def test_yaml_merges_still_work(load) -> None:
 def test_settings() -> None:
     settings = load_settings({"studies": "demo,circor", "root": "somewhere"})
     assert (settings.studies, settings.root) == (["demo", "circor"], "somewhere")
-    where = "config/config.yaml or --config"
-    for values, words in (
+    source = "config/config.yaml or --config"
+    for values, message in (
         (
             {"studies": "demo", "rot": "x"},
-            f"{where}: rot: unknown key (did you mean 'root'?); known here: form, recordings, root, studies,",
+            f"{source}: rot: unknown key (did you mean 'root'?); known keys: form, recordings, root, studies,",
         ),
-        ({"studies": ["demo"], "tracking": {"url": "x"}}, f"{where}: tracking.url: unknown key (did you mean 'uri'?)"),
-        ({"study": "demo"}, f"{where}: study: unknown key (did you mean 'studies'?)"),
-        ({"studies": ""}, f"{where}: studies: List should have at least 1 item"),
-        ({"studies": 5}, f"{where}: studies: Input should be a valid list (it is 5)"),
+        ({"studies": ["demo"], "tracking": {"url": "x"}}, f"{source}: tracking.url: unknown key (did you mean 'uri'?)"),
+        ({"study": "demo"}, f"{source}: study: unknown key (did you mean 'studies'?)"),
+        ({"studies": ""}, f"{source}: studies: List should have at least 1 item"),
+        ({"studies": 5}, f"{source}: studies: Input should be a valid list (it is 5)"),
     ):
         with pytest.raises(ConfigError) as error:
             load_settings(values)
-        assert words in str(error.value)
+        assert message in str(error.value)
 
 
-def test_a_study_cannot_be_named_like_a_folder_of_results(tmp_path):
+def test_a_study_cannot_have_the_name_of_a_folder_of_results(tmp_path):
     (tmp_path / "cache.yaml").write_text((STUDIES / "demo.yaml").read_text())
     with pytest.raises(ConfigError, match="give the study another name"):
         load_study("cache", tmp_path)

@@ -1,4 +1,4 @@
-"""MLflow: safe with many writers on a fresh store, complete, replaced by a rerun, and never the fault of a job."""
+"""MLflow: many writers on a new store, complete runs, replacement by a repeated run, errors that fail no job."""
 
 import json
 import subprocess
@@ -65,15 +65,21 @@ def runs(store):
 def test_sixteen_writers_on_a_fresh_store(store, tmp_path):
     assert tracking.initialise(store, "study", tmp_path / "artifacts")
     command = [sys.executable, "-c", WRITE, store, str(tmp_path / "artifacts")]
-    path = {"PYTHONPATH": str(Path(tracking.__file__).parents[1])}
+    environment = {"PYTHONPATH": str(Path(tracking.__file__).parents[1])}
     with ThreadPoolExecutor(16) as pool:
-        done = list(
-            pool.map(lambda n: subprocess.run([*command, str(n)], env=path, capture_output=True, text=True), range(16))
+        processes = list(
+            pool.map(
+                lambda n: subprocess.run([*command, str(n)], env=environment, capture_output=True, text=True), range(16)
+            )
         )
-    assert all(one.returncode == 0 and "tracking:" not in one.stderr for one in done), done[0].stderr
-    found = runs(store)
-    assert len(found) == 17
-    assert all(found[f"train/small/task r0f{n}"].data.metrics["train_loss"] == pytest.approx(1 / 3) for n in range(16))
+    assert all(process.returncode == 0 and "tracking:" not in process.stderr for process in processes), processes[
+        0
+    ].stderr
+    run_of_key = runs(store)
+    assert len(run_of_key) == 17
+    assert all(
+        run_of_key[f"train/small/task r0f{n}"].data.metrics["train_loss"] == pytest.approx(1 / 3) for n in range(16)
+    )
 
 
 def test_complete_writes_all_and_a_rerun_replaces(store, tmp_path):
@@ -92,28 +98,28 @@ def test_complete_writes_all_and_a_rerun_replaces(store, tmp_path):
     assert first["row/small/murmur network none cost"].data.metrics["w_acc"] == 0.7
     assert complete(store, tmp_path)
     second = runs(store)
-    assert set(second) == set(first)  # no row twice
+    assert set(second) == set(first)  # no duplicate row
     key = "train/small/task r0f0"
-    assert second[key].info.run_id == first[key].info.run_id  # the same training stays
+    assert second[key].info.run_id == first[key].info.run_id  # the run of the same training stays
     assert complete(store, tmp_path, digest="b")
     assert runs(store)[key].info.run_id != first[key].info.run_id
 
 
-def test_another_configuration_is_another_run(store, tmp_path):
+def test_another_configuration_gets_another_run(store, tmp_path):
     assert complete(store, tmp_path)
     assert complete(store, tmp_path, epochs=4)
-    found = runs(store)
-    parent = found["system/small"]
+    run_of_key = runs(store)
+    parent = run_of_key["system/small"]
     assert parent.data.params["training.epochs"] == "4"
-    assert found["train/small/task r0f0"].data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert run_of_key["train/small/task r0f0"].data.tags["mlflow.parentRunId"] == parent.info.run_id
 
 
-def test_complete_makes_a_missing_store(store, tmp_path):
+def test_complete_creates_a_missing_store(store, tmp_path):
     assert complete(store, tmp_path)
 
 
 @pytest.mark.parametrize("uri", ["sqlite:////dev/null/mlflow.db", "no-such-scheme://x"])
-def test_a_failure_is_a_word_not_an_error(uri, tmp_path, capfd, monkeypatch):
+def test_an_error_is_a_line_in_the_log(uri, tmp_path, capfd, monkeypatch):
     monkeypatch.setattr(tracking, "LIVE_AFTER_S", -1)
     assert not tracking.initialise(uri, "study", tmp_path / "artifacts")
     assert not complete(uri, tmp_path)

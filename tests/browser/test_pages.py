@@ -1,4 +1,4 @@
-"""Pages in a real browser: the report, the page of predictions, the site of the docs, and MLflow's pages of a study."""
+"""Tests in a real browser: the report, the page of predictions, the documentation site, and MLflow's pages."""
 
 import copy
 import os
@@ -27,16 +27,18 @@ pytestmark = [
 WIDTHS = [1280, 400]
 LEAST_CONTRAST = 4.5  # WCAG 2.2, level AA
 
+# the lowest contrast of a text on the page, and its element
 CONTRAST = """() => {
-  const light = c => { const [r, g, b] = c.map(v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+  const luminance = c => { const [r, g, b] = c.map(v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
                        return .2126 * r + .7152 * g + .0722 * b; };
   const numbers = text => (text.match(/[0-9.]+/g) || []).map(Number);
-  const behind = e => { for (; e; e = e.parentElement) { const c = numbers(getComputedStyle(e).backgroundColor);
+  const background = e => { for (; e; e = e.parentElement) { const c = numbers(getComputedStyle(e).backgroundColor);
                           if (c.length == 3 || c[3] > .5) return c.slice(0, 3); } return [255, 255, 255]; };
   let worst = [99, ""];
   for (const e of document.querySelectorAll("p, li, td, th, h1, h2, h3, dd, dt, a, button, figcaption, caption")) {
     if (!e.textContent.trim() || !e.offsetParent) continue;
-    const [a, b] = [light(numbers(getComputedStyle(e).color).slice(0, 3)), light(behind(e))].sort((x, y) => y - x);
+    const text = luminance(numbers(getComputedStyle(e).color).slice(0, 3));
+    const [a, b] = [text, luminance(background(e))].sort((x, y) => y - x);
     const ratio = (a + .05) / (b + .05);
     if (ratio < worst[0]) worst = [ratio, e.outerHTML.slice(0, 200)];
   }
@@ -46,7 +48,7 @@ CONTRAST = """() => {
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Project:
-    """A small study, predicted too."""
+    """A small study with its results, and its winner's predictions for new recordings."""
     project = copy_workflow(tmp_path_factory.mktemp("pages"))
     for name, subjects, seed in (("tiny", 24, 3), ("new", 4, 9)):
         options = simulate.Options(subjects=subjects, seed=seed, seconds=(3.0, 4.0), twins=0.0)
@@ -67,20 +69,24 @@ def browser():
         browser.close()
 
 
-class Watched:
-    """A page with what its console and its requests said."""
+class BrowserPage:
+    """A page in the browser, with its errors and the addresses that it requested."""
 
     def __init__(self, browser, **context) -> None:
         self.page = browser.new_context(**context).new_page()
-        self.wrong: list[str] = []
-        self.asked: list[str] = []
-        self.page.on("console", lambda said: self.wrong.append(said.text) if said.type == "error" else None)
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.errors: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", self._add_console_error)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
 
-    def away(self, *allowed: str) -> list[str]:
-        """Requests that leave this machine."""
-        return [url for url in self.asked if not url.startswith(("file:", "data:", "blob:", *allowed))]
+    def _add_console_error(self, message) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
+
+    def remote_requests(self, *allowed: str) -> list[str]:
+        """Requests to other machines, without addresses that begin with one of `allowed`."""
+        return [url for url in self.requests if not url.startswith(("file:", "data:", "blob:", *allowed))]
 
 
 def pages(project: Project) -> dict[str, Path]:
@@ -93,67 +99,69 @@ def pages(project: Project) -> dict[str, Path]:
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["report", "predictions"])
-def test_a_page_reads_well(project, browser, name, scheme, width):
-    watched = Watched(browser, viewport={"width": width, "height": 800}, color_scheme=scheme)
-    watched.page.goto(pages(project)[name].as_uri())
-    assert (watched.wrong, watched.away()) == ([], [])
-    assert watched.page.evaluate("document.documentElement.scrollWidth") <= width
-    nameless = "[...document.querySelectorAll('img')].filter(e => !e.alt.trim()).map(e => e.outerHTML.slice(0, 100))"
-    assert watched.page.evaluate(nameless) == []
-    ratio, where = watched.page.evaluate(CONTRAST)
-    assert ratio >= LEAST_CONTRAST, where
+def test_a_page_is_readable(project, browser, name, scheme, width):
+    tab = BrowserPage(browser, viewport={"width": width, "height": 800}, color_scheme=scheme)
+    tab.page.goto(pages(project)[name].as_uri())
+    assert (tab.errors, tab.remote_requests()) == ([], [])
+    assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
+    without_text = (
+        "[...document.querySelectorAll('img')].filter(e => !e.alt.trim()).map(e => e.outerHTML.slice(0, 100))"
+    )
+    assert tab.page.evaluate(without_text) == []
+    ratio, element = tab.page.evaluate(CONTRAST)
+    assert ratio >= LEAST_CONTRAST, element
     background = "getComputedStyle(document.body).backgroundColor"
-    brightness = sum(map(float, re.findall(r"[\d.]+", watched.page.evaluate(background))[:3]))
+    brightness = sum(map(float, re.findall(r"[\d.]+", tab.page.evaluate(background))[:3]))
     assert (brightness < 200) == (scheme == "dark")
 
 
 @pytest.mark.parametrize("name", ["report", "predictions"])
 def test_a_page_prints_dark_on_white(project, browser, name, tmp_path):
-    watched = Watched(browser, color_scheme="dark")
-    watched.page.goto(pages(project)[name].as_uri())
-    watched.page.emulate_media(media="print")
-    ratio, where = watched.page.evaluate(CONTRAST)
-    assert ratio >= LEAST_CONTRAST, where
+    tab = BrowserPage(browser, color_scheme="dark")
+    tab.page.goto(pages(project)[name].as_uri())
+    tab.page.emulate_media(media="print")
+    ratio, element = tab.page.evaluate(CONTRAST)
+    assert ratio >= LEAST_CONTRAST, element
     color = "getComputedStyle(document.body).color"
-    assert sum(map(float, re.findall(r"[\d.]+", watched.page.evaluate(color))[:3])) < 200
-    watched.page.pdf(path=tmp_path / "page.pdf")
+    assert sum(map(float, re.findall(r"[\d.]+", tab.page.evaluate(color))[:3])) < 200
+    tab.page.pdf(path=tmp_path / "page.pdf")
     assert (tmp_path / "page.pdf").stat().st_size > 10_000
 
 
 def test_tables_sort(project, browser):
-    watched = Watched(browser)
-    watched.page.goto(pages(project)["report"].as_uri())
-    table = watched.page.locator("table.sortable").first
+    tab = BrowserPage(browser)
+    tab.page.goto(pages(project)["report"].as_uri())
+    table = tab.page.locator("table.sortable").first
     heads = table.locator("th button").all_inner_texts()
     number = next(i for i, text in enumerate(heads) if "AUROC" in text)
-    read = f"table => [...table.tBodies[0].rows].map(row => Number(row.cells[{number}].dataset.v))"
+    values_script = f"table => [...table.tBodies[0].rows].map(row => Number(row.cells[{number}].dataset.v))"
     for order in (sorted, lambda numbers: sorted(numbers, reverse=True)):
         table.locator("th button").nth(number).click()
-        found = table.evaluate(read)
-        assert len(found) > 2 and found == order(found)
+        values = table.evaluate(values_script)
+        assert len(values) > 2 and values == order(values)
     assert table.locator("th:has(button)").nth(number).get_attribute("aria-sort") == "descending"
 
 
-def test_the_site_of_the_docs(browser, tmp_path):
+def test_the_documentation_site_fits_a_narrow_screen_and_loads_nothing(browser, tmp_path):
     subprocess.run(
         [Path(sys.executable).parent / "mkdocs", "build", "--quiet", "--site-dir", tmp_path], cwd=TOP, check=True
     )
     for page in ("index", "extend", "configuration", "results"):
-        watched = Watched(browser, viewport={"width": 400, "height": 800})
-        watched.page.goto((tmp_path / f"{page}.html").as_uri())
-        assert watched.away() == [], page
-        assert watched.page.evaluate("document.documentElement.scrollWidth") <= 400, page
+        tab = BrowserPage(browser, viewport={"width": 400, "height": 800})
+        tab.page.goto((tmp_path / f"{page}.html").as_uri())
+        assert tab.remote_requests() == [], page
+        assert tab.page.evaluate("document.documentElement.scrollWidth") <= 400, page
 
 
 @pytest.fixture(scope="module")
 def mlflow(project) -> Iterator[str]:
-    """Address of `make ui` on the project's store."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    (words,) = re.findall(r"\tu?\$\(BIN\)/mlflow (ui .*)", (TOP / "Makefile").read_text())
+    """Address of the MLflow server that `make ui` starts, on the project's store."""
+    with socket.socket() as free_socket:
+        free_socket.bind(("127.0.0.1", 0))
+        port = free_socket.getsockname()[1]
+    (arguments,) = re.findall(r"\tu?\$\(BIN\)/mlflow (ui .*)", (TOP / "Makefile").read_text())
     server = subprocess.Popen(
-        [Path(sys.executable).parent / "mlflow", *words.split(), "--port", str(port)],
+        [Path(sys.executable).parent / "mlflow", *arguments.split(), "--port", str(port)],
         cwd=project.home,
         env=os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])},
         start_new_session=True,
@@ -170,12 +178,12 @@ def mlflow(project) -> Iterator[str]:
     server.wait()
 
 
-def test_mlflow_shows_the_study_to_this_machine_alone(mlflow, browser):
-    watched = Watched(browser, viewport={"width": 1280, "height": 800})
-    watched.page.goto(f"{mlflow}/#/experiments")
-    for words in ("Model training", "tiny", "small"):
-        watched.page.get_by_text(words, exact=True).first.click(timeout=60_000)
-    assert watched.away(mlflow) == []
+def test_mlflow_shows_the_study_and_serves_this_machine_only(mlflow, browser):
+    tab = BrowserPage(browser, viewport={"width": 1280, "height": 800})
+    tab.page.goto(f"{mlflow}/#/experiments")
+    for text in ("Model training", "tiny", "small"):
+        tab.page.get_by_text(text, exact=True).first.click(timeout=60_000)
+    assert tab.remote_requests(mlflow) == []
     host = socket.gethostbyname(socket.gethostname())
     if not host.startswith("127."):
         with pytest.raises(requests.ConnectionError):

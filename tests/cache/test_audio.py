@@ -22,7 +22,7 @@ def row(path: str, onset_s: float | None = None, offset_s: float | None = None) 
 
 
 def cached(root: Path, samples: np.ndarray, rate: int = RATE, subtype: str = "PCM_16", **dataset) -> Cache:
-    """The cache of one WAV of (n,) or (n, channels) samples, as recording `x`."""
+    """Return the cache of a WAV of (n,) or (n, channels) samples, as recording `x`."""
     soundfile.write(root / "x.wav", samples, rate, subtype)
     return cache_of(root, [row("x.wav")], **dataset)
 
@@ -50,9 +50,9 @@ def test_16_bit_samples_keep_every_bit(tmp_path: Path) -> None:
     cache = cached(tmp_path, samples)
     assert cache.read("x").dtype == np.int16
     np.testing.assert_array_equal(cache.read("x"), samples)
-    heard = read_audio(cache, "x")
-    assert heard.dtype == np.float64
-    np.testing.assert_array_equal(heard, samples.T / 32768)
+    read_samples = read_audio(cache, "x")
+    assert read_samples.dtype == np.float64
+    np.testing.assert_array_equal(read_samples, samples.T / 32768)
     assert cache.shape == (1,)
 
 
@@ -73,14 +73,14 @@ def test_all_channels_are_kept(tmp_path: Path, channels: int) -> None:
     assert cache.shape == (channels,)
 
 
-def test_all_channels_are_resampled_each_by_itself(tmp_path: Path) -> None:
+def test_all_channels_are_resampled_separately(tmp_path: Path) -> None:
     samples = np.stack([tone(5 * (lead + 1), 500, 2.0) for lead in range(12)], axis=1)
     cache = cached(tmp_path, samples, 500, "FLOAT", channels="all", rate_hz=100, sample_format="float32")
-    heard = read_audio(cache, "x")
-    assert heard.shape == (12, 200)
+    read_samples = read_audio(cache, "x")
+    assert read_samples.shape == (12, 200)
     for lead in (0, 5):
         expected = tone(5 * (lead + 1), 100, 2.0)
-        np.testing.assert_allclose(heard[lead, 30:-30], expected[30:-30], atol=2e-3)
+        np.testing.assert_allclose(read_samples[lead, 30:-30], expected[30:-30], atol=2e-3)
 
 
 def test_8_bit_samples_become_16(tmp_path: Path) -> None:
@@ -131,24 +131,24 @@ def test_as_float_scales_16_bit_samples_only() -> None:
     st.sampled_from([100, 500, 4000, 8000, 11025, 44100]),
     st.sampled_from([100, 1000, 4000, 5000]),
 )
-def test_resampled_lengths_are_exact(n: int, rate: int, wanted: int) -> None:
-    out = resample(np.ones((n, 2)) * [0.5, -0.5], rate, wanted)
-    assert out.shape == (max(1, round(n * wanted / rate)), 2)
-    assert np.isfinite(out).all()
+def test_resampled_lengths_are_exact(n: int, rate: int, new_rate: int) -> None:
+    resampled = resample(np.ones((n, 2)) * [0.5, -0.5], rate, new_rate)
+    assert resampled.shape == (max(1, round(n * new_rate / rate)), 2)
+    assert np.isfinite(resampled).all()
 
 
 @pytest.mark.parametrize("rate", [8000, 44100, 1000])
 def test_a_sine_stays_a_sine(tmp_path: Path, rate: int) -> None:
     cache = cached(tmp_path, tone(150, rate), rate, "FLOAT", rate_hz=RATE)
-    heard = read_audio(cache, "x")[0]
-    assert len(heard) == RATE
-    np.testing.assert_allclose(heard[200:-200], tone(150, RATE)[200:-200], atol=1e-3)
+    read_samples = read_audio(cache, "x")[0]
+    assert len(read_samples) == RATE
+    np.testing.assert_allclose(read_samples[200:-200], tone(150, RATE)[200:-200], atol=1e-3)
 
 
-def test_what_the_new_rate_cannot_hold_is_filtered_out(tmp_path: Path) -> None:
+def test_frequencies_above_half_the_new_rate_are_filtered_out(tmp_path: Path) -> None:
     mixed = tone(100, 8000) + tone(3000, 8000, amplitude=0.3)
-    heard = read_audio(cached(tmp_path, mixed, 8000, "FLOAT"), "x")[0]
-    np.testing.assert_allclose(heard[200:-200], tone(100, RATE)[200:-200], atol=1e-3)
+    read_samples = read_audio(cached(tmp_path, mixed, 8000, "FLOAT"), "x")[0]
+    np.testing.assert_allclose(read_samples[200:-200], tone(100, RATE)[200:-200], atol=1e-3)
 
 
 # ---------------------------------------------------------------- intervals and faults
@@ -164,7 +164,7 @@ def test_intervals_of_one_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"RIFF0000WAVE"])
-def test_a_file_that_has_gone_bad_since_ingest_is_named(tmp_path: Path, content: bytes | None) -> None:
+def test_a_file_that_became_unreadable_after_ingest_is_named(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "x.wav").write_bytes(content)
     with pytest.raises(CacheError, match=r"recording 'x': .*x\.wav: .*run snakemake again"):
@@ -175,8 +175,8 @@ def test_a_file_that_has_gone_bad_since_ingest_is_named(tmp_path: Path, content:
 @pytest.mark.parametrize("change", [{"rate_hz": 2000}, {"channels": "all"}, {"sample_format": "float32"}])
 def test_another_configuration_is_refused(tmp_path: Path, change: dict) -> None:
     cached(tmp_path, noise())
-    other = Dataset(**{"name": "any", "adapter": "folder", "root": "elsewhere", **change})
+    changed = Dataset(**{"name": "any", "adapter": "folder", "root": "elsewhere", **change})
     with pytest.raises(CacheError, match="delete it"):
-        open_cache(tmp_path / "cache", audio_config(other))
+        open_cache(tmp_path / "cache", audio_config(changed))
     same = Dataset(name="another", adapter="circor", root="elsewhere", short_s=1.0)
     assert open_cache(tmp_path / "cache", audio_config(same)).lengths(["x"]).tolist() == [4000]

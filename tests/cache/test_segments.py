@@ -1,4 +1,4 @@
-"""Segments against a slow loop: every whole window, and one padded window of a short recording."""
+"""Segments compared with a slow loop: every complete window, and one padded window of a short recording."""
 
 import numpy as np
 import pytest
@@ -23,18 +23,18 @@ def slow(names: list[str], lengths: list[int], window: int, hop: int) -> list[tu
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 60), max_size=8), st.integers(1, 20), st.integers(1, 25))
-def test_segments_are_all_whole_windows(lengths: list[int], window: int, hop: int) -> None:
+def test_segments_are_all_complete_windows(lengths: list[int], window: int, hop: int) -> None:
     names = [f"r{i}" for i in range(len(lengths))]
     table = segments(names, np.array(lengths, dtype=np.int64), window, hop)
     assert list(table.columns) == ["recording", "start", "length", "padded"]
     assert [tuple(row) for row in table.itertuples(index=False)] == slow(names, lengths, window, hop)
 
 
-def test_short_recordings_are_padded_not_lost() -> None:
+def test_short_recordings_are_padded_not_dropped() -> None:
     table = segments(["a", "b", "c", "d"], np.array([399, 400, 499, 500]), 400, 100)
     rows = [tuple(row) for row in table.itertuples(index=False)]
-    whole = [("b", 0), ("c", 0), ("d", 0), ("d", 100)]
-    assert rows == [("a", 0, 399, True), *((name, start, 400, False) for name, start in whole)]
+    complete_windows = [("b", 0), ("c", 0), ("d", 0), ("d", 100)]
+    assert rows == [("a", 0, 399, True), *((name, start, 400, False) for name, start in complete_windows)]
 
 
 def test_no_recordings() -> None:

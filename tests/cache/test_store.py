@@ -1,4 +1,4 @@
-"""Shards: what is written is read back, what has not changed is kept, and what is damaged is said to be."""
+"""Shards: written and read arrays are equal, unchanged shards are kept, damaged shards are reported."""
 
 import errno
 import multiprocessing
@@ -27,13 +27,13 @@ NAMES = [f"r{i:02d}" for i in range(12)]
 SHARDS = 4
 
 
-def listing(names: list[str], **changed: str) -> pd.DataFrame:
-    shas = [changed.get(name, f"sha-{name}") for name in names]
+def listing(names: list[str], **hash_of_recording: str) -> pd.DataFrame:
+    shas = [hash_of_recording.get(name, f"sha-{name}") for name in names]
     return pd.DataFrame({"recording": names, "sha256": shas, "rate_hz": 4000, "channels": 1})
 
 
 def threads(row: Any) -> np.ndarray:
-    """How many threads the libraries of the process that makes a recording would use."""
+    """The number of threads that the libraries of a worker process use."""
     return np.array([[max(library["num_threads"] for library in threadpool_info())]])
 
 
@@ -41,20 +41,18 @@ def look_up(row: Any, arrays: dict[str, np.ndarray]) -> np.ndarray:
     return arrays[row.recording]
 
 
-def numbered(row: Any) -> np.ndarray:
-    """A few rows that tell which recording, and which version of it, they are of."""
+def rows_of(row: Any) -> np.ndarray:
+    """A few rows that depend on the recording and its version."""
     seed = int.from_bytes(f"{row.recording}{row.sha256}".encode()[-8:], "big")
     return np.random.default_rng(seed).integers(-9, 9, (5 + seed % 7, 2)).astype(np.int16)
 
 
-def write(
-    folder: Path, table: pd.DataFrame, make: Callable = numbered, code: str = "1", shards: int = SHARDS, **config
-):
+def write(folder: Path, table: pd.DataFrame, make: Callable = rows_of, code: str = "1", shards: int = SHARDS, **config):
     return write_cache(folder, table, make, CONFIG | config, code, shards)
 
 
-def stamp(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Inode and content by file; and the files are made to look old."""
+def files_with_old_stamps(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Return inode and content of each file, and set an old time stamp."""
     for path in folder.iterdir():
         os.utime(path, (1e9, 1e9))
     return {path.name: (path.stat().st_ino, path.read_bytes()) for path in folder.iterdir()}
@@ -64,7 +62,7 @@ def check(folder: Path, table: pd.DataFrame) -> None:
     cache = open_cache(folder, CONFIG)
     assert sorted(cache.index.index) == sorted(table["recording"])
     for row in table.itertuples():
-        np.testing.assert_array_equal(cache.read(row.recording), numbered(row))
+        np.testing.assert_array_equal(cache.read(row.recording), rows_of(row))
 
 
 @pytest.fixture
@@ -89,8 +87,8 @@ def test_round_trip(tmp_path_factory: pytest.TempPathFactory, data: st.DataObjec
     folder = tmp_path_factory.mktemp("cache")
     shards = data.draw(st.integers(1, 5))
     table = listing(names)
-    done = write(folder, table.sample(frac=1, random_state=0), partial(look_up, arrays=arrays), shards=shards)
-    assert done == {"written": shards, "reused": 0}
+    counts = write(folder, table.sample(frac=1, random_state=0), partial(look_up, arrays=arrays), shards=shards)
+    assert counts == {"written": shards, "reused": 0}
     cache = open_cache(folder, CONFIG)
     assert sorted(cache.index.index) == sorted(names)
     assert cache.lengths(names).tolist() == lengths
@@ -102,15 +100,15 @@ def test_round_trip(tmp_path_factory: pytest.TempPathFactory, data: st.DataObjec
 
 
 def _storable(names: list[str]) -> list[str]:
-    """Ids as a CSV can hold them: no NUL, no half of a surrogate pair."""
+    """Return ids that a CSV can contain: no NUL, no half of a surrogate pair."""
     return sorted({n.encode("utf-8", "ignore").decode().replace("\0", "") or "x" for n in names})
 
 
-def test_values_lie_back_to_back_in_the_order_of_ids(folder: Path) -> None:
+def test_values_are_stored_one_after_another_in_the_order_of_ids(folder: Path) -> None:
     cache = open_cache(folder, CONFIG)
-    for _, part in cache.index.groupby("shard"):
-        assert part.index.is_monotonic_increasing
-        assert part["offset"].tolist() == [0, *part["length"].cumsum()[:-1]]
+    for _, rows in cache.index.groupby("shard"):
+        assert rows.index.is_monotonic_increasing
+        assert rows["offset"].tolist() == [0, *rows["length"].cumsum()[:-1]]
     with h5py.File(folder / "shard-000.h5") as file:
         assert file["values"].chunks is None
 
@@ -125,7 +123,7 @@ def test_the_shard_of_a_recording_never_changes(recording: str, of_4: int, of_16
     assert shard_of(recording, 16) == of_16
 
 
-def test_shards_hold_the_recordings_that_belong_to_them(folder: Path) -> None:
+def test_shards_contain_the_recordings_of_their_number(folder: Path) -> None:
     index = open_cache(folder, CONFIG).index
     assert all(shard_of(name, SHARDS) == shard for name, shard in index["shard"].items())
     assert sorted(path.name for path in folder.iterdir()) == store.shard_names(SHARDS)
@@ -134,10 +132,10 @@ def test_shards_hold_the_recordings_that_belong_to_them(folder: Path) -> None:
 def test_reading_is_a_view_of_the_file(folder: Path) -> None:
     cache = open_cache(folder, CONFIG)
     for name in NAMES:
-        part, whole = cache.read(name), cache.values[cache.index.loc[name, "shard"]]
-        assert isinstance(whole, np.memmap)
-        assert np.shares_memory(part, whole)
-        assert not part.flags.writeable
+        rows, values = cache.read(name), cache.values[cache.index.loc[name, "shard"]]
+        assert isinstance(values, np.memmap)
+        assert np.shares_memory(rows, values)
+        assert not rows.flags.writeable
 
 
 def test_more_shards_than_recordings(tmp_path: Path) -> None:
@@ -148,19 +146,19 @@ def test_more_shards_than_recordings(tmp_path: Path) -> None:
     assert write(tmp_path, table, shards=16) == {"written": 0, "reused": 16}
 
 
-def test_a_cache_of_nothing(tmp_path: Path) -> None:
+def test_a_cache_without_recordings(tmp_path: Path) -> None:
     write(tmp_path, listing([]))
     assert len(open_cache(tmp_path, CONFIG).index) == 0
 
 
-# ---------------------------------------------------------------- what is written again
+# ---------------------------------------------------------------- which shards are written again
 
 
-def test_an_unchanged_cache_is_kept_and_looks_new(folder: Path) -> None:
-    before = stamp(folder)
+def test_an_unchanged_cache_is_kept_with_a_new_time_stamp(folder: Path) -> None:
+    before = files_with_old_stamps(folder)
     assert write(folder, listing(NAMES).sample(frac=1, random_state=1)) == {"written": 0, "reused": SHARDS}
     now = [path.stat().st_mtime for path in folder.iterdir()]
-    assert stamp(folder) == before
+    assert files_with_old_stamps(folder) == before
     assert min(now) > 1e9 + 1
 
 
@@ -168,13 +166,13 @@ def test_an_unchanged_cache_is_kept_and_looks_new(folder: Path) -> None:
     ("column", "value"), [("sha256", "other"), ("rate_hz", 2000), ("channels", 2)], ids=["samples", "rate", "channels"]
 )
 def test_a_changed_recording_rewrites_its_shard_only(folder: Path, column: str, value: Any) -> None:
-    before = stamp(folder)
+    before = files_with_old_stamps(folder)
     table = listing(NAMES)
     table.loc[3, column] = value
     assert write(folder, table) == {"written": 1, "reused": SHARDS - 1}
-    mine = f"shard-{shard_of(NAMES[3], SHARDS):03d}.h5"
-    after = stamp(folder)
-    assert {name for name in after if after[name] != before[name]} == {mine}
+    changed_shard = f"shard-{shard_of(NAMES[3], SHARDS):03d}.h5"
+    after = files_with_old_stamps(folder)
+    assert {name for name in after if after[name] != before[name]} == {changed_shard}
     check(folder, table)
 
 
@@ -186,9 +184,9 @@ def test_adding_and_removing_a_recording_rewrites_its_shard_only(folder: Path) -
 
 
 def test_other_code_or_configuration_rewrites_everything(folder: Path) -> None:
-    everything = {"written": SHARDS, "reused": 0}
-    assert write(folder, listing(NAMES), code="2") == everything
-    assert write(folder, listing(NAMES), code="2", rate_hz=100) == everything
+    all_written = {"written": SHARDS, "reused": 0}
+    assert write(folder, listing(NAMES), code="2") == all_written
+    assert write(folder, listing(NAMES), code="2", rate_hz=100) == all_written
 
 
 @pytest.mark.parametrize("shards", [1, 3, 6])
@@ -202,7 +200,7 @@ def test_another_number_of_shards_leaves_no_old_ones(folder: Path, shards: int) 
 
 
 def test_a_reader_refuses_another_configuration(folder: Path) -> None:
-    with pytest.raises(CacheError, match=r"shard-000\.h5: made with .*4000.*, asked for .*100.*delete it and run"):
+    with pytest.raises(CacheError, match=r"shard-000\.h5: written with .*4000.*, expected .*100.*delete it and run"):
         open_cache(folder, CONFIG | {"rate_hz": 100})
 
 
@@ -233,18 +231,18 @@ def test_shards_of_two_numberings_are_refused(folder: Path, tmp_path: Path) -> N
         open_cache(folder, CONFIG)
 
 
-@pytest.mark.parametrize("where", ["in a shard", "in two shards"])
-def test_recordings_of_unlike_shape_are_named(tmp_path: Path, where: str) -> None:
-    odd = {"r07"} if where == "in a shard" else {name for name in NAMES if shard_of(name, SHARDS) == 1}
+@pytest.mark.parametrize("place", ["in a shard", "in two shards"])
+def test_recordings_of_different_shapes_are_named(tmp_path: Path, place: str) -> None:
+    odd = {"r07"} if place == "in a shard" else {name for name in NAMES if shard_of(name, SHARDS) == 1}
     arrays = {name: np.zeros((4, 12 if name in odd else 1), np.int16) for name in NAMES}
     with pytest.raises(CacheError, match=r"rows of \(1,\).*'r\d\d' has rows of \(12,\); .*dataset\.channels"):
         write(tmp_path, listing(NAMES), partial(look_up, arrays=arrays))
         open_cache(tmp_path, CONFIG)
 
 
-def _header(raw: bytes, where: bytes) -> bytes:
-    """Eight bytes inside the header of the object that mentions `where` become noise."""
-    place = raw.index(where) - 8
+def _header(raw: bytes, text: bytes) -> bytes:
+    """Replace eight bytes in the header of the object that contains `text` by noise."""
+    place = raw.index(text) - 8
     return raw[:place] + b"\xa5" * 8 + raw[place + 8 :]
 
 
@@ -279,10 +277,10 @@ def test_a_damaged_shard_is_named_and_written_anew(folder: Path, damage: str) ->
     check(folder, listing(NAMES))
 
 
-def test_an_index_that_passes_the_end_is_damage(folder: Path) -> None:
+def test_an_index_beyond_the_end_is_damage(folder: Path) -> None:
     with h5py.File(folder / "shard-002.h5", "r+") as file:
         file["index/length"][-1] += 1
-    with pytest.raises(CacheError, match=r"shard-002\.h5: damaged \(its index passes its end\)"):
+    with pytest.raises(CacheError, match=r"shard-002\.h5: damaged \(its index refers to rows beyond its end\)"):
         open_cache(folder, CONFIG)
     assert write(folder, listing(NAMES))["written"] == 1
 
@@ -293,61 +291,61 @@ def test_an_index_that_passes_the_end_is_damage(folder: Path) -> None:
 def _fail(row: Any) -> np.ndarray:
     if row.recording == "r05":
         raise ValueError("cannot make r05")
-    return numbered(row)
+    return rows_of(row)
 
 
 def test_a_failure_of_make_leaves_nothing(tmp_path: Path) -> None:
-    mine = f"shard-{shard_of('r05', SHARDS):03d}.h5"
+    changed_shard = f"shard-{shard_of('r05', SHARDS):03d}.h5"
     with pytest.raises(ValueError, match="cannot make r05"):
         write(tmp_path, listing(NAMES), _fail)
-    assert mine not in [path.name for path in tmp_path.iterdir()]
+    assert changed_shard not in [path.name for path in tmp_path.iterdir()]
     assert not list(tmp_path.glob(".*"))
 
 
 def test_a_failure_of_make_keeps_the_old_shard(folder: Path) -> None:
-    mine = folder / f"shard-{shard_of('r05', SHARDS):03d}.h5"
-    before = stamp(folder)[mine.name]
+    changed_shard = folder / f"shard-{shard_of('r05', SHARDS):03d}.h5"
+    before = files_with_old_stamps(folder)[changed_shard.name]
     with pytest.raises(ValueError, match="cannot make r05"):
         write(folder, listing(NAMES, r05="changed"), _fail)
-    assert stamp(folder)[mine.name] == before
+    assert files_with_old_stamps(folder)[changed_shard.name] == before
     assert not list(folder.glob(".*"))
 
 
 def test_a_failure_while_filling_keeps_the_old_file(folder: Path) -> None:
-    before = stamp(folder)
+    before = files_with_old_stamps(folder)
     for name in ("shard-000.h5", "new.h5"):
-        with pytest.raises(ValueError, match="half"), store.replacing(folder / name) as file:
+        with pytest.raises(ValueError, match="half"), store.HDF5Writer(folder / name) as file:
             file.create_dataset("values", data=np.zeros(5))
             raise ValueError("half")
-    assert stamp(folder) == before
+    assert files_with_old_stamps(folder) == before
 
 
-def _write_with_little_room(path: Path, part: pd.DataFrame, room: int, answer: Any) -> None:
-    """In a process of its own: no file may grow beyond `room` bytes."""
+def _write_with_size_limit(path: Path, recordings: pd.DataFrame, limit: int, sender: Any) -> None:
+    """In a child process: no file may be larger than `limit` bytes."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     try:
-        store._write_shard(path, part, numbered, CONFIG, "2")
+        store._write_shard(path, recordings, rows_of, CONFIG, "2")
     except OSError as error:
-        answer.send(error.errno)
+        sender.send(error.errno)
     else:
-        answer.send(None)
+        sender.send(None)
 
 
-@pytest.mark.parametrize("room", [0, 100, 2000])
-def test_no_room_for_the_file_keeps_the_old_one(folder: Path, room: int) -> None:
-    before = stamp(folder)
+@pytest.mark.parametrize("limit", [0, 100, 2000])
+def test_a_file_that_cannot_be_written_keeps_the_old_one(folder: Path, limit: int) -> None:
+    before = files_with_old_stamps(folder)
     context = multiprocessing.get_context("fork")
-    there, here = context.Pipe()
-    part = listing([name for name in NAMES if shard_of(name, SHARDS) == 0])
+    receiver, sender = context.Pipe()
+    recordings = listing([name for name in NAMES if shard_of(name, SHARDS) == 0])
     path = folder / "shard-000.h5"
-    process = context.Process(target=_write_with_little_room, args=(path, part, room, here))
+    process = context.Process(target=_write_with_size_limit, args=(path, recordings, limit, sender))
     process.start()
     process.join(30)
     assert process.exitcode == 0  # HDF5 itself may crash when it cannot write
-    assert there.poll(0)
-    assert there.recv() == errno.EFBIG
-    assert stamp(folder) == before
+    assert receiver.poll(0)
+    assert receiver.recv() == errno.EFBIG
+    assert files_with_old_stamps(folder) == before
     check(folder, listing(NAMES))
 
 
@@ -356,11 +354,11 @@ def test_a_full_disk_keeps_the_old_file(folder: Path, monkeypatch: pytest.Monkey
     def full(*_arguments: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    before = stamp(folder)
+    before = files_with_old_stamps(folder)
     monkeypatch.setattr(*((os, "fsync") if call == "fsync" else (Path, "replace")), full)
     with pytest.raises(OSError, match="No space left"):
         write(folder, listing(NAMES), code="2")
-    assert stamp(folder) == before
+    assert files_with_old_stamps(folder) == before
 
 
 def test_a_worker_uses_one_thread(tmp_path: Path) -> None:

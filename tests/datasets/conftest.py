@@ -1,4 +1,4 @@
-"""Tiny releases written by hand, file by file: one in CirCor's form, one as a user would lay out own data."""
+"""Tiny releases, written file by file: one in the format of CirCor, one as the own data of a user."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def sine() -> Callable[..., np.ndarray]:
 
 
 @dataclass
-class CircorForm:
-    """A release in CirCor's form; every recording has its own pitch."""
+class CircorRelease:
+    """A release in the format of CirCor; every recording has its own pitch."""
 
     root: Path
     _pitch: count = field(default_factory=lambda: count(20))
@@ -90,13 +90,13 @@ class CircorForm:
 
 
 @pytest.fixture
-def release(tmp_path: Path) -> CircorForm:
-    """An empty release in CirCor's form."""
-    return CircorForm(tmp_path / "release")
+def release(tmp_path: Path) -> CircorRelease:
+    """An empty release in the format of CirCor."""
+    return CircorRelease(tmp_path / "release")
 
 
 @dataclass
-class OwnForm:
+class OwnData:
     """Own data: cases.csv, recordings.csv and WAVs."""
 
     root: Path
@@ -109,21 +109,21 @@ class OwnForm:
         self.root.mkdir(exist_ok=True)
         (self.root / name).write_bytes("".join(line + newline for line in lines).encode(encoding))
 
-    def wav(self, name: str, samples: np.ndarray, rate: int = RATE, **how: str) -> Path:
+    def wav(self, name: str, samples: np.ndarray, rate: int = RATE, **options: str) -> Path:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, samples, rate, **how)
+        soundfile.write(path, samples, rate, **options)
         return path
 
     def read(self, **options) -> Manifest:
-        chosen = folder.Options(**{**self.options.model_dump(), **options})
-        return build(folder.ingest(self.root, chosen), self.root, "mean", 1.0, workers=1)
+        folder_options = folder.Options(**{**self.options.model_dump(), **options})
+        return build(folder.ingest(self.root, folder_options), self.root, "mean", 1.0, workers=1)
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> OwnForm:
+def own(tmp_path: Path) -> OwnData:
     """Three cases of two subjects with a recording each: a (crackle), b (wheeze), c (no label)."""
-    own = OwnForm(tmp_path / "own")
+    own = OwnData(tmp_path / "own")
     own.write("cases.csv", "case,subject,sound,day,weight", "a,s1,crackle,mon,3", "b,s2,wheeze,tue,", "c,s1,,mon,4.5")
     own.write("recordings.csv", "recording,case,path", "ra,a,a.wav", "rb,b,b.wav", "rc,c,deep/c.wav")
     for pitch, name in enumerate(("a.wav", "b.wav", "deep/c.wav"), start=30):

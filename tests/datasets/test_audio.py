@@ -1,4 +1,4 @@
-"""Reading a signal file: every sample format, intervals, and what makes a recording unusable or suspicious."""
+"""Reading a signal file: sample formats, intervals, unusable and suspicious recordings."""
 
 import hashlib
 import pickle
@@ -17,8 +17,8 @@ FORMATS = {"PCM_16": 2**-15, "PCM_U8": 2**-7, "PCM_24": 2**-23, "PCM_32": 2**-31
 
 @pytest.fixture
 def save(tmp_path: Path):
-    def save(samples, name: str = "x.wav", rate: int = RATE, **how) -> Path:
-        soundfile.write(tmp_path / name, samples, rate, **how)
+    def save(samples, name: str = "x.wav", rate: int = RATE, **options) -> Path:
+        soundfile.write(tmp_path / name, samples, rate, **options)
         return tmp_path / name
 
     return save
@@ -38,8 +38,8 @@ def problems(path: Path, **options) -> list[str]:
 @pytest.mark.parametrize(("subtype", "step"), FORMATS.items())
 def test_every_sample_format_gives_the_same_signal(save, sine, subtype: str, step: float) -> None:
     path = save(sine(), subtype=subtype)
-    samples, rate, found = audio.read(path)
-    assert (rate, found, samples.shape) == (RATE, subtype, (20000, 1))
+    samples, rate, sample_format = audio.read(path)
+    assert (rate, sample_format, samples.shape) == (RATE, subtype, (20000, 1))
     values = samples / 32768 if subtype == "PCM_16" else samples
     assert samples.dtype == (np.int16 if subtype == "PCM_16" else np.float64)
     assert np.abs(values[:, 0] - sine()).max() <= step
@@ -50,10 +50,10 @@ def test_every_sample_format_gives_the_same_signal(save, sine, subtype: str, ste
 
 
 def test_hash_is_of_the_samples_not_of_the_file(save, sine) -> None:
-    whole = np.round(sine() * 32767).astype(np.int16)
-    expected = hashlib.sha256(whole.tobytes()).hexdigest()
-    assert inspect(save(whole)).sha256 == inspect(save(whole, "x.flac")).sha256 == expected
-    changed = whole.copy()
+    samples = np.round(sine() * 32767).astype(np.int16)
+    expected = hashlib.sha256(samples.tobytes()).hexdigest()
+    assert inspect(save(samples)).sha256 == inspect(save(samples, "x.flac")).sha256 == expected
+    changed = samples.copy()
     changed[1234] += 1
     assert inspect(save(changed)).sha256 != expected
 
@@ -65,7 +65,7 @@ def test_stereo_is_reported_only_when_it_will_be_averaged(save, sine) -> None:
     assert inspect(path, mono=False).problems == ()
 
 
-def test_the_files_rate_is_the_rate(save, sine) -> None:
+def test_the_rate_is_that_of_the_file(save, sine) -> None:
     facts = inspect(save(sine(50, 2, 44100), rate=44100))
     assert (facts.rate_hz, facts.frames, facts.problems) == (44100, 88200, ())
 
@@ -73,18 +73,20 @@ def test_the_files_rate_is_the_rate(save, sine) -> None:
 # ---------------------------------------------------------------- intervals
 
 
-def test_an_interval_is_that_part_of_the_file(save, sine) -> None:
-    whole, _, _ = audio.read(save(sine()))
-    part, _, _ = audio.read(save(sine()), 1.25, 2.5)
-    assert np.array_equal(part, whole[5000:10000])
-    for onset, offset, expected in ((None, 1.0, whole[:4000]), (4.0, None, whole[16000:])):
+def test_only_the_samples_of_an_interval_are_read(save, sine) -> None:
+    all_samples, _, _ = audio.read(save(sine()))
+    interval, _, _ = audio.read(save(sine()), 1.25, 2.5)
+    assert np.array_equal(interval, all_samples[5000:10000])
+    for onset, offset, expected in ((None, 1.0, all_samples[:4000]), (4.0, None, all_samples[16000:])):
         assert np.array_equal(audio.read(save(sine()), onset, offset)[0], expected)
-    assert inspect(save(sine()), 1.25, 2.5).sha256 == hashlib.sha256(whole[5000:10000].tobytes()).hexdigest()
+    assert inspect(save(sine()), 1.25, 2.5).sha256 == hashlib.sha256(all_samples[5000:10000].tobytes()).hexdigest()
 
 
-@pytest.mark.parametrize(("offset", "ends"), [(5.0, True), (5.0005, True), (5.01, True), (5.0105, False), (6.0, False)])
-def test_a_last_offset_may_pass_the_end_by_10_ms(save, sine, offset: float, ends: bool) -> None:
-    if ends:
+@pytest.mark.parametrize(
+    ("offset", "is_accepted"), [(5.0, True), (5.0005, True), (5.01, True), (5.0105, False), (6.0, False)]
+)
+def test_a_last_offset_may_be_10_ms_beyond_the_end(save, sine, offset: float, is_accepted: bool) -> None:
+    if is_accepted:
         assert inspect(save(sine()), 1.0, offset).frames == 16000
     else:
         with pytest.raises(Unusable, match=rf"^1.0 to {offset} s is not inside the file's 5.000 s$"):
@@ -114,7 +116,7 @@ def test_a_missing_file_is_unusable(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"RIFF", b"not audio at all, really. " * 50, b"\0" * 4096])
-def test_a_file_that_is_no_audio_is_corrupt(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_audio_is_corrupt(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.wav").write_bytes(content)
     with pytest.raises(Unusable, match="not readable as audio") as error:
         inspect(tmp_path / "x.wav")
@@ -135,23 +137,23 @@ def test_a_wav_that_ends_early_is_truncated(save, sine, cut: int) -> None:
     with pytest.raises(Unusable) as error:
         inspect(path)
     assert error.value.problem == "truncated"
-    assert str(error.value) == f"the header promises 40000 bytes of samples, {40000 - cut} are there"
+    assert str(error.value) == f"the header states 40000 bytes of samples, the file has {40000 - cut}"
 
 
-def test_truncation_is_seen_behind_other_chunks_and_only_there(save, sine) -> None:
+def test_truncation_is_found_behind_other_chunks(save, sine) -> None:
     path = save(sine())
     raw = path.read_bytes()
     odd = b"LIST" + (5).to_bytes(4, "little") + b"words\0"  # chunks of odd length are padded
     path.write_bytes(raw[:12] + odd + raw[12:])
     assert inspect(path).frames == 20000
     path.write_bytes((raw[:12] + odd + raw[12:])[:-8])
-    with pytest.raises(Unusable, match="40000 bytes of samples, 39992 are there"):
+    with pytest.raises(Unusable, match="40000 bytes of samples, the file has 39992"):
         inspect(path)
     path.write_bytes(raw + b"trailing words")
     assert inspect(path).frames == 20000
 
 
-def test_a_streamed_wav_of_unknown_length_is_read_whole(save, sine) -> None:
+def test_a_streamed_wav_of_unknown_length_is_read_completely(save, sine) -> None:
     path = save(sine())
     raw = bytearray(path.read_bytes())
     raw[4:8] = raw[40:44] = b"\xff\xff\xff\xff"
@@ -177,7 +179,7 @@ def test_a_constant_signal_is_unusable(save, samples: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_samples_that_are_no_numbers_are_unusable(save, sine, value: float) -> None:
+def test_samples_that_are_not_finite_are_unusable(save, sine, value: float) -> None:
     samples = sine()
     samples[-1] = value
     with pytest.raises(Unusable, match="NaN or infinite samples") as error:
@@ -186,7 +188,7 @@ def test_samples_that_are_no_numbers_are_unusable(save, sine, value: float) -> N
     assert inspect(save(samples, subtype="FLOAT"), 0.0, 4.0).frames == 16000  # the interval is clean
 
 
-# ---------------------------------------------------------------- kept, with a word
+# ---------------------------------------------------------------- kept, with a row in quality
 
 
 @pytest.mark.parametrize("subtype", FORMATS)
@@ -202,7 +204,7 @@ def test_a_loud_signal_is_not_clipped(save, sine) -> None:
     assert problems(save(sine(peak=0.99))) == []
 
 
-def test_clipping_says_how_much(save, sine) -> None:
+def test_clipping_is_reported_with_its_share(save, sine) -> None:
     samples = sine()
     samples[:5000] = 1
     assert inspect(save(samples)).problems == (("clipped", "25.0 % of the samples at full scale"),)
@@ -228,6 +230,6 @@ def test_several_problems_are_all_reported(save, sine) -> None:
     ]
 
 
-def test_the_error_travels_between_processes():
-    again = pickle.loads(pickle.dumps(Unusable("empty", "no samples")))
-    assert (again.problem, str(again)) == ("empty", "no samples")
+def test_the_error_can_be_pickled():
+    copy = pickle.loads(pickle.dumps(Unusable("empty", "no samples")))
+    assert (copy.problem, str(copy)) == ("empty", "no samples")

@@ -1,4 +1,4 @@
-"""The manifest: what is kept, what is dropped, what stops the ingest, and the way to and from disk."""
+"""The manifest: kept and dropped recordings, errors that stop the ingest, writing and reading."""
 
 import dataclasses
 import json
@@ -21,7 +21,7 @@ COLUMNS = Columns(labels=["murmur"], covariates=["age"], recording_labels=["hear
 
 @pytest.fixture
 def root(tmp_path: Path, sine) -> Path:
-    """A WAV per id, each its own pitch."""
+    """A WAV per id, each with its own pitch."""
     root = tmp_path / "release"
     root.mkdir()
     for number, name in enumerate(TRAPS):
@@ -39,14 +39,14 @@ def listing() -> Listing:
     return Listing(cases, recordings, COLUMNS)
 
 
-def changed(listing: Listing, column: str, row: int, value: object, table: str = "recordings") -> Listing:
-    copy = getattr(listing, table).copy()
-    copy[column] = copy[column].astype(object) if column in copy else None
-    copy.loc[row, column] = value
-    return dataclasses.replace(listing, **{table: copy})
+def with_cell(listing: Listing, column: str, row: int, value: object, table: str = "recordings") -> Listing:
+    changed_table = getattr(listing, table).copy()
+    changed_table[column] = changed_table[column].astype(object) if column in changed_table else None
+    changed_table.loc[row, column] = value
+    return dataclasses.replace(listing, **{table: changed_table})
 
 
-def made(listing: Listing, root: Path, short_s: float = 1.0, workers: int = 1) -> base.Manifest:
+def build_manifest(listing: Listing, root: Path, short_s: float = 1.0, workers: int = 1) -> base.Manifest:
     return build(listing, root, "mean", short_s, workers)
 
 
@@ -62,7 +62,7 @@ def folder_bytes(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_clean_listing_becomes_a_manifest(listing: Listing, root: Path) -> None:
-    manifest = made(listing, root)
+    manifest = build_manifest(listing, root)
     assert quality(manifest) == []
     assert list(manifest.cases.columns) == ["case", "subject", "murmur", "age"]
     assert list(manifest.recordings.columns) == [*base.RECORDING_COLUMNS, "heard"]
@@ -83,23 +83,23 @@ def test_the_order_of_the_listing_changes_nothing(listing: Listing, root: Path, 
         listing, **{key: getattr(listing, key).sample(frac=1, random_state=seed) for key in ("cases", "recordings")}
     )
     shuffled = dataclasses.replace(shuffled, states=states.sample(frac=1, random_state=seed))
-    made(listing, root).write(tmp_path / "a")
-    made(shuffled, root, workers=4).write(tmp_path / "b")
+    build_manifest(listing, root).write(tmp_path / "a")
+    build_manifest(shuffled, root, workers=4).write(tmp_path / "b")
     assert folder_bytes(tmp_path / "a") == folder_bytes(tmp_path / "b")
 
 
 def test_samples_stay_with_their_id(listing: Listing, root: Path) -> None:
-    manifest = made(listing, root)
+    manifest = build_manifest(listing, root)
     for row in manifest.recordings.itertuples():
-        alone = base.audio.inspect(root / f"{row.case}.wav", None, None, 1.0, True)
-        assert (row.recording, row.path, row.sha256) == (f"{row.case}_AV", f"{row.case}.wav", alone.sha256)
+        facts = base.audio.inspect(root / f"{row.case}.wav", None, None, 1.0, True)
+        assert (row.recording, row.path, row.sha256) == (f"{row.case}_AV", f"{row.case}.wav", facts.sha256)
 
 
 def test_a_bad_recording_is_dropped_with_a_row_and_its_case_stays(listing: Listing, root: Path) -> None:
     (root / "2530.wav").unlink()
     (root / "9979.wav").write_bytes(b"words")
     soundfile.write(root / "9983.wav", np.zeros(8000), RATE)
-    manifest = made(listing, root)
+    manifest = build_manifest(listing, root)
     assert [row[:3] for row in quality(manifest)] == [
         ("2530_AV", "missing", "dropped"),
         ("9979_AV", "corrupt", "dropped"),
@@ -112,14 +112,14 @@ def test_a_bad_recording_is_dropped_with_a_row_and_its_case_stays(listing: Listi
 def test_states_of_dropped_recordings_go_too(listing: Listing, root: Path) -> None:
     states = pd.DataFrame({"recording": ["2530_AV", "9979_AV"], "onset_s": 0.0, "offset_s": 1.0, "state": "S1"})
     (root / "2530.wav").unlink()
-    manifest = made(dataclasses.replace(listing, states=states), root)
+    manifest = build_manifest(dataclasses.replace(listing, states=states), root)
     assert list(manifest.states["recording"]) == ["9979_AV"]
 
 
 def test_suspicious_recordings_are_kept_with_a_row(listing: Listing, root: Path, sine) -> None:
     soundfile.write(root / "2530.wav", np.c_[sine(), sine(60)], RATE)
     soundfile.write(root / "9979.wav", sine(seconds=0.5), RATE)
-    manifest = made(listing, root)
+    manifest = build_manifest(listing, root)
     assert [row[:3] for row in quality(manifest)] == [("2530_AV", "channels", "kept"), ("9979_AV", "short", "kept")]
     assert len(manifest.recordings) == len(TRAPS)
 
@@ -127,7 +127,7 @@ def test_suspicious_recordings_are_kept_with_a_row(listing: Listing, root: Path,
 def test_the_same_audio_under_two_ids_is_reported_and_kept(listing: Listing, root: Path) -> None:
     for name in ("9979", "50782"):
         shutil.copy(root / "2530.wav", root / f"{name}.wav")
-    manifest = made(listing, root)
+    manifest = build_manifest(listing, root)
     assert quality(manifest) == [
         ("50782_AV", "duplicate", "kept", "the same samples as 2530_AV"),
         ("9979_AV", "duplicate", "kept", "the same samples as 2530_AV"),
@@ -135,22 +135,22 @@ def test_the_same_audio_under_two_ids_is_reported_and_kept(listing: Listing, roo
     assert manifest.recordings["sha256"].nunique() == len(TRAPS) - 2
 
 
-def test_a_header_that_disagrees_is_reported_and_the_file_holds(listing: Listing, root: Path) -> None:
-    listing = changed(listing, "header_rate_hz", 1, 2000)
-    listing = changed(listing, "header_frames", 2, 7999)
-    listing = changed(changed(listing, "header_rate_hz", 3, RATE), "header_frames", 3, 8000)
-    manifest = made(listing, root)
+def test_a_header_that_disagrees_is_reported_and_the_file_is_used(listing: Listing, root: Path) -> None:
+    listing = with_cell(listing, "header_rate_hz", 1, 2000)
+    listing = with_cell(listing, "header_frames", 2, 7999)
+    listing = with_cell(with_cell(listing, "header_rate_hz", 3, RATE), "header_frames", 3, 8000)
+    manifest = build_manifest(listing, root)
     assert quality(manifest) == [
-        ("2530_AV", "rate", "kept", "the header says 2000 Hz, the file 4000: the file's holds"),
-        ("9979_AV", "header", "kept", "the header says 7999 samples, the file has 8000"),
+        ("2530_AV", "rate", "kept", "the header states 2000 Hz, the file 4000: the file's is used"),
+        ("9979_AV", "header", "kept", "the header states 7999 samples, the file has 8000"),
     ]
     assert set(manifest.recordings["rate_hz"]) == {RATE}
 
 
 def test_intervals_of_one_file(listing: Listing, root: Path) -> None:
-    listing = changed(changed(listing, "path", 0, "2530.wav"), "offset_s", 0, 1.5)
-    listing = changed(changed(listing, "onset_s", 1, 0.5), "offset_s", 2, 2.5)
-    manifest = made(listing, root)
+    listing = with_cell(with_cell(listing, "path", 0, "2530.wav"), "offset_s", 0, 1.5)
+    listing = with_cell(with_cell(listing, "onset_s", 1, 0.5), "offset_s", 2, 2.5)
+    manifest = build_manifest(listing, root)
     rows = manifest.recordings.set_index("recording")
     assert (rows.loc["10000_AV", "frames"], rows.loc["2530_AV", "frames"]) == (6000, 6000)
     assert rows.loc["10000_AV", "sha256"] != rows.loc["2530_AV", "sha256"]
@@ -161,7 +161,7 @@ def test_intervals_of_one_file(listing: Listing, root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "column", "value", "words"),
+    ("table", "column", "value", "message"),
     [
         ("cases", "case", "10000", "case '10000' is listed twice"),
         ("cases", "case", " ", "a row without case id"),
@@ -171,23 +171,25 @@ def test_intervals_of_one_file(listing: Listing, root: Path) -> None:
         ("recordings", "path", "", "recording '2530_AV' has no path"),
     ],
 )
-def test_structural_faults_stop(listing: Listing, root: Path, table: str, column: str, value: str, words: str) -> None:
+def test_structural_faults_stop(
+    listing: Listing, root: Path, table: str, column: str, value: str, message: str
+) -> None:
     with pytest.raises(DatasetError) as error:
-        made(changed(listing, column, 1, value, table), root)
-    assert str(error.value) == f"{root}: {words}"
+        build_manifest(with_cell(listing, column, 1, value, table), root)
+    assert str(error.value) == f"{root}: {message}"
 
 
 def test_no_cases_and_no_usable_recording_stop(listing: Listing, root: Path) -> None:
     with pytest.raises(DatasetError, match="no cases found"):
-        made(dataclasses.replace(listing, cases=listing.cases[:0]), root)
+        build_manifest(dataclasses.replace(listing, cases=listing.cases[:0]), root)
     for path in root.glob("*.wav"):
         path.unlink()
     with pytest.raises(DatasetError, match=r"none of the 9 recordings .* \(007_AV: the file is not there; .*…\)"):
-        made(listing, root)
+        build_manifest(listing, root)
 
 
 @pytest.mark.parametrize("kind", ["parent", "absolute", "link", "linked folder", "namesake"])
-def test_a_path_that_leaves_the_root_stops(listing: Listing, root: Path, tmp_path: Path, kind: str) -> None:
+def test_a_path_outside_the_root_stops(listing: Listing, root: Path, tmp_path: Path, kind: str) -> None:
     outside = tmp_path / "release2"  # its name starts with the root's
     outside.mkdir()
     shutil.copy(root / "2530.wav", outside / "x.wav")
@@ -201,59 +203,59 @@ def test_a_path_that_leaves_the_root_stops(listing: Listing, root: Path, tmp_pat
         "namesake": "../release2/x.wav",
     }[kind]
     with pytest.raises(DatasetError) as error:
-        made(changed(listing, "path", 1, path), root)
-    assert f"{root}: recording '2530_AV': the path {path!r} leaves this folder" in str(error.value)
-    assert "must lie inside" in str(error.value)
+        build_manifest(with_cell(listing, "path", 1, path), root)
+    assert f"{root}: recording '2530_AV': the path {path!r} is outside this folder" in str(error.value)
+    assert "must be inside" in str(error.value)
 
 
 def test_a_root_that_is_a_link_and_a_detour_inside_are_fine(listing: Listing, root: Path, tmp_path: Path) -> None:
     (tmp_path / "short").symlink_to(root)
-    inside = changed(listing, "path", 1, "../release/2530.wav")
-    assert made(listing, tmp_path / "short").digest() == made(listing, root).digest()
-    assert len(made(inside, root).recordings) == len(TRAPS)
+    inside = with_cell(listing, "path", 1, "../release/2530.wav")
+    assert build_manifest(listing, tmp_path / "short").digest() == build_manifest(listing, root).digest()
+    assert len(build_manifest(inside, root).recordings) == len(TRAPS)
 
 
-# ---------------------------------------------------------------- to and from disk
+# ---------------------------------------------------------------- writing and reading
 
 
-def test_a_manifest_survives_the_way_to_disk(listing: Listing, root: Path, tmp_path: Path) -> None:
-    listing = changed(listing, "age", 4, 0.1 + 0.2, "cases")
+def test_a_manifest_is_the_same_after_writing_and_reading(listing: Listing, root: Path, tmp_path: Path) -> None:
+    listing = with_cell(listing, "age", 4, 0.1 + 0.2, "cases")
     listing.cases["age"] = listing.cases["age"].astype(float)
-    manifest = made(dataclasses.replace(listing, subjects_known=False), root)
+    manifest = build_manifest(dataclasses.replace(listing, subjects_known=False), root)
     manifest.write(tmp_path / "made")
-    again = load(tmp_path / "made")
-    assert again.digest() == manifest.digest()
+    loaded = load(tmp_path / "made")
+    assert loaded.digest() == manifest.digest()
     assert json.loads((tmp_path / "made" / "dataset.json").read_text())["digest"] == manifest.digest()
-    assert list(again.cases["case"]) == sorted(TRAPS)
-    assert all(isinstance(name, str) for name in [*again.cases["case"], *again.recordings["subject"]])
-    labels = again.cases.set_index("case")
+    assert list(loaded.cases["case"]) == sorted(TRAPS)
+    assert all(isinstance(name, str) for name in [*loaded.cases["case"], *loaded.recordings["subject"]])
+    labels = loaded.cases.set_index("case")
     assert labels.loc["9983", "murmur"] == ""
     assert np.isnan(labels.loc["9983", "age"])
-    assert again.columns == COLUMNS
-    assert not again.subjects_known
-    assert again.recordings["onset_s"].isna().all()
-    assert again.recordings["frames"].dtype == np.int64
+    assert loaded.columns == COLUMNS
+    assert not loaded.subjects_known
+    assert loaded.recordings["onset_s"].isna().all()
+    assert loaded.recordings["frames"].dtype == np.int64
 
 
-def test_awkward_words_survive_the_way_to_disk(listing: Listing, root: Path, tmp_path: Path) -> None:
-    words = ['with "quotes"', "comma, and", "two\nlines", "null", "ä|ö", " blank ", "None", "-1", "nan"]
-    manifest = made(dataclasses.replace(listing, cases=listing.cases.assign(murmur=words)), root)
+def test_awkward_cells_are_the_same_after_writing_and_reading(listing: Listing, root: Path, tmp_path: Path) -> None:
+    texts = ['with "quotes"', "comma, and", "two\nlines", "null", "ä|ö", " blank ", "None", "-1", "nan"]
+    manifest = build_manifest(dataclasses.replace(listing, cases=listing.cases.assign(murmur=texts)), root)
     manifest.write(tmp_path / "made")
     assert list(load(tmp_path / "made").cases["murmur"]) == list(manifest.cases["murmur"])
 
 
 def test_the_digest_covers_labels_covariates_and_samples(listing: Listing, root: Path, sine) -> None:
-    digests = {made(listing, root).digest()}
+    digests = {build_manifest(listing, root).digest()}
     for column, value in (("murmur", "Present"), ("age", 50.0), ("subject", "other")):
-        digests.add(made(changed(listing, column, 1, value, "cases"), root).digest())
-    digests.add(made(changed(listing, "site", 1, "MV"), root).digest())
+        digests.add(build_manifest(with_cell(listing, column, 1, value, "cases"), root).digest())
+    digests.add(build_manifest(with_cell(listing, "site", 1, "MV"), root).digest())
     soundfile.write(root / "2530.wav", sine(99, 2.0), RATE)
-    digests.add(made(listing, root).digest())
+    digests.add(build_manifest(listing, root).digest())
     assert len(digests) == 6
 
 
 def test_a_failed_write_leaves_the_old_table(listing: Listing, root: Path, tmp_path: Path, monkeypatch) -> None:
-    manifest = made(listing, root)
+    manifest = build_manifest(listing, root)
     manifest.write(tmp_path / "made")
     before = folder_bytes(tmp_path / "made")
 
@@ -262,7 +264,7 @@ def test_a_failed_write_leaves_the_old_table(listing: Listing, root: Path, tmp_p
 
     monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(OSError, match="No space left"):
-        made(changed(listing, "murmur", 1, "Present", "cases"), root).write(tmp_path / "made")
+        build_manifest(with_cell(listing, "murmur", 1, "Present", "cases"), root).write(tmp_path / "made")
     assert folder_bytes(tmp_path / "made") == before
 
 
@@ -282,37 +284,37 @@ def table(tmp_path: Path):
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_tables_of_any_line_end_read_alike(table, newline: str, mark: str) -> None:
-    found = table(newline.join([f"{mark}case,x,y", "007,1.5,NA", '"1,2",,"a\u2028b"', "", "1e5, 3,"]), "x")
-    assert list(found["case"]) == ["007", "1,2", "1e5"]
-    assert list(found["y"]) == ["NA", "a\u2028b", ""]
-    assert found["x"].tolist()[::2] == [1.5, 3.0]
-    assert np.isnan(found["x"][1])
+    rows = table(newline.join([f"{mark}case,x,y", "007,1.5,NA", '"1,2",,"a\u2028b"', "", "1e5, 3,"]), "x")
+    assert list(rows["case"]) == ["007", "1,2", "1e5"]
+    assert list(rows["y"]) == ["NA", "a\u2028b", ""]
+    assert rows["x"].tolist()[::2] == [1.5, 3.0]
+    assert np.isnan(rows["x"][1])
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         ("", "line 1 should name the columns"),
         ("\n\n", "line 1 should name the columns"),
         ("case,x\na,1\nb,1,extra\n", "line 3: 3 cells under 2 columns; every row needs a cell"),
-        ("case,x\na,1,\nb,1,\n", "line 2: 3 cells under 2 columns"),  # pandas would take the ids for an index
+        ("case,x\na,1,\nb,1,\n", "line 2: 3 cells under 2 columns"),  # pandas would use the ids as an index
         ("case,x\na\n", "line 2: 1 cells under 2 columns"),
         ("case,x,x\na,1,2\n", "line 1: the column 'x' is named twice"),
         ('case,x\n"a,1\nb,2\n', "not readable as CSV"),
         ("case,x\na,1\nZoë,2\n".encode("latin-1"), "line 3: not UTF-8 (byte 0xeb); save it as UTF-8"),
         ("case,x\na,1\n".encode("utf-16"), "line 1: not UTF-8"),
         (b"case,x\na,\x00\n", "line 2: a null byte"),
-        ("case,x\na,1\nb,tall\n", "row 3, column 'x': 'tall' is no number; leave the cell empty where there is none"),
-        ("case,x\na,nan\n", "row 2, column 'x': 'nan' is no number"),
-        ("case,x\na,inf\n", "row 2, column 'x': 'inf' is no number"),
-        ('case,x\na,"1,5"\n', "row 2, column 'x': '1,5' is no number"),
+        ("case,x\na,1\nb,tall\n", "row 3, column 'x': 'tall' is not a number; leave the cell empty if there is none"),
+        ("case,x\na,nan\n", "row 2, column 'x': 'nan' is not a number"),
+        ("case,x\na,inf\n", "row 2, column 'x': 'inf' is not a number"),
+        ('case,x\na,"1,5"\n', "row 2, column 'x': '1,5' is not a number"),
     ],
 )
-def test_a_bad_table_says_where(table, tmp_path: Path, content: str | bytes, words: str) -> None:
+def test_a_bad_table_is_refused_with_its_line(table, tmp_path: Path, content: str | bytes, message: str) -> None:
     with pytest.raises(DatasetError) as error:
         table(content, "x")
     assert str(error.value).startswith(f"{tmp_path / 't.csv'}: ")
-    assert words in str(error.value)
+    assert message in str(error.value)
 
 
 def test_an_empty_table_keeps_its_columns(table) -> None:
@@ -337,7 +339,7 @@ def test_texts(tmp_path: Path) -> None:
 
 @pytest.fixture
 def raw(tmp_path: Path):
-    """`raw()` is the digest of the files in `raw`, remembered in `memory.json`."""
+    """`raw()` returns the digest of the files in `raw`; `memory.json` is its memory."""
     folder = tmp_path / "raw"
     (folder / "deep").mkdir(parents=True)
     for name in ("a.wav", "b.wav", "deep/c.wav"):
@@ -398,7 +400,7 @@ def test_an_unchanged_file_is_not_read_again(raw, monkeypatch) -> None:
 
 
 def test_the_one_change_it_misses(raw) -> None:
-    """New content of the same size with the old time stamp: the price of not reading gigabytes at every start."""
+    """New content of the same size with the old time stamp is missed: not all gigabytes are read at every start."""
     file = raw.folder / "a.wav"
     before, stat = raw(), file.stat()
     file.write_bytes(file.read_bytes()[::-1])

@@ -1,4 +1,4 @@
-"""The breath-phase adapter on a few clips written by hand, and on the real ones."""
+"""The breath-phase adapter on a few generated clips, and on the real data set."""
 
 import os
 from pathlib import Path
@@ -55,16 +55,16 @@ def test_a_clip_that_no_row_lists_is_reported(root):
 
 
 @pytest.mark.parametrize(
-    ("clips", "said"),
+    ("clips", "message"),
     [
         ({"clip.wav": "I"}, r"train.csv: row 2, column 'file_name': 'clip.wav'"),
         ({**CLIPS, "steth_20180817_09_00_00_001.wav": "X"}, r"train.csv: row 5, column 'label': 'X' is not I or E"),
         ({"../steth_20180817_09_00_00_001.wav": "I"}, r"row 2, column 'file_name'"),
     ],
 )
-def test_bad_rows_are_refused(root, clips, said):
+def test_bad_rows_are_refused(root, clips, message):
     table(root, clips)
-    with pytest.raises(DatasetError, match=said):
+    with pytest.raises(DatasetError, match=message):
         read(root)
 
 

@@ -1,4 +1,4 @@
-"""The CirCor adapter on releases of a few patients, written by hand with one fault each; and on the real recordings."""
+"""The CirCor adapter on generated releases of a few patients with one fault each, and on the real recordings."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ TRAPS = ["2530", "9979", "9983", "13918", "50782"]  # lexicographic and numeric 
 
 
 @pytest.fixture
-def two(release):
+def two_patients(release):
     """Patients 2530 (Absent) and 13918 (Present at AV only)."""
     release.patient("2530")
     release.patient("13918", Murmur="Present", Murmur_locations="AV", Outcome="Abnormal")
@@ -28,7 +28,7 @@ def quality(manifest) -> list[tuple]:
     return list(manifest.quality.itertuples(index=False, name=None))
 
 
-def refused(release) -> str:
+def error_of(release) -> str:
     with pytest.raises(DatasetError) as error:
         release.read()
     return str(error.value)
@@ -42,8 +42,8 @@ def subjects(release) -> dict[str, str]:
 # ---------------------------------------------------------------- what is read
 
 
-def test_a_clean_release(two) -> None:
-    manifest = two.read()
+def test_a_clean_release(two_patients) -> None:
+    manifest = two_patients.read()
     assert quality(manifest) == []
     assert list(manifest.cases["case"]) == ["13918", "2530"]
     assert list(manifest.recordings["recording"]) == ["13918_AV", "13918_MV", "2530_AV", "2530_MV"]
@@ -59,8 +59,8 @@ def test_a_clean_release(two) -> None:
     assert list(states["onset_s"]) == [0.0, 0.3, 0.5, 0.6, 1.1]
 
 
-def test_labels_are_never_covariates(two) -> None:
-    columns = two.read().columns
+def test_labels_are_never_covariates(two_patients) -> None:
+    columns = two_patients.read().columns
     assert set(columns.labels).isdisjoint(columns.covariates)
     assert {"murmur", "outcome", "campaign", "most_audible_location", "systolic_murmur_grading"} <= set(columns.labels)
     assert columns.recording_labels == ["murmur_audible"]
@@ -72,9 +72,9 @@ def test_ages(release, age: str, months: float) -> None:
     assert release.read().cases["age_months"].tolist() == [months]
 
 
-def test_what_is_not_known_is_missing_not_zero(release) -> None:
-    unknown = dict.fromkeys(("Age", "Sex", "Height", "Weight", "Pregnancy_status"), "nan")
-    release.patient("13918", Systolic_murmur_timing="Holosystolic", **unknown)
+def test_unknown_facts_are_missing_not_zero(release) -> None:
+    unknown_facts = dict.fromkeys(("Age", "Sex", "Height", "Weight", "Pregnancy_status"), "nan")
+    release.patient("13918", Systolic_murmur_timing="Holosystolic", **unknown_facts)
     case = release.read().cases.iloc[0]
     assert [np.isnan(case[name]) for name in circor.COVARIATES] == [True] * 6
     assert (case["age_group"], case["murmur_locations"]) == ("", "")
@@ -82,7 +82,7 @@ def test_what_is_not_known_is_missing_not_zero(release) -> None:
 
 
 @pytest.mark.parametrize(
-    ("facts", "heard"),
+    ("facts", "audible"),
     [
         ({"Murmur": "Present", "Murmur_locations": "MV+TV"}, {"AV": "inaudible", "MV": "audible", "TV": "audible"}),
         ({"Murmur": "Present"}, {"AV": "", "MV": "", "TV": ""}),
@@ -91,10 +91,10 @@ def test_what_is_not_known_is_missing_not_zero(release) -> None:
         ({"Murmur": "nan"}, dict.fromkeys(("AV", "MV", "TV"), "")),
     ],
 )
-def test_where_a_murmur_is_heard(release, facts: dict, heard: dict[str, str]) -> None:
+def test_sites_at_which_a_murmur_is_audible(release, facts: dict, audible: dict[str, str]) -> None:
     release.patient("13918", "AV MV TV", **facts)
     recordings = release.read().recordings
-    assert dict(zip(recordings["site"], recordings["murmur_audible"], strict=True)) == heard
+    assert dict(zip(recordings["site"], recordings["murmur_audible"], strict=True)) == audible
 
 
 def test_a_site_recorded_twice_and_the_rare_site(release) -> None:
@@ -104,10 +104,10 @@ def test_a_site_recorded_twice_and_the_rare_site(release) -> None:
     assert list(recordings["site"]) == ["AV", "MV", "MV", "Phc"]
 
 
-def test_a_case_without_labels_or_recordings_is_kept(two) -> None:
-    two.patient("9979", Murmur="nan", Outcome="nan")
-    two.patient("9983", sites="")
-    manifest = two.read()
+def test_a_case_without_labels_or_recordings_is_kept(two_patients) -> None:
+    two_patients.patient("9979", Murmur="nan", Outcome="nan")
+    two_patients.patient("9983", sites="")
+    manifest = two_patients.read()
     cases = manifest.cases.set_index("case")
     assert (cases.loc["9979", "murmur"], cases.loc["9979", "outcome"]) == ("", "")
     assert "9983" in cases.index
@@ -125,11 +125,11 @@ def test_line_ends_do_not_matter(release, newline: str) -> None:
     assert list(manifest.recordings["murmur_audible"]) == ["audible", "inaudible"]
 
 
-def test_blank_lines_and_a_byte_order_mark_do_not_matter(two) -> None:
-    clean = two.read().digest()
-    text = (two.data / "2530.txt").read_text()
-    two.write("2530.txt", "\ufeff" + text.replace("\n", "\n\n"))
-    assert two.read().digest() == clean
+def test_blank_lines_and_a_byte_order_mark_do_not_matter(two_patients) -> None:
+    clean = two_patients.read().digest()
+    text = (two_patients.data / "2530.txt").read_text()
+    two_patients.write("2530.txt", "\ufeff" + text.replace("\n", "\n\n"))
+    assert two_patients.read().digest() == clean
 
 
 # ---------------------------------------------------------------- order and ids
@@ -150,7 +150,7 @@ def test_listing_order_changes_nothing(release, monkeypatch, tmp_path: Path) -> 
 
 def test_ids_are_strings_and_keep_their_own_samples(release, tmp_path: Path) -> None:
     for case in TRAPS:
-        release.patient(case, Height=case)  # a fact that tells whose row it is
+        release.patient(case, Height=case)  # a fact that identifies the row
     release.read().write(tmp_path / "made")
     manifest = load(tmp_path / "made")
     assert list(manifest.cases["case"]) == sorted(TRAPS)
@@ -173,9 +173,9 @@ def test_two_ids_of_one_person(release, suffix: str, sides: str) -> None:
     assert subjects(release) == {"9979": "9979+13918", "13918": "9979+13918", "2530": "2530"}
 
 
-def test_an_additional_id_that_is_not_in_the_release(two) -> None:
-    two.edit("2530.txt", "#Additional ID: nan", "#Additional ID: 77777")
-    assert subjects(two) == {"2530": "2530", "13918": "13918"}
+def test_an_additional_id_that_is_not_in_the_release(two_patients) -> None:
+    two_patients.edit("2530.txt", "#Additional ID: nan", "#Additional ID: 77777")
+    assert subjects(two_patients) == {"2530": "2530", "13918": "13918"}
 
 
 @pytest.mark.parametrize(
@@ -190,98 +190,102 @@ def test_an_additional_id_that_is_not_in_the_release(two) -> None:
 def test_three_ids_in_a_chain_stop(release, links: dict[str, str]) -> None:
     for case in ("1001", "1002", "1003"):
         release.patient(case, Additional_ID=links.get(case, "nan"))
-    message = refused(release)
+    message = error_of(release)
     assert "#Additional ID" in message
     assert "1002" in message or len(links) == 3
     assert "is in two pairs, with 100" in message
 
 
-def test_two_patients_who_name_the_same_absent_one_stop(release) -> None:
+def test_two_patients_who_name_the_same_absent_id_stop(release) -> None:
     """They would be one person under two subjects."""
     release.patient("1001", Additional_ID="7777")
     release.patient("1002", Additional_ID="7777")
-    message = refused(release)
+    message = error_of(release)
     assert message == f"{release.data / '1001.txt'}: #Additional ID: 7777 is in two pairs, with 1001 and 1002"
 
 
 @pytest.mark.parametrize("own", ["1001", "1001.0"])
 def test_a_patients_own_id_stops(release, own: str) -> None:
     release.patient("1001", Additional_ID=own)
-    assert refused(release) == f"{release.data / '1001.txt'}: #Additional ID is the patient's own id"
+    assert error_of(release) == f"{release.data / '1001.txt'}: #Additional ID is the patient's own id"
 
 
 # ---------------------------------------------------------------- faults of a patient file
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
+    ("old", "new", "message"),
     [
         ("2530 2 4000", "2530 3 4000", "line 1 announces 3 recordings, 2 are listed"),
         ("2530 2 4000", "2530 1 4000", "line 1 announces 1 recordings, 2 are listed"),
-        ("2530 2 4000", "9999 2 4000", "line 1 names patient '9999'; the file name says '2530'"),
+        ("2530 2 4000", "9999 2 4000", "line 1 names patient '9999', the file name '2530'"),
         ("2530 2 4000", "2530 two", "line 1 should be `id recordings rate`, it is '2530 two'"),
         ("MV 2530", "LV 2530", "line 3 should be `site .hea .wav .tsv` with a site of AV/MV/PV/TV/Phc"),
         ("MV 2530_MV.hea", "\nMV", "line 4 should be `site .hea .wav .tsv`"),
         ("Murmur: Absent", "Murmur: Perhaps", "#Murmur: 'Perhaps' is not one of Present, Unknown, Absent"),
         ("Murmur: Absent", "Murmur: absent", "#Murmur: 'absent' is not one of Present, Unknown, Absent"),
-        ("#Murmur: ", "#Murmer: ", "#Murmer: there is no such key, and no #Murmur; is that meant?"),
-        ("#Murmur: ", "#murmur: ", "#murmur: there is no such key, and no #Murmur; is that meant?"),
-        ("#Outcome: ", "#Outcom: ", "#Outcom: there is no such key, and no #Outcome; is that meant?"),
+        ("#Murmur: ", "#Murmer: ", "#Murmer: unknown key, and #Murmur is missing; is #Murmur meant?"),
+        ("#Murmur: ", "#murmur: ", "#murmur: unknown key, and #Murmur is missing; is #Murmur meant?"),
+        ("#Outcome: ", "#Outcom: ", "#Outcom: unknown key, and #Outcome is missing; is #Outcome meant?"),
         ("Outcome: Normal", "Outcome: Fine", "#Outcome: 'Fine' is not one of Abnormal, Normal"),
         ("Age: Child", "Age: 6", "#Age: '6' is not one of Neonate, Infant, Child"),
         ("Sex: Female", "Sex: F", "#Sex: 'F' is not one of Female, Male"),
         ("status: False", "status: no", "#Pregnancy status: 'no' is not one of True, False"),
-        ("Height: 98.0", "Height: tall", "#Height: 'tall' is no number; write `nan`"),
-        ("Weight: 15.9", "Weight: inf", "#Weight: 'inf' is no number; write `nan`"),
+        ("Height: 98.0", "Height: tall", "#Height: 'tall' is not a number; write `nan`"),
+        ("Weight: 15.9", "Weight: inf", "#Weight: 'inf' is not a number; write `nan`"),
     ],
 )
-def test_a_patient_file_that_does_not_fit_stops(two, old: str, new: str, words: str) -> None:
-    two.edit("2530.txt", old, new)
-    assert refused(two).startswith(f"{two.data / '2530.txt'}: {words}")
+def test_a_patient_file_that_does_not_fit_stops(two_patients, old: str, new: str, message: str) -> None:
+    two_patients.edit("2530.txt", old, new)
+    assert error_of(two_patients).startswith(f"{two_patients.data / '2530.txt'}: {message}")
 
 
-def test_an_empty_patient_file_stops(two) -> None:
-    two.write("2530.txt", "")
-    assert refused(two) == f"{two.data / '2530.txt'}: line 1 should be `id recordings rate`, it is ''"
+def test_an_empty_patient_file_stops(two_patients) -> None:
+    two_patients.write("2530.txt", "")
+    assert (
+        error_of(two_patients) == f"{two_patients.data / '2530.txt'}: line 1 should be `id recordings rate`, it is ''"
+    )
 
 
 @pytest.mark.parametrize("name", ["2530.txt", "2530_AV.hea", "2530_AV.tsv"])
-def test_text_that_is_not_utf_8_stops(two, name: str) -> None:
-    raw = (two.data / name).read_bytes()
-    (two.data / name).write_bytes(raw + "#Notes: Zoë\n".encode("latin-1"))
+def test_text_that_is_not_utf_8_stops(two_patients, name: str) -> None:
+    raw = (two_patients.data / name).read_bytes()
+    (two_patients.data / name).write_bytes(raw + "#Notes: Zoë\n".encode("latin-1"))
     line = raw.count(b"\n") + 1
-    assert refused(two) == f"{two.data / name}: line {line}: not UTF-8 (byte 0xeb); save it as UTF-8"
+    assert error_of(two_patients) == f"{two_patients.data / name}: line {line}: not UTF-8 (byte 0xeb); save it as UTF-8"
 
 
-def test_a_recording_of_two_patients_stops(two) -> None:
-    two.edit("2530.txt", "MV 2530_MV.hea 2530_MV.wav", "MV 2530_MV.hea 13918_AV.wav")
-    message = refused(two)
-    assert message == f"{two.data / '2530.txt'}: recording '13918_AV' is already listed by 13918.txt; remove one"
+def test_a_recording_of_two_patients_stops(two_patients) -> None:
+    two_patients.edit("2530.txt", "MV 2530_MV.hea 2530_MV.wav", "MV 2530_MV.hea 13918_AV.wav")
+    message = error_of(two_patients)
+    assert (
+        message == f"{two_patients.data / '2530.txt'}: recording '13918_AV' is already listed by 13918.txt; remove one"
+    )
 
 
-def test_a_recording_listed_twice_stops(two) -> None:
-    two.edit("2530.txt", "MV 2530_MV.hea 2530_MV.wav", "MV 2530_MV.hea 2530_AV.wav")
-    assert "recording '2530_AV' is already listed by 2530.txt" in refused(two)
+def test_a_recording_listed_twice_stops(two_patients) -> None:
+    two_patients.edit("2530.txt", "MV 2530_MV.hea 2530_MV.wav", "MV 2530_MV.hea 2530_AV.wav")
+    assert "recording '2530_AV' is already listed by 2530.txt" in error_of(two_patients)
 
 
-def test_a_path_that_leaves_the_release_stops(two) -> None:
-    shutil.copytree(two.data, two.root.parent / "elsewhere")
-    two.edit("2530.txt", "2530_MV.wav", "../../elsewhere/2530_MV.wav")
-    assert "'training_data/../../elsewhere/2530_MV.wav' leaves this folder" in refused(two)
+def test_a_path_outside_the_release_stops(two_patients) -> None:
+    shutil.copytree(two_patients.data, two_patients.root.parent / "elsewhere")
+    two_patients.edit("2530.txt", "2530_MV.wav", "../../elsewhere/2530_MV.wav")
+    assert "'training_data/../../elsewhere/2530_MV.wav' is outside this folder" in error_of(two_patients)
 
 
 def test_a_folder_without_patients_stops(release) -> None:
     (release.root / "training_data").mkdir(parents=True)
-    assert refused(release) == f"{release.root}: no cases found"
+    assert error_of(release) == f"{release.root}: no cases found"
 
 
-def test_hidden_files_are_left_alone(two) -> None:
-    clean = two.read()
+def test_hidden_files_are_ignored(two_patients) -> None:
+    clean = two_patients.read()
     for name in ("2530.txt", "2530_AV.wav"):
-        (two.data / f"._{name}").write_bytes(b"\0\x05\x16\x07")
-    assert two.read().digest() == clean.digest()
-    assert quality(two.read()) == []
-    names = {path.name for path in circor.files(two.root, circor.Options())}
+        (two_patients.data / f"._{name}").write_bytes(b"\0\x05\x16\x07")
+    assert two_patients.read().digest() == clean.digest()
+    assert quality(two_patients.read()) == []
+    names = {path.name for path in circor.files(two_patients.root, circor.Options())}
     assert len(names) == 14
     assert not any(name.startswith(".") for name in names)
 
@@ -289,17 +293,17 @@ def test_hidden_files_are_left_alone(two) -> None:
 # ---------------------------------------------------------------- faults of a recording
 
 
-def test_a_listed_recording_that_is_missing_is_dropped(two) -> None:
-    (two.data / "2530_AV.wav").unlink()
-    manifest = two.read()
+def test_a_listed_recording_that_is_missing_is_dropped(two_patients) -> None:
+    (two_patients.data / "2530_AV.wav").unlink()
+    manifest = two_patients.read()
     assert quality(manifest) == [("2530_AV", "missing", "dropped", "the file is not there")]
     assert len(manifest.recordings) == 3
     assert "2530_AV" not in set(manifest.states["recording"])
 
 
-def test_a_wav_that_no_patient_lists_is_reported(two) -> None:
-    shutil.copy(two.data / "2530_AV.wav", two.data / "2530_PV.wav")
-    manifest = two.read()
+def test_a_wav_that_no_patient_lists_is_reported(two_patients) -> None:
+    shutil.copy(two_patients.data / "2530_AV.wav", two_patients.data / "2530_PV.wav")
+    manifest = two_patients.read()
     assert quality(manifest) == [("2530_PV", "unlisted", "dropped", "no patient file lists 2530_PV.wav")]
     assert len(manifest.recordings) == 4
 
@@ -307,30 +311,30 @@ def test_a_wav_that_no_patient_lists_is_reported(two) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem", "detail"),
     [
-        ("1 4000 20000", "1 2000 20000", "rate", "the header says 2000 Hz, the file 4000: the file's holds"),
-        ("1 4000 20000", "1 4000 19999", "header", "the header says 19999 samples, the file has 20000"),
+        ("1 4000 20000", "1 2000 20000", "rate", "the header states 2000 Hz, the file 4000: the file's is used"),
+        ("1 4000 20000", "1 4000 19999", "header", "the header states 19999 samples, the file has 20000"),
         ("1 4000 20000", "1 4000", "header", "2530_AV.hea: line 1 is not `record signals rate samples`"),
         ("1 4000 20000", "one four 2 x", "header", "2530_AV.hea: line 1 is not `record signals rate samples`"),
     ],
 )
-def test_a_header_that_disagrees(two, old: str, new: str, problem: str, detail: str) -> None:
-    two.edit("2530_AV.hea", old, new)
-    manifest = two.read()
+def test_a_header_that_disagrees(two_patients, old: str, new: str, problem: str, detail: str) -> None:
+    two_patients.edit("2530_AV.hea", old, new)
+    manifest = two_patients.read()
     assert quality(manifest) == [("2530_AV", problem, "kept", detail)]
     assert set(manifest.recordings["rate_hz"]) == {4000}
 
 
-def test_a_recording_at_another_rate_than_its_header(two, sine) -> None:
-    soundfile.write(two.data / "2530_AV.wav", sine(50, 5, 8000), 8000)
-    manifest = two.read()
+def test_a_recording_at_another_rate_than_its_header(two_patients, sine) -> None:
+    soundfile.write(two_patients.data / "2530_AV.wav", sine(50, 5, 8000), 8000)
+    manifest = two_patients.read()
     assert [row[:3] for row in quality(manifest)] == [("2530_AV", "header", "kept"), ("2530_AV", "rate", "kept")]
     assert manifest.recordings.set_index("recording").loc["2530_AV", "rate_hz"] == 8000
 
 
-def test_a_missing_header_and_missing_states_are_reported(two) -> None:
-    (two.data / "2530_AV.hea").unlink()
-    (two.data / "2530_MV.tsv").unlink()
-    manifest = two.read()
+def test_a_missing_header_and_missing_states_are_reported(two_patients) -> None:
+    (two_patients.data / "2530_AV.hea").unlink()
+    (two_patients.data / "2530_MV.tsv").unlink()
+    manifest = two_patients.read()
     assert quality(manifest) == [
         ("2530_AV", "header", "kept", "2530_AV.hea is not there"),
         ("2530_MV", "states", "kept", "2530_MV.tsv is not there"),
@@ -338,10 +342,10 @@ def test_a_missing_header_and_missing_states_are_reported(two) -> None:
     assert len(manifest.recordings) == 4
 
 
-def test_an_empty_header_and_empty_states(two) -> None:
-    two.write("2530_AV.hea", "")
-    two.write("2530_AV.tsv", "")
-    manifest = two.read()
+def test_an_empty_header_and_empty_states(two_patients) -> None:
+    two_patients.write("2530_AV.hea", "")
+    two_patients.write("2530_AV.tsv", "")
+    manifest = two_patients.read()
     assert [row[:3] for row in quality(manifest)] == [("2530_AV", "header", "kept")]
     assert "2530_AV" not in set(manifest.states["recording"])
 
@@ -349,25 +353,25 @@ def test_an_empty_header_and_empty_states(two) -> None:
 @pytest.mark.parametrize(
     "row", ["0\t0\t28", "1.1\t1.1\t0", "2\t1\t1", "-1\t1\t1", "0\t1\t9", "0\t1", "a\tb\t1", "0\tinf\t1"]
 )
-def test_a_state_that_is_none_is_left_out_and_reported(two, row: str) -> None:
+def test_an_invalid_state_is_left_out_and_reported(two_patients, row: str) -> None:
     """As row 1 of 50782_MV_1.tsv (state 28, no length), and the rows without length at the end of others."""
-    text = (two.data / "2530_AV.tsv").read_text()
-    two.write("2530_AV.tsv", f"{text}\n{row}\n")
-    manifest = two.read()
+    text = (two_patients.data / "2530_AV.tsv").read_text()
+    two_patients.write("2530_AV.tsv", f"{text}\n{row}\n")
+    manifest = two_patients.read()
     assert quality(manifest) == [("2530_AV", "states", "kept", f"2530_AV.tsv: line 7 left out: {row!r}")]
     assert (manifest.states["recording"] == "2530_AV").sum() == 5
 
 
-def test_the_same_audio_under_two_patients(two) -> None:
-    shutil.copy(two.data / "2530_AV.wav", two.data / "13918_MV.wav")
-    assert quality(two.read()) == [("2530_AV", "duplicate", "kept", "the same samples as 13918_MV")]
+def test_the_same_audio_under_two_patients(two_patients) -> None:
+    shutil.copy(two_patients.data / "2530_AV.wav", two_patients.data / "13918_MV.wav")
+    assert quality(two_patients.read()) == [("2530_AV", "duplicate", "kept", "the same samples as 13918_MV")]
 
 
-def test_bad_audio_is_dropped_and_odd_audio_is_kept(two, sine) -> None:
-    raw = (two.data / "2530_AV.wav").read_bytes()
-    (two.data / "2530_AV.wav").write_bytes(raw[:-100])
-    soundfile.write(two.data / "2530_MV.wav", np.c_[sine(70), sine(80)], 4000, subtype="PCM_24")
-    rows = [row[:3] for row in quality(two.read())]
+def test_bad_audio_is_dropped_and_odd_audio_is_kept(two_patients, sine) -> None:
+    raw = (two_patients.data / "2530_AV.wav").read_bytes()
+    (two_patients.data / "2530_AV.wav").write_bytes(raw[:-100])
+    soundfile.write(two_patients.data / "2530_MV.wav", np.c_[sine(70), sine(80)], 4000, subtype="PCM_24")
+    rows = [row[:3] for row in quality(two_patients.read())]
     assert rows == [
         ("2530_AV", "truncated", "dropped"),
         ("2530_MV", "channels", "kept"),

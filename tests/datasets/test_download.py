@@ -1,4 +1,4 @@
-"""The download against a local HTTP server: ranges or none, breaks, wrong files, refusals, no server."""
+"""The download from a local HTTP server: with and without ranges, broken connections, wrong files, no server."""
 
 import errno
 import hashlib
@@ -41,18 +41,18 @@ def sums_of(files: dict[str, bytes]) -> bytes:
 
 @dataclass
 class Release:
-    """What the server has, how it misbehaves, and what it was asked for."""
+    """The files of the server, its faults, and the requests that it received."""
 
     files: dict[str, bytes] = field(default_factory=lambda: dict(FILES))
     sums: bytes = sums_of(FILES)
     ranges: bool = True
     lengths: bool = True
-    shift: int = 0  # a 206 answer begins so many bytes late
-    breaks: dict[str, int] = field(default_factory=dict)  # path → answers still to break off
+    shift: int = 0  # number of bytes by which a 206 answer begins late
+    breaks: dict[str, int] = field(default_factory=dict)  # path → number of answers to break off
     break_after: int = 300_000  # bytes of an answer
-    reset: bool = False  # break off by a TCP reset, not a plain close
-    statuses: dict[str, list[int]] = field(default_factory=dict)  # path → answers to give first
-    asked: Counter[str] = field(default_factory=Counter)
+    reset: bool = False  # break off by a TCP reset instead of closing the connection
+    statuses: dict[str, list[int]] = field(default_factory=dict)  # path → statuses of the first answers
+    requests: Counter[str] = field(default_factory=Counter)
     served: Counter[str] = field(default_factory=Counter)  # bytes
     range_headers: list[str] = field(default_factory=list)
     url: str = ""
@@ -64,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         release, path = self.release, unquote(self.path).removeprefix("/files/heart/1.0/")
-        release.asked[path] += 1
+        release.requests[path] += 1
         if release.statuses.get(path):
             self.answer(release.statuses[path].pop(0))
             return
@@ -73,11 +73,11 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(404)
             return
         start, status, headers = 0, 200, {}
-        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        if wanted:
+        range_match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        if range_match:
             release.range_headers.append(self.headers["Range"])
-        if wanted and release.ranges:
-            start, status = int(wanted[1]), 206
+        if range_match and release.ranges:
+            start, status = int(range_match[1]), 206
             if start >= len(content):
                 self.answer(416)
                 return
@@ -112,31 +112,31 @@ class Handler(BaseHTTPRequestHandler):
 
 class Server(ThreadingHTTPServer):
     def shutdown_request(self, request: socket.socket) -> None:
-        self.close_request(request)  # without the orderly goodbye, which would come before a reset
+        self.close_request(request)  # without closing the connection first, which would happen before a reset
 
     def handle_error(self, *args: object) -> None:
-        pass  # a client that stops early is part of the tests
+        pass  # the tests have clients that stop early
 
 
 @pytest.fixture
 def release(monkeypatch: pytest.MonkeyPatch) -> Iterator[Release]:
     monkeypatch.setattr(download, "BACKOFF_S", 0.005)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    served = Release()
-    handler = type("BoundHandler", (Handler,), {"release": served})
+    server_release = Release()
+    handler = type("BoundHandler", (Handler,), {"release": server_release})
     with Server(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
-        served.url = f"http://127.0.0.1:{server.server_port}/files/heart/1.0/"
-        yield served
+        server_release.url = f"http://127.0.0.1:{server.server_port}/files/heart/1.0/"
+        yield server_release
         server.shutdown()
         thread.join()
 
 
 @pytest.fixture
 def fetch(release: Release, tmp_path: Path) -> Callable[..., list[str]]:
-    """Fetches the release into tmp_path/raw and returns what was logged."""
+    """A function that downloads the release into tmp_path/raw and returns the logged lines."""
 
     def run(**options: object) -> list[str]:
         lines: list[str] = []
@@ -146,20 +146,20 @@ def fetch(release: Release, tmp_path: Path) -> Callable[..., list[str]]:
     return run
 
 
-def in_folder(root: Path) -> dict[str, bytes]:
+def content_of(root: Path) -> dict[str, bytes]:
     return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
 
-def assert_whole(root: Path) -> None:
-    assert in_folder(root) == FILES | {download.SUMS: sums_of(FILES)}
+def assert_complete(root: Path) -> None:
+    assert content_of(root) == FILES | {download.SUMS: sums_of(FILES)}
 
 
-def test_fetches_everything_and_says_how_far(release, fetch, tmp_path):
+def test_fetches_everything_and_logs_progress(release, fetch, tmp_path):
     lines = fetch()
-    assert_whole(tmp_path / "raw")
+    assert_complete(tmp_path / "raw")
     assert lines[-1].startswith("download: 5/5 files, 1.0 MB fetched, ")
     assert lines[-1].endswith(" MB/s")
-    assert set(release.asked.values()) == {1}
+    assert set(release.requests.values()) == {1}
 
 
 def test_progress_is_reported_while_files_come(release, fetch, monkeypatch):
@@ -171,21 +171,21 @@ def test_progress_is_reported_while_files_come(release, fetch, monkeypatch):
 
 def test_address_without_final_slash(release, tmp_path):
     fetch_release(release.url.rstrip("/"), tmp_path / "raw", log=lambda line: None)
-    assert_whole(tmp_path / "raw")
+    assert_complete(tmp_path / "raw")
 
 
 def test_second_run_fetches_nothing(release, fetch):
     fetch()
-    release.asked.clear()
+    release.requests.clear()
     lines = fetch()
-    assert release.asked == {download.SUMS: 1}
+    assert release.requests == {download.SUMS: 1}
     assert lines == ["download: 5/5 files, 0.0 MB fetched, 0.0 MB/s"]
 
 
 def test_broken_off_file_is_continued_by_range(release, fetch, tmp_path):
     release.breaks[BIG] = 3
     lines = fetch()
-    assert_whole(tmp_path / "raw")
+    assert_complete(tmp_path / "raw")
     assert release.range_headers == [f"bytes={n}-" for n in (300_000, 600_000, 900_000)]
     assert release.served[BIG] == len(FILES[BIG])
     assert sum("again in" in line for line in lines) == 3
@@ -194,23 +194,23 @@ def test_broken_off_file_is_continued_by_range(release, fetch, tmp_path):
 def test_connection_reset_in_the_middle_is_continued(release, fetch, tmp_path):
     release.breaks[BIG], release.reset = 3, True
     lines = fetch()
-    assert_whole(tmp_path / "raw")
+    assert_complete(tmp_path / "raw")
     assert any("reset" in line for line in lines)
-    assert release.asked[BIG] == 4
+    assert release.requests[BIG] == 4
 
 
 def test_new_bytes_renew_the_retries(release, fetch, tmp_path):
     release.breaks[BIG], release.break_after = 9, 100_000
     fetch(retries=1)
-    assert_whole(tmp_path / "raw")
-    assert release.asked[BIG] == 10
+    assert_complete(tmp_path / "raw")
+    assert release.requests[BIG] == 10
 
 
 def test_server_without_ranges_starts_the_file_again(release, fetch, tmp_path):
     release.ranges = False
     release.breaks[BIG] = 2
     fetch()
-    assert_whole(tmp_path / "raw")
+    assert_complete(tmp_path / "raw")
     assert len(release.range_headers) == 2
     assert release.served[BIG] == len(FILES[BIG]) + 2 * release.break_after
 
@@ -221,7 +221,7 @@ def test_server_that_always_breaks_off_is_given_up(release, fetch, tmp_path):
     with pytest.raises(DownloadError, match=r"cannot fetch .*9_AV\.wav"):
         fetch(retries=2)
     assert not (tmp_path / "raw" / BIG).exists()
-    assert release.asked[BIG] == 3  # the first brought new bytes, its two retries none
+    assert release.requests[BIG] == 3  # only the first request brought new bytes
 
 
 def test_next_run_continues_the_part_of_the_last(release, fetch, tmp_path):
@@ -230,7 +230,7 @@ def test_next_run_continues_the_part_of_the_last(release, fetch, tmp_path):
         fetch(retries=0)
     assert (tmp_path / "raw" / f"{BIG}.part").stat().st_size == release.break_after
     fetch(retries=0)
-    assert_whole(tmp_path / "raw")
+    assert_complete(tmp_path / "raw")
     assert release.served[BIG] == len(FILES[BIG])
 
 
@@ -239,38 +239,38 @@ def test_file_cut_short_under_its_final_name_gets_its_rest(release, fetch, tmp_p
     target.parent.mkdir(parents=True)
     target.write_bytes(FILES[BIG][:400_000])
     fetch()
-    assert_whole(tmp_path / "raw")
+    assert_complete(tmp_path / "raw")
     assert release.served[BIG] == 600_000
 
 
-def test_whole_part_only_needs_its_name(release, fetch, tmp_path):
+def test_complete_part_is_only_renamed(release, fetch, tmp_path):
     part = tmp_path / "raw" / f"{BIG}.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(FILES[BIG])
     fetch()
-    assert_whole(tmp_path / "raw")
-    assert BIG not in release.asked
+    assert_complete(tmp_path / "raw")
+    assert BIG not in release.requests
 
 
-@pytest.mark.parametrize("there", [b"x" * 1000, b"x" * 1_000_000, b"x" * 1_000_001])
-def test_stale_part_is_replaced(there, fetch, tmp_path):
+@pytest.mark.parametrize("content", [b"x" * 1000, b"x" * 1_000_000, b"x" * 1_000_001])
+def test_stale_part_is_replaced(content, fetch, tmp_path):
     part = tmp_path / "raw" / f"{BIG}.part"
     part.parent.mkdir(parents=True)
-    part.write_bytes(there)
+    part.write_bytes(content)
     fetch()
-    assert_whole(tmp_path / "raw")
+    assert_complete(tmp_path / "raw")
 
 
 def test_range_answered_from_elsewhere_starts_again(release, fetch, tmp_path):
     release.shift, release.breaks[BIG] = 7, 1
     fetch()
-    assert_whole(tmp_path / "raw")
+    assert_complete(tmp_path / "raw")
 
 
 def test_short_answer_without_length_is_caught_by_the_sum(release, fetch, tmp_path):
     release.lengths, release.breaks[BIG] = False, 1
     fetch()
-    assert_whole(tmp_path / "raw")
+    assert_complete(tmp_path / "raw")
 
 
 def test_wrong_file_stops_with_both_sums(release, fetch, tmp_path):
@@ -284,14 +284,14 @@ def test_wrong_file_stops_with_both_sums(release, fetch, tmp_path):
     assert not list((tmp_path / "raw").rglob("9_AV.wav*"))
     release.files[BIG] = FILES[BIG]
     fetch()
-    assert_whole(tmp_path / "raw")
+    assert_complete(tmp_path / "raw")
 
 
-def test_missing_file_is_named_and_not_asked_again(release, fetch):
+def test_missing_file_is_named_and_not_requested_again(release, fetch):
     del release.files[BIG]
     with pytest.raises(DownloadError, match=r"9_AV\.wav: HTTP 404"):
         fetch()
-    assert release.asked[BIG] == 1
+    assert release.requests[BIG] == 1
 
 
 def test_missing_sums_file_is_named(release, fetch):
@@ -300,18 +300,18 @@ def test_missing_sums_file_is_named(release, fetch):
         fetch()
 
 
-def test_busy_server_is_asked_again(release, fetch, tmp_path):
+def test_busy_server_gets_another_request(release, fetch, tmp_path):
     release.statuses = {download.SUMS: [503], BIG: [503, 429, 500]}
     fetch()
-    assert_whole(tmp_path / "raw")
-    assert release.asked[BIG] == 4
+    assert_complete(tmp_path / "raw")
+    assert release.requests[BIG] == 4
 
 
 def test_server_that_stays_busy_is_given_up(release, fetch):
     release.statuses[BIG] = [503] * 100
     with pytest.raises(DownloadError, match="HTTP 503"):
         fetch(retries=2)
-    assert release.asked[BIG] == 3
+    assert release.requests[BIG] == 3
 
 
 @pytest.mark.parametrize(
@@ -332,7 +332,7 @@ def test_escaping_path_is_refused_by_name(path, release, fetch, tmp_path):
     release.sums += f"{sha256(b'')} {path}\n".encode()
     with pytest.raises(DownloadError, match=re.escape(repr(path))):
         fetch()
-    assert set(release.asked) == {download.SUMS}
+    assert set(release.requests) == {download.SUMS}
     assert [p.name for p in tmp_path.iterdir()] == ["raw"]
 
 
@@ -350,7 +350,7 @@ def test_folder_that_is_itself_a_link_is_fine(fetch, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "raw").symlink_to(tmp_path / "elsewhere")
     fetch()
-    assert_whole(tmp_path / "elsewhere")
+    assert_complete(tmp_path / "elsewhere")
 
 
 @pytest.mark.parametrize("sums", [b"<html>log in</html>\n", b"\xff\xfe\n", b"12ab short.txt\n"])
@@ -370,7 +370,7 @@ def test_sums_file_without_lines_is_refused(release, fetch):
 def test_other_forms_of_sums_lines(release, fetch, tmp_path):
     release.sums = sums_of(FILES).replace(b" training_data", b" *./training_data", 1).replace(b"\n", b"\r\n")
     fetch()
-    assert in_folder(tmp_path / "raw") == FILES | {download.SUMS: release.sums}
+    assert content_of(tmp_path / "raw") == FILES | {download.SUMS: release.sums}
 
 
 def free_port_url() -> str:
@@ -379,7 +379,7 @@ def free_port_url() -> str:
         return f"http://127.0.0.1:{unused.getsockname()[1]}/files/heart/1.0/"
 
 
-def test_no_server_says_how_to_place_files_by_hand(release, fetch, tmp_path):
+def test_without_a_server_the_error_explains_how_to_place_files_by_hand(release, fetch, tmp_path):
     release.url = free_port_url()
     with pytest.raises(DownloadError) as caught:
         fetch(retries=2)
@@ -397,12 +397,12 @@ def test_files_placed_by_hand_need_no_server(release, fetch, tmp_path):
 
 
 def test_connection_lost_between_files(release, fetch, monkeypatch, tmp_path):
-    true_attempt = download._attempt
+    original_attempt = download._attempt
 
     def attempt(job, url, part):
         if url.endswith(".wav"):
             raise requests.ConnectionError("connection reset")
-        true_attempt(job, url, part)
+        original_attempt(job, url, part)
 
     monkeypatch.setattr(download, "_attempt", attempt)
     with pytest.raises(DownloadError, match="connection reset"):
@@ -410,24 +410,24 @@ def test_connection_lost_between_files(release, fetch, monkeypatch, tmp_path):
     assert not (tmp_path / "raw" / BIG).exists()
 
 
-def test_too_little_room_stops_before_the_file(release, fetch, monkeypatch, tmp_path):
+def test_too_little_space_stops_before_the_file(release, fetch, monkeypatch, tmp_path):
     usage = shutil.disk_usage(tmp_path)._replace(free=500_000)
     monkeypatch.setattr(download.shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(DownloadError, match=r"9_AV\.wav: 1000000 bytes to come, only 500000 free"):
+    with pytest.raises(DownloadError, match=r"9_AV\.wav: 1000000 bytes to download, only 500000 free"):
         fetch()
     assert not (tmp_path / "raw" / f"{BIG}.part").exists()
 
 
 def test_disk_that_fills_up(fetch, monkeypatch, tmp_path):
-    true_open = Path.open
+    original_open = Path.open
 
     def full(path: Path, mode: str = "r", **options: object):
         if mode in ("ab", "wb") and path.name == "9_AV.wav.part":
             raise OSError(errno.ENOSPC, "No space left on device")
-        return true_open(path, mode, **options)
+        return original_open(path, mode, **options)
 
     monkeypatch.setattr(Path, "open", full)
-    with pytest.raises(DownloadError, match="the disk is full; make room"):
+    with pytest.raises(DownloadError, match="the disk is full; free some space"):
         fetch()
     assert not (tmp_path / "raw" / BIG).exists()
 

@@ -1,4 +1,4 @@
-"""The adapters `ptbxl` and `challenge2021`, and what is read of WFDB records, on records written by hand."""
+"""The adapters `ptbxl` and `challenge2021`, and the reader of WFDB records, on generated records."""
 
 import os
 from pathlib import Path
@@ -31,7 +31,7 @@ def counts(seed: int = 0, n: int = 1000) -> np.ndarray:
 
 
 def write(path: Path, samples: np.ndarray, rate: int = 100, comments: str = "", suffix: str = ".dat") -> None:
-    """A record in format 16: header, and samples as `.dat` or, behind 24 bytes, as the `.mat` of the Challenges."""
+    """A record in format 16: header, and samples as `.dat` or, after 24 bytes, as the `.mat` of the Challenges."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fmt = "16" if suffix == ".dat" else "16+24"
     lines = [f"{path.name} 12 {rate} {len(samples)}"]
@@ -130,21 +130,21 @@ def test_a_bad_record_is_dropped_and_the_rest_is_kept(root):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("{'PACE': 0.0}", "PACE", "row 4, column 'scp_codes': 'PACE' is not a dictionary"),
         (",16.0,300.0", ",,300.0", "row 3, column 'patient_id': empty"),
         ("strat_fold", "fold", "no column 'strat_fold'"),
     ],
 )
-def test_bad_tables_are_refused(root, old, new, said):
+def test_bad_tables_are_refused(root, old, new, message):
     path = root / "ptbxl_database.csv"
     path.write_text(path.read_text().replace(old, new, 1))
-    with pytest.raises(DatasetError, match=said):
+    with pytest.raises(DatasetError, match=message):
         read(root)
 
 
-def test_the_faster_version(root):
+def test_the_version_at_500_hz(root):
     write(root / "records500/00000/00001_hr", counts(1, 5000), 500)
     listing = ptbxl.ingest(root, ptbxl.Options(rate_hz=500))
     assert listing.recordings["path"].iloc[0] == "records500/00000/00001_hr.hea"
@@ -178,16 +178,16 @@ def test_records_of_the_challenges(challenge, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("#Dx:", "#Dg:", "A0001.hea: no line `# Dx: <codes>`"),
         ("Age: 74", "Age: old", "A0001.hea: the line `# Age: old`"),
     ],
 )
-def test_bad_headers_are_refused(challenge, old, new, said):
+def test_bad_headers_are_refused(challenge, old, new, message):
     path = challenge / "g1/A0001.hea"
     path.write_text(path.read_text().replace(old, new))
-    with pytest.raises(DatasetError, match=said):
+    with pytest.raises(DatasetError, match=message):
         challenge2021.ingest(challenge, CODES)
 
 

@@ -1,4 +1,4 @@
-"""Own data: two tables and audio files, and every way in which they may not fit together."""
+"""Own data: two tables and audio files, and every inconsistency between them."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ def quality(manifest) -> list[tuple]:
     return list(manifest.quality.itertuples(index=False, name=None))
 
 
-def refused(own, **options) -> str:
+def error_of(own, **options) -> str:
     with pytest.raises(DatasetError) as error:
         own.read(**options)
     return str(error.value)
@@ -68,7 +68,7 @@ def test_several_labels_of_a_case(own) -> None:
     own.write("cases.csv", "case,subject,sound", "a,s1,crackle|wheeze", "b,s2,wheeze", "c,s3,")
     assert own.read().cases["sound"].tolist() == ["crackle|wheeze", "wheeze", ""]
     own.write("cases.csv", "case,subject,sound", "a,s1,crackle|snore", "b,s2,wheeze", "c,s3,")
-    assert "row 2, column 'sound': 'snore' is not one of crackle, wheeze" in refused(own)
+    assert "row 2, column 'sound': 'snore' is not one of crackle, wheeze" in error_of(own)
 
 
 def test_no_allowed_values_allow_any(own) -> None:
@@ -106,44 +106,47 @@ def test_ids_that_look_like_numbers_stay_as_written(own) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "words"),
+    ("rows", "message"),
     [
         (["case,subject", "a,s1"], "no column 'sound'; it has case, subject"),
         (["id,subject,sound", "a,s1,crackle"], "no column 'case'; it has id, subject, sound"),
         (["case;subject;sound", "a;s1;crackle"], "no column 'case'; it has case;subject;sound"),
         (["case,subject,sound", "a,s1,crackle", "b,s2,snore"], "row 3, column 'sound': 'snore' is not one of"),
         (["case,subject,sound", "a,s1,Crackle"], "row 2, column 'sound': 'Crackle' is not one of crackle, wheeze"),
-        (["case,subject,sound", "a,s1,crackle", "b,,wheeze"], "row 3, column 'subject': empty; name every subject"),
+        (
+            ["case,subject,sound", "a,s1,crackle", "b,,wheeze"],
+            "row 3, column 'subject': empty; name the subject of every case",
+        ),
         (["case,subject,sound", "a,s1,crackle", "a,s2,crackle"], "case 'a' is listed under two subjects"),
         (["case,subject,sound", "a,s1,crackle", "a,s1,wheeze"], "row 3: case 'a' is listed twice; ids are unique"),
         (["case,subject,sound", "a,s1,crackle,"], "line 2: 4 cells under 3 columns"),
     ],
 )
-def test_cases_that_do_not_fit_stop(own, rows: list[str], words: str) -> None:
+def test_cases_that_do_not_fit_stop(own, rows: list[str], message: str) -> None:
     own.write("cases.csv", *rows)
-    assert refused(own).startswith(f"{own.root / 'cases.csv'}: {words}")
+    assert error_of(own).startswith(f"{own.root / 'cases.csv'}: {message}")
 
 
 @pytest.mark.parametrize(
-    ("rows", "words"),
+    ("rows", "message"),
     [
         (["recording,case", "ra,a"], "no column 'path'; it has recording, case"),
         (["recording,case,path", "ra,a,a.wav", "ra,b,b.wav"], "row 3: recording 'ra' is listed twice"),
-        (["recording,case,path,onset_s", "ra,a,a.wav,soon"], "row 2, column 'onset_s': 'soon' is no number"),
-        (["recording,case,path,offset_s", "ra,a,a.wav,inf"], "row 2, column 'offset_s': 'inf' is no number"),
+        (["recording,case,path,onset_s", "ra,a,a.wav,soon"], "row 2, column 'onset_s': 'soon' is not a number"),
+        (["recording,case,path,offset_s", "ra,a,a.wav,inf"], "row 2, column 'offset_s': 'inf' is not a number"),
     ],
 )
-def test_recordings_that_do_not_fit_stop(own, rows: list[str], words: str) -> None:
+def test_recordings_that_do_not_fit_stop(own, rows: list[str], message: str) -> None:
     own.write("recordings.csv", *rows)
-    assert refused(own).startswith(f"{own.root / 'recordings.csv'}: {words}")
+    assert error_of(own).startswith(f"{own.root / 'recordings.csv'}: {message}")
 
 
 def test_other_columns_that_options_name_must_be_there_and_fit(own) -> None:
     cases, recordings = own.root / "cases.csv", own.root / "recordings.csv"
-    assert refused(own, groups=["night"]).startswith(f"{cases}: no column 'night'")
-    assert refused(own, covariates=["height"]).startswith(f"{cases}: no column 'height'")
-    assert refused(own, covariates=["day"]).startswith(f"{cases}: row 2, column 'day': 'mon' is no number; leave")
-    assert refused(own, recording_labels=["phase"]).startswith(f"{recordings}: no column 'phase'")
+    assert error_of(own, groups=["night"]).startswith(f"{cases}: no column 'night'")
+    assert error_of(own, covariates=["height"]).startswith(f"{cases}: no column 'height'")
+    assert error_of(own, covariates=["day"]).startswith(f"{cases}: row 2, column 'day': 'mon' is not a number; leave")
+    assert error_of(own, recording_labels=["phase"]).startswith(f"{recordings}: no column 'phase'")
 
 
 @pytest.mark.parametrize("name", ["cases.csv", "recordings.csv"])
@@ -151,25 +154,25 @@ def test_a_table_that_is_missing_empty_or_not_utf_8_stops(own, name: str) -> Non
     path = own.root / name
     path.write_bytes(path.read_bytes() + "Zoë,x,y\n".encode("latin-1"))
     line = path.read_bytes().count(b"\n")
-    assert refused(own) == f"{path}: line {line}: not UTF-8 (byte 0xeb); save it as UTF-8"
+    assert error_of(own) == f"{path}: line {line}: not UTF-8 (byte 0xeb); save it as UTF-8"
     path.write_bytes(b"")
-    assert refused(own).startswith(f"{path}: line 1 should name the columns")
+    assert error_of(own).startswith(f"{path}: line 1 should name the columns")
     path.unlink()
-    assert refused(own) == f"{path}: the file is not there"
+    assert error_of(own) == f"{path}: the file is not there"
 
 
 def test_a_recording_of_an_unknown_case_stops(own) -> None:
     own.write("recordings.csv", "recording,case,path", "ra,a,a.wav", "rx,x,b.wav")
-    assert refused(own).endswith("recording 'rx' belongs to case 'x', which is not among the cases")
+    assert error_of(own).endswith("recording 'rx' belongs to case 'x', which is not among the cases")
 
 
 @pytest.mark.parametrize("kind", ["parent", "absolute", "link"])
-def test_a_path_that_leaves_the_folder_stops(own, sine, kind: str) -> None:
+def test_a_path_outside_the_folder_stops(own, sine, kind: str) -> None:
     outside = own.wav("../outside.wav", sine())
     (own.root / "link.wav").symlink_to(outside)
     path = {"parent": "../outside.wav", "absolute": str(outside.resolve()), "link": "link.wav"}[kind]
     own.write("recordings.csv", "recording,case,path", f"ra,a,{path}")
-    assert f"recording 'ra': the path {path!r} leaves this folder" in refused(own)
+    assert f"recording 'ra': the path {path!r} is outside this folder" in error_of(own)
 
 
 # ---------------------------------------------------------------- faults of the recordings
@@ -198,10 +201,10 @@ def test_bad_files_are_dropped_and_their_cases_stay(own, sine) -> None:
     assert manifest.cases["case"].tolist() == ["a", "b", "c"]
 
 
-def test_a_folder_of_which_nothing_can_be_read_stops(own) -> None:
+def test_a_folder_without_a_readable_recording_stops(own) -> None:
     for path in own.root.rglob("*.wav"):
         path.unlink()
-    assert refused(own).startswith(f"{own.root}: none of the 3 recordings listed can be read (ra: the file is not")
+    assert error_of(own).startswith(f"{own.root}: none of the 3 recordings listed can be read (ra: the file is not")
 
 
 def test_the_same_interval_under_two_ids_is_reported(own) -> None:
@@ -243,11 +246,11 @@ def test_a_changed_table_or_file_changes_the_raw_digest(own, sine, tmp_path: Pat
     def digest() -> str:
         return raw_digest(folder.files(own.root, own.options), own.root, tmp_path / "memory.json")
 
-    seen = [digest()]
+    digests = [digest()]
     os.utime(own.root / "cases.csv", (1, 1))
-    assert digest() == seen[0]
+    assert digest() == digests[0]
     own.wav("a.wav", sine(90, 2.0))
-    seen.append(digest())
+    digests.append(digest())
     own.write("cases.csv", "case,subject,sound", "a,s1,wheeze")
-    seen.append(digest())
-    assert len(set(seen)) == 3
+    digests.append(digest())
+    assert len(set(digests)) == 3

@@ -1,4 +1,4 @@
-"""The ICBHI adapter on a few recordings written by hand, and on the real ones."""
+"""The ICBHI adapter on a few generated recordings, and on the real data set."""
 
 import os
 from pathlib import Path
@@ -28,8 +28,8 @@ def read(root: Path):
     return build(icbhi.ingest(root, icbhi.Options()), root, "mean", 0.5, workers=1)
 
 
-def refused(root: Path, said: str) -> None:
-    with pytest.raises(DatasetError, match=said):
+def assert_refused(root: Path, message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
         read(root)
 
 
@@ -43,14 +43,14 @@ def test_a_cycle_is_a_case(root):
     assert cases["official"].tolist() == ["train", "train", "test", "test"]
     assert cases["diagnosis"].tolist() == ["URTI", "URTI", "COPD", "COPD"]
     assert cases["device"].tolist() == ["Meditron", "Meditron", "AKGC417L", "AKGC417L"]
-    # a device or a side of a split is no unit: folds that share it are not counted by the audit
+    # device and split are attributes, not groups: the audit does not count roles that share them
     assert (manifest.columns.groups, manifest.columns.attributes) == (["source"], ["device", "official"])
     recordings = manifest.recordings
     assert recordings["site"].tolist() == ["Al", "Al", "Tc", "Tc"]
     assert recordings["rate_hz"].tolist() == [44100, 44100, 4000, 4000]
 
 
-def test_a_last_offset_may_pass_the_end_by_what_rounding_does(root):
+def test_a_last_offset_may_be_beyond_the_end_by_rounding(root):
     frames = read(root).recordings["frames"].tolist()
     assert frames == [round(1.5 * 44100), round(2.5 * 44100), 6000, 7200]
 
@@ -77,29 +77,29 @@ def test_annotations_without_a_recording_are_reported(root):
 @pytest.mark.parametrize("line", ["1.0\t2.0\t0", "1.0\t2.0\t2\t0", "a\t2.0\t0\t0", "1.0\t2.0\t0\t0\t1", "1,0 2,0 0 0"])
 def test_bad_lines_are_refused(root, line):
     (root / "audio" / f"{FIRST}.txt").write_text(f"0.0\t1.0\t0\t0\n{line}\n")
-    refused(root, f"{FIRST}.txt: line 2 should be `onset offset crackle wheeze`")
+    assert_refused(root, f"{FIRST}.txt: line 2 should be `onset offset crackle wheeze`")
 
 
 def test_every_recording_needs_a_side_and_a_diagnosis(root):
     (root / "official_split.txt").write_text(f"{FIRST}\ttrain\n")
-    refused(root, f"official_split.txt: no line for the recording '{SECOND}'")
+    assert_refused(root, f"official_split.txt: no line for the recording '{SECOND}'")
     (root / "official_split.txt").write_text(f"{FIRST}\ttrain\n{SECOND}\tboth\n")
-    refused(root, "official_split.txt: line 2 should be")
+    assert_refused(root, "official_split.txt: line 2 should be")
     (root / "official_split.txt").write_text(f"{FIRST}\ttrain\n{SECOND}\ttest\n")
     (root / "patient_diagnosis.csv").write_text("101,URTI\n")
-    refused(root, "patient_diagnosis.csv: no line for the patient '156'")
+    assert_refused(root, "patient_diagnosis.csv: no line for the patient '156'")
     (root / "patient_diagnosis.csv").write_text("101;URTI\n")
-    refused(root, "patient_diagnosis.csv: line 1 should be")
+    assert_refused(root, "patient_diagnosis.csv: line 1 should be")
 
 
 def test_an_annotation_file_must_be_there(root):
     (root / "audio" / f"{FIRST}.txt").unlink()
-    refused(root, f"{FIRST}.txt: the file is not there")
+    assert_refused(root, f"{FIRST}.txt: the file is not there")
 
 
 def test_a_strange_name_is_refused(root):
     (root / "audio" / f"{FIRST}.wav").rename(root / "audio" / "heart.wav")
-    refused(root, "heart.wav: the name is not")
+    assert_refused(root, "heart.wav: the name is not")
 
 
 @pytest.mark.real

@@ -1,4 +1,4 @@
-"""The simulated data set: exact CirCor form, true labels, the same bytes from the same options."""
+"""The simulated data set: the format of CirCor, correct labels, the same bytes from the same options."""
 
 import csv
 import hashlib
@@ -21,14 +21,14 @@ OPTIONS = Options(subjects=80, seed=3, seconds=(5.0, 8.0))
 SMALL = {"subjects": 6, "seconds": (2.0, 3.0), "twins": 0.2}
 
 
-def quiet(_text: str) -> None:
+def no_log(_text: str) -> None:
     pass
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("simulated") / "release"
-    fetch(root, OPTIONS, log=quiet)
+    fetch(root, OPTIONS, log=no_log)
     return root
 
 
@@ -69,15 +69,15 @@ def systole_over_diastole(wav: Path, band: tuple[float, float]) -> float:
 
 def test_same_options_same_bytes(tmp_path: Path) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        fetch(tmp_path / name, Options(seed=seed, **SMALL), log=quiet)
+        fetch(tmp_path / name, Options(seed=seed, **SMALL), log=no_log)
     assert digests(tmp_path / "a") == digests(tmp_path / "b")
     assert set(digests(tmp_path / "a").values()).isdisjoint(digests(tmp_path / "c").values())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
 
 
 def test_patients_do_not_depend_on_the_number_of_subjects(tmp_path: Path) -> None:
-    fetch(tmp_path / "few", Options(subjects=4, seconds=(2, 3), twins=0), log=quiet)
-    fetch(tmp_path / "more", Options(subjects=7, seconds=(2, 3), twins=0), log=quiet)
+    fetch(tmp_path / "few", Options(subjects=4, seconds=(2, 3), twins=0), log=no_log)
+    fetch(tmp_path / "more", Options(subjects=7, seconds=(2, 3), twins=0), log=no_log)
     few, more = digests(tmp_path / "few"), digests(tmp_path / "more")
     shared = {name for name in few if name.startswith("training_data/")}
     assert len(shared) > 12
@@ -107,10 +107,10 @@ def test_twins_name_each_other(table: list[dict[str, str]]) -> None:
     pairs = [row for row in table if row["Additional ID"] != "nan"]
     assert len(pairs) == 12
     for row in pairs:
-        other = by_id[row["Additional ID"]]
-        assert other["Additional ID"] == row["Patient ID"]
-        assert other["Sex"] == row["Sex"]
-        assert {row["Campaign"], other["Campaign"]} == {"CC2014", "CC2015"}
+        twin = by_id[row["Additional ID"]]
+        assert twin["Additional ID"] == row["Patient ID"]
+        assert twin["Sex"] == row["Sex"]
+        assert {row["Campaign"], twin["Campaign"]} == {"CC2014", "CC2015"}
     assert not any(patient.fields["Additional ID"] != "nan" for patient in simulate.plan(Options(twins=0)))
 
 
@@ -162,7 +162,7 @@ def test_signals_headers_and_states_agree(root: Path) -> None:
         assert rows[0][2] == rows[-1][2] == 0
 
 
-def test_murmurs_are_where_the_labels_say(root: Path, table: list[dict[str, str]]) -> None:
+def test_murmurs_are_at_the_labelled_sites(root: Path, table: list[dict[str, str]]) -> None:
     listed, absent, loud = [], [], []
     for row in table:
         if row["Murmur"] == "Unknown":
@@ -203,8 +203,8 @@ def test_covariates_are_plausible() -> None:
     assert 0.6 < ages["Child"] / len(rows) < 0.8
     heights = {}
     for age in set(ages) - {"nan"}:
-        known = [float(row["Height"]) for row in rows if row["Age"] == age and row["Height"] != "nan"]
-        heights[age] = np.mean(known)
+        known_heights = [float(row["Height"]) for row in rows if row["Age"] == age and row["Height"] != "nan"]
+        heights[age] = np.mean(known_heights)
     assert heights["Neonate"] < heights["Infant"] < heights["Child"] < heights["Adolescent"] < 170
     pregnant = [row for row in rows if row["Pregnancy status"] == "True"]
     assert 20 < len(pregnant) < 120
@@ -214,27 +214,27 @@ def test_covariates_are_plausible() -> None:
 
 def test_complete_root_is_left_as_it_is(tmp_path: Path) -> None:
     root, options = tmp_path / "release", Options(**SMALL)
-    fetch(root, options, log=quiet)
+    fetch(root, options, log=no_log)
     wav = next((root / "training_data").glob("*.wav"))
     wav.write_bytes(b"edited")
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
-    fetch(root, options, log=quiet)
+    fetch(root, options, log=no_log)
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
-    for other in ({"seed": 1}, {"subjects": 7}, {"seconds": (3.0, 4.0)}):
+    for change in ({"seed": 1}, {"subjects": 7}, {"seconds": (3.0, 4.0)}):
         with pytest.raises(FileExistsError, match="remove it"):
-            fetch(root, Options(**{**SMALL, **other}), log=quiet)
+            fetch(root, Options(**{**SMALL, **change}), log=no_log)
 
 
-def test_anything_else_at_root_is_refused(tmp_path: Path) -> None:
+def test_other_content_at_root_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "notes.txt").write_text("mine")
     for name in ("file", "folder"):
         with pytest.raises(FileExistsError, match=name):
-            fetch(tmp_path / name, Options(**SMALL), log=quiet)
+            fetch(tmp_path / name, Options(**SMALL), log=no_log)
     assert (tmp_path / "folder" / "notes.txt").read_text() == "mine"
     (tmp_path / "empty").mkdir()
-    fetch(tmp_path / "empty", Options(**SMALL), log=quiet)
+    fetch(tmp_path / "empty", Options(**SMALL), log=no_log)
     assert (tmp_path / "empty" / "training_data.csv").is_file()
 
 
@@ -247,7 +247,7 @@ def test_interrupted_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(simulate, "_write_patient", stop)
     with pytest.raises(KeyboardInterrupt):
-        fetch(tmp_path / "release", Options(**SMALL), log=quiet)
+        fetch(tmp_path / "release", Options(**SMALL), log=no_log)
     assert not list(tmp_path.iterdir())
 
 
@@ -260,22 +260,22 @@ def test_killed_run_leaves_no_root(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "s.fetch(Path(sys.argv[1]), s.Options(subjects=6, seconds=(2.0, 3.0), twins=0.2))"
     )
     source = Path(simulate.__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", code, root], env={"PYTHONPATH": str(source)}, check=False)
-    assert done.returncode == 9
+    process = subprocess.run([sys.executable, "-c", code, root], env={"PYTHONPATH": str(source)}, check=False)
+    assert process.returncode == 9
     assert not root.exists()
-    assert len(list(tmp_path.iterdir())) == 1  # the hidden half-written folder
+    assert len(list(tmp_path.iterdir())) == 1  # the hidden incomplete folder
     monkeypatch.setattr(simulate, "STALE", -1.0)
-    fetch(root, Options(**SMALL), log=quiet)
+    fetch(root, Options(**SMALL), log=no_log)
     assert list(tmp_path.iterdir()) == [root]
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "options",
     [{"subjects": 0}, {"twins": 1.5}, {"seconds": (9.0, 8.0)}, {"seconds": (0.5, 8.0)}, {"subject": 80}],
 )
-def test_wrong_options_are_refused(wrong: dict) -> None:
+def test_wrong_options_are_refused(options: dict) -> None:
     with pytest.raises(ValidationError):
-        Options(**wrong)
+        Options(**options)
 
 
 def test_every_option_is_described() -> None:

@@ -255,7 +255,7 @@ def test_undefined_scores_lose_but_leave_no_fold_out():
     assert picks(scores) == ["a none 1", "b none 0"]
 
 
-def test_judged_labels_do_not_choose(murmur_study):
+def test_labels_of_test_cases_do_not_choose(murmur_study):
     """A variant that is perfect on the test cases, and poor on validation cases, is not chosen."""
     data = manifest()
     part = fold_outputs(0)

@@ -1,4 +1,4 @@
-"""Groups that the evaluation names: counted, and a wrong name refused with what there is."""
+"""Numbers of cases in the groups that a study's evaluation names, and error messages on wrong names."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from auscult.evaluation.groups import EvaluationError, count_groups
 from auscult.evaluation.subgroups import SubgroupError
 
 
-def named(world, referral: dict | None = None, subgroups: list[str] | None = None) -> tuple:
+def groupings(world, referral: dict | None = None, subgroups: list[str] | None = None) -> tuple:
     values = world.study.model_dump()
     values["targets"]["murmur"]["referral"] |= referral or {}
     study = Study.model_validate({**values, "evaluation": {"subgroups": subgroups or []}})
@@ -15,7 +15,7 @@ def named(world, referral: dict | None = None, subgroups: list[str] | None = Non
 
 
 def test_cases_of_every_group(world):
-    table = count_groups(*named(world, subgroups=["site"]), world.manifest)
+    table = count_groups(*groupings(world, subgroups=["site"]), world.manifest)
     cases, recordings = world.manifest.cases, world.manifest.recordings
     counts = table.set_index(["key", "column", "value"])["cases"].to_dict()
     referral = ("targets.murmur.referral", "outcome")
@@ -29,11 +29,13 @@ def test_cases_of_every_group(world):
 
 
 def test_wrong_names(world):
-    words = "targets.murmur.referral.label: the data set has no label column 'verdict'; it has murmur, outcome"
-    with pytest.raises(EvaluationError, match=words):
-        count_groups(*named(world, {"label": "verdict"}), world.manifest)
-    words = r"targets.murmur.referral.positive: outcome is never one of \['abnormal'\]; it is one of \['Abnormal', 'No"
-    with pytest.raises(EvaluationError, match=words):
-        count_groups(*named(world, {"positive": ["abnormal"]}), world.manifest)
+    message = "targets.murmur.referral.label: the data set has no label column 'verdict'; it has murmur, outcome"
+    with pytest.raises(EvaluationError, match=message):
+        count_groups(*groupings(world, {"label": "verdict"}), world.manifest)
+    message = (
+        r"targets.murmur.referral.positive: outcome is never one of \['abnormal'\]; it is one of \['Abnormal', 'No"
+    )
+    with pytest.raises(EvaluationError, match=message):
+        count_groups(*groupings(world, {"positive": ["abnormal"]}), world.manifest)
     with pytest.raises(SubgroupError, match=r"evaluation\.subgroups: 'sex' is not one of site, murmur"):
-        count_groups(*named(world, subgroups=["sex"]), world.manifest)
+        count_groups(*groupings(world, subgroups=["sex"]), world.manifest)

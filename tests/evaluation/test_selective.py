@@ -1,4 +1,4 @@
-"""Risk and coverage: worked by hand, against a loop, and with ties, weights and referral."""
+"""Risk and coverage against values computed by hand and by a loop, with ties, weights and referral."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auscult.evaluation.selective import aurc, measure, referred, risk_coverage, uncertainty_table
+from auscult.evaluation.selective import aurc, measure, most_uncertain, risk_coverage, uncertainty_table
 
 WRONG = np.array([0, 1, 0, 1])
 CASES = st.lists(st.tuples(st.booleans(), st.integers(0, 4), st.integers(0, 3)), min_size=1, max_size=12)
@@ -19,7 +19,7 @@ def test_by_hand():
     assert aurc(WRONG, np.array([0.1, 0.4, 0.2, 0.3])) == pytest.approx((1 / 3 + 1 / 2) / 4)
 
 
-def test_an_uncertainty_that_knows_nothing_gives_the_error_rate():
+def test_a_constant_uncertainty_gives_the_error_rate():
     assert aurc(WRONG, np.ones(4)) == pytest.approx(0.5)
 
 
@@ -33,12 +33,12 @@ def test_the_best_and_the_worst_order():
 
 @settings(deadline=None)
 @given(CASES)
-def test_weights_count_a_case_so_often(cases):
+def test_a_weight_counts_a_case_several_times(cases):
     wrong, uncertainty, weights = (np.array(values, dtype=float) for values in zip(*cases, strict=True))
     if not weights.sum():
         return
-    often = weights.astype(int)
-    expected = aurc(np.repeat(wrong, often), np.repeat(uncertainty, often))
+    counts = weights.astype(int)
+    expected = aurc(np.repeat(wrong, counts), np.repeat(uncertainty, counts))
     assert aurc(wrong, uncertainty, weights[None])[0] == pytest.approx(expected)
 
 
@@ -57,11 +57,11 @@ def test_ties_do_not_depend_on_the_order_of_rows(cases, random):
 @given(CASES)
 def test_against_the_mean_over_all_orders_of_tied_cases(cases):
     wrong, uncertainty, _ = (np.array(values, dtype=float) for values in zip(*cases, strict=True))
-    rng, found = np.random.default_rng(0), []
+    rng, areas = np.random.default_rng(0), []
     for _ in range(300):
         order = np.lexsort([rng.random(len(wrong)), uncertainty])
-        found.append(np.mean(np.cumsum(wrong[order]) / np.arange(1, len(wrong) + 1)))
-    assert aurc(wrong, uncertainty) == pytest.approx(np.mean(found), abs=0.12)
+        areas.append(np.mean(np.cumsum(wrong[order]) / np.arange(1, len(wrong) + 1)))
+    assert aurc(wrong, uncertainty) == pytest.approx(np.mean(areas), abs=0.12)
 
 
 def test_no_cases():
@@ -69,61 +69,61 @@ def test_no_cases():
 
 
 def test_the_most_uncertain_are_referred():
-    assert referred(np.array([0.3, 0.9, 0.1, 0.8]), 0.5).tolist() == [False, True, False, True]
-    assert not referred(np.array([0.3, 0.9]), 0.1).any()
+    assert most_uncertain(np.array([0.3, 0.9, 0.1, 0.8]), 0.5).tolist() == [False, True, False, True]
+    assert not most_uncertain(np.array([0.3, 0.9]), 0.1).any()
 
 
-def judged(study_of) -> tuple:
+def example(study_of) -> tuple:
+    """A study, and predictions of a network whose `information` marks its errors and whose `variance` is constant."""
     rng = np.random.default_rng(0)
     n = 120
     p = rng.dirichlet([1, 1, 1], n)
-    said = np.array(["Present", "Unknown", "Absent"])[p.argmax(axis=1)]
+    predicted = np.array(["Present", "Unknown", "Absent"])[p.argmax(axis=1)]
     wrong = rng.random(n) < 0.4
-    label = np.where(wrong, "Absent", said)
+    label = np.where(wrong, "Absent", predicted)
     key = {"target": "murmur", "system": "small", "stage": "network", "fit_on": "none", "decision": "reference"}
     part = pd.DataFrame({**key, "repeat": 0, "fold": 0, "case": [f"{k:03}" for k in range(n)], "label": label})
-    part = part.assign(
-        subject=part["case"], prediction=said, information=(said != label) + 0.0, variance=0.5, should_refer=""
-    )
+    errors = (predicted != label) + 0.0
+    part = part.assign(subject=part["case"], prediction=predicted, information=errors, variance=0.5, should_refer="")
     part[["p_Present", "p_Unknown", "p_Absent"]] = p
-    fused = part.assign(stage="xgboost", fit_on="train", information=np.nan, variance=np.nan)
-    return study_of(), pd.concat([part, fused, part.assign(decision="cost", label="")])
+    xgboost = part.assign(stage="xgboost", fit_on="train", information=np.nan, variance=np.nan)
+    return study_of(), pd.concat([part, xgboost, part.assign(decision="cost", label="")])
 
 
 def test_the_table(murmur_study):
-    study, predictions = judged(murmur_study)
+    study, predictions = example(murmur_study)
     table = uncertainty_table(study, predictions.sample(frac=1, random_state=0), "a leak")
     network = table.query("stage == 'network'").set_index("measure")
     assert list(network.index) == ["confidence", "information", "variance"]
-    assert set(table["decision"]) == {"reference"}  # nothing of the rows without a label
+    assert set(table["decision"]) == {"reference"}  # the rows of decision `cost` have no label
     assert network.at["confidence", "minus_confidence"] == 0
-    assert network.at["information", "minus_confidence_high"] < 0  # it knows the errors
-    assert network.at["variance", "aurc"] == pytest.approx(network.at["variance", "error"])  # it knows nothing
+    assert network.at["information", "minus_confidence_high"] < 0  # it marks the errors
+    assert network.at["variance", "aurc"] == pytest.approx(network.at["variance", "error"])  # it is constant
     assert network.at["information", "accuracy_referring_20%"] == pytest.approx(
         1 - (network.at["information", "error"] * 120 - 24) / 96
     )
-    fused = table.query("stage == 'xgboost'")
-    assert fused["measure"].tolist() == ["confidence"]
-    assert fused["leak"].tolist() == ["a leak; fitted on the network's training cases"]
+    xgboost = table.query("stage == 'xgboost'")
+    assert xgboost["measure"].tolist() == ["confidence"]
+    assert xgboost["leak"].tolist() == ["a leak; fitted on the network's training cases"]
 
 
-def test_passes_that_a_fold_of_the_row_lacks_are_not_measured(murmur_study):
-    study, predictions = judged(murmur_study)
+def test_measures_that_a_fold_of_the_row_lacks_are_left_out(murmur_study):
+    study, predictions = example(murmur_study)
     rows = predictions[predictions["decision"] == "reference"]
-    network, fused = rows[rows["stage"] == "network"], rows[rows["stage"] == "xgboost"].assign(fold=1)
-    mixed = pd.concat([network, fused]).assign(system="chosen", stage="chosen", fit_on="none")
+    network, xgboost = rows[rows["stage"] == "network"], rows[rows["stage"] == "xgboost"].assign(fold=1)
+    mixed = pd.concat([network, xgboost]).assign(system="chosen", stage="chosen", fit_on="none")
     assert uncertainty_table(study, mixed, "")["measure"].tolist() == ["confidence"]
 
 
-def test_nothing_is_less_sure_than_a_case_without_passes(murmur_study):
-    study, predictions = judged(murmur_study)
+def test_a_case_without_passes_is_the_most_uncertain(murmur_study):
+    study, predictions = example(murmur_study)
     rows = predictions.query("stage == 'network' and decision == 'reference'").reset_index(drop=True)
     rows.loc[7, "information"] = np.nan
     values = measure(rows, study.targets["murmur"], "information")
     assert values.argmax() == 7 and np.isfinite(np.delete(values, 7)).all()
 
 
-def test_targets_of_several_labels_have_an_empty_table_that_can_be_read(rhythm_study, tmp_path):
+def test_multilabel_targets_have_an_empty_table_that_can_be_read(rhythm_study, tmp_path):
     key = {"target": "rhythm", "system": "small", "stage": "network", "fit_on": "none", "decision": "reference"}
     table = uncertainty_table(
         rhythm_study, pd.DataFrame([{**key, "label": "af", "repeat": 0, "fold": 0, "case": "a"}]), ""

@@ -1,4 +1,4 @@
-"""Subgroups: who is in which, their scores against the same rows alone, and a grouping that is not there."""
+"""Subgroups: their cases, their scores against those of the same rows alone, and an unknown grouping."""
 
 import numpy as np
 import pandas as pd
@@ -47,35 +47,34 @@ def test_groups(manifest, by, sizes):
 
 def rows() -> pd.DataFrame:
     labels = np.array(CLASSES)[np.arange(SIZE) % 3]
-    said = np.where(np.arange(SIZE) % 4 == 0, "Absent", labels)
-    made = predictions(labels, said)
-    return pd.concat([made.assign(system="chosen"), made.assign(prediction="Absent")], ignore_index=True)
+    table = predictions(labels, np.where(np.arange(SIZE) % 4 == 0, "Absent", labels))
+    return pd.concat([table.assign(system="chosen"), table.assign(prediction="Absent")], ignore_index=True)
 
 
 def test_scores_are_those_of_the_rows_alone(murmur_study, manifest):
     study = murmur_study(evaluation={"draws": 100, "subgroups": ["age_group", "site"]})
     table = subgroups(study, manifest, rows(), "mark")
     assert table["by"].tolist() == ["age_group"] * 2 + ["site"] * 2 and set(table["leak"]) == {"mark"}
-    alone = rows().query("system == 'chosen'").iloc[10:30]
-    expected = scoring.score(study.targets["murmur"], alone)
-    found = table[table["group"] == "Infant"].iloc[0]
-    assert found["n"] == 20
+    infants = rows().query("system == 'chosen'").iloc[10:30]
+    expected = scoring.score(study.targets["murmur"], infants)
+    row = table[table["group"] == "Infant"].iloc[0]
+    assert row["n"] == 20
     for name in ("w_acc", "uar", "recall_Present"):
-        assert found[name] == pytest.approx(expected[name])
-    assert found["w_acc_low"] <= found["w_acc"] <= found["w_acc_high"]
+        assert row[name] == pytest.approx(expected[name])
+    assert row["w_acc_low"] <= row["w_acc"] <= row["w_acc_high"]
 
 
-def test_a_group_without_judged_cases_has_no_row(murmur_study, manifest):
+def test_a_group_without_test_cases_has_no_row(murmur_study, manifest):
     study = murmur_study(evaluation={"draws": 100, "subgroups": ["age_group"]})
-    judged = rows().query("case < 'c030'")
-    assert subgroups(study, manifest, judged, "")["group"].tolist() == ["Infant"]
+    first_cases = rows().query("case < 'c030'")
+    assert subgroups(study, manifest, first_cases, "")["group"].tolist() == ["Infant"]
 
 
-def test_no_groupings_make_an_empty_table(murmur_study, manifest):
+def test_a_study_without_groupings_has_an_empty_table(murmur_study, manifest):
     assert list(subgroups(murmur_study(), manifest, rows(), "")) == ["target", "by", "group", "n"]
 
 
-def test_an_unknown_grouping_is_named_with_what_there_is(murmur_study, manifest):
+def test_the_error_on_an_unknown_grouping_lists_all_groupings(murmur_study, manifest):
     study = murmur_study(evaluation={"draws": 100, "subgroups": ["colour"]})
     with pytest.raises(SubgroupError, match="'colour' is not one of site, murmur, age_group, day, weight_kg"):
         subgroups(study, manifest, rows(), "")

@@ -1,4 +1,4 @@
-"""Tables: worked by hand, whole, indifferent to the order of rows, and written so that others can read them."""
+"""Tables: values computed by hand, all columns, any order of rows, and files that other programs can read."""
 
 import csv
 from html.parser import HTMLParser
@@ -9,14 +9,15 @@ import pytest
 
 from auscult.decisions.winner import KEYS, VARIANT
 from auscult.evaluation import challenge, scoring, tables, writing
+from auscult.heads.outputs import class_columns
 
 CLASSES = ["Present", "Unknown", "Absent"]
-P = [f"p_{c}" for c in CLASSES]
-SAID = {"Present": [0.8, 0.1, 0.1], "Unknown": [0.2, 0.6, 0.2], "Absent": [0.1, 0.2, 0.7]}
+P = class_columns(CLASSES)
+PROBABILITIES = {"Present": [0.8, 0.1, 0.1], "Unknown": [0.2, 0.6, 0.2], "Absent": [0.1, 0.2, 0.7]}
 
 
-def predictions(labels, said, fold=None, subject=None, refer=None, system="small", **more) -> pd.DataFrame:
-    """Rows of one variant; `fold` defaults to one."""
+def predictions(labels, predicted, fold=None, subject=None, refer=None, system="small", **columns) -> pd.DataFrame:
+    """Predictions of one variant, by default all in fold 0. columns: further columns, or other values of columns."""
     size = len(labels)
     table = pd.DataFrame(
         {
@@ -30,40 +31,42 @@ def predictions(labels, said, fold=None, subject=None, refer=None, system="small
             "case": [f"c{k:03d}" for k in range(size)],
             "subject": [f"s{k}" for k in range(size)] if subject is None else subject,
             "label": labels,
-            "prediction": said,
+            "prediction": predicted,
             "uncertainty": 0.1,
             "chosen_on": "none",
             "should_refer": "" if refer is None else refer,
         }
     )
-    table[P] = [SAID[s] for s in said]
-    return table.assign(**more)
+    table[P] = [PROBABILITIES[name] for name in predicted]
+    return table.assign(**columns)
 
 
 @pytest.fixture
 def six() -> pd.DataFrame:
-    """The six patients whose metrics the reference gives."""
+    """Six patients with known metrics."""
     labels = ["Present", "Present", "Unknown", "Absent", "Absent", "Absent"]
-    said = ["Present", "Absent", "Unknown", "Absent", "Absent", "Present"]
-    return predictions(labels, said, fold=[0, 0, 0, 1, 1, 1], refer=["1", "1", "1", "0", "0", "0"])
+    predicted = ["Present", "Absent", "Unknown", "Absent", "Absent", "Present"]
+    return predictions(labels, predicted, fold=[0, 0, 0, 1, 1, 1], refer=["1", "1", "1", "0", "0", "0"])
 
 
-def made(seed: int = 0, size: int = 60) -> pd.DataFrame:
-    """Two systems on two repeats and three folds, two cases per subject, a tenth unlabelled."""
+def random_predictions(seed: int = 0, size: int = 60) -> pd.DataFrame:
+    """Predictions of two systems in two repeats of three folds: two cases per subject, a tenth without a label."""
     rng = np.random.default_rng(seed)
     labels = rng.choice([*CLASSES, ""], size, p=[0.3, 0.2, 0.4, 0.1])
     refer = rng.choice(["0", "1", ""], size)
     parts = []
     for system in ("one", "two"):
         for repeat in (0, 1):
-            said = np.where(rng.random(size) < 0.6, np.where(labels == "", "Absent", labels), rng.choice(CLASSES, size))
-            part = predictions(labels, said, np.arange(size) % 3, system=system, repeat=repeat)
+            predicted = np.where(
+                rng.random(size) < 0.6, np.where(labels == "", "Absent", labels), rng.choice(CLASSES, size)
+            )
+            part = predictions(labels, predicted, np.arange(size) % 3, system=system, repeat=repeat)
             part[P] = rng.dirichlet([1, 1, 1], size) * 0.5 + 0.5 * part[P].to_numpy()
             parts.append(part.assign(subject=[f"s{k // 2}" for k in range(size)], should_refer=refer))
     return pd.concat(parts, ignore_index=True)
 
 
-def test_leaderboard_worked_by_hand(murmur_study, six):
+def test_leaderboard_equals_values_computed_by_hand(murmur_study, six):
     row = tables.leaderboard(murmur_study(), six, "").iloc[0]
     expected = {
         "n": 6,
@@ -88,10 +91,10 @@ def test_leaderboard_worked_by_hand(murmur_study, six):
     assert row[["target", *VARIANT]].tolist() == ["murmur", "small", "network", "none", "reference"]
 
 
-def test_sizes_and_training_times_stand_beside_the_scores(murmur_study, six):
+def test_sizes_and_training_times_are_columns_beside_the_scores(murmur_study, six):
     names = [f"r0f{fold}s{seed}" for fold in range(2) for seed in range(2)]
     rows = [("small", "present", name, 100, 7, 3.0 + k, 2) for k, name in enumerate(names)]
-    # a network of an inner fold scores no judged case, but it was trained for the fold
+    # a network of an inner fold scores no test case, but it was trained for the fold
     rows += [("small", "present", f"r0f{fold}i0", 100, 7, 10.0, 4) for fold in range(2)]
     columns = ["system", "task", "network", "parameters", "multiply_adds", "seconds", "epochs"]
     trainings = pd.DataFrame(rows, columns=columns)
@@ -108,14 +111,14 @@ def test_sizes_and_training_times_stand_beside_the_scores(murmur_study, six):
 
 
 def test_columns_of_the_leaderboard(murmur_study, six):
-    needed = "target system stage fit_on decision n w_acc w_acc_low w_acc_high uar uar_low uar_high accuracy f auroc "
-    needed += "auroc_low auroc_high auprc cost ece recall_Present recall_Unknown recall_Absent chosen_on leak"
-    assert set(needed.split()) <= set(tables.leaderboard(murmur_study(), six, ""))
+    columns = "target system stage fit_on decision n w_acc w_acc_low w_acc_high uar uar_low uar_high accuracy f auroc "
+    columns += "auroc_low auroc_high auprc cost ece recall_Present recall_Unknown recall_Absent chosen_on leak"
+    assert set(columns.split()) <= set(tables.leaderboard(murmur_study(), six, ""))
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_intervals_hold_their_value(murmur_study, seed):
-    board = tables.leaderboard(murmur_study(), made(seed), "")
+def test_intervals_contain_their_value(murmur_study, seed):
+    board = tables.leaderboard(murmur_study(), random_predictions(seed), "")
     for name in ("w_acc", "uar", "auroc"):
         assert (board[f"{name}_low"] < board[name]).all() and (board[name] < board[f"{name}_high"]).all()
         assert (board[f"{name}_high"] - board[f"{name}_low"] < 0.4).all()
@@ -124,21 +127,19 @@ def test_intervals_hold_their_value(murmur_study, seed):
 
 
 def test_intervals_draw_subjects_with_all_their_rows(murmur_study):
-    """Every case four times under one subject: no narrower than once; under four subjects: narrower."""
+    """Cases repeated four times give the same interval if the subjects are the same, a narrower one if they are new."""
     labels = ["Present", "Absent"] * 20
-    said = ["Present", "Absent", "Absent", "Absent"] * 10
-    once = predictions(labels, said)
-    many = pd.concat([once.assign(repeat=k) for k in range(4)])
-    others = pd.concat([once.assign(repeat=k, subject=once["subject"] + f"-{k}") for k in range(4)])
-    wide, same, narrow = (
-        (lambda row: row["uar_high"] - row["uar_low"])(tables.leaderboard(murmur_study(), part, "").iloc[0])
-        for part in (once, many, others)
-    )
-    assert same == pytest.approx(wide) and narrow < 0.7 * wide
+    predicted = ["Present", "Absent", "Absent", "Absent"] * 10
+    once = predictions(labels, predicted)
+    same_subjects = pd.concat([once.assign(repeat=k) for k in range(4)])
+    new_subjects = pd.concat([once.assign(repeat=k, subject=once["subject"] + f"-{k}") for k in range(4)])
+    rows = (tables.leaderboard(murmur_study(), table, "").iloc[0] for table in (once, same_subjects, new_subjects))
+    width, width_of_same, width_of_new = (row["uar_high"] - row["uar_low"] for row in rows)
+    assert width_of_same == pytest.approx(width) and width_of_new < 0.7 * width
 
 
 def test_unlabelled_cases_are_not_scored(murmur_study):
-    table = made()
+    table = random_predictions()
     board = tables.leaderboard(murmur_study(), table, "")
     assert board["n"].tolist() == [(table.query("system == 'one'")["label"] != "").sum()] * 2
     labelled = table[table["label"] != ""]
@@ -146,16 +147,16 @@ def test_unlabelled_cases_are_not_scored(murmur_study):
 
 
 def test_the_order_of_rows_is_irrelevant(murmur_study):
-    table, study = made(), murmur_study()
-    turned = table.sample(frac=1, random_state=0)
+    table, study = random_predictions(), murmur_study()
+    shuffled = table.sample(frac=1, random_state=0)
     for make in (tables.leaderboard, tables.cross_validation):
         keys = ["system", "repeat", "fold"] if make is tables.cross_validation else ["system"]
         first, again = (
             make(study, part, "mark").sort_values(keys, key=lambda column: column.astype(str)).reset_index(drop=True)
-            for part in (table, turned)
+            for part in (table, shuffled)
         )
         pd.testing.assert_frame_equal(first, again, check_exact=make is tables.leaderboard)
-    pd.testing.assert_frame_equal(tables.floors(study, table), tables.floors(study, turned))
+    pd.testing.assert_frame_equal(tables.floors(study, table), tables.floors(study, shuffled))
 
 
 def test_a_variant_without_labelled_cases(murmur_study, six):
@@ -168,15 +169,14 @@ def test_cost_without_outcome_is_empty_and_with_some_counts_those(murmur_study, 
         return tables.leaderboard(murmur_study(), table, "").iloc[0]["cost"]
 
     assert np.isnan(cost(six.assign(should_refer="")))
-    some = six.assign(should_refer=["1", "", "1", "", "0", ""])  # P U A: two referred, both rightly
+    some_outcomes = six.assign(should_refer=["1", "", "1", "", "0", ""])  # P U A: two referred, both correctly
     share = 2 / 3
     expert = 25 + 397 * share - 1718 * share**2 + 11296 * share**4
-    assert cost(some) == pytest.approx(10 + expert + 10_000 * 2 / 3)
-    plain = murmur_study()
-    target = plain.targets["murmur"].model_copy(update={"referral": None})
-    assert np.isnan(
-        tables.leaderboard(plain.model_copy(update={"targets": {"murmur": target}}), six, "").iloc[0]["cost"]
-    )
+    assert cost(some_outcomes) == pytest.approx(10 + expert + 10_000 * 2 / 3)
+    study = murmur_study()
+    target = study.targets["murmur"].model_copy(update={"referral": None})
+    study = study.model_copy(update={"targets": {"murmur": target}})
+    assert np.isnan(tables.leaderboard(study, six, "").iloc[0]["cost"])
 
 
 def test_cross_validation(murmur_study, six):
@@ -191,13 +191,14 @@ def test_cross_validation(murmur_study, six):
 
 
 def test_cross_validation_of_several_variants(murmur_study):
-    table = tables.cross_validation(murmur_study(), made(), "")
+    table = tables.cross_validation(murmur_study(), random_predictions(), "")
     assert table.groupby("system").size().tolist() == [10, 10]
     for name, part in table.groupby("system"):
         for repeat in (0, 1):
-            alone = made()[(made()["system"] == name) & (made()["repeat"] == repeat)]
+            rows = random_predictions()
+            rows = rows[(rows["system"] == name) & (rows["repeat"] == repeat)]
             pooled = part[(part["repeat"] == repeat) & (part["fold"] == "pooled")]
-            assert pooled["uar"].item() == tables.leaderboard(murmur_study(), alone, "")["uar"].item()
+            assert pooled["uar"].item() == tables.leaderboard(murmur_study(), rows, "")["uar"].item()
         folds = part[~part["fold"].isin(["pooled", "mean", "sd"])]
         assert len(folds) == 6
         assert part[part["fold"] == "mean"]["uar"].item() == pytest.approx(folds["uar"].astype(float).mean())
@@ -208,9 +209,9 @@ def test_marks(murmur_study, six):
     both = pd.concat([six, leaky])
     for make in (tables.leaderboard, tables.cross_validation):
         table = make(murmur_study(), both, "shared_subject train+test: 14")
-        own = table.set_index("fit_on")["leak"].groupby(level=0).unique()
-        assert own["none"].tolist() == ["shared_subject train+test: 14"]
-        assert own["train"].tolist() == ["shared_subject train+test: 14; fitted on the network's training cases"]
+        marks = table.set_index("fit_on")["leak"].groupby(level=0).unique()
+        assert marks["none"].tolist() == ["shared_subject train+test: 14"]
+        assert marks["train"].tolist() == ["shared_subject train+test: 14; fitted on the network's training cases"]
     assert scoring.variant_mark("", "none") == "" and scoring.variant_mark("", "validation") == ""
 
 
@@ -256,27 +257,27 @@ def validation_scores(values: dict[tuple, list[float]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*KEYS, "score"]).assign(scored_on="stopping")
 
 
-def test_the_winner_is_the_best_on_validation_cases_not_on_judged_ones(murmur_study):
+def test_the_winner_is_the_best_on_validation_cases_not_on_test_cases(murmur_study):
     labels = CLASSES * 4
     good, poor = predictions(labels, labels, system="good"), predictions(labels, ["Absent"] * 12, system="poor")
     board = tables.leaderboard(murmur_study(), pd.concat([good, poor]), "")
-    found = tables.winner(board, validation_scores({("good", "none"): [0.5, 0.6], ("poor", "none"): [0.6, 0.7]}))
-    assert found["murmur"]["system"] == "poor"
-    assert found["murmur"]["inner_score"] == 0.65
-    assert found["murmur"]["judged"]["w_acc"] == pytest.approx(1 / 9, abs=1e-4)
+    winners = tables.winner(board, validation_scores({("good", "none"): [0.5, 0.6], ("poor", "none"): [0.6, 0.7]}))
+    assert winners["murmur"]["system"] == "poor"
+    assert winners["murmur"]["inner_score"] == 0.65
+    assert winners["murmur"]["test_scores"]["w_acc"] == pytest.approx(1 / 9, abs=1e-4)
 
 
-def test_a_booster_fitted_on_training_cases_never_wins(murmur_study, six):
+def test_a_second_stage_fitted_to_training_cases_never_wins(murmur_study, six):
     both = pd.concat([six, six.assign(fit_on="train")])
     board = tables.leaderboard(murmur_study(), both, "")
-    found = tables.winner(board, validation_scores({("small", "none"): [0.1], ("small", "train"): [0.99]}))
-    assert found["murmur"]["fit_on"] == "none"
+    winners = tables.winner(board, validation_scores({("small", "none"): [0.1], ("small", "train"): [0.99]}))
+    assert winners["murmur"]["fit_on"] == "none"
 
 
 def test_a_winner_without_scores(murmur_study, six):
     board = tables.leaderboard(murmur_study(), six, "")
-    found = tables.winner(board, validation_scores({("small", "none"): [float("nan")] * 2}))
-    assert found["murmur"]["system"] == "small" and found["murmur"]["inner_score"] is None
+    winners = tables.winner(board, validation_scores({("small", "none"): [float("nan")] * 2}))
+    assert winners["murmur"]["system"] == "small" and winners["murmur"]["inner_score"] is None
 
 
 # Multilabel
@@ -286,10 +287,10 @@ def test_a_winner_without_scores(murmur_study, six):
 def rhythms() -> pd.DataFrame:
     classes = ["af", "lbbb", "pvc"]
     labels = ["af", "af|pvc", "none", "lbbb", ""]
-    said = ["af", "pvc", "", "lbbb|af", "af"]
+    predicted = ["af", "pvc", "", "lbbb|af", "af"]
     table = predictions(["x"] * 5, ["Absent"] * 5, fold=[0, 0, 1, 1, 1]).drop(columns=P)
-    table = table.assign(target="rhythm", label=labels, prediction=said)
-    return table.assign(**{f"p_{c}": [0.9 if c in s.split("|") else 0.2 for s in said] for c in classes})
+    table = table.assign(target="rhythm", label=labels, prediction=predicted)
+    return table.assign(**{f"p_{c}": [0.9 if c in s.split("|") else 0.2 for s in predicted] for c in classes})
 
 
 def test_multilabel_leaderboard(rhythm_study, rhythms):
@@ -304,8 +305,8 @@ def test_multilabel_leaderboard(rhythm_study, rhythms):
 
 
 def test_multilabel_fold_without_labelled_cases(rhythm_study, rhythms):
-    blank = rhythms.assign(label=rhythms["label"].where(rhythms["fold"] == 0, ""))
-    table = tables.cross_validation(rhythm_study, blank, "")
+    unlabelled = rhythms.assign(label=rhythms["label"].where(rhythms["fold"] == 0, ""))
+    table = tables.cross_validation(rhythm_study, unlabelled, "")
     assert table["n"].tolist() == [2, 0, 2, 2] and np.isnan(table.loc[1, "uar"])
     assert tables.leaderboard(rhythm_study, rhythms.assign(label=""), "").iloc[0]["n"] == 0
     assert tables.floors(rhythm_study, rhythms).empty
@@ -315,7 +316,7 @@ def test_multilabel_fold_without_labelled_cases(rhythm_study, rhythms):
 
 
 class Cells(HTMLParser):
-    """Text of the cells and of the caption of a table."""
+    """Texts of the cells and the caption of an HTML table."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -340,36 +341,37 @@ class Cells(HTMLParser):
 TABLE = pd.DataFrame(
     {"name_": ["a_b|c", "<b> & 5 %"], "value": [1 / 3, float("nan")], "cost": [12176.667, 1.0], "n": [6, 7]}
 )
-CAPTION = "Study made, commit abc, 95 % intervals."
+CAPTION = "Study demo, commit abc, 95 % intervals."
 
 
 @pytest.fixture
-def written(tmp_path) -> dict[str, str]:
-    writing.write_table(TABLE, tmp_path / "made", CAPTION)
+def files(tmp_path) -> dict[str, str]:
+    """Texts of the four files of TABLE by suffix."""
+    writing.write_table(TABLE, tmp_path / "table", CAPTION)
     return {path.suffix: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
 
 
-def test_four_forms_of_a_table(written):
-    assert set(written) == {".csv", ".md", ".html", ".tex"}
+def test_a_table_has_four_files(files):
+    assert set(files) == {".csv", ".md", ".html", ".tex"}
 
 
-def test_csv_is_exact(written):
-    rows = list(csv.reader(written[".csv"].splitlines()))
+def test_csv_is_exact(files):
+    rows = list(csv.reader(files[".csv"].splitlines()))
     assert rows[0] == list(TABLE)
     assert float(rows[1][1]) == 1 / 3 and rows[2][1] == ""
     assert float(rows[1][2]) == 12176.667
 
 
-def test_markdown(written):
-    caption, blank, *lines = written[".md"].splitlines()
-    assert caption == CAPTION and blank == ""
+def test_markdown(files):
+    caption, empty, *lines = files[".md"].splitlines()
+    assert caption == CAPTION and empty == ""
     assert lines[0] == "| name_ | value | cost | n |"
     assert lines[2] == "| a_b/c | 0.333 | 12177 | 6 |"
     assert {line.count("|") for line in lines} == {5}
 
 
-def test_html(written):
-    parsed = Cells(written[".html"])
+def test_html(files):
+    parsed = Cells(files[".html"])
     assert parsed.caption == CAPTION
     assert parsed.cells == [
         "name_",
@@ -387,8 +389,8 @@ def test_html(written):
     ]
 
 
-def test_latex(written):
-    lines = written[".tex"].splitlines()
+def test_latex(files):
+    lines = files[".tex"].splitlines()
     assert lines[0] == f"% {CAPTION}"
     assert r"name\_ & value & cost & n \\" in lines
     assert r"a\_b/c & 0.333 & 12177 & 6 \\" in lines
@@ -396,8 +398,8 @@ def test_latex(written):
 
 
 def test_latex_escapes_names_of_columns(tmp_path):
-    writing.write_table(pd.DataFrame({"recall_A&B": [1.0]}), tmp_path / "made", "")
-    assert r"recall\_A\&B \\" in (tmp_path / "made.tex").read_text()
+    writing.write_table(pd.DataFrame({"recall_A&B": [1.0]}), tmp_path / "table", "")
+    assert r"recall\_A\&B \\" in (tmp_path / "table.tex").read_text()
 
 
 # Challenge files
@@ -411,15 +413,15 @@ def two_targets(murmur_study):
     return study.model_copy(update={"targets": {**study.targets, "outcome": outcome}})
 
 
-def chosen(case: str = "13918", said: str = "Absent", outcome: str = "Normal", **more) -> pd.DataFrame:
+def chosen(case: str = "13918", predicted: str = "Absent", outcome: str = "Normal", **columns) -> pd.DataFrame:
     row = {"system": "chosen", "repeat": 0, "fold": 0, "case": case}
-    murmur = {**row, "target": "murmur", "prediction": said, **dict(zip(P, [0.11, 0.07, 0.82], strict=True))}
-    other = {**row, "target": "outcome", "prediction": outcome, "p_Abnormal": 0.35, "p_Normal": 0.65}
-    return pd.DataFrame([murmur, other]).assign(**more)
+    murmur = {**row, "target": "murmur", "prediction": predicted, **dict(zip(P, [0.11, 0.07, 0.82], strict=True))}
+    outcome = {**row, "target": "outcome", "prediction": outcome, "p_Abnormal": 0.35, "p_Normal": 0.65}
+    return pd.DataFrame([murmur, outcome]).assign(**columns)
 
 
 def test_challenge_file(murmur_study, tmp_path):
-    rows = pd.concat([chosen(), chosen(repeat=1, said="Present"), chosen(system="small", said="Unknown")])
+    rows = pd.concat([chosen(), chosen(repeat=1, predicted="Present"), chosen(system="small", predicted="Unknown")])
     challenge.write_challenge(two_targets(murmur_study), rows, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["13918.csv"]
     assert (tmp_path / "13918.csv").read_text() == (
@@ -428,7 +430,7 @@ def test_challenge_file(murmur_study, tmp_path):
 
 
 def test_challenge_files_of_one_target(murmur_study, tmp_path):
-    rows = pd.concat([chosen("2530"), chosen("9979", said="Present")])
+    rows = pd.concat([chosen("2530"), chosen("9979", predicted="Present")])
     challenge.write_challenge(murmur_study(), rows[rows["target"] == "murmur"], tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2530.csv", "9979.csv"]
     assert (tmp_path / "9979.csv").read_text() == "#9979\nPresent,Unknown,Absent\n1,0,0\n0.11,0.07,0.82\n"

@@ -1,4 +1,4 @@
-"""Numbers of wheezes and crackles: planted tones and clicks, lines against brute force, and properties of any sound."""
+"""Numbers of wheezes and crackles: generated tones and clicks, lines against brute force, general properties."""
 
 from itertools import product
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import kurtosis
 
 from auscult.features.adventitious import (
-    LASTS,
+    LINE_FRAMES,
     NAMES,
     OCTAVES,
     RATE_HZ,
@@ -48,13 +48,13 @@ def test_names_units_and_order():
 
 @pytest.mark.parametrize(("hertz", "octave"), [(150, 100), (300, 200), (600, 400), (1200, 800)])
 def test_a_tone_stands_out_in_its_octave_alone(hertz, octave):
-    plain, heard = named(noise()), named(noise() + tone(hertz))
-    rise = {low: heard[f"tone_{low}"] - plain[f"tone_{low}"] for low, _ in OCTAVES}
+    plain, mixed = named(noise()), named(noise() + tone(hertz))
+    rise = {low: mixed[f"tone_{low}"] - plain[f"tone_{low}"] for low, _ in OCTAVES}
     assert rise.pop(octave) > 6 and max(rise.values()) < 3
-    assert heard[f"tones_{octave}"] > plain[f"tones_{octave}"]
+    assert mixed[f"tones_{octave}"] > plain[f"tones_{octave}"]
 
 
-def test_a_tone_must_last():
+def test_a_tone_must_be_long():
     short, long = named(noise() + tone(300, lasts=0.03)), named(noise() + tone(300, lasts=0.25))
     assert long["tone_200"] > short["tone_200"] + 4
 
@@ -66,9 +66,9 @@ def test_a_tone_may_drift():
 
 @pytest.mark.parametrize(("hertz", "octave"), [(550, 400), (1150, 800)])
 def test_clicks_are_heavy_tails(hertz, octave):
-    plain, heard = named(noise()), named(noise() + clicks(hertz))
-    assert abs(plain[f"click_{octave}"]) < 1 and heard[f"click_{octave}"] > 3
-    assert heard[f"clicks_{octave}"] > plain[f"clicks_{octave}"] + 0.5
+    plain, mixed = named(noise()), named(noise() + clicks(hertz))
+    assert abs(plain[f"click_{octave}"]) < 1 and mixed[f"click_{octave}"] > 3
+    assert mixed[f"clicks_{octave}"] > plain[f"clicks_{octave}"] + 0.5
 
 
 def test_kurtosis_is_scipys():
@@ -82,15 +82,15 @@ def test_kurtosis_is_scipys():
 
 def test_lines_against_brute_force():
     rng = np.random.default_rng(0)
-    values = rng.standard_normal((4, LASTS + 2))
+    values = rng.standard_normal((4, LINE_FRAMES + 2))
     expected = []
     for first in range(3):
-        paths = [(bin_, *steps) for bin_ in range(4) for steps in product((-1, 0, 1), repeat=LASTS - 1)]
+        paths = [(bin_, *steps) for bin_ in range(4) for steps in product((-1, 0, 1), repeat=LINE_FRAMES - 1)]
         best = -np.inf
         for path in paths:
             bins = np.cumsum(path)
             if bins.min() >= 0 and bins.max() < 4:
-                best = max(best, values[bins, first + np.arange(LASTS)].mean())
+                best = max(best, values[bins, first + np.arange(LINE_FRAMES)].mean())
         expected.append(best)
     np.testing.assert_allclose(clearest_lines(values), expected)
 

@@ -1,4 +1,4 @@
-"""Covariates by hand: what a manifest as CirCor's gives, and what must never be among them."""
+"""Covariates of a manifest like that of CirCor, computed by hand; columns that must not be among them."""
 
 import numpy as np
 import pandas as pd
@@ -60,10 +60,10 @@ def test_circor_has_eighteen(manifest: Manifest) -> None:
     assert sorted(table.index) == sorted(PEOPLE)
 
 
-def test_worked_by_hand(manifest: Manifest) -> None:
+def test_values_computed_by_hand(manifest: Manifest) -> None:
     table = covariates(manifest)
     expected = {
-        # people, BMI, m², seconds, recordings, sites, AV, MV, PV, Phc, TV, mean seconds, repeats
+        # persons, BMI, m², seconds, recordings, sites, AV, MV, PV, Phc, TV, mean seconds, repeats
         "2530": [*PEOPLE["2530"], 16.0, 2 / 3, 44.5, 4, 3, 1, 1, 1, 0, 0, 11.125, 1],
         "9979": [*PEOPLE["9979"], NAN, NAN, 5.25, 1, 1, 0, 0, 0, 0, 1, 5.25, 0],
         "9983": [*PEOPLE["9983"], NAN, NAN, 42.0, 2, 2, 1, 0, 0, 1, 0, 21.0, 0],

@@ -1,4 +1,4 @@
-"""The 23 descriptors: against values worked by hand and known signals, their fallbacks, and properties."""
+"""The 23 descriptors: values computed by hand, known signals, undefined values, and properties."""
 
 import math
 
@@ -24,22 +24,22 @@ def test_there_are_23_with_unit_and_meaning():
 
 
 def sample_entropy(x: list[float], tolerance: float) -> float:
-    """By its definition, pair by pair."""
-    n, found = len(x), {}
+    """Sample entropy by its definition, pair by pair."""
+    n, match_counts = len(x), {}
     for m in (2, 3):
         starts = range(n - 2)
-        found[m] = sum(
+        match_counts[m] = sum(
             all(abs(x[i + k] - x[j + k]) <= tolerance for k in range(m)) for i in starts for j in starts if i < j
         )
-    return -math.log(found[3] / found[2])
+    return -math.log(match_counts[3] / match_counts[2])
 
 
 @pytest.mark.parametrize("scale", [1, 3])
 def test_sample_entropy_against_its_definition(scale):
     x = NOISE[:300] + SINE[:300]
     coarse = [float(np.mean(x[k : k + scale])) for k in range(0, 300 - scale + 1, scale)]
-    found = named(of_window(x))[f"sample_entropy_{scale}"]
-    assert found == pytest.approx(sample_entropy(coarse, 0.15 * float(np.std(x))), rel=1e-6)
+    actual = named(of_window(x))[f"sample_entropy_{scale}"]
+    assert actual == pytest.approx(sample_entropy(coarse, 0.15 * float(np.std(x))), rel=1e-6)
 
 
 def test_without_a_match_entropy_is_the_bound_of_its_length():
@@ -70,13 +70,13 @@ def test_flux_of_a_steady_tone_varies_less_than_of_clicks():
     assert named(of_window(clicks))["flux_variation"] > 3 * named(of_window(SINE))["flux_variation"]
 
 
-def test_a_recording_is_the_mean_of_its_whole_windows():
+def test_a_recording_has_the_mean_of_its_complete_windows():
     x = np.concatenate([NOISE, SINE, NOISE[: WINDOW // 2]])
     expected = (of_window(NOISE) + of_window(SINE)) / 2
     np.testing.assert_allclose(descriptors(x, RATE_HZ), expected)
 
 
-def test_other_rates_are_brought_to_1_khz():
+def test_other_rates_are_resampled_to_1_khz():
     t = np.arange(4 * 4000) / 4000
     fast, slow = (
         named(descriptors(np.sin(2 * np.pi * 50 * s) * (1 + 0.3 * np.sin(2 * np.pi * 3 * s)), rate))
@@ -93,7 +93,7 @@ def test_a_constant_recording(size, level):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_what_is_not_finite_is_refused(bad):
+def test_samples_that_are_not_finite_are_refused(bad):
     with pytest.raises(ValueError, match="NaN or infinity"):
         descriptors(np.array([0.0, bad, 1.0]), RATE_HZ)
 
@@ -119,7 +119,7 @@ def test_always_23_finite_values(x):
 
 @settings(deadline=None, max_examples=20)
 @given(st.floats(0.01, 100), st.integers(0, 5))
-def test_gain_changes_nothing_but_what_depends_on_rounding(gain, seed):
+def test_gain_has_no_effect_apart_from_rounding(gain, seed):
     x = np.random.default_rng(seed).standard_normal(400)
     katz = NAMES.index("katz_fd")  # measures distances along samples and time together
     a, b = np.delete(of_window(x), katz), np.delete(of_window(gain * x), katz)

@@ -1,4 +1,4 @@
-"""The Kaldi filter bank against its definition written plainly, and what it refuses."""
+"""The Kaldi filter bank: compared with a plain implementation of its definition, and refused inputs."""
 
 import math
 
@@ -12,7 +12,7 @@ AST = fbank.PRESETS["fbank"]
 
 
 def plain(x: np.ndarray, rate: int, settings: fbank.Settings) -> np.ndarray:
-    """One frame, one band at a time, after Kaldi's feature-window.cc and mel-computations.cc."""
+    """The front end, one frame and one band at a time, after Kaldi's feature-window.cc and mel-computations.cc."""
     window, hop = round(settings.window_s * rate), round(settings.hop_s * rate)
     points = 2 ** math.ceil(math.log2(window))
     x = x - x.mean()

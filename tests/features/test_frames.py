@@ -11,7 +11,7 @@ from auscult import features, provenance
 from auscult.cache.audio import audio_config, cache_audio, read_audio
 from auscult.cache.store import CacheError, open_cache, shard_of
 from auscult.config.dataset import Dataset
-from auscult.config.systems import FrontEnd
+from auscult.config.systems import FrontEndConfig
 from auscult.features.frames import extract, folder_name, frames_config
 from auscult.features.statistics import NAMES, statistics
 from auscult.features.tables import describe, read_table
@@ -19,13 +19,13 @@ from auscult.features.tables import describe, read_table
 SHARDS = 3
 
 
-def filled(name: str, **changes) -> FrontEnd:
-    """A front end with all its settings, as a loaded study has them."""
-    return FrontEnd(name=name, settings=features.preset(name).model_dump() | changes)
+def filled(name: str, **changes) -> FrontEndConfig:
+    """Return a front end with complete settings, as in a loaded study."""
+    return FrontEndConfig(name=name, settings=features.preset(name).model_dump() | changes)
 
 
 class Release:
-    """A few recordings as files and as cached audio."""
+    """Write a few recordings as files and as cached audio."""
 
     def __init__(self, root: Path, rate: int, channels: int, count: int = 5) -> None:
         self.root = root
@@ -51,7 +51,7 @@ class Release:
     def samples(self, name: str) -> np.ndarray:
         return read_audio(open_cache(self.root / "audio", audio_config(self.data)), name)
 
-    def extract(self, front_end: FrontEnd, code: str = "1") -> dict[str, int]:
+    def extract(self, front_end: FrontEndConfig, code: str = "1") -> dict[str, int]:
         audio = self.root / "audio"
         return extract(self.root / "frames", audio, self.recordings, self.data, front_end, code, 1)
 
@@ -103,18 +103,18 @@ def test_frames_of_other_settings_or_audio_are_refused(tmp_path: Path) -> None:
 def test_the_front_end_needs_the_audio_of_its_data_set(tmp_path: Path) -> None:
     release = Release(tmp_path, 4000, 1, count=1)
     release.data = release.data.model_copy(update={"rate_hz": 100})
-    with pytest.raises(CacheError, match="asked for"):
+    with pytest.raises(CacheError, match="expected"):
         release.extract(filled("samples"))
     assert not list((tmp_path / "frames").glob(f"shard-{shard_of('r0', SHARDS):03d}.h5"))
 
 
-def test_folders_tell_settings_apart() -> None:
-    assert folder_name(filled("band1k")) == folder_name(FrontEnd(name="band1k")) == "band1k"
+def test_different_settings_have_different_folders() -> None:
+    assert folder_name(filled("band1k")) == folder_name(FrontEndConfig(name="band1k")) == "band1k"
     changed = folder_name(filled("band1k", bands=20))
     assert changed.startswith("band1k-")
-    assert changed == folder_name(FrontEnd(name="band1k", settings={"bands": 20}))
-    others = [filled("band1k", bands=21), filled("band1k", hop_s=0.01), filled("reference", bands=20)]
-    assert len({changed, *map(folder_name, others)}) == 4
+    assert changed == folder_name(FrontEndConfig(name="band1k", settings={"bands": 20}))
+    variants = [filled("band1k", bands=21), filled("band1k", hop_s=0.01), filled("reference", bands=20)]
+    assert len({changed, *map(folder_name, variants)}) == 4
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(4000, 1), (100, 12)])
@@ -131,7 +131,7 @@ def test_statistics_of_every_recording(tmp_path: Path, rate: int, channels: int)
 
 
 def test_every_file_of_the_folder_is_found_with_its_code() -> None:
-    """The code closures of the caches depend on it: a changed file makes its frames again."""
+    """The code closures of the caches depend on it: after a change of a file its frames are computed again."""
     folder = Path(features.__file__).parent / "front_ends"
     files = {file for name in features.names() for file in provenance.module_files(features.module_of(name))}
     assert {file for file in files if file.parent == folder} == set(folder.glob("*.py"))

@@ -1,4 +1,4 @@
-"""The log-mel front ends: golden values, parity with a plain loop and librosa, and what they refuse."""
+"""The log-mel front ends: golden values, parity with a plain loop and librosa, refused inputs."""
 
 import math
 
@@ -31,7 +31,7 @@ def _fit(front: logmel.Settings, rate_hz: int) -> logmel.Settings:
 
 
 def _slow_weight(hz: float, band: int, bands: int, low_hz: float, high_hz: float) -> float:
-    """Weight of one frequency in one band, from the definition."""
+    """Return the weight of a frequency in a band, by the definition."""
 
     def mel(frequency: float) -> float:
         return 1127.0 * math.log(1.0 + frequency / 700.0)
@@ -44,7 +44,7 @@ def _slow_weight(hz: float, band: int, bands: int, low_hz: float, high_hz: float
 
 
 def _slow(samples: np.ndarray, rate_hz: int, front: logmel.Settings) -> np.ndarray:
-    """The front end written plainly: one frame, one band at a time."""
+    """The front end as a plain loop: one frame, one band at a time."""
     window = round(front.window_s * rate_hz)
     hop = round(front.hop_s * rate_hz)
     fft = front.fft
@@ -171,36 +171,36 @@ def test_normalised_features_have_mean_0_and_deviation_1_and_ignore_gain(normali
     np.testing.assert_allclose(logmel.compute(samples * 0.1, 4000, front), frames, atol=1e-3)
 
 
-def test_both_normalisations_stand_side_by_side():
+def test_both_normalisations_are_separate_channels():
     samples = _noise(3, 30000)
     samples[2] = 0.25  # a constant channel
-    one, other, both = (
-        logmel.compute(samples, 4000, BAND1K.model_copy(update={"normalise": how}))
-        for how in ("recording", "band", "both")
+    by_recording, by_band, both = (
+        logmel.compute(samples, 4000, BAND1K.model_copy(update={"normalise": normalise}))
+        for normalise in ("recording", "band", "both")
     )
-    assert both.shape[1] == 6 and not np.array_equal(one[:, :2], other[:, :2])
-    np.testing.assert_array_equal(both, np.concatenate([one, other], axis=1))
+    assert both.shape[1] == 6 and not np.array_equal(by_recording[:, :2], by_band[:, :2])
+    np.testing.assert_array_equal(both, np.concatenate([by_recording, by_band], axis=1))
 
 
-def test_bands_by_themselves_ignore_a_steady_colour():
-    """A filter over the whole recording, as of another stethoscope, changes nothing but the ends."""
+def test_normalised_bands_do_not_depend_on_a_constant_filter():
+    """A constant filter, such as another stethoscope, changes nothing but the ends of the recording."""
     samples = _noise(1, 60000)
     coloured = np.convolve(samples[0], [1.0, 0.6, 0.3])[None, : samples.shape[1]]
     by_band, by_recording = (
-        [logmel.compute(x, 4000, BAND1K.model_copy(update={"normalise": how})) for x in (samples, coloured)]
-        for how in ("band", "recording")
+        [logmel.compute(x, 4000, BAND1K.model_copy(update={"normalise": normalise})) for x in (samples, coloured)]
+        for normalise in ("band", "recording")
     )
     changed = [np.abs(a - b).mean() for a, b in (by_band, by_recording)]
     assert changed[0] < 0.02 and changed[1] > 5 * changed[0]
 
 
-def test_a_band_without_change_is_not_blown_up():
+def test_a_constant_band_is_not_amplified():
     n = np.arange(20000)
     samples = (0.5 * np.sin(2 * np.pi * 300 * n / 4000))[None]
     assert np.abs(logmel.compute(samples, 4000, BAND1K)).max() < 50
 
 
-def test_channels_do_not_touch_each_other():
+def test_channels_are_independent():
     samples = _noise(3, 5000)
     samples[1] *= 5.0
     for front in logmel.PRESETS.values():
@@ -210,12 +210,12 @@ def test_channels_do_not_touch_each_other():
             np.testing.assert_array_equal(together[:, channel], alone[:, 0])
 
 
-def test_blocks_leave_no_seam():
+def test_blocks_have_no_effect_on_the_result():
     samples = _noise(1, 60000)
-    whole = logmel.compute(samples, 4000, REFERENCE)
-    for frame in (0, 127, 128, 129, 1000, len(whole) - 1):
-        alone = logmel.compute(samples[:, frame * 40 : frame * 40 + 100], 4000, REFERENCE)
-        np.testing.assert_allclose(whole[frame], alone[0], atol=1e-6)
+    all_frames = logmel.compute(samples, 4000, REFERENCE)
+    for frame in (0, 127, 128, 129, 1000, len(all_frames) - 1):
+        single_frame = logmel.compute(samples[:, frame * 40 : frame * 40 + 100], 4000, REFERENCE)
+        np.testing.assert_allclose(all_frames[frame], single_frame[0], atol=1e-6)
 
 
 def test_float32_and_float64_samples_agree():
@@ -288,7 +288,7 @@ def test_nan_and_infinity_are_refused(bad: float, at: int, channel: int):
         ({}, 0, "rate must be positive"),
     ],
 )
-def test_settings_that_do_not_suit_the_rate_name_the_key(change: dict, rate_hz: int, word: str):
+def test_settings_that_do_not_fit_the_rate_name_the_key(change: dict, rate_hz: int, word: str):
     with pytest.raises(ValueError, match=word):
         logmel.compute(_noise(1, 1000), rate_hz, REFERENCE.model_copy(update=change))
 
@@ -301,7 +301,7 @@ def test_settings_that_do_not_suit_the_rate_name_the_key(change: dict, rate_hz: 
         (np.zeros((1, 1000), np.int16), "divide them by full scale"),
     ],
 )
-def test_arrays_of_another_kind_are_refused(samples: np.ndarray, word: str):
+def test_arrays_of_another_type_are_refused(samples: np.ndarray, word: str):
     with pytest.raises(ValueError, match=word):
         logmel.compute(samples, 4000, REFERENCE)
 

@@ -1,4 +1,4 @@
-"""The front end `planes9`: every plane against librosa, the 39 numbers against values worked by hand, and refusals."""
+"""The front end `planes9`: planes compared with librosa, the 39 numbers computed by hand, refused inputs."""
 
 import librosa
 import numpy as np
@@ -13,7 +13,7 @@ SETTINGS = planes9.Settings()
 
 
 def clip(seconds: float = 1.0, seed: int = 0) -> np.ndarray:
-    """Noise that swells and sinks, with a tone."""
+    """Noise of varying level with a tone."""
     rng = np.random.default_rng(seed)
     t = np.arange(round(seconds * RATE)) / RATE
     return (0.05 * rng.standard_normal(len(t)) + 0.2 * np.sin(2 * np.pi * 300 * t)) * np.sin(np.pi * t / seconds)
@@ -56,7 +56,7 @@ def test_rows_and_standardisation():
         np.testing.assert_allclose(planes[name].mean(axis=1), 0, atol=1e-9)
 
 
-def test_rows_beyond_a_plane_hold_its_minimum_and_the_rest_is_cut():
+def test_missing_rows_have_the_minimum_and_further_rows_are_cut():
     x = clip()
     picture, planes = planes9.compute(x[None], RATE, SETTINGS), planes9.planes(x)
     lpc, tempo = planes9.PLANES.index("lpc"), planes9.PLANES.index("tempogram")
@@ -65,8 +65,8 @@ def test_rows_beyond_a_plane_hold_its_minimum_and_the_rest_is_cut():
     np.testing.assert_allclose(picture[:32, tempo], planes["tempogram"][:128, :32].T, rtol=1e-5)
 
 
-def test_prediction_finds_the_filter_that_made_a_signal():
-    """x[n] = 1.3 x[n-1] - 0.8 x[n-2] + noise, made by scipy, its pre-emphasis undone."""
+def test_linear_prediction_finds_the_filter_of_a_signal():
+    """x[n] = 1.3 x[n-1] - 0.8 x[n-2] + noise, filtered by scipy, with its pre-emphasis removed."""
     noise = np.random.default_rng(0).standard_normal(8 * RATE)
     emphasised = scipy.signal.lfilter([1], [1, -1.3, 0.8], noise)
     x = scipy.signal.lfilter([1], [1, -0.97], emphasised)
@@ -88,7 +88,7 @@ def test_numbers_of_a_tone():
     assert values["p90"] == pytest.approx(0.5 * np.sin(0.45 * np.pi), abs=0.005)
 
 
-def test_what_moves_within_a_clip():
+def test_numbers_of_changes_within_a_clip():
     loud = np.random.default_rng(0).standard_normal(RATE) * 0.1
     rising, falling = loud * np.linspace(0.1, 1, RATE), loud * np.linspace(1, 0.1, RATE)
     up, down = planes9.scalars(rising), planes9.scalars(falling)

@@ -1,4 +1,4 @@
-"""Sample entropy: equal to antropy's, and to pairs counted one by one where values tie with the tolerance."""
+"""Sample entropy: equal to antropy's, and to a count of pairs if differences equal the tolerance."""
 
 import math
 
@@ -31,10 +31,10 @@ def test_equal_to_antropy(kind, share, size):
     st.sampled_from([0.1, 0.25, 0.5, 2.0]),
 )
 def test_differences_equal_to_the_tolerance_do_not_match(x, tolerance):
-    starts, found = range(len(x) - 2), {}
+    starts, match_counts = range(len(x) - 2), {}
     for m in (2, 3):
         near = [[all(abs(x[i + k] - x[j + k]) < tolerance for k in range(m)) for j in starts if j > i] for i in starts]
-        found[m] = sum(map(sum, near))
+        match_counts[m] = sum(map(sum, near))
     bound = math.log((len(x) - 2) * (len(x) - 3) / 2)
-    expected = math.log(found[2] / found[3]) if found[3] else bound
+    expected = math.log(match_counts[2] / match_counts[3]) if match_counts[3] else bound
     assert sample_entropy(x, tolerance) == pytest.approx(expected, abs=1e-12)

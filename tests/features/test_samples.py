@@ -12,7 +12,7 @@ from auscult.features.front_ends.samples import PRESETS, Settings, compute, fram
 
 @settings(deadline=None)
 @given(st.integers(1, 12), st.integers(2, 300), st.floats(1e-3, 1e3), st.floats(-100, 100))
-def test_every_channel_is_standardised_by_itself(channels: int, n: int, scale: float, shift: float) -> None:
+def test_every_channel_is_standardised_separately(channels: int, n: int, scale: float, shift: float) -> None:
     raw = np.random.default_rng(n).normal(size=(channels, n))
     samples = raw * scale * np.arange(1, channels + 1)[:, None] + shift
     frames = compute(samples, 100, Settings())
@@ -37,14 +37,14 @@ def test_one_sample_is_a_constant() -> None:
     assert compute(np.array([[3.0], [0.0]]), 100, Settings()).tolist() == [[[0.0], [0.0]]]
 
 
-def test_the_samples_are_left_as_they_are() -> None:
+def test_the_input_is_not_changed() -> None:
     samples = np.arange(6, dtype=np.int16).reshape(2, 3)
     compute(samples, 100, Settings())
     assert samples.tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
 def test_another_rate_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"the audio has 500 Hz, settings\.rate_hz says 100"):
+    with pytest.raises(ValueError, match=r"the audio has 500 Hz, settings\.rate_hz is 100"):
         compute(np.zeros((1, 10)), 500, Settings())
     assert compute(np.zeros((1, 10)), 500, Settings(rate_hz=500)).shape == (10, 1, 1)
 
@@ -68,7 +68,7 @@ def test_it_is_a_front_end_like_the_others() -> None:
         features.front_end("cepstrum", {})
 
 
-def test_without_normalisation_heights_are_kept_and_only_the_mean_goes() -> None:
+def test_without_normalisation_only_the_mean_is_subtracted() -> None:
     wave = np.sin(2 * np.pi * np.arange(100) / 20)
     frames = compute(np.stack([wave + 3, 5 * wave, np.full(100, 2.0)]), 100, Settings(normalise="none"))
     np.testing.assert_allclose(frames[:, :, 0].T, np.stack([wave, 5 * wave, 0 * wave]), atol=1e-6)

@@ -49,7 +49,7 @@ def _oracle_sequence(values: np.ndarray) -> list[float]:
 
 
 def _oracle(x: np.ndarray, rate_hz: int) -> np.ndarray:
-    """The 44 statistics with librosa and scipy, as the reference takes them."""
+    """The 44 statistics with librosa and scipy, as in the published code."""
     rms, peak = np.sqrt(np.mean(x**2)), np.abs(x).max()
     values = [
         1.0,
@@ -163,7 +163,7 @@ def test_silence_has_its_documented_values(n: int):
     assert values["zero_crossings"] == 0.0
 
 
-def test_what_0_01_silences_has_no_rolloff_and_no_bandwidth():
+def test_a_frame_that_0_01_makes_silent_has_no_rolloff_and_no_bandwidth():
     values = _named(np.full(6000, -0.01))
     for name in NAMES[29:43]:
         assert values[name] == 0.0

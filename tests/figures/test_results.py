@@ -1,4 +1,4 @@
-"""Figures: valid, deterministic SVG with texts, whatever is missing from the tables."""
+"""Figures are valid, deterministic SVG files with texts, also if tables lack rows."""
 
 import xml.etree.ElementTree as ET
 
@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 
 from auscult.config.study import Study
+from auscult.decisions.winner import VARIANT
 from auscult.evaluation import tables
 from auscult.figures import results
 from auscult.figures.importances import importance_figures, stability
+from auscult.heads.outputs import class_columns
 
 CLASSES = {"murmur": ["Present", "Unknown", "Absent"], "rhythm": ["af", "$sinus^$", "_block"]}
 
@@ -25,7 +27,7 @@ def study() -> Study:
     return Study.model_validate(
         {
             "description": "Made up.",
-            "dataset": {"name": "made", "adapter": "folder", "root": "resources/made"},
+            "dataset": {"name": "demo", "adapter": "folder", "root": "resources/demo"},
             "targets": {
                 "murmur": {
                     "label": "murmur",
@@ -68,7 +70,7 @@ def predictions(cases: int = 90, folds: int = 3) -> pd.DataFrame:
     flags = rng.random((cases, 3)) < [0.5, 0.3, 0.2]
     labelled = np.arange(cases) % 10 != 9
     for number, variant in enumerate(variants):
-        key = dict(zip(["system", "stage", "fit_on", "decision"], variant, strict=True))
+        key = dict(zip(VARIANT, variant, strict=True))
         frame = pd.DataFrame({**key, "repeat": 0, "fold": fold, "case": [f"{k:03d}" for k in range(cases)]})
         frame["subject"] = frame["case"]
         frame["chosen_on"] = "stopping" if number in (1, 3, 5) else "none"
@@ -77,15 +79,15 @@ def predictions(cases: int = 90, folds: int = 3) -> pd.DataFrame:
         frame[["information", "variance"]] = float("nan") if variant[1] == "xgboost" else 0.1
         p = rng.dirichlet(np.ones(3), cases) + (0.15 + 0.05 * number) * np.eye(3)[truth]
         p /= p.sum(axis=1, keepdims=True)
-        one = frame.assign(target="murmur", prediction=np.array(CLASSES["murmur"])[p.argmax(axis=1)])
-        one["label"] = np.where(labelled, np.array(CLASSES["murmur"])[truth], "")
-        one[[f"p_{c}" for c in CLASSES["murmur"]]] = p
-        parts.append(one)
+        murmur = frame.assign(target="murmur", prediction=np.array(CLASSES["murmur"])[p.argmax(axis=1)])
+        murmur["label"] = np.where(labelled, np.array(CLASSES["murmur"])[truth], "")
+        murmur[class_columns(CLASSES["murmur"])] = p
+        parts.append(murmur)
         if variant[1] != "xgboost":
             q = 0.8 * rng.random((cases, 3)) + 0.2 * flags
-            many = frame.assign(target="rhythm", label=_join(flags), prediction=_join(q > 0.5))
-            many[[f"p_{c}" for c in CLASSES["rhythm"]]] = q
-            parts.append(many)
+            rhythm = frame.assign(target="rhythm", label=_join(flags), prediction=_join(q > 0.5))
+            rhythm[class_columns(CLASSES["rhythm"])] = q
+            parts.append(rhythm)
     return pd.concat(parts, ignore_index=True)
 
 
@@ -107,7 +109,7 @@ def histories(folds: int = 3, epochs: int = 12) -> pd.DataFrame:
 
 
 def importances(folds: int = 3) -> pd.DataFrame:
-    """Of four features: one that every fold reads most, two that change places, one that none reads."""
+    """Importances of four features: the first in every fold, two whose order differs between folds, one of 0."""
     shares = [[0.6, 0.3, 0.1, 0], [0.5, 0.2, 0.3, 0], [0.7, 0.2, 0.1, 0]]
     rows = [
         ("murmur", "small", "xgboost", "validation", f"r0f{fold}", name, share, share)
@@ -118,47 +120,47 @@ def importances(folds: int = 3) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def test_importances_say_how_stable_they_are():
-    (drawn,) = importance_figures(importances())
-    assert "first p_present 0.60, age 0.23, rms 0.17" in drawn.caption and "never" not in drawn.alt
+def test_the_caption_of_importances_states_how_stable_they_are():
+    (plot,) = importance_figures(importances())
+    assert "the largest are p_present 0.60, age 0.23, rms 0.17" in plot.caption and "never" not in plot.alt
     # ranks of (p_present, age, rms): 3 2 1, 3 1 2, 3 2 1
     assert stability(importances().pivot(index="feature", columns="fold", values="shap")) == pytest.approx(2 / 3)
-    assert "correlate with 0.67" in drawn.caption
-    assert "correlate" not in next(importance_figures(importances(1))).caption
+    assert "rank correlation between two folds is 0.67" in plot.caption
+    assert "rank correlation" not in next(importance_figures(importances(1))).caption
 
 
-def test_importances_of_nothing_are_not_drawn():
+def test_importances_of_zero_are_not_drawn():
     assert list(importance_figures(pd.DataFrame())) == []
     assert list(importance_figures(importances().assign(gain=0.0, shap=0.0))) == []
 
 
 @pytest.mark.parametrize(
-    ("select", "panels", "words"),
+    ("select", "panels", "text"),
     [
-        ("auroc", 2, "validation AUROC there"),
-        ("last", 1, "The last epoch is kept."),
-        ("test", 1, "The judged cases chose the epoch, a leak"),
+        ("auroc", 2, "validation AUROC of these epochs"),
+        ("last", 1, "The weights of the last epoch are used"),
+        ("test", 1, "The test cases chose the epoch, a leak"),
     ],
 )
-def test_learning_curves_say_what_chose_the_epoch(select, panels, words):
+def test_captions_of_learning_curves_state_what_chose_the_epoch(select, panels, text):
     part = histories().query("system == 'small' and task == 'present'")
     part = part if panels == 2 else part.assign(val_score=np.nan)
-    one = results.learning("small", "present", part, select)
-    assert len(one.figure.axes) == panels and words in one.caption
-    lines = [line for line in one.figure.axes[0].lines if len(line.get_xdata()) > 1]
+    plot = results.learning("small", "present", part, select)
+    assert len(plot.figure.axes) == panels and text in plot.caption
+    lines = [line for line in plot.figure.axes[0].lines if len(line.get_xdata()) > 1]
     assert len(lines) == 6 and all((np.diff(line.get_xdata()) == 1).all() for line in lines)  # three folds, two seeds
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
+def figures(tmp_path_factory):
     folder = tmp_path_factory.mktemp("figures")
-    made = predictions()
-    board = tables.leaderboard(study(), made, "")
-    return made, board, folder, results.draw_all(study(), made, board, histories(), importances(), folder)
+    rows = predictions()
+    board = tables.leaderboard(study(), rows, "")
+    return rows, board, folder, results.draw_all(study(), rows, board, histories(), importances(), folder)
 
 
-def test_every_figure_is_drawn_with_its_texts(drawn):
-    *_, folder, table = drawn
+def test_every_figure_is_drawn_with_its_texts(figures):
+    *_, folder, table = figures
     assert list(table.columns) == ["file", "title", "alt", "caption", "sha256"]
     assert set(table["file"]) == {path.name for path in folder.iterdir()}
     assert set(table["file"]) == {
@@ -171,8 +173,8 @@ def test_every_figure_is_drawn_with_its_texts(drawn):
     assert (table[["title", "alt", "caption"]].map(len) > 10).all(axis=None)
 
 
-def test_files_are_svg_without_a_date_on_a_white_ground(drawn):
-    *_, folder, table = drawn
+def test_files_are_svg_without_a_date_on_a_white_ground(figures):
+    *_, folder, table = figures
     for name in table["file"]:
         text = (folder / name).read_text(encoding="utf-8")
         assert ET.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"
@@ -180,8 +182,8 @@ def test_files_are_svg_without_a_date_on_a_white_ground(drawn):
         assert "fill: #ffffff" in text
 
 
-def test_texts_hold_the_numbers_of_the_tables(drawn):
-    _, board, _, table = drawn
+def test_texts_contain_the_numbers_of_the_tables(figures):
+    _, board, _, table = figures
     texts = table.set_index("file")
     chosen = board[(board["target"] == "murmur") & (board["system"] == "chosen")].iloc[0]
     for column in ("alt", "caption"):
@@ -189,35 +191,35 @@ def test_texts_hold_the_numbers_of_the_tables(drawn):
         assert f"chosen {chosen['ece']:.3f}" in texts.loc["reliability-murmur.svg", column]
         low_high = f"({chosen['w_acc_low']:.2f}–{chosen['w_acc_high']:.2f})"
         assert f"weighted accuracy {chosen['w_acc']:.3f} {low_high}" in texts.loc["forest-murmur.svg", column]
-    assert "81 judged cases" in texts.loc["confusion-murmur.svg", "caption"]
+    assert "81 test cases" in texts.loc["confusion-murmur.svg", "caption"]
 
 
-def test_the_same_tables_give_the_same_bytes_in_any_order_of_cases_and_epochs(drawn, tmp_path):
-    made, board, folder, table = drawn
-    variants = made.groupby(["target", "system", "stage", "fit_on", "decision"], sort=False)
-    shuffled = pd.concat([rows.sample(frac=1, random_state=0) for _, rows in variants])
-    turned = [table.sample(frac=1, random_state=0) for table in (histories(), importances())]
-    results.draw_all(study(), shuffled, board, *turned, tmp_path)
+def test_the_same_tables_give_the_same_bytes_in_any_order_of_cases_and_epochs(figures, tmp_path):
+    rows, board, folder, table = figures
+    variants = rows.groupby(["target", *VARIANT], sort=False)
+    shuffled = pd.concat([part.sample(frac=1, random_state=0) for _, part in variants])
+    others = [other.sample(frac=1, random_state=0) for other in (histories(), importances())]
+    results.draw_all(study(), shuffled, board, *others, tmp_path)
     for name in table["file"]:
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
 
-def test_a_class_without_cases_is_named_and_not_drawn():
-    made, target = predictions(), study().targets["murmur"]
-    chosen = made[(made["system"] == "chosen") & (made["target"] == "murmur") & (made["label"] != "Unknown")]
+def test_captions_name_a_class_without_cases_which_is_not_drawn():
+    rows, target = predictions(), study().targets["murmur"]
+    chosen = rows[(rows["system"] == "chosen") & (rows["target"] == "murmur") & (rows["label"] != "Unknown")]
     for draw in (results.roc, results.precision_recall):
-        drawn = draw("murmur", target, chosen)
-        assert "Not drawn" in drawn.caption
-        assert drawn.caption.endswith(": Unknown.")
-        assert len(drawn.figure.legends[0].get_texts()) == 2
+        plot = draw("murmur", target, chosen)
+        assert "Not drawn" in plot.caption
+        assert plot.caption.endswith(": Unknown.")
+        assert len(plot.figure.legends[0].get_texts()) == 2
     assert "Unknown, no cases" in results.confusion("murmur", target, chosen).caption
 
 
-def test_nothing_to_draw_is_said(tmp_path):
-    made = predictions().assign(label=np.nan)
-    board = pd.DataFrame(columns=["target", "system", "stage", "fit_on", "decision", "w_acc", "uar"])
-    table = results.draw_all(study(), made, board, histories().head(0), pd.DataFrame(), tmp_path)
-    assert table["caption"].str.contains("not defined|nothing to show|0 judged cases").all()
+def test_captions_of_empty_figures_state_that_there_is_nothing_to_draw(tmp_path):
+    rows = predictions().assign(label=np.nan)
+    board = pd.DataFrame(columns=["target", *VARIANT, "w_acc", "uar"])
+    table = results.draw_all(study(), rows, board, histories().head(0), pd.DataFrame(), tmp_path)
+    assert table["caption"].str.contains("not defined|nothing to show|0 test cases").all()
     for name in table["file"]:
         ET.parse(tmp_path / name)
 
@@ -227,27 +229,27 @@ def test_many_classes_and_variants_keep_a_short_legend():
     rng = np.random.default_rng(2)
     truth = rng.choice(14, 300)
     p = rng.dirichlet(np.ones(14), 300) + 0.2 * np.eye(14)[truth]
-    part = pd.DataFrame(p, columns=[f"p_{c}" for c in classes])
+    part = pd.DataFrame(p, columns=class_columns(classes))
     part["label"] = part["prediction"] = np.array(classes)[truth]
-    part[["system", "stage", "fit_on", "decision"]] = ["chosen", "chosen", "none", "chosen"]
+    part[VARIANT] = ["chosen", "chosen", "none", "chosen"]
     part[["repeat", "fold"]] = 0
     part["case"] = [str(k) for k in range(300)]
     target = study().targets["murmur"].model_copy(update={"classes": classes, "weights": None})
-    drawn = results.roc("breath", target, part)
-    assert len(drawn.figure.legends[0].get_texts()) == 9
-    assert "The first 9 classes are in colour" in drawn.caption
-    many = pd.concat([part.assign(system=f"system_{k}", stage="network") for k in range(11)])
-    drawn = results.roc_variants("breath", target, many)
-    assert len(drawn.figure.legends[0].get_texts()) == 9
-    assert "The first 9 of 11 variants" in drawn.caption
+    plot = results.roc("breath", target, part)
+    assert len(plot.figure.legends[0].get_texts()) == 9
+    assert "The first 9 classes are in colour" in plot.caption
+    variants = pd.concat([part.assign(system=f"system_{k}", stage="network") for k in range(11)])
+    plot = results.roc_variants("breath", target, variants)
+    assert len(plot.figure.legends[0].get_texts()) == 9
+    assert "The first 9 of 11 variants" in plot.caption
 
 
 def test_curves_of_networks_come_before_those_of_second_stages():
     table = predictions()
     network = table[(table["target"] == "murmur") & (table["stage"] == "network") & (table["decision"] == "reference")]
     blend = network.assign(stage="blend", fit_on="validation")
-    drawn = results.roc_variants("murmur", study().targets["murmur"], pd.concat([blend, network]))
-    stages = [text.get_text().split(",")[1].split()[0] for text in drawn.figure.legends[0].get_texts()]
+    plot = results.roc_variants("murmur", study().targets["murmur"], pd.concat([blend, network]))
+    stages = [text.get_text().split(",")[1].split()[0] for text in plot.figure.legends[0].get_texts()]
     assert stages == ["network", "network", "blend", "blend"]
 
 

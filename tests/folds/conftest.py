@@ -1,4 +1,4 @@
-"""What the tests of folds share: studies with any protocol and targets."""
+"""Fixtures of the tests of folds: studies with any protocol and targets."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ CLASSES = {"murmur": ["Present", "Unknown", "Absent"], "outcome": ["Abnormal", "
 
 @pytest.fixture(scope="session")
 def make_study() -> Callable[..., Study]:
-    """`make_study(protocol, targets, **keys)`: targets are classes by label, each served by a head of its own."""
+    """`make_study(protocol, targets, **keys)`: `targets` are classes by label; each target has one head."""
 
     def make(protocol: dict, targets: dict[str, list[str]] | None = None, kind: str = "multiclass", **keys) -> Study:
         targets = CLASSES if targets is None else targets

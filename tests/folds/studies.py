@@ -1,4 +1,4 @@
-"""The functions of `auscult.folds` with the parts that they take from a whole study."""
+"""The functions of `auscult.folds`, called with a study instead of its parts."""
 
 import pandas as pd
 
@@ -28,5 +28,5 @@ def mark(study: Study, findings: pd.DataFrame) -> str:
     return audits.mark(study.protocol, findings)
 
 
-def gate(study: Study, findings: pd.DataFrame) -> None:
-    audits.gate(study.protocol, study.leak, findings)
+def refuse_leaks(study: Study, findings: pd.DataFrame) -> None:
+    audits.refuse_leaks(study.protocol, study.leak, findings)

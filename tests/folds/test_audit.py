@@ -1,4 +1,4 @@
-"""The audit: every leak planted between two roles is found and counted, and stops a study that allows none."""
+"""The audit: every leak between two roles is found and counted, and stops a study that does not allow leaks."""
 
 import os
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from auscult.datasets import base, circor
 from auscult.datasets.base import Columns, Manifest
 from auscult.folds.audit import COLUMNS, LeakError
 from auscult.folds.planned import FoldError
-from tests.folds.studies import assign, audit, gate, leaks, mark
+from tests.folds.studies import assign, audit, leaks, mark, refuse_leaks
 
 LISTS = Path(__file__).resolve().parents[2] / "resources" / "splits"
 YES_NO = {"sound": ["yes", "no"]}
@@ -44,7 +44,7 @@ def table(repeat: int = 0, fold: int = 0, roles: list[str] = ROLES) -> pd.DataFr
     return pd.DataFrame({"repeat": repeat, "fold": fold, "case": CASES, "role": roles})
 
 
-def give(manifest: Manifest, case: str, subject: str) -> None:
+def set_subject(manifest: Manifest, case: str, subject: str) -> None:
     manifest.cases.loc[manifest.cases["case"] == case, "subject"] = subject
 
 
@@ -57,16 +57,16 @@ def test_clean_folds_have_no_finding(study: Study) -> None:
     assert list(findings.columns) == COLUMNS
     assert findings.empty
     assert mark(study, findings) == ""
-    gate(study, findings)
+    refuse_leaks(study, findings)
 
 
 @pytest.mark.parametrize(("first", "second"), PAIRS)
 def test_twins_across_two_roles_are_found(study: Study, first: str, second: str) -> None:
     manifest = clean()
     a, b = FIRST[first], FIRST[second]
-    give(manifest, CASES[b], f"s{CASES[a]}")
-    give(manifest, CASES[b + 2], f"s{CASES[a + 1]}")
-    give(manifest, CASES[a + 2], f"s{CASES[a]}")  # a third of the first pair, in the first role
+    set_subject(manifest, CASES[b], f"s{CASES[a]}")
+    set_subject(manifest, CASES[b + 2], f"s{CASES[a + 1]}")
+    set_subject(manifest, CASES[a + 2], f"s{CASES[a]}")  # a third of the first pair, in the first role
     findings = audit(study, manifest, table(1, 3))
     assert rows(findings) == [(1, 3, "shared_subject", f"{first}+{second}", 2, f"{CASES[b]} {CASES[b + 2]}")]
 
@@ -81,21 +81,21 @@ def test_identical_audio_across_two_roles_is_found(study: Study, first: str, sec
     assert rows(findings) == [(0, 0, "identical_audio", f"{first}+{second}", 1, b)]
     assert mark(study, findings) == f"identical_audio {first}+{second}: 1"
     with pytest.raises(LeakError, match="identical_audio"):
-        gate(study, findings)
+        refuse_leaks(study, findings)
 
 
 def test_a_subject_in_three_roles_is_found_in_every_pair(study: Study) -> None:
     manifest = clean()
     for case in ("c04", "c05", "c08"):
-        give(manifest, case, "sc00")
-    found = audit(study, manifest, table()).set_index("roles")
-    assert found["count"].to_dict() == {"train+val": 2, "train+test": 1, "val+test": 1}
-    assert found["ids"].to_dict() == {"train+val": "c04 c05", "train+test": "c08", "val+test": "c08"}
+        set_subject(manifest, case, "sc00")
+    findings = audit(study, manifest, table()).set_index("roles")
+    assert findings["count"].to_dict() == {"train+val": 2, "train+test": 1, "val+test": 1}
+    assert findings["ids"].to_dict() == {"train+val": "c04 c05", "train+test": "c08", "val+test": "c08"}
 
 
 def test_folds_are_audited_each_by_itself(study: Study) -> None:
     manifest = clean()
-    give(manifest, "c08", "sc00")
+    set_subject(manifest, "c08", "sc00")
     folds = pd.concat([table(0, 0), table(0, 1, ROLES[8:12] + ROLES[4:8] + ROLES[:4] + ROLES[12:]), table(1, 0)])
     findings = audit(study, manifest, folds)
     assert [row[:3] + row[4:] for row in rows(findings)] == [
@@ -108,21 +108,21 @@ def test_folds_are_audited_each_by_itself(study: Study) -> None:
 
 def test_unused_cases_and_one_role_share_nothing(study: Study) -> None:
     manifest = clean()
-    give(manifest, "c12", "sc00")
-    give(manifest, "c13", "sc08")
-    give(manifest, "c01", "sc00")
+    set_subject(manifest, "c12", "sc00")
+    set_subject(manifest, "c13", "sc08")
+    set_subject(manifest, "c01", "sc00")
     manifest.recordings.loc[manifest.recordings["case"].isin(["c12", "c00"]), "sha256"] = "same"
     assert audit(study, manifest, table()).empty
 
 
 def test_cases_without_recordings_are_no_trouble(study: Study) -> None:
     manifest = clean()
-    give(manifest, "c08", "sc00")
+    set_subject(manifest, "c08", "sc00")
     few = manifest.recordings[~manifest.recordings["case"].isin(["c00", "c08"])]
     assert len(audit(study, Manifest(manifest.cases, few, manifest.quality, manifest.columns), table())) == 1
 
 
-def test_other_groups_are_counted_and_leak_only_where_promised(make_study: Make, study: Study) -> None:
+def test_other_groups_are_counted_and_leak_only_if_the_protocol_groups_by_them(make_study: Make, study: Study) -> None:
     days = [f"d{i}" for i in range(len(CASES))]
     days[9] = days[10] = days[0]
     days[1] = days[5] = ""  # unknown: not the same day
@@ -131,37 +131,43 @@ def test_other_groups_are_counted_and_leak_only_where_promised(make_study: Make,
     assert rows(findings) == [(0, 0, "shared_day", "train+test", 2, "c09 c10")]
     assert leaks(study, findings).empty
     assert mark(study, findings) == ""
-    gate(study, findings)
+    refuse_leaks(study, findings)
     by_day = make_study({"name": "group_cv", "group": "day"}, YES_NO)
     assert mark(by_day, findings) == "shared_day train+test: 2"
     with pytest.raises(LeakError, match="shared_day train"):
-        gate(by_day, findings)
-    give(manifest, "c08", "sc00")  # a person stays a leak, whatever group was promised
+        refuse_leaks(by_day, findings)
+    set_subject(manifest, "c08", "sc00")  # a shared subject is a leak, whatever the protocol's group is
     assert "shared_subject train+test: 1" in mark(by_day, audit(by_day, manifest, table()))
 
 
-def test_gate_lists_every_leak_unless_the_study_allows_it(make_study: Make, study: Study) -> None:
+def test_refuse_leaks_lists_every_leak_unless_the_study_allows_it(make_study: Make, study: Study) -> None:
     manifest = clean()
-    give(manifest, "c08", "sc00")
-    give(manifest, "c05", "sc00")
+    set_subject(manifest, "c08", "sc00")
+    set_subject(manifest, "c05", "sc00")
     findings = audit(study, manifest, pd.concat([table(0, 0), table(2, 1)]))
     with pytest.raises(LeakError) as caught:
-        gate(study, findings)
+        refuse_leaks(study, findings)
     text = str(caught.value)
     assert text.count("\n  repeat") == len(findings) == 6
     assert "repeat 2 fold 1: shared_subject train+test: 1 cases (c08)" in text
     assert "group_cv" in text
     assert "leak: {allow: true, because:" in text
     allowed = make_study({"name": "group_cv"}, YES_NO, leak={"allow": True, "because": "to compare"})
-    gate(allowed, findings)
+    refuse_leaks(allowed, findings)
     expected = "shared_subject train+test: 2; shared_subject train+val: 2; shared_subject val+test: 2"
     assert mark(allowed, findings) == expected
 
 
-def test_unknown_subjects_are_said_once(study: Study, tmp_path: Path) -> None:
-    known = clean()
-    give(known, "c08", "sc00")
-    manifest = Manifest(known.cases, known.recordings, known.quality, known.columns, subjects_known=False)
+def test_unknown_subjects_get_one_row(study: Study, tmp_path: Path) -> None:
+    clean_manifest = clean()
+    set_subject(clean_manifest, "c08", "sc00")
+    manifest = Manifest(
+        clean_manifest.cases,
+        clean_manifest.recordings,
+        clean_manifest.quality,
+        clean_manifest.columns,
+        subjects_known=False,
+    )
     findings = audit(study, manifest, pd.concat([table(0, 0), table(0, 1)]))
     assert findings["finding"].tolist() == ["shared_subject", "shared_subject", "subjects_unknown"]
     assert findings.iloc[-1].tolist() == ["", "", "subjects_unknown", "", len(CASES), ""]
@@ -169,10 +175,12 @@ def test_unknown_subjects_are_said_once(study: Study, tmp_path: Path) -> None:
     assert mark(study, findings) == expected
     findings.to_csv(tmp_path / "audit.csv", index=False)
     assert mark(study, pd.read_csv(tmp_path / "audit.csv")) == expected
-    alone = Manifest(clean().cases, known.recordings, known.quality, known.columns, subjects_known=False)
+    alone = Manifest(
+        clean().cases, clean_manifest.recordings, clean_manifest.quality, clean_manifest.columns, subjects_known=False
+    )
     findings = audit(study, alone, table())
     assert mark(study, findings) == "subjects unknown"
-    gate(study, findings)
+    refuse_leaks(study, findings)
 
 
 @pytest.mark.parametrize(
@@ -196,15 +204,15 @@ def test_a_class_without_validation_or_test_case_is_counted(make_study: Make, ro
     manifest = clean()
     targets = {"sound": ["yes", "no"], "phase": ["in", "out", "pause"]}
     manifest.cases["phase"] = ["in", "out", "pause", ""] * 3 + ["in"] * 2
-    here = slice(FIRST[role], FIRST[role] + 3)
-    manifest.cases.loc[here, "sound"] = "no"
-    manifest.cases.loc[here, "phase"] = "out"
+    three_cases = slice(FIRST[role], FIRST[role] + 3)
+    manifest.cases.loc[three_cases, "sound"] = "no"
+    manifest.cases.loc[three_cases, "phase"] = "out"
     study = make_study({"name": "group_cv"}, targets)
     manifest.cases.loc[FIRST[role] + 3, "sound"] = ""
     findings = audit(study, manifest, table())
     assert rows(findings) == [(0, 0, "class_absent", role, 3, "sound=yes phase=in phase=pause")]
     assert mark(study, findings) == ""
-    gate(study, findings)
+    refuse_leaks(study, findings)
 
 
 def test_classes_of_a_multilabel_target_are_looked_for_one_by_one(make_study: Make) -> None:
@@ -216,9 +224,9 @@ def test_classes_of_a_multilabel_target_are_looked_for_one_by_one(make_study: Ma
 
 def test_the_order_of_rows_is_irrelevant(study: Study) -> None:
     manifest = clean(day=["a", "b"] * 7)
-    give(manifest, "c08", "sc00")
-    give(manifest, "c11", "sc05")
-    give(manifest, "c10", "sc05")
+    set_subject(manifest, "c08", "sc00")
+    set_subject(manifest, "c11", "sc05")
+    set_subject(manifest, "c10", "sc05")
     manifest.recordings.loc[[0, 9, 18, 22], "sha256"] = "same"
     folds = pd.concat([table(0, 0), table(0, 1), table(1, 0)])
     findings = audit(study, manifest, folds)
@@ -247,7 +255,7 @@ def test_published_lists_leak_on_the_real_patients(make_study: Make) -> None:
     assert (shared["ids"].str.split().str.len() == shared["count"]).all()
     assert "identical_audio" not in set(findings["finding"])
     with pytest.raises(LeakError, match="shared_subject train"):
-        gate(study, findings)
+        refuse_leaks(study, findings)
     grouped = make_study({"name": "group_cv", "folds": 5})
     findings = audit(grouped, manifest, assign(grouped, manifest.cases, LISTS))
     assert mark(grouped, findings) == ""

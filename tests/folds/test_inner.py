@@ -1,4 +1,4 @@
-"""Inner folds: every case that a fold does not judge is held back once, and no subject is split."""
+"""Inner folds: every case that is not a test case of the fold is held out once, and no subject is split."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,7 @@ import pytest
 from auscult.datasets.base import Columns, Manifest
 from auscult.folds.inner import COLUMNS, as_folds
 from auscult.folds.planned import FoldError
-from tests.folds.studies import assign, assign_inner, audit, gate
+from tests.folds.studies import assign, assign_inner, audit, refuse_leaks
 
 YES_NO = {"sound": ["yes", "no"]}
 
@@ -30,71 +30,76 @@ def cases(size: int = 80) -> pd.DataFrame:
     return pd.DataFrame({"case": ids, "subject": subjects, "sound": sounds})
 
 
-def assigned(study, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def folds_and_inner_folds(study, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     folds = assign(study, table, None)
     return folds, assign_inner(study, table, folds)
 
 
 def test_roles_inside_every_fold(study):
-    folds, inside = assigned(study, cases())
-    assert list(inside) == COLUMNS
-    for (repeat, fold), part in inside.groupby(["repeat", "fold"]):
+    folds, inner_folds = folds_and_inner_folds(study, cases())
+    assert list(inner_folds) == COLUMNS
+    for (repeat, fold), fold_rows in inner_folds.groupby(["repeat", "fold"]):
         outer = folds[(folds["repeat"] == repeat) & (folds["fold"] == fold)]
-        own = set(outer.loc[outer["role"].isin(["train", "val"]), "case"])
-        assert set(part["inner"]) == {0, 1, 2}
-        for _, one in part.groupby("inner"):
-            assert set(one["case"]) == own and not one["case"].duplicated().any()
-            assert set(one["role"]) == {"train", "val", "test"}
-        held = part[part["role"] == "test"]
-        assert sorted(held["case"]) == sorted(own)  # each once
-        assert not set(part["case"]) & set(outer.loc[outer["role"] == "test", "case"])
+        fold_cases = set(outer.loc[outer["role"].isin(["train", "val"]), "case"])
+        assert set(fold_rows["inner"]) == {0, 1, 2}
+        for _, inner_rows in fold_rows.groupby("inner"):
+            assert set(inner_rows["case"]) == fold_cases and not inner_rows["case"].duplicated().any()
+            assert set(inner_rows["role"]) == {"train", "val", "test"}
+        held_out = fold_rows[fold_rows["role"] == "test"]
+        assert sorted(held_out["case"]) == sorted(fold_cases)  # each once
+        assert not set(fold_rows["case"]) & set(outer.loc[outer["role"] == "test", "case"])
 
 
 def test_repeats_divide_anew(study):
-    """The first division is the one without repeats; the second is another, whole and audited as it is."""
+    """The first division equals the one without repeats; the second differs and holds out every case once, too."""
     table = cases()
-    folds, once = assigned(study, table)
+    folds, once = folds_and_inner_folds(study, table)
     twice = assign_inner(study.model_copy(update={"inner_folds": inner(3, 2)}), table, folds)
     pd.testing.assert_frame_equal(twice[twice["inner"] < 3].reset_index(drop=True), once)
     assert set(twice["inner"]) == set(range(6))
-    held = twice[twice["role"] == "test"].assign(division=lambda rows: rows["inner"] // 3)
-    own = folds[folds["role"] != "test"]
+    held_out = twice[twice["role"] == "test"].assign(division=lambda rows: rows["inner"] // 3)
+    fold_cases = folds[folds["role"] != "test"]
     for division in (0, 1):
-        part = held[held["division"] == division][["fold", "case"]]
-        assert sorted(part.itertuples(index=False)) == sorted(own[["fold", "case"]].itertuples(index=False))
-    groups = held[held["fold"] == 0].groupby("inner")["case"].agg(frozenset)
+        rows = held_out[held_out["division"] == division][["fold", "case"]]
+        assert sorted(rows.itertuples(index=False)) == sorted(fold_cases[["fold", "case"]].itertuples(index=False))
+    groups = held_out[held_out["fold"] == 0].groupby("inner")["case"].agg(frozenset)
     assert not set(groups[:3]) & set(groups[3:])
 
 
 def test_inner_folds_pass_the_audit(study):
     table = cases()
-    _, inside = assigned(study, table)
+    _, inner_folds = folds_and_inner_folds(study, table)
     recordings = pd.DataFrame({"recording": table["case"], "case": table["case"], "sha256": table["case"]})
     manifest = Manifest(table, recordings, pd.DataFrame(), Columns(labels=["sound"]))
-    findings = audit(study, manifest, as_folds(inside))
-    gate(study, findings)
+    findings = audit(study, manifest, as_folds(inner_folds))
+    refuse_leaks(study, findings)
     assert findings.empty
-    inside.loc[inside.index[inside["role"] == "test"][0], "role"] = "train"  # its twin is held back: a planted leak
-    found = audit(study, manifest, as_folds(inside))
-    assert set(found["finding"]) == {"shared_subject"} and found["fold"].tolist()[0] == "0i0"
+    # a planted leak: the other case of the subject is held out
+    inner_folds.loc[inner_folds.index[inner_folds["role"] == "test"][0], "role"] = "train"
+    planted = audit(study, manifest, as_folds(inner_folds))
+    assert set(planted["finding"]) == {"shared_subject"} and planted["fold"].tolist()[0] == "0i0"
 
 
 def test_classes_are_in_proportion(study):
-    _, inside = assigned(study, cases())
+    _, inner_folds = folds_and_inner_folds(study, cases())
     labels = cases().set_index("case")["sound"]
-    share = inside.assign(yes=inside["case"].map(labels) == "yes").groupby(["fold", "inner", "role"])["yes"].mean()
+    share = (
+        inner_folds.assign(yes=inner_folds["case"].map(labels) == "yes")
+        .groupby(["fold", "inner", "role"])["yes"]
+        .mean()
+    )
     assert np.allclose(share, 0.5, atol=0.01)
 
 
-def test_the_order_of_rows_and_labels_of_judged_cases_are_irrelevant(study):
+def test_the_order_of_rows_and_labels_of_test_cases_are_irrelevant(study):
     table = cases()
-    folds, inside = assigned(study, table)
+    folds, inner_folds = folds_and_inner_folds(study, table)
     shuffled = assign_inner(study, table.sample(frac=1, random_state=0), folds.sample(frac=1, random_state=1))
-    pd.testing.assert_frame_equal(inside, shuffled)
-    judged = folds.query("fold == 0 and role == 'test'")["case"]
-    flipped = table.assign(sound=table["sound"].where(~table["case"].isin(judged), "yes"))
-    again = assign_inner(study, flipped, folds)
-    pd.testing.assert_frame_equal(inside.query("fold == 0"), again.query("fold == 0"))
+    pd.testing.assert_frame_equal(inner_folds, shuffled)
+    test_cases = folds.query("fold == 0 and role == 'test'")["case"]
+    flipped = table.assign(sound=table["sound"].where(~table["case"].isin(test_cases), "yes"))
+    with_other_labels = assign_inner(study, flipped, folds)
+    pd.testing.assert_frame_equal(inner_folds.query("fold == 0"), with_other_labels.query("fold == 0"))
 
 
 def test_too_few_cases_name_the_keys(study):
@@ -108,5 +113,7 @@ def test_too_few_cases_name_the_keys(study):
 def test_more_inner_folds_than_subjects_is_refused(study):
     table = cases(12)
     folds = assign(study, table, None)
-    with pytest.raises(FoldError, match=r"inner_folds.folds: 9 of \d values of 'subject' in fold 0; lower it"):
+    with pytest.raises(
+        FoldError, match=r"inner_folds.folds: 9 inner folds of \d values of 'subject' in fold 0; lower it"
+    ):
         assign_inner(study.model_copy(update={"inner_folds": inner(9)}), table, folds)

@@ -1,4 +1,4 @@
-"""Every protocol: who may share a fold, in what proportion, from which order, and what is refused."""
+"""Every protocol: groups, proportions, the order of ids, the published splits, and what is refused."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
 from auscult.config.study import Study
 from auscult.config.systems import Head
-from auscult.folds.planned import FoldError, planned
+from auscult.folds.planned import FoldError, folds_of_protocol
 from auscult.folds.protocols import check_recording_labels, stratify_labels
 from tests.folds.studies import assign
 
@@ -35,8 +35,8 @@ Make = Callable[..., Study]
 def circor() -> pd.DataFrame:
     """942 made-up cases with the class counts of the release, ids of four and five digits, 70 subjects with two."""
     rng = np.random.default_rng(0)
-    others = rng.choice(np.arange(10000, 86000), 942 - 3, replace=False).tolist()
-    ids = [str(i) for i in [2530, 9979, 9983, *others]]
+    further_ids = rng.choice(np.arange(10000, 86000), 942 - 3, replace=False).tolist()
+    ids = [str(i) for i in [2530, 9979, 9983, *further_ids]]
     labels = [label for label, count in COUNTS.items() for _ in range(count)]
     table = pd.DataFrame(rng.permutation(labels), columns=["murmur", "outcome"])
     table.insert(0, "case", ids)
@@ -50,8 +50,8 @@ def simple(labels: list[str], subjects: list[str] | None = None, **columns: list
 
 
 def sets(folds: pd.DataFrame, repeat: int = 0, fold: int = 0) -> dict[str, set[str]]:
-    part = folds[(folds["repeat"] == repeat) & (folds["fold"] == fold)]
-    return {role: set(rows["case"]) for role, rows in part.groupby("role")}
+    fold_rows = folds[(folds["repeat"] == repeat) & (folds["fold"] == fold)]
+    return {role: set(rows["case"]) for role, rows in fold_rows.groupby("role")}
 
 
 def sizes(folds: pd.DataFrame, repeat: int = 0, fold: int = 0) -> dict[str, int]:
@@ -69,8 +69,8 @@ def write_csv(path: Path, rows: list[tuple], columns: str = "case,role") -> str:
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_group_cv_never_splits_a_group(make_study: Make, data: st.DataObject) -> None:
-    members = data.draw(st.lists(st.integers(1, 5), min_size=12, max_size=30))
-    groups = [f"g{number}" for number, size in enumerate(members) for _ in range(size)]
+    group_sizes = data.draw(st.lists(st.integers(1, 5), min_size=12, max_size=30))
+    groups = [f"g{number}" for number, size in enumerate(group_sizes) for _ in range(size)]
     labels = data.draw(st.lists(st.sampled_from(["yes", "no", ""]), min_size=len(groups), max_size=len(groups)))
     protocol = {
         "name": "group_cv",
@@ -84,14 +84,14 @@ def test_group_cv_never_splits_a_group(make_study: Make, data: st.DataObject) ->
     cases = simple(labels, subjects, day=groups)
     try:
         folds = assign(make_study(protocol, YES_NO), cases, LISTS)
-    except FoldError as error:  # a draw may be impossible, but must say so
+    except FoldError as error:  # a draw may be impossible; the message then names a key of the protocol
         assert str(error).startswith("protocol")
         return
     folds = folds.merge(cases[["case", "day"]], on="case")
     assert (folds.groupby(["repeat", "fold", "day"])["role"].nunique() == 1).all()
     assert len(folds) == len(cases) * protocol["folds"] * protocol["repeats"]
-    tested = folds[folds["role"] == "test"].groupby("repeat")["case"]
-    assert all(sorted(ids) == cases["case"].tolist() for _, ids in tested)
+    test_cases = folds[folds["role"] == "test"].groupby("repeat")["case"]
+    assert all(sorted(ids) == cases["case"].tolist() for _, ids in test_cases)
 
 
 def test_group_cv_keeps_strata_in_proportion(make_study: Make, circor: pd.DataFrame) -> None:
@@ -104,13 +104,13 @@ def test_group_cv_keeps_strata_in_proportion(make_study: Make, circor: pd.DataFr
         assert row["val"] == pytest.approx(total * 0.8 / 5, abs=1.5)
 
 
-def test_group_cv_stratifies_by_the_columns_it_is_told(make_study: Make) -> None:
+def test_group_cv_stratifies_by_the_columns_of_the_study(make_study: Make) -> None:
     cases = simple(["yes", "no"] * 60, hospital=["A"] * 100 + ["B"] * 20, age=[1.5] * 60 + [2.5] * 60)
     for column in ("hospital", "age"):
         study = make_study({"name": "group_cv", "folds": 4, "stratify": [column]}, YES_NO)
         folds = assign(study, cases, LISTS).merge(cases, on="case")
-        tested = folds[folds["role"] == "test"].groupby(["fold", column]).size().unstack()
-        assert (tested.max() - tested.min() <= 1).all()
+        test_counts = folds[folds["role"] == "test"].groupby(["fold", column]).size().unstack()
+        assert (test_counts.max() - test_counts.min() <= 1).all()
     study = make_study({"name": "group_cv", "stratify": ["town"]}, YES_NO)
     with pytest.raises(FoldError, match=r"protocol.stratify: .*'town'"):
         assign(study, cases, LISTS)
@@ -122,11 +122,11 @@ def test_group_cv_repeats_and_seeds_differ(make_study: Make, circor: pd.DataFram
     tests = [sets(folds, repeat)["test"] for repeat in range(3)]
     assert tests[0] != tests[1] != tests[2] != tests[0]
     pd.testing.assert_frame_equal(folds, assign(make_study({"name": "group_cv", "repeats": 3}), cases, LISTS))
-    other = assign(make_study({"name": "group_cv", "seed": 7}), cases, LISTS)
-    assert sets(other)["test"] not in tests
+    other_seed = assign(make_study({"name": "group_cv", "seed": 7}), cases, LISTS)
+    assert sets(other_seed)["test"] not in tests
 
 
-def test_validation_is_drawn_by_group_about_as_large_as_asked(make_study: Make, circor: pd.DataFrame) -> None:
+def test_validation_is_drawn_by_group_in_about_the_share_of_the_study(make_study: Make, circor: pd.DataFrame) -> None:
     for val in (0.1, 0.2, 0.25, 0.5):
         folds = assign(make_study({"name": "group_cv", "folds": 3, "val": val}), circor[::3], LISTS)
         for fold in range(3):
@@ -148,7 +148,7 @@ def test_group_cv_needs_enough_groups(make_study: Make, protocol: dict, key: str
         assign(make_study({"name": "group_cv", **protocol}, YES_NO), cases, LISTS)
 
 
-# ---------------------------------------------------------------- the published draws
+# ---------------------------------------------------------------- the published splits
 
 
 def _indicators(cases: pd.DataFrame) -> np.ndarray:
@@ -170,8 +170,8 @@ def test_walker_has_the_published_sizes(make_study: Make, circor: pd.DataFrame) 
     assert table.loc["Absent", ["train", "val", "test"]].tolist() == [444, 111, 140]
 
 
-def test_walker_is_the_published_draw(make_study: Make, circor: pd.DataFrame) -> None:
-    """Restated from the published code: five indicators as key, ids in numeric order, the seed and the next."""
+def test_walker_is_the_published_split(make_study: Make, circor: pd.DataFrame) -> None:
+    """As in the published code: five indicators as key, ids in numeric order, the seed and the next."""
     folds = assign(make_study({"name": "walker", "seeds": [42, 14]}), circor, LISTS)
     cases = _numeric(circor)
     for repeat, seed in enumerate([42, 14]):
@@ -193,19 +193,19 @@ def test_cv10_has_the_published_sizes(make_study: Make, circor: pd.DataFrame, va
 
 
 @pytest.mark.parametrize("stratified", [False, True])
-def test_cv10_is_the_published_draw(make_study: Make, circor: pd.DataFrame, stratified: bool) -> None:
+def test_cv10_is_the_published_split(make_study: Make, circor: pd.DataFrame, stratified: bool) -> None:
     folds = assign(make_study({"name": "cv10", "stratified": stratified}), circor, LISTS)
     cases = _numeric(circor)
     ids, flags = cases["case"].to_numpy(), _indicators(cases)
     keys = [" ".join(map(str, row)) for row in flags]
-    maker = StratifiedKFold if stratified else KFold
-    for fold, (rest, test) in enumerate(maker(10, shuffle=True, random_state=42).split(ids, keys)):
+    splitter_class = StratifiedKFold if stratified else KFold
+    for fold, (rest, test) in enumerate(splitter_class(10, shuffle=True, random_state=42).split(ids, keys)):
         strata = flags[rest] if stratified else None
         train, val = train_test_split(ids[rest], test_size=0.2 / 0.8, random_state=42, stratify=strata)
         assert sets(folds, fold=fold) == {"train": set(train), "val": set(val), "test": set(ids[test])}
 
 
-def test_published_draws_take_ids_as_numbers_where_all_are(make_study: Make) -> None:
+def test_published_splits_take_ids_as_numbers_if_all_ids_are(make_study: Make) -> None:
     ids = ["10001", "10002", *(str(i) for i in range(20000, 20010)), "2530", "9979", "9983", *map(str, range(100, 110))]
     cases = simple(["yes"] * len(ids)).assign(case=ids, subject=ids)
     for order, names in ((sorted(ids, key=int), ids), (sorted(f"p{i}" for i in ids), [f"p{i}" for i in ids])):
@@ -216,7 +216,7 @@ def test_published_draws_take_ids_as_numbers_where_all_are(make_study: Make) -> 
     assert {sorted(ids)[i] for i in wrong} != {sorted(ids, key=int)[i] for i in wrong}
 
 
-def test_too_few_cases_to_validate_are_said_to_be_so(make_study) -> None:
+def test_too_few_cases_to_validate_name_the_key(make_study) -> None:
     """Two folds of sixteen cases are fine, four in a class of which two may train are not divided by five."""
     table = pd.DataFrame({"case": [f"c{n}" for n in range(16)], "sound": list("abcd") * 4})
     table["subject"] = [f"s{n // 2}" for n in range(16)]
@@ -230,7 +230,7 @@ def test_too_few_cases_to_validate_are_said_to_be_so(make_study) -> None:
 
 
 @pytest.mark.parametrize("protocol", [{"name": "walker"}, {"name": "cv10"}])
-def test_published_draws_refuse_what_they_cannot_draw(make_study: Make, protocol: dict) -> None:
+def test_published_splits_refuse_too_few_cases(make_study: Make, protocol: dict) -> None:
     with pytest.raises(FoldError, match="protocol"):
         assign(make_study(protocol, YES_NO), simple(["yes"] * 8 + ["no"]), LISTS)
 
@@ -243,22 +243,22 @@ def test_m2d3_has_the_published_sizes(make_study: Make, circor: pd.DataFrame) ->
     folds = assign(make_study({"name": "m2d3"}), circor.assign(case=ids, subject=ids), LISTS)
     assert sorted(set(folds["repeat"])) == [0, 1, 2]
     for repeat in range(3):
-        listed = pd.read_csv(LISTS / f"m2d_{repeat + 1}.csv", dtype=str).groupby("role")["case"].agg(set)
+        case_ids = pd.read_csv(LISTS / f"m2d_{repeat + 1}.csv", dtype=str).groupby("role")["case"].agg(set)
         assert sizes(folds, repeat) == {"train": 611, "val": 95, "test": 236}
-        assert sets(folds, repeat) == listed.to_dict()
+        assert sets(folds, repeat) == case_ids.to_dict()
 
 
 def test_m2d3_ignores_absent_ids_and_skips_a_list_without_test_cases(make_study: Make, circor: pd.DataFrame) -> None:
     first = pd.read_csv(LISTS / "m2d_1.csv", dtype=str)
-    here = [*first.loc[first["role"] != "test", "case"][::2], "1"]
-    cases = circor.head(len(here)).assign(case=here, subject=here)
+    case_ids = [*first.loc[first["role"] != "test", "case"][::2], "1"]
+    cases = circor.head(len(case_ids)).assign(case=case_ids, subject=case_ids)
     study = make_study({"name": "m2d3"})
     folds = assign(study, cases, LISTS)
     assert sorted(set(folds["repeat"])) == [1, 2]
-    assert planned(study.protocol, LISTS, set(here)) == [(1, 0), (2, 0)]
-    assert planned(study.protocol, LISTS, None) == [(0, 0), (1, 0), (2, 0)]
+    assert folds_of_protocol(study.protocol, LISTS, set(case_ids)) == [(1, 0), (2, 0)]
+    assert folds_of_protocol(study.protocol, LISTS, None) == [(0, 0), (1, 0), (2, 0)]
     assert sets(folds, 1)["unused"] == {"1"}
-    assert set(folds["case"]) == set(here)
+    assert set(folds["case"]) == set(case_ids)
     with pytest.raises(FoldError, match=r"protocol\.lists"):
         assign(make_study({"name": "m2d3", "lists": [1]}), cases, LISTS)
 
@@ -283,8 +283,10 @@ def test_fixed_draws_missing_validation_by_group(make_study: Make, tmp_path: Pat
     assert sets(folds)["test"] == set(cases["case"][:20])
     roles = folds.merge(cases, on="case").groupby("subject")["role"].nunique()
     assert (roles == 1).all()
-    drawn = {frozenset(sets(assign(make_study({**protocol, "seed": s}, YES_NO), cases, LISTS))["val"]) for s in (0, 1)}
-    assert len(drawn) == 2
+    validation_sets = {
+        frozenset(sets(assign(make_study({**protocol, "seed": s}, YES_NO), cases, LISTS))["val"]) for s in (0, 1)
+    }
+    assert len(validation_sets) == 2
 
 
 def test_fixed_reads_repeats_and_folds(make_study: Make, tmp_path: Path) -> None:
@@ -292,7 +294,7 @@ def test_fixed_reads_repeats_and_folds(make_study: Make, tmp_path: Path) -> None
             for i, role in enumerate(["train", "val", "test"])]  # fmt: skip
     study = make_study({"name": "fixed", "file": write_csv(tmp_path / "r.csv", rows, "repeat,fold,case,role")}, YES_NO)
     folds = assign(study, simple(["yes", "no"] * 2), LISTS)
-    assert planned(study.protocol, LISTS, None) == [(0, 0), (0, 1), (1, 2), (1, 10)]
+    assert folds_of_protocol(study.protocol, LISTS, None) == [(0, 0), (0, 1), (1, 2), (1, 10)]
     assert list(folds.groupby(["repeat", "fold"]).groups) == [(0, 0), (0, 1), (1, 2), (1, 10)]
     assert len(folds) == 16
 
@@ -307,8 +309,8 @@ FULL = [("c000", "train"), ("c001", "val"), ("c002", "test")]
         ([*FULL, ("c000", "test")], "case,role", "'c000' has two roles in fold 0 of repeat 0"),
         ([("c000", "train", "1"), ("c000", "val", "01")], "case,role,fold", "'c000' has two roles in fold 1"),
         ([*FULL, ("c003", "Test")], "case,role", "row 5: role 'Test'"),
-        ([("c000", "train", "0"), ("c001", "val", "one")], "case,role,fold", "row 3: fold 'one' is no number"),
-        ([("c000", "train", "-1")], "case,role,repeat", "row 2: repeat '-1' is no number"),
+        ([("c000", "train", "0"), ("c001", "val", "one")], "case,role,fold", "row 3: fold 'one' is not a number"),
+        ([("c000", "train", "-1")], "case,role,repeat", "row 2: repeat '-1' is not a number"),
         ([("c000", 1)], "case,part", "no column 'role'"),
         ([("c000", "train")], "id,role", "no column 'case'"),
         ([], "case,role", "no rows"),
@@ -341,13 +343,13 @@ def test_column_takes_the_roles_of_its_values(make_study: Make) -> None:
 
 
 def test_column_draws_validation_by_group_where_no_value_validates(make_study: Make) -> None:
-    side = ["test" if i % 4 == 3 else "train" for i in range(40)]
-    cases = simple(["yes", "no"] * 20, subjects=[f"s{i // 4}" for i in range(40)], official=side)
+    split = ["test" if i % 4 == 3 else "train" for i in range(40)]
+    cases = simple(["yes", "no"] * 20, subjects=[f"s{i // 4}" for i in range(40)], official=split)
     protocol = {"name": "column", "column": "official", "test": ["test"], "draw": 0.2}
     folds = assign(make_study(protocol, YES_NO), cases, LISTS)
     assert sizes(folds) == {"train": 24, "val": 6, "test": 10}
-    drawn = cases.set_index("case")["subject"]
-    assert not set(drawn[list(sets(folds)["val"])]) & set(drawn[list(sets(folds)["train"])])
+    subject_of_case = cases.set_index("case")["subject"]
+    assert not set(subject_of_case[list(sets(folds)["val"])]) & set(subject_of_case[list(sets(folds)["train"])])
 
 
 @pytest.mark.parametrize(
@@ -385,7 +387,7 @@ def _protocols(folder: Path, cases: pd.DataFrame) -> dict[str, dict]:
 
 
 @pytest.mark.parametrize("name", ["group_cv", "cv10", "walker", "m2d3", "fixed", "column"])
-def test_planned_agrees_and_the_order_of_rows_is_irrelevant(
+def test_folds_are_those_planned_and_the_order_of_rows_is_irrelevant(
     make_study: Make, circor: pd.DataFrame, tmp_path: Path, name: str
 ) -> None:
     ids = pd.read_csv(LISTS / "m2d_1.csv", dtype=str)["case"]
@@ -395,11 +397,11 @@ def test_planned_agrees_and_the_order_of_rows_is_irrelevant(
     folds = assign(study, cases, LISTS)
     assert list(folds.columns) == ["repeat", "fold", "case", "role"]
     pairs = list(folds.groupby(["repeat", "fold"]).groups)
-    assert sorted(planned(study.protocol, LISTS, set(ids))) == pairs
+    assert sorted(folds_of_protocol(study.protocol, LISTS, set(ids))) == pairs
     assert not folds.duplicated(["repeat", "fold", "case"]).any()
     assert len(folds) == len(pairs) * len(cases)
-    again = assign(study, cases.sample(frac=1, random_state=1), LISTS)
-    pd.testing.assert_frame_equal(again, folds)
+    shuffled_folds = assign(study, cases.sample(frac=1, random_state=1), LISTS)
+    pd.testing.assert_frame_equal(shuffled_folds, folds)
 
 
 def test_labels_are_checked_before_folds_are_made(make_study: Make) -> None:
@@ -411,30 +413,34 @@ def test_labels_are_checked_before_folds_are_made(make_study: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("head", "values", "words"),
+    ("head", "values", "message"),
     [
         ({}, None, r"train_on\.column: the recordings have no column 'heard'; they have recording, case"),
-        ({}, ["yes", ""], r"train_on: heard is never one of \['audible'\]; it is one of \['yes'\]"),
+        ({}, ["yes", ""], r"train_on: the column heard has none of \['audible'\]; its values are \['yes'\]"),
         (
             {"kind": "multiclass", "positive": [], "classes": ["audible", "silent"], "train_on": {"column": "heard"}},
             ["audible", "loud"],
-            r"train_on: heard is 'loud' somewhere, not one of the classes \['audible', 'silent'\]",
+            r"train_on: the column heard has the value 'loud', not one of the classes \['audible', 'silent'\]",
         ),
     ],
 )
-def test_labels_of_recordings_that_nothing_can_be_learnt_from(murmur_study, head, values, words) -> None:
-    given = {"label": "murmur", "positive": ["Present"], "train_on": {"column": "heard", "positive": ["audible"]}}
+def test_recording_labels_that_no_head_can_be_trained_on(murmur_study, head, values, message) -> None:
+    default_head = {
+        "label": "murmur",
+        "positive": ["Present"],
+        "train_on": {"column": "heard", "positive": ["audible"]},
+    }
     study = murmur_study()
-    study.tasks["present"].heads["present"] = Head.model_validate({**given, **head})
+    study.tasks["present"].heads["present"] = Head.model_validate({**default_head, **head})
     recordings = pd.DataFrame({"recording": ["a", "b"], "case": "a"})
     if values:
         recordings["heard"] = values
-    with pytest.raises(FoldError, match=f"^tasks.present.heads.present.{words}"):
+    with pytest.raises(FoldError, match=f"^tasks.present.heads.present.{message}"):
         check_recording_labels(study.tasks, recordings)
     check_recording_labels(study.tasks, recordings.assign(heard=["audible", "silent"]))
 
 
-def test_stratification_is_by_all_targets_unless_said_otherwise(make_study: Make) -> None:
+def test_stratification_is_by_all_targets_unless_the_protocol_names_columns(make_study: Make) -> None:
     study = make_study({"name": "group_cv"})
     assert stratify_labels(study.protocol, study.targets) == ["murmur", "outcome"]
     study = make_study({"name": "group_cv", "stratify": ["campaign"]})

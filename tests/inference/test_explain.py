@@ -103,7 +103,7 @@ def test_a_transformer_shows_what_its_tokens_take_of_each_patch():
     options = {"patch": 4, "stride": 4, "width": 16, "depth": 2, "attention_heads": 2}
     network = networks.build("ast", options, (1, 24, 8), 1).eval()
     x = torch.randn(2, 1, 24, 8)
-    tokens, taken = network.v.placed(network.v.embed(x)), torch.eye(14).expand(2, 14, 14)
+    tokens, taken = network.v.with_positions(network.v.embed(x)), torch.eye(14).expand(2, 14, 14)
     for block in network.v.blocks:
         nn.init.normal_(block.attn.qkv.weight, std=0.3)
         oracle = nn.MultiheadAttention(16, 2, batch_first=True)

@@ -1,4 +1,4 @@
-"""Metrics against scikit-learn, published check values, and cases worked by hand."""
+"""Metrics against scikit-learn, published check values, and cases computed by hand."""
 
 import warnings
 
@@ -48,7 +48,7 @@ def circor_patients() -> tuple[np.ndarray, np.ndarray]:
 # Check values
 
 
-def test_six_patients_of_the_reference():
+def test_six_patients_with_known_metrics():
     labels = [PRESENT, PRESENT, UNKNOWN, ABSENT, ABSENT, ABSENT]
     predictions = [PRESENT, ABSENT, UNKNOWN, ABSENT, ABSENT, PRESENT]
     matrix = formulas.confusion(labels, predictions, 3)
@@ -94,15 +94,15 @@ def test_published_recalls_give_the_published_weighted_accuracy():
 def test_costs_on_the_942_patients():
     murmur, abnormal = circor_patients()
     assert np.bincount(murmur).tolist() == [179, 68, 695]
-    everyone, no_one = np.ones(942, bool), np.zeros(942, bool)
-    assert formulas.challenge_cost(everyone, abnormal) == pytest.approx(14851, abs=0.5)
-    assert formulas.challenge_cost(no_one, abnormal) == pytest.approx(24239, abs=0.5)
+    all_cases, no_cases = np.ones(942, bool), np.zeros(942, bool)
+    assert formulas.challenge_cost(all_cases, abnormal) == pytest.approx(14851, abs=0.5)
+    assert formulas.challenge_cost(no_cases, abnormal) == pytest.approx(24239, abs=0.5)
     assert formulas.challenge_cost(abnormal, abnormal) == pytest.approx(5286, abs=0.5)
     assert formulas.challenge_cost(murmur != ABSENT, abnormal) == pytest.approx(16083, abs=0.5)
     perfect = formulas.confusion(murmur, murmur, 3)
     assert formulas.weighted_accuracy(perfect, CHALLENGE_WEIGHTS) == 1
-    lost = formulas.confusion(murmur, np.where(murmur == UNKNOWN, ABSENT, murmur), 3)
-    assert formulas.weighted_accuracy(lost, CHALLENGE_WEIGHTS) == pytest.approx(0.886, abs=5e-4)
+    without_unknown = formulas.confusion(murmur, np.where(murmur == UNKNOWN, ABSENT, murmur), 3)
+    assert formulas.weighted_accuracy(without_unknown, CHALLENGE_WEIGHTS) == pytest.approx(0.886, abs=5e-4)
 
 
 def test_outcome_has_two_classes_with_weights_five_and_one():
@@ -199,13 +199,13 @@ def test_ties_count_half():
     labels = [0, 0, 1, 1]
     assert formulas.auroc(labels, probabilities) == pytest.approx([3.5 / 4, 3.5 / 4])
     assert formulas.auprc(labels, probabilities) == pytest.approx([0.5 + 0.5 * 2 / 3] * 2)
-    same = np.full((4, 2), 0.5)
-    assert formulas.auroc(labels, same) == pytest.approx([0.5, 0.5])
-    assert formulas.auprc(labels, same) == pytest.approx([0.5, 0.5])
+    ties = np.full((4, 2), 0.5)
+    assert formulas.auroc(labels, ties) == pytest.approx([0.5, 0.5])
+    assert formulas.auprc(labels, ties) == pytest.approx([0.5, 0.5])
 
 
 def test_calibration_by_hand():
-    # Two cases in the bin of 0.9 (one right: gap 0.4), two in the bin of 0.6 (both right: gap 0.4).
+    # Two cases in the bin of 0.9 (one correct: gap 0.4), two in the bin of 0.6 (both correct: gap 0.4).
     probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6], [0.4, 0.6]])
     assert formulas.ece([0, 1, 1, 1], probabilities) == pytest.approx(0.4)
     # In one bin, the gaps of opposite sign cancel: accuracy 3 / 4 against confidence 3 / 4.
@@ -214,9 +214,9 @@ def test_calibration_by_hand():
     assert formulas.ece([1, 0], np.eye(2)) == 1
 
 
-def test_a_confidence_on_an_edge_lies_in_the_lower_bin():
+def test_a_confidence_on_an_edge_is_in_the_lower_bin():
     probabilities = np.array([[0.5, 0.5], [0.4, 0.6]])
-    # Apart: |1 - 0.5| and |0 - 0.6|; together they would give |0.5 - 0.55|.
+    # In two bins: |1 - 0.5| and |0 - 0.6|; in one bin it would be |0.5 - 0.55|.
     assert formulas.ece([0, 0], probabilities, bins=2) == pytest.approx((0.5 + 0.6) / 2)
 
 
@@ -231,7 +231,7 @@ def test_brier_and_log_loss_by_hand():
 # Undefined values
 
 
-def test_a_class_without_cases_is_undefined_and_skipped():
+def test_a_class_without_cases_is_undefined_and_left_out():
     matrix = formulas.confusion([0, 0, 1], [0, 1, 1], 3)
     assert np.isnan(formulas.recalls(matrix)[2])
     assert formulas.uar(matrix) == pytest.approx(0.75)
@@ -253,19 +253,19 @@ def test_one_class_only():
 
 
 def test_no_cases():
-    none, scores = np.zeros(0, int), np.zeros((0, 3))
-    matrix = formulas.confusion(none, none, 3)
+    labels, scores = np.zeros(0, int), np.zeros((0, 3))
+    matrix = formulas.confusion(labels, labels, 3)
     values = [
         formulas.accuracy(matrix),
         formulas.uar(matrix),
         formulas.f_measure(matrix),
         formulas.weighted_accuracy(matrix, CHALLENGE_WEIGHTS),
-        formulas.macro_auroc(none, scores),
-        formulas.macro(formulas.auprc(none, scores)),
-        formulas.challenge_cost(none.astype(bool), none.astype(bool)),
-        formulas.ece(none, scores),
-        formulas.brier(none, scores),
-        formulas.nll(none, scores),
+        formulas.macro_auroc(labels, scores),
+        formulas.macro(formulas.auprc(labels, scores)),
+        formulas.challenge_cost(labels.astype(bool), labels.astype(bool)),
+        formulas.ece(labels, scores),
+        formulas.brier(labels, scores),
+        formulas.nll(labels, scores),
         formulas.exact_match(scores.astype(int), scores.astype(int)),
     ]
     assert np.isnan(values).all()
@@ -306,18 +306,18 @@ def test_a_weight_repeats_a_case(name, dtype):
     weights = np.random.default_rng(5).integers(0, 4, size=(2, 3, 40)).astype(dtype)
     batch = metric(labels, probabilities, weights)
     assert batch.shape[:2] == (2, 3)
-    for at in np.ndindex(2, 3):
-        rows = np.repeat(np.arange(40), weights[at].astype(int))
-        assert batch[at] == pytest.approx(metric(labels[rows], probabilities[rows], None), nan_ok=True)
-        assert batch[at] == pytest.approx(metric(labels, probabilities, weights[at]), nan_ok=True)
+    for index in np.ndindex(2, 3):
+        rows = np.repeat(np.arange(40), weights[index].astype(int))
+        assert batch[index] == pytest.approx(metric(labels[rows], probabilities[rows], None), nan_ok=True)
+        assert batch[index] == pytest.approx(metric(labels, probabilities, weights[index]), nan_ok=True)
 
 
-def test_blocks_change_nothing(monkeypatch):
+def test_blocks_do_not_change_results(monkeypatch):
     labels, probabilities = random_case(2)
     weights = np.random.default_rng(2).integers(0, 3, size=(7, len(labels)))
-    whole = formulas.auroc(labels, probabilities, weights)
+    one_block = formulas.auroc(labels, probabilities, weights)
     monkeypatch.setattr(formulas, "BLOCK_SIZE", 2 * len(labels))
-    assert (formulas.auroc(labels, probabilities, weights) == whole).all()
+    assert (formulas.auroc(labels, probabilities, weights) == one_block).all()
 
 
 def test_matrix_metrics_take_batches():
@@ -334,22 +334,22 @@ def test_matrix_metrics_take_batches():
         lambda matrix: formulas.weighted_accuracy(matrix, CHALLENGE_WEIGHTS),
     ):
         values = metric(batch)
-        for at in np.ndindex(4, 2):
-            assert values[at] == pytest.approx(metric(batch[at]), nan_ok=True)
+        for index in np.ndindex(4, 2):
+            assert values[index] == pytest.approx(metric(batch[index]), nan_ok=True)
     assert np.isnan(formulas.uar(batch)[1, 1])
 
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10**6), cases=st.integers(4, 60), order=st.randoms(use_true_random=False))
-def test_the_order_of_rows_changes_nothing(seed, cases, order):
+def test_the_order_of_rows_does_not_matter(seed, cases, order):
     labels, probabilities = random_case(seed, cases=cases)
     weights = np.random.default_rng(seed).integers(0, 3, size=(2, cases))
     rows = list(range(cases))
     order.shuffle(rows)
     for name, metric in WEIGHTED.items():
-        straight = metric(labels, probabilities, weights)
+        in_order = metric(labels, probabilities, weights)
         shuffled = metric(labels[rows], probabilities[rows], weights[:, rows])
-        assert shuffled == pytest.approx(straight, nan_ok=True, rel=1e-12), name
+        assert shuffled == pytest.approx(in_order, nan_ok=True, rel=1e-12), name
 
 
 @settings(max_examples=40, deadline=None)
@@ -361,7 +361,7 @@ def test_ranking_does_not_depend_on_the_scale(seed):
     assert flipped == pytest.approx(1 - formulas.auroc(labels, probabilities))
 
 
-# Refused input
+# Malformed input
 
 
 @pytest.mark.parametrize(
@@ -393,23 +393,23 @@ def test_malformed_input_is_refused(call, message):
         call()
 
 
-def test_against_normal_worked_by_hand():
-    """ICBHI: 6 of 8 normal ones right; of 7 abnormal ones 3 with their own class, 2 with another abnormal one."""
+def test_against_normal_by_hand():
+    """ICBHI: 6 of 8 normal cases correct; of 7 abnormal cases, 3 as their own class and 2 as another abnormal class."""
     matrix = [[6, 1, 1, 0], [1, 2, 1, 0], [1, 0, 1, 0], [0, 0, 1, 0]]
-    found = formulas.against_normal(matrix, 0)
-    assert found["specificity"] == 6 / 8
-    assert found["sensitivity"] == pytest.approx(3 / 7) and found["sensitivity_any"] == pytest.approx(5 / 7)
-    assert found["icbhi_score"] == pytest.approx((6 / 8 + 3 / 7) / 2) and found["icbhi_score_any"] == pytest.approx(
+    metrics = formulas.against_normal(matrix, 0)
+    assert metrics["specificity"] == 6 / 8
+    assert metrics["sensitivity"] == pytest.approx(3 / 7) and metrics["sensitivity_any"] == pytest.approx(5 / 7)
+    assert metrics["icbhi_score"] == pytest.approx((6 / 8 + 3 / 7) / 2) and metrics["icbhi_score_any"] == pytest.approx(
         (3 / 4 + 5 / 7) / 2
     )
 
 
-def test_always_normal_scores_a_half():
-    found = formulas.against_normal(np.diag([5, 0, 0]) + np.array([[0, 0, 0], [3, 0, 0], [2, 0, 0]]), 0)
-    assert found["icbhi_score"] == found["icbhi_score_any"] == 0.5
+def test_always_predicting_normal_scores_a_half():
+    metrics = formulas.against_normal(np.diag([5, 0, 0]) + np.array([[0, 0, 0], [3, 0, 0], [2, 0, 0]]), 0)
+    assert metrics["icbhi_score"] == metrics["icbhi_score_any"] == 0.5
 
 
-def test_the_score_is_the_weighted_accuracy_of_its_own_weights():
+def test_the_icbhi_score_is_a_weighted_accuracy():
     matrix = np.random.default_rng(0).integers(0, 9, (4, 4))
     normal, abnormal = matrix[2].sum(), matrix.sum() - matrix[2].sum()
     weights = [1 / abnormal, 1 / abnormal, 1 / normal, 1 / abnormal]

@@ -18,7 +18,7 @@ def _no_warnings():
         yield
 
 
-def names(count: int) -> np.ndarray:
+def subject_names(count: int) -> np.ndarray:
     return np.array([f"subject-{k}" for k in range(count)])
 
 
@@ -38,9 +38,11 @@ def test_draws_are_bootstrap_samples_of_subjects():
 
 
 def test_draws_follow_the_seed():
-    first, again, other = (intervals.subject_draws(names(20), draws=5, seed=seed) for seed in (1, 1, 2))
-    assert (first == again).all()
-    assert (first != other).any()
+    first, same_seed, other_seed = (
+        intervals.subject_draws(subject_names(20), draws=5, seed=seed) for seed in (1, 1, 2)
+    )
+    assert (first == same_seed).all()
+    assert (first != other_seed).any()
 
 
 @settings(max_examples=40, deadline=None)
@@ -51,9 +53,9 @@ def test_draws_follow_the_seed():
 def test_draws_do_not_depend_on_the_order_of_rows(subjects, order):
     rows = list(range(len(subjects)))
     order.shuffle(rows)
-    straight = intervals.subject_draws(subjects, draws=20, seed=0)
+    in_order = intervals.subject_draws(subjects, draws=20, seed=0)
     shuffled = intervals.subject_draws([subjects[row] for row in rows], draws=20, seed=0)
-    assert (shuffled == straight[:, rows]).all()
+    assert (shuffled == in_order[:, rows]).all()
 
 
 @pytest.mark.parametrize("subjects", [["a", ""], ["a", 1], ["a", None], ["a", float("nan")], []])
@@ -77,11 +79,11 @@ def example(cases: int = 150):
     return (
         labels,
         probabilities / probabilities.sum(axis=1, keepdims=True),
-        names(60)[rng.integers(60, size=cases)],
+        subject_names(60)[rng.integers(60, size=cases)],
     )
 
 
-def test_weights_equal_rows_that_are_really_repeated():
+def test_weights_equal_repeated_rows():
     labels, probabilities, subjects = example()
     predictions = probabilities.argmax(axis=1)
     draws = intervals.subject_draws(subjects, draws=25, seed=0)
@@ -97,13 +99,13 @@ def test_bootstrap_of_one_number_and_of_one_per_class():
     labels, probabilities, subjects = example()
     predictions = probabilities.argmax(axis=1)
     draws = intervals.subject_draws(subjects, draws=300)
-    one = intervals.bootstrap(lambda w: formulas.uar(formulas.confusion(labels, predictions, 3, w)), draws)
-    assert one.value == pytest.approx(formulas.uar(formulas.confusion(labels, predictions, 3)))
-    assert 0 < one.low < one.value < one.high < 1
-    each = intervals.bootstrap(lambda w: formulas.auroc(labels, probabilities, w), draws)
-    assert each.value == pytest.approx(formulas.auroc(labels, probabilities))
-    assert (each.low < each.value).all()
-    assert (each.value < each.high).all()
+    uar = intervals.bootstrap(lambda w: formulas.uar(formulas.confusion(labels, predictions, 3, w)), draws)
+    assert uar.value == pytest.approx(formulas.uar(formulas.confusion(labels, predictions, 3)))
+    assert 0 < uar.low < uar.value < uar.high < 1
+    aurocs = intervals.bootstrap(lambda w: formulas.auroc(labels, probabilities, w), draws)
+    assert aurocs.value == pytest.approx(formulas.auroc(labels, probabilities))
+    assert (aurocs.low < aurocs.value).all()
+    assert (aurocs.value < aurocs.high).all()
 
 
 def test_repeats_of_every_case_do_not_narrow_the_interval():
@@ -119,27 +121,27 @@ def test_repeats_of_every_case_do_not_narrow_the_interval():
 
 def test_standard_error_of_weighted_accuracy_on_942_patients():
     # Recalls .911, .361 and .868. With the class counts fixed the standard error is 0.0135; the bootstrap
-    # draws the counts too, and gives that of a ratio: root of the sum of squares of w (right - W), over the
+    # draws the counts too, and gives that of a ratio: root of the sum of squares of w (correct - W), over the
     # sum of w.
     matrix = np.array([[163, 0, 16], [0, 25, 43], [0, 92, 603]])
     labels, predictions = np.repeat(np.indices((3, 3)).reshape(2, -1), matrix.ravel(), axis=1)
-    weights, right = np.take([5, 3, 1], labels), labels == predictions
-    expected = np.linalg.norm(weights * (right - np.average(right, weights=weights))) / weights.sum()
+    weights, correct = np.take([5, 3, 1], labels), labels == predictions
+    expected = np.linalg.norm(weights * (correct - np.average(correct, weights=weights))) / weights.sum()
     assert 0.0135 < expected < 0.0155
-    draws = intervals.subject_draws(names(942), draws=5000)
+    draws = intervals.subject_draws(subject_names(942), draws=5000)
     values = formulas.weighted_accuracy(formulas.confusion(labels, predictions, 3, draws), [5, 3, 1])
     assert values.std() == pytest.approx(expected, rel=0.03)
 
 
 def test_coverage_of_a_share():
     rng = np.random.default_rng(0)
-    subjects, truth, covered, studies = names(200), 0.7, 0, 300
+    subjects, truth, hits, studies = subject_names(200), 0.7, 0, 300
     draws = intervals.subject_draws(subjects, draws=400)
     for _ in range(studies):
-        right = (rng.random(200) < truth).astype(int)
-        low, high = intervals.interval(formulas.accuracy(formulas.confusion(np.ones(200, int), right, 2, draws)))
-        covered += low <= truth <= high
-    assert 0.91 <= covered / studies <= 0.98
+        correct = (rng.random(200) < truth).astype(int)
+        low, high = intervals.interval(formulas.accuracy(formulas.confusion(np.ones(200, int), correct, 2, draws)))
+        hits += low <= truth <= high
+    assert 0.91 <= hits / studies <= 0.98
 
 
 # Intervals
@@ -155,7 +157,7 @@ def test_interval_is_a_percentile_and_ignores_nan():
     assert high == pytest.approx([97.5, np.nan], nan_ok=True)
 
 
-def test_interval_of_nothing():
+def test_interval_of_no_values():
     assert np.isnan(intervals.interval([np.nan, np.nan])).all()
     assert np.isnan(intervals.interval([])).all()
 
@@ -174,29 +176,29 @@ def test_equal_systems_do_not_differ():
     assert intervals.paired_difference(values, values + 1e-16) == (0, 0, 0, 1)
 
 
-def test_a_sure_difference_has_the_smallest_p():
+def test_a_constant_difference_has_the_smallest_p():
     values = np.random.default_rng(0).random(99)
-    found = intervals.paired_difference(values + 0.1, values)
-    assert found == pytest.approx((0.1, 0.1, 0.1, 2 / 100))
+    difference = intervals.paired_difference(values + 0.1, values)
+    assert difference == pytest.approx((0.1, 0.1, 0.1, 2 / 100))
     assert intervals.paired_difference(values, values + 0.1).difference == pytest.approx(-0.1)
 
 
 def test_p_agrees_with_the_interval():
     rng = np.random.default_rng(1)
     for shift in np.linspace(-4, 4, 41):
-        found = intervals.paired_difference(rng.normal(shift, 1, 1000), np.zeros(1000), observed=shift)
-        assert found.difference == shift
-        outside = found.low > 0 or found.high < 0
-        assert outside == (found.p < 0.05) or 0.04 < found.p < 0.06
-        assert found.p == pytest.approx(2 * stats.norm.sf(abs(shift)), abs=0.08)
+        difference = intervals.paired_difference(rng.normal(shift, 1, 1000), np.zeros(1000), observed=shift)
+        assert difference.difference == shift
+        outside = difference.low > 0 or difference.high < 0
+        assert outside == (difference.p < 0.05) or 0.04 < difference.p < 0.06
+        assert difference.p == pytest.approx(2 * stats.norm.sf(abs(shift)), abs=0.08)
 
 
 def test_undefined_draws_are_left_out_of_the_pair():
-    found = intervals.paired_difference([1, np.nan, 3], [0, 0, np.nan])
-    assert found == pytest.approx((1, 1, 1, 1))
-    nothing = intervals.paired_difference([np.nan], [1.0], observed=0.2)
-    assert nothing.difference == 0.2
-    assert np.isnan(nothing[1:]).all()
+    difference = intervals.paired_difference([1, np.nan, 3], [0, 0, np.nan])
+    assert difference == pytest.approx((1, 1, 1, 1))
+    no_draw = intervals.paired_difference([np.nan], [1.0], observed=0.2)
+    assert no_draw.difference == 0.2
+    assert np.isnan(no_draw[1:]).all()
 
 
 def test_unpaired_draws_are_refused():
@@ -209,19 +211,19 @@ def test_unpaired_draws_are_refused():
 
 def test_t_test_by_hand():
     # Mean 2, variance 1, three folds, two training cases per test case: t = 2 / sqrt(1/3 + 1/2).
-    found = intervals.corrected_t_test([1, 2, 3], train_test_ratio=2)
+    t_test = intervals.corrected_t_test([1, 2, 3], train_test_ratio=2)
     t = 2 / np.sqrt(5 / 6)
-    assert found == pytest.approx((2, t, 2 * stats.t.sf(t, 2)))
+    assert t_test == pytest.approx((2, t, 2 * stats.t.sf(t, 2)))
     mirrored = intervals.corrected_t_test([-1, -2, -3], train_test_ratio=2)
-    assert mirrored == pytest.approx((-2, -t, found.p))
+    assert mirrored == pytest.approx((-2, -t, t_test.p))
 
 
-def test_t_test_tends_to_the_plain_one():
+def test_t_test_tends_to_the_uncorrected_one():
     differences = np.random.default_rng(0).normal(0.5, 1, 10)
-    plain = stats.ttest_1samp(differences, 0)
-    found = intervals.corrected_t_test(differences, train_test_ratio=1e12)
-    assert (found.t, found.p) == pytest.approx((plain.statistic, plain.pvalue))
-    assert intervals.corrected_t_test(differences, train_test_ratio=9).p > found.p
+    uncorrected = stats.ttest_1samp(differences, 0)
+    t_test = intervals.corrected_t_test(differences, train_test_ratio=1e12)
+    assert (t_test.t, t_test.p) == pytest.approx((uncorrected.statistic, uncorrected.pvalue))
+    assert intervals.corrected_t_test(differences, train_test_ratio=9).p > t_test.p
 
 
 def test_t_test_without_spread_is_undefined():

@@ -1,4 +1,4 @@
-"""AST: published size and tokens, and weights learnt elsewhere on another grid."""
+"""AST: published size and tokens, and pretrained weights with another grid."""
 
 import pytest
 import torch
@@ -14,12 +14,12 @@ def build(inputs=(1, 22, 16), seed=0, **options) -> torch.nn.Module:
 
 
 def weights(network) -> dict[str, torch.Tensor]:
-    """As the published code saves them."""
+    """Return the weights in the form of the published code."""
     return {f"module.v.{key}": value.clone() for key, value in network.v.state_dict().items()}
 
 
-def load(network, given) -> None:
-    networks.importlib.import_module("auscult.networks.ast").load_pretrained(network, given)
+def load(network, weights_to_load) -> None:
+    networks.importlib.import_module("auscult.networks.ast").load_pretrained(network, weights_to_load)
 
 
 def test_base_has_the_published_grid():
@@ -34,23 +34,23 @@ def test_a_small_one_for_a_cpu_has_few_tokens():
     assert networks.build("ast", small, (1, 400, 64), 4).patches == 100
 
 
-def test_weights_of_the_same_grid_are_taken_as_they_are():
+def test_weights_of_the_same_grid_are_unchanged():
     source, network = build(), build(seed=1, weights_grid=(5, 7))
     load(network, weights(source))
     assert all(torch.equal(a, b) for a, b in zip(source.v.state_dict().values(), network.v.state_dict().values()))  # noqa: B905
 
 
-def test_positions_of_another_grid_are_stretched_the_right_way_round():
-    """Positions that grow along time alone still do so, and do not change over bands."""
+def test_positions_of_another_grid_are_interpolated_along_time():
+    """Positions that grow along time and are constant over bands keep this property."""
     network = build(inputs=(1, 40, 16))
-    given = weights(build(inputs=(1, 16, 10)))
-    given["module.v.pos_embed"][0, 2:] = torch.arange(5.0).repeat(3)[:, None]
-    load(network, given)
+    weights_to_load = weights(build(inputs=(1, 16, 10)))
+    weights_to_load["module.v.pos_embed"][0, 2:] = torch.arange(5.0).repeat(3)[:, None]
+    load(network, weights_to_load)
     place = network.v.pos_embed[0, 2:].unflatten(0, network.v.grid)
     assert network.v.grid == (5, 13)
     assert (place.diff(dim=1) >= 0).all() and place[0, 0, 0] == 0 and place[0, -1, 0] == 4
     torch.testing.assert_close(place, place[:1].expand_as(place))
-    assert torch.equal(network.v.pos_embed[0, :2], given["module.v.pos_embed"][0, :2])
+    assert torch.equal(network.v.pos_embed[0, :2], weights_to_load["module.v.pos_embed"][0, :2])
 
 
 def test_filters_of_an_image_are_summed():
@@ -62,9 +62,9 @@ def test_filters_of_an_image_are_summed():
 
 
 def test_weights_that_do_not_fit_are_refused():
-    given = weights(build(inputs=(1, 16, 10)))
+    weights_to_load = weights(build(inputs=(1, 16, 10)))
     with pytest.raises(ValueError, match=r"not 2 \+ 4 x 4 patches: set network.options.weights_grid"):
-        load(build(inputs=(1, 40, 16), weights_grid=(4, 4)), given)
-    del given["module.v.cls_token"]
+        load(build(inputs=(1, 40, 16), weights_grid=(4, 4)), weights_to_load)
+    del weights_to_load["module.v.cls_token"]
     with pytest.raises(ValueError, match="cls_token"):
-        load(build(inputs=(1, 40, 16)), given)
+        load(build(inputs=(1, 40, 16)), weights_to_load)

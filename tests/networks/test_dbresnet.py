@@ -1,4 +1,4 @@
-"""DBResNet: the published sizes, its 49 places of dropout, and dropout that is switched on and off."""
+"""DBResNet: the published sizes, its 49 dropout positions, and dropout switched on and off."""
 
 import pytest
 import torch
@@ -100,7 +100,7 @@ def test_without_dropout_all_passes_are_equal():
     assert torch.equal(network(x)[0], network(x)[0])
 
 
-def test_whole_channels_are_dropped_and_the_rest_scaled():
+def test_entire_channels_are_dropped_and_the_others_scaled():
     torch.manual_seed(0)
     layer = StochasticDropout(0.25, channels=True)
     out = layer(torch.ones(200, 50, 3, 2))

@@ -1,4 +1,4 @@
-"""DynSE-BDResNet: published size, the schedule of its dropout, its gates, and parts switched off one by one."""
+"""DynSE-BDResNet: published size, schedule of dropout, gates, and parts switched off one by one."""
 
 from itertools import pairwise
 
@@ -47,7 +47,7 @@ def test_all_kernels_occur_in_the_full_size():
 
 
 def test_every_tap_of_the_kernel_acts():
-    """The published gate slid over 1x1 maps, where all taps but one met padding."""
+    """The kernel of the published gate moved over 1x1 maps, where all taps but one met padding."""
     torch.manual_seed(0)
     gate = attention.AdaptiveKernelAttention(256)
     gate(torch.randn(2, 256, 5, 4)).square().sum().backward()
@@ -71,12 +71,12 @@ def test_gates_in_the_network_are_near_one_too():
     torch.testing.assert_close(network(x)[1], plain(x)[1], rtol=0.05, atol=0.02)
 
 
-def test_the_published_gate_halves():
+def test_the_published_gate_starts_at_a_half():
     x = torch.randn(4, 32, 9, 7)
     assert (attention.PublishedSqueeze(32)(x) / x).mean().item() == pytest.approx(0.5, abs=0.1)
 
 
-def test_a_channel_gate_is_one_number_per_channel_and_a_spatial_one_per_place():
+def test_a_channel_gate_is_one_number_per_channel_and_a_spatial_one_per_position():
     x = torch.rand(2, 32, 9, 7) + 1
     by_channel = attention.AdaptiveKernelAttention(32)(x) / x
     by_place = attention.SpatialAttention()(x) / x
@@ -121,13 +121,15 @@ def test_the_schedule_grows_with_depth_and_keeps_its_mean(mean):
 )
 def test_dropout_that_is_executed(options, rates, monkeypatch):
     network = small(**options)
-    seen = []
+    executed_rates = []
     forward = StochasticDropout.forward
-    monkeypatch.setattr(StochasticDropout, "forward", lambda self, x: (seen.append(self.p), forward(self, x))[1])
+    monkeypatch.setattr(
+        StochasticDropout, "forward", lambda self, x: (executed_rates.append(self.p), forward(self, x))[1]
+    )
     set_stochastic(network, True)
     network(torch.randn(2, 1, 20, 8))
     stem, *blocks, head = rates
-    assert seen == pytest.approx([stem, *[rate for rate in blocks for _ in range(2)], head])
+    assert executed_rates == pytest.approx([stem, *[rate for rate in blocks for _ in range(2)], head])
 
 
 def test_parts_switched_off_leave_the_plain_network():
@@ -147,18 +149,18 @@ def test_each_part_has_its_parameters():
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         ({"as_published": True, "channel": "se"}, "as_published: fixes channel; leave them out"),
         ({"dropout_mean": 0.6}, "would reach 1"),
         ({"channel": "eca"}, "channel"),
     ],
 )
-def test_options_that_cannot_be(options, words):
-    with pytest.raises(ValidationError, match=words):
+def test_invalid_options_are_refused(options, message):
+    with pytest.raises(ValidationError, match=message):
         Options(**options)
 
 
-def test_options_filled_in_are_accepted_again():
+def test_complete_options_are_accepted_again():
     filled = Options(as_published=True).model_dump()
     assert Options(**filled).as_published

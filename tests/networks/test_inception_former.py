@@ -1,4 +1,4 @@
-"""InceptionFormer: the published sizes, every switch of the ablation, and what each form of attention may see."""
+"""InceptionFormer: the published sizes, every switch of the ablation, and the frames that each attention uses."""
 
 import pytest
 import torch
@@ -53,46 +53,46 @@ def test_every_variant_takes_a_step(attention, gate):
 
 
 def test_stages_halve_the_frames():
-    seen = []
+    reached = []
     network = build()
     for stage in network.maps.stages:
-        stage.register_forward_hook(lambda module, given, got: seen.append(tuple(got.shape[1:])))
+        stage.register_forward_hook(lambda module, inputs, output: reached.append(tuple(output.shape[1:])))
     network.eval()(torch.randn(1, *LEADS))
-    assert seen == [(1000, 64), (500, 128), (250, 256), (125, 512)]
+    assert reached == [(1000, 64), (500, 128), (250, 256), (125, 512)]
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_forms_differ_in_what_they_see_not_in_parameters(form):
-    assert count(SelfAttention(16, 8, form)) == 4 * 16 * 16 + 4 * 16
+@pytest.mark.parametrize("kind", FORMS)
+def test_kinds_differ_in_their_frames_not_in_parameters(kind):
+    assert count(SelfAttention(16, 8, kind)) == 4 * 16 * 16 + 4 * 16
 
 
-def reach(form: str, frames: int = 50, at: int = 12) -> torch.Tensor:
-    """Which frames change the answer at one frame."""
+def reach(kind: str, frames: int = 50, at: int = 12) -> torch.Tensor:
+    """Return which frames change the output at one frame."""
     torch.manual_seed(0)
-    attention = SelfAttention(16, 8, form, windows=5, routes=2).eval()
+    attention = SelfAttention(16, 8, kind, windows=5, routes=2).eval()
     x = torch.randn(1, frames, 16, requires_grad=True)
     attention(x)[0, at].sum().backward()
     return x.grad[0].abs().sum(dim=1) > 0
 
 
-@pytest.mark.parametrize("form", ["plain", "reduced", "shunted"])
-def test_full_forms_see_every_frame(form):
-    assert reach(form).all()
+@pytest.mark.parametrize("kind", ["plain", "reduced", "shunted"])
+def test_full_kinds_use_every_frame(kind):
+    assert reach(kind).all()
 
 
-def test_windows_end_where_they_end():
+def test_windows_use_their_own_frames():
     assert reach("window").nonzero().flatten().tolist() == list(range(10, 20))
     assert reach("shifted").nonzero().flatten().tolist() == list(range(5, 15))
 
 
 def test_routes_lead_to_two_windows():
-    seen = reach("routed")
-    windows = {int(k) // 10 for k in seen.nonzero().flatten()}
-    assert len(windows - {1}) in (1, 2) and seen.view(5, 10).any(1).sum() <= 3
+    reached = reach("routed")
+    windows = {int(k) // 10 for k in reached.nonzero().flatten()}
+    assert len(windows - {1}) in (1, 2) and reached.view(5, 10).any(1).sum() <= 3
 
 
-def test_padding_is_never_seen():
-    """23 frames in windows of 5: the answers are those of windows cut by hand."""
+def test_padding_has_no_effect():
+    """23 frames in windows of 5: the outputs equal those of separate windows."""
     torch.manual_seed(0)
     attention = SelfAttention(16, 8, "window", windows=5).eval()
     plain = SelfAttention(16, 8, "plain").eval()
@@ -117,14 +117,14 @@ def test_shunted_heads_against_plain_attention_of_pooled_keys():
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         ({"widths": [64, 128]}, "4 depths for 2 widths"),
-        ({"widths": [64, 126, 256, 512]}, "no multiple of 4"),
-        ({"attention_heads": 3}, "no multiple of attention_heads"),
+        ({"widths": [64, 126, 256, 512]}, "not a multiple of 4"),
+        ({"attention_heads": 3}, "not a multiple of attention_heads"),
         ({"attention": "axial"}, "attention"),
     ],
 )
-def test_sizes_that_do_not_fit_are_refused(options, words):
-    with pytest.raises(ValueError, match=words):
+def test_sizes_that_do_not_fit_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
         build(**options)

@@ -1,4 +1,4 @@
-"""Weights learnt elsewhere: they arrive where they belong, and files that do not fit are refused."""
+"""Pretrained weights: they are loaded into the right modules, and files that do not fit are refused."""
 
 from pathlib import Path
 
@@ -19,9 +19,9 @@ def build(name: str, options: dict, inputs: tuple[int, int, int], seed: int = 0)
 
 
 def image_weights() -> dict[str, torch.Tensor]:
-    """Weights as torchvision names them, with the classifier that is not wanted."""
+    """Return weights with the names of torchvision, with the classifier, which is ignored."""
     network = build("dbresnet", SIZES, (3, 64, 32), seed=5).train()
-    for _ in range(40):  # batch statistics as of a trained network
+    for _ in range(40):  # batch statistics like those of a trained network
         network(torch.randn(4, 3, 64, 32))
     return {**network.maps.state_dict(), "fc.weight": torch.zeros(1000, 32), "fc.bias": torch.zeros(1000)}
 
@@ -33,24 +33,26 @@ def saved(tmp_path: Path, weights: dict) -> Path:
 
 def test_the_names_are_torchvisions():
     keys = set(build("dbresnet", {"depths": [3, 4, 6, 3]}, (3, 64, 32)).maps.state_dict())
-    wanted = {"conv1.weight", "bn1.running_mean", "layer1.0.downsample.0.weight", "layer1.0.downsample.1.bias"}
-    wanted |= {"layer4.2.conv3.weight", "layer3.5.bn2.num_batches_tracked", "layer2.3.conv1.weight"}
-    assert wanted <= keys
-    assert len(keys) == 318  # of torchvision's 320, less fc
+    expected_names = {"conv1.weight", "bn1.running_mean", "layer1.0.downsample.0.weight", "layer1.0.downsample.1.bias"}
+    expected_names |= {"layer4.2.conv3.weight", "layer3.5.bn2.num_batches_tracked", "layer2.3.conv1.weight"}
+    assert expected_names <= keys
+    assert len(keys) == 318  # torchvision's 320 without fc
 
 
 @pytest.mark.parametrize("name", ["dbresnet", "dynse_bdresnet"])
 def test_one_channel_is_the_same_as_three_copies(tmp_path, name):
     file = saved(tmp_path, image_weights())
-    one, three = build(name, SIZES, (1, 64, 32), 1), build(name, SIZES, (3, 64, 32), 2)
-    load_pretrained(name, one, file)
-    load_pretrained(name, three, file)
-    three.load_state_dict({key: value for key, value in one.state_dict().items() if ".gate." in key}, strict=False)
+    one_channel, three_channels = build(name, SIZES, (1, 64, 32), 1), build(name, SIZES, (3, 64, 32), 2)
+    load_pretrained(name, one_channel, file)
+    load_pretrained(name, three_channels, file)
+    three_channels.load_state_dict(
+        {key: value for key, value in one_channel.state_dict().items() if ".gate." in key}, strict=False
+    )
     x = torch.randn(2, 1, 64, 32)
-    torch.testing.assert_close(one.maps(x), three.maps(x.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(one_channel.maps(x), three_channels.maps(x.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-4)
 
 
-def test_untrained_gates_hardly_change_what_was_learnt(tmp_path):
+def test_untrained_gates_hardly_change_a_pretrained_network(tmp_path):
     file = saved(tmp_path, image_weights())
     plain, gated = build("dbresnet", SIZES, (1, 64, 32)), build("dynse_bdresnet", SIZES, (1, 64, 32))
     halved = build("dynse_bdresnet", {**SIZES, "as_published": True}, (1, 64, 32))
@@ -76,23 +78,23 @@ def test_a_pth_file_may_be_wrapped(tmp_path, wrapped):
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         (lambda w: w.pop("layer2.0.conv2.weight"), "layer2.0.conv2.weight is missing"),
         (lambda w: w.update({"layer9.0.conv1.weight": torch.ones(1)}), "layer9.0.conv1.weight is not known"),
         (lambda w: w.update({"bn1.weight": torch.ones(5)}), r"bn1.weight has shape \(5,\), not \(4,\)"),
     ],
 )
-def test_weights_of_another_network_are_refused(tmp_path, change, words):
+def test_weights_of_another_network_are_refused(tmp_path, change, message):
     weights = image_weights()
     change(weights)
     file = saved(tmp_path, weights)
-    with pytest.raises(WeightsError, match=f"{file}: weights of another network: {words}"):
+    with pytest.raises(WeightsError, match=f"{file}: weights of another network: {message}"):
         load_pretrained("dbresnet", build("dbresnet", SIZES, (3, 64, 32)), file)
 
 
 @pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
-def test_a_file_that_holds_no_weights_is_refused(tmp_path, name):
+def test_a_file_without_weights_is_refused(tmp_path, name):
     (tmp_path / name).write_bytes(b"nonsense")
     with pytest.raises(WeightsError, match="not readable as weights"):
         load_pretrained("dbresnet", build("dbresnet", SIZES, (3, 64, 32)), tmp_path / name)
@@ -100,13 +102,13 @@ def test_a_file_that_holds_no_weights_is_refused(tmp_path, name):
 
 def test_a_file_with_other_things_is_refused(tmp_path):
     torch.save([1, 2], tmp_path / "w.pth")
-    with pytest.raises(WeightsError, match="something else than named tensors"):
+    with pytest.raises(WeightsError, match="something other than named tensors"):
         load_pretrained("dbresnet", build("dbresnet", SIZES, (3, 64, 32)), tmp_path / "w.pth")
 
 
 def vit_weights(frames: int) -> dict[str, torch.Tensor]:
     encoder = build("pretrained_vit", VIT, (1, frames, 16), seed=5).maps.state_dict()
-    return {**encoder, "decoder_embed.weight": torch.ones(3)}  # a pre-training's other half
+    return {**encoder, "decoder_embed.weight": torch.ones(3)}  # a decoder, which is ignored
 
 
 def test_a_transformer_starts_from_its_weights(tmp_path):
@@ -120,7 +122,7 @@ def test_a_transformer_starts_from_its_weights(tmp_path):
 
 def test_positions_of_longer_inputs_are_interpolated_along_time(tmp_path):
     weights = vit_weights(80)
-    ramp = torch.arange(10.0).repeat(2)[:, None].expand(-1, 16)  # a value per place in time, the same for all bands
+    ramp = torch.arange(10.0).repeat(2)[:, None].expand(-1, 16)  # a value per position in time, the same for all bands
     weights["pos_embed"] = torch.cat([torch.zeros(1, 16), ramp])[None]
     network = build("pretrained_vit", VIT, (1, 40, 16))
     load_pretrained("pretrained_vit", network, saved(tmp_path, weights))

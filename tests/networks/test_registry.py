@@ -1,4 +1,4 @@
-"""What every network must do, run over all of them."""
+"""Requirements of all networks."""
 
 import pytest
 import torch
@@ -68,14 +68,14 @@ def test_every_output_depends_on_every_channel(name):
 
 
 def test_same_seed_same_weights(name):
-    first, again, other = (build(name, seed=seed).state_dict() for seed in (0, 0, 1))
-    assert all(torch.equal(first[key], again[key]) for key in first)
-    assert any(not torch.equal(first[key], other[key]) for key in first)
+    first, same_seed, other_seed = (build(name, seed=seed).state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(first[key], same_seed[key]) for key in first)
+    assert any(not torch.equal(first[key], other_seed[key]) for key in first)
 
 
 def test_state_round_trip(name, tmp_path):
     network, x = build(name), batch((2, 40, 16))
-    network(x)  # moves the batch statistics, which must travel too
+    network(x)  # changes the batch statistics, which must be saved too
     save_file(network.state_dict(), tmp_path / "weights.safetensors")
     copy = build(name, seed=1)
     copy.load_state_dict(load_file(tmp_path / "weights.safetensors"))
@@ -97,9 +97,9 @@ def test_a_very_short_window(name, frames):
 
 def test_evaluation_mode_is_deterministic_and_training_mode_leaves_the_input_alone(name):
     network, x = build(name), batch((2, 40, 16))
-    kept = x.clone()
+    original = x.clone()
     network(x)
-    assert torch.equal(x, kept)
+    assert torch.equal(x, original)
     network.eval()
     assert torch.equal(network(x)[0], network(x)[0])
 

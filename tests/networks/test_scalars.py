@@ -1,4 +1,4 @@
-"""Networks with a branch for numbers: what of the last channel they read, and what they refuse."""
+"""Networks with a branch for scalars: the part of the last channel that they read, and refused inputs."""
 
 import pytest
 import torch
@@ -19,12 +19,12 @@ def test_the_first_rows_of_the_last_channel_are_read_and_no_others(name):
     network, x = build(name), torch.randn(2, *INPUTS)
     before, latents = network(x)
     assert latents.shape == (2, 8 * 4 + 64)
-    other = x.clone()
-    other[:, -1, :, 5:] += 1
-    assert torch.equal(network(other)[0], before)
-    other = x.clone()
-    other[:, -1, :, 4] += 1
-    assert (network(other)[0] != before).all()
+    changed = x.clone()
+    changed[:, -1, :, 5:] += 1
+    assert torch.equal(network(changed)[0], before)
+    changed = x.clone()
+    changed[:, -1, :, 4] += 1
+    assert (network(changed)[0] != before).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -37,6 +37,6 @@ def test_numbers_are_averaged_over_frames(name):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("inputs", [(1, 20, 16), (3, 20, 4)])
-def test_numbers_need_a_channel_of_their_own(name, inputs):
-    with pytest.raises(ValueError, match="scalars: 5 numbers need a channel of their own"):
+def test_scalars_need_a_separate_channel(name, inputs):
+    with pytest.raises(ValueError, match="scalars: 5 numbers need a separate channel"):
         build(name, inputs=inputs)

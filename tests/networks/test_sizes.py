@@ -1,4 +1,4 @@
-"""Every network at its default size: its parameters, its multiply-adds where they were published, and a step."""
+"""Every network at its default size: parameters, published multiply-adds, and a training step."""
 
 import pytest
 import torch
@@ -42,23 +42,23 @@ def test_resnet34_along_time():
 
 @pytest.mark.parametrize(("name", "published"), [("inception_former", 2.14e9), ("resnet1d", 177e6)])
 def test_multiply_adds(name, published):
-    """Against hooks on every layer, whose sum is what was published for nine classes of 12 leads.
+    """Compared with the sum of hooks on every layer, which is the number published for nine classes of 12 leads.
 
     The published count of the transformer leaves out the products of its attention; ours has them.
     """
     network = networks.build(name, {}, (12, 1000, 1), 9).eval()
-    found, counts = networks.multiply_adds(network, (12, 1000, 1)), []
+    total, counts = networks.multiply_adds(network, (12, 1000, 1)), []
 
-    def count(layer, given, out):
+    def count(layer, inputs, output):
         each = layer.weight[0].numel() if isinstance(layer, torch.nn.Conv1d) else layer.in_features
-        counts.append(out.numel() * each)
+        counts.append(output.numel() * each)
 
     for layer in network.modules():
         if isinstance(layer, torch.nn.Conv1d | torch.nn.Linear):
             layer.register_forward_hook(count)
     network(torch.zeros(1, 12, 1000, 1))
     assert sum(counts) == pytest.approx(published, rel=0.015)
-    assert found == sum(counts) if name == "resnet1d" else 1.02 < found / sum(counts) < 1.1
+    assert total == sum(counts) if name == "resnet1d" else 1.02 < total / sum(counts) < 1.1
 
 
 def test_multiply_adds_count_attention_and_change_nothing():

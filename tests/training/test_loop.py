@@ -15,7 +15,7 @@ from auscult.training import checkpoint, loop, validation
 from auscult.training.checkpoint import Checkpoint
 from auscult.training.data import Frames, Windowing
 from auscult.training.device import MemoryFull
-from auscult.training.loop import Plan, fit
+from auscult.training.loop import TrainingPlan, fit
 from auscult.training.loss import weighted_loss
 from auscult.training.optimiser import averaged_step, learning_rate
 from auscult.training.role_data import RoleData
@@ -140,9 +140,9 @@ def network(seed: int = 0) -> torch.nn.Module:
     return networks.build("dbresnet", options, (1, WINDOW, BANDS), 1)
 
 
-def plan(**training) -> Plan:
+def plan(**training) -> TrainingPlan:
     values = {"epochs": 5, "batch": 16, "crops": 2, "learning_rate": 0.02, "patience": 10}
-    return Plan(BINARY, Training(**{**values, **training}), 10.0, 7)
+    return TrainingPlan(BINARY, Training(**{**values, **training}), 10.0, 7)
 
 
 def run(folder, log=lambda row: None, digest="digest", net=None, data=None, **training):

@@ -1,4 +1,4 @@
-"""Words from a running job: lines into its log, and a bar on the terminal when there is one."""
+"""Log lines of running jobs, and a progress bar if there is a terminal."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _terminal = None
 
 
 def note(message: str) -> None:
-    """One line into the log of the job."""
+    """Write one line into the log of the job."""
     print(message, file=sys.stderr, flush=True)
 
 
 def log_to(path: str | Path) -> None:
-    """Send everything that this process prints to `path`; bars still go to the terminal that it was started from."""
+    """Redirect all output of this process to the file `path`; progress bars stay on the terminal."""
     global _terminal
     if os.isatty(2):
         _terminal = os.fdopen(os.dup(2), "w")
@@ -31,9 +31,9 @@ def log_to(path: str | Path) -> None:
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
-    """Gives `tell(done)`: a bar on the terminal, and a line in the log every ten seconds."""
-    started = told = time.monotonic()
+def progress(description: str, total: int) -> Iterator[Callable[..., None]]:
+    """Yield `update(done)`, which moves a bar on the terminal and writes a line into the log every ten seconds."""
+    start_s = last_line_s = time.monotonic()
     bar = None
     if _terminal:
         from rich.console import Console
@@ -41,20 +41,20 @@ def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
 
         bar = Progress(console=Console(file=_terminal), transient=True)
         bar.start()
-        row = bar.add_task(what, total=total)
+        row = bar.add_task(description, total=total)
 
-    def tell(done: float) -> None:
-        nonlocal told
+    def update(done: float) -> None:
+        nonlocal last_line_s
         now = time.monotonic()
         if bar:
-            bar.update(row, completed=done, description=what)
-        if now - told >= EVERY_S:
-            told = now
-            left = (now - started) / max(done, 1e-3) * (total - done)
-            note(f"{what}: {done:.4g} of {total} ({now - started:.0f} s, about {left:.0f} s left)")
+            bar.update(row, completed=done, description=description)
+        if now - last_line_s >= EVERY_S:
+            last_line_s = now
+            remaining_s = (now - start_s) / max(done, 1e-3) * (total - done)
+            note(f"{description}: {done:.4g} of {total} ({now - start_s:.0f} s, about {remaining_s:.0f} s left)")
 
     try:
-        yield tell
+        yield update
     finally:
         if bar:
             bar.stop()

@@ -1,4 +1,4 @@
-"""What a result came from: import closures of code, digests of slices of the data, versions of the environment."""
+"""The origin of a result: the code that it depends on, digests, and versions of the environment."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ from pathlib import Path
 from typing import Any
 
 LIBRARY = Path(__file__).resolve().parent
-ONLY_REPORT = {"progress.py", "tracking.py"}  # they write logs and MLflow: no result depends on them
+ONLY_REPORT = {"progress.py", "tracking.py"}  # they write logs and MLflow runs: no result depends on them
 PACKAGES = ("torch", "xgboost", "numpy", "scipy", "pandas", "scikit-learn", "h5py", "soxr", "soundfile")
 
 
 def closure(files: Iterable[Path]) -> list[Path]:
-    """Python files of the library that `files` import, directly or not, and `files` themselves, sorted.
+    """Return `files` and all Python files of the library that they import, directly or indirectly, sorted.
 
-    Only `import auscult...` and `from auscult... import ...` statements count, wherever they stand in a file;
-    plug-ins that are loaded by name are added by the caller.
+    Only `import auscult...` and `from auscult... import ...` statements count, anywhere in a file. The caller must add
+    plug-ins that are imported by name.
     """
-    seen: set[Path] = set()
-    todo = [Path(file).resolve() for file in files]
-    while todo:
-        file = todo.pop()
-        if file not in seen:
-            seen.add(file)
-            todo += _imports(file)
-    return sorted(seen)
+    files_in_closure: set[Path] = set()
+    remaining = [Path(file).resolve() for file in files]
+    while remaining:
+        file = remaining.pop()
+        if file not in files_in_closure:
+            files_in_closure.add(file)
+            remaining += _imports(file)
+    return sorted(files_in_closure)
 
 
 @cache
 def _imports(file: Path) -> tuple[Path, ...]:
-    found = []
+    names = []
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"), filename=str(file))):
         if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found += [node.module] + [f"{node.module}.{alias.name}" for alias in node.names]
-    library = [path for name in found for path in module_files(name)]
-    # a script may import a sibling, which stands beside it on the path
-    beside = [file.with_name(f"{name}.py") for name in found if file.parent.name == "scripts" and "." not in name]
-    return tuple(library + [path for path in beside if path.is_file()])
+            names += [node.module] + [f"{node.module}.{alias.name}" for alias in node.names]
+    library_files = [path for name in names for path in module_files(name)]
+    # a script may import another script of its folder
+    siblings = [file.with_name(f"{name}.py") for name in names if file.parent.name == "scripts" and "." not in name]
+    return tuple(library_files + [path for path in siblings if path.is_file()])
 
 
 def module_files(name: str) -> list[Path]:
-    """Files that importing the module `name` runs (its packages' `__init__.py` too); [] outside the library."""
+    """Return the files that an import of the module `name` runs, with `__init__.py`; [] outside the library."""
     parts = name.split(".")
     if parts[0] != LIBRARY.name:
         return []
@@ -60,24 +60,27 @@ def module_files(name: str) -> list[Path]:
 
 
 def code_files(script: Path, modules: Iterable[str] = ()) -> list[str]:
-    """Files that a script and some modules import, directly or not, as relative paths; see `closure`."""
+    """Return the files that a script and some modules import, as relative paths; see `closure`."""
     files = [script, *(file for module in modules for file in module_files(module))]
     return [os.path.relpath(file) for file in closure(files)]
 
 
 def code_digest(files: Iterable[Path | str]) -> str:
-    """SHA-256 of the content and the names (not the folders above) of `files`, but for those that only report."""
+    """Return the SHA-256 of names and content of library files, without those of `ONLY_REPORT`.
+
+    Names are relative to the folder of the library.
+    """
     files = sorted(path for file in files if (path := Path(file).resolve()).name not in ONLY_REPORT)
     return digest({str(f.relative_to(LIBRARY.parent)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files})
 
 
-def digest(thing: Any) -> str:
-    """SHA-256 of anything that JSON can write, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(thing, sort_keys=True, default=str).encode()).hexdigest()
+def digest(value: Any) -> str:
+    """Return the SHA-256 of a JSON value; the order of keys does not matter, other types count as their text."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def environment() -> dict[str, str]:
-    """Versions of Python, the platform and the packages that can change a number."""
+    """Return the versions of Python, of the platform and of the packages that can change a number."""
     versions = {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -95,7 +98,7 @@ def _own_version() -> str:
 
 
 def commit() -> str:
-    """Commit of the code, with `+changes` when the files differ from it; `unknown` outside a checkout."""
+    """Return the commit of the code, with `+changes` if files differ from it; `unknown` outside a git checkout."""
 
     def git(*arguments: str) -> str:
         return subprocess.run(
@@ -109,13 +112,13 @@ def commit() -> str:
         return "unknown"
 
 
-def write_json(path: Path, thing: Any) -> None:
-    """Write JSON to a temporary name and rename it, so that a killed job leaves nothing half."""
-    write_text(path, json.dumps(thing, indent=1, sort_keys=True, default=str) + "\n")
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON under a temporary name and rename it, so that a killed job leaves no partial file."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, default=str) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text to a temporary name and rename it."""
+    """Write UTF-8 text under a temporary name and rename it."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

@@ -1,4 +1,4 @@
-"""Write config/README.md and config/schema.json from the models, so that they cannot drift from the code."""
+"""Write config/README.md and config/schema.json from the models of the configuration (`make reference`)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ HEAD = """# Configuration
 
 Written by `make reference` from the models in `workflow/auscult`; do not edit.
 
-`config.yaml` says which studies run; `studies/<name>.yaml` holds one study each. An unknown key is refused, with the
-nearest known one. `schema.json` gives editors completion: put `# yaml-language-server: $schema=../schema.json` at the
-top of a study.
+`config.yaml` lists the studies that run. Each file `studies/<name>.yaml` describes one study. An unknown key is an
+error; its message suggests the most similar key. With `# yaml-language-server: $schema=../schema.json` as the first
+line of a study, editors check and complete it by `schema.json`.
 
-On the command line: `--config studies=a,b` chooses studies, `root=DIR` points their data set to a copy of the release.
+On the command line, `--config studies=a,b` chooses the studies, and `root=DIR` gives the folder of their raw release.
 """
 STUDY_MODELS = [
     study.Study,
@@ -42,9 +42,9 @@ STUDY_MODELS = [
     systems.Head,
     systems.TrainOn,
     systems.System,
-    systems.FrontEnd,
+    systems.FrontEndConfig,
     systems.Segment,
-    systems.Network,
+    systems.NetworkConfig,
     systems.Training,
     systems.Augment,
     systems.Inference,
@@ -59,7 +59,7 @@ STUDY_MODELS = [
 
 
 def readme() -> str:
-    """The key reference as Markdown: a table per model, then the options of every plug-in."""
+    """Return the reference of all keys as Markdown: a table per model, then the options of every plug-in."""
     parts = [HEAD, "## config.yaml\n", *(_section(model) for model in (settings.Settings, settings.Tracking))]
     parts += ["## studies/<name>.yaml\n", *(_section(model) for model in STUDY_MODELS)]
     parts.append(_decision_rules())
@@ -75,12 +75,12 @@ def readme() -> str:
 
 
 def schema() -> str:
-    """JSON schema of a study file."""
+    """Return the JSON schema of a study file."""
     return json.dumps(study.Study.model_json_schema(), indent=1, sort_keys=True) + "\n"
 
 
 def _decision_rules() -> str:
-    """A table of the decision rules."""
+    """Return the table of the decision rules."""
     lines = [
         "## Decision rules (`targets.<name>.decisions`)\n",
         "| rule | targets | fitted | decision |",
@@ -98,37 +98,38 @@ def _load(package: Any, name: str) -> Any:
 
 
 def _section(model: type[BaseModel], title: str | None = None, preset: dict | None = None) -> str:
-    words = " ".join((model.__doc__ or "").split("\n\n")[0].split())
-    lines = [f"### {title or model.__name__}\n", f"{words}\n"]
+    """Return the table of a model's keys; `preset` has other defaults than the model."""
+    description = " ".join((model.__doc__ or "").split("\n\n")[0].split())
+    lines = [f"### {title or model.__name__}\n", f"{description}\n"]
     lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
     for key, field in model.model_fields.items():
         default = field.default if preset is None else preset[key]
         if preset is None and field.is_required():
-            shown = "**required**"
+            default_cell = "**required**"
         elif default is PydanticUndefined or isinstance(default, BaseModel):
-            shown = "see below"
+            default_cell = "see below"
         else:
-            shown = f"`{json.dumps(default)}`"
-        cells = [f"`{key}`", f"`{_type(field.annotation)}`", shown, field.description or ""]
+            default_cell = f"`{json.dumps(default)}`"
+        cells = [f"`{key}`", f"`{_type(field.annotation)}`", default_cell, field.description or ""]
         lines.append("| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
 
 def _type(annotation: Any) -> str:
-    """A type as a reader of YAML would say it."""
+    """Return the name of a type in the terms of YAML."""
     if annotation is None or annotation is type(None):
         return "null"
-    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
-        return _type(inner[0])
+        return _type(arguments[0])
     if origin is typing.Literal:
-        return " | ".join(json.dumps(value) for value in inner)
+        return " | ".join(json.dumps(value) for value in arguments)
     if origin is dict:
-        return f"{{name: {_type(inner[1])}}}"
+        return f"{{name: {_type(arguments[1])}}}"
     if origin in (list, tuple):
-        return "[" + ", ".join(_type(one) for one in inner if one is not ...) + "]"
-    if inner:
-        return " | ".join(_type(one) for one in inner)
+        return "[" + ", ".join(_type(argument) for argument in arguments if argument is not ...) + "]"
+    if arguments:
+        return " | ".join(_type(argument) for argument in arguments)
     names = {str: "text", int: "integer", float: "number", bool: "true | false", Any: "any"}
     return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
 

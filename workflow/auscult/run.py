@@ -1,4 +1,4 @@
-"""Before and after a run of the workflow: the plans of its studies, their locks, the estimate and the summary."""
+"""Before and after a run of the workflow: plans and locks of its studies, the estimate, and the printed summary."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from auscult.config.settings import Settings
 from auscult.datasets import releases
 from auscult.datasets.releases import Release
 from auscult.features.frames import folder_name
-from auscult.folds.planned import FoldError, planned
+from auscult.folds.planned import FoldError, folds_of_protocol
 from auscult.metrics import catalogue
 from auscult.plan import paths
 from auscult.plan.names import NetworkName
 from auscult.plan.networks import Plan, every_network, units
 from auscult.provenance import digest
 
-# Training on a CPU allocates and frees the same large buffers at every step; kept by the process, they cost no page
-# faults (a fifth more windows per second of processor time).
+# Training on a CPU allocates and frees the same large buffers at every step. With these settings the process keeps the
+# memory, which avoids page faults (a fifth more windows per second of processor time).
 KEEP_BUFFERS = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
 
 
 class RunError(Exception):
-    """A run cannot begin; the message says what to change."""
+    """A run cannot start; the message states what to change."""
 
 
 @dataclass(frozen=True)
 class NewRecordings:
-    """The folder of `--config recordings=DIR`: a name for what is predicted of it, and a digest of its files.
+    """The folder of `--config recordings=DIR`: a name for its predictions, and a digest of its files.
 
-    A changed folder has another digest and is predicted anew. Without a folder both are `none`.
+    A changed folder has another digest, and its recordings are predicted again. Without a folder both are `none`.
     """
 
     name: str
@@ -45,55 +45,55 @@ class NewRecordings:
 
 
 def set_environment(workflow: Path) -> None:
-    """What the processes of jobs inherit: where the library lies, and how they keep memory."""
+    """Set the environment of the jobs' processes: PYTHONPATH, and how they keep memory."""
     os.environ["PYTHONPATH"] = os.pathsep.join([str(workflow), *filter(None, [os.environ.get("PYTHONPATH")])])
     for name in KEEP_BUFFERS:
         os.environ.setdefault(name, str(4 * 2**30 - 1))
 
 
 def has_gpu() -> bool:
-    """Whether torch can compute on a GPU of this machine."""
+    """Return whether torch can compute on a GPU of this machine."""
     import torch
 
     return torch.cuda.is_available()
 
 
 def load(values: Mapping[str, Any], studies_folder: Path, lists: Path) -> tuple[Settings, dict[str, Plan], dict]:
-    """Settings, the plan of every study, and the raw files of every data set by its folder below results/datasets.
+    """Return settings, the plan of each study, and the release of each data set by its folder below results/datasets.
 
     values: config/config.yaml with the changes of `--config`. lists: folder of the published lists. Raises ConfigError
     and RunError.
     """
     settings = studies.load_settings(values)
     plans: dict[str, Plan] = {}
-    found: dict[str, Release] = {}
+    release_of_folder: dict[str, Release] = {}
     for name in settings.studies:
         study = studies.load_study(name, studies_folder, settings.root)
         folder = paths.dataset_folder(study.dataset, settings.root)
-        if folder not in found:
-            found[folder] = releases.find(study.dataset)
-        elif found[folder].dataset != study.dataset:
+        if folder not in release_of_folder:
+            release_of_folder[folder] = releases.find(study.dataset)
+        elif release_of_folder[folder].dataset != study.dataset:
             raise RunError(
                 f"config/studies/{name}.yaml: dataset: another study describes the data set {folder!r} differently; "
                 "give one of them another dataset.name"
             )
-        ids = {path.name.split(".")[0].split("_")[0] for path in found[folder].files} or None
+        ids = {path.name.split(".")[0].split("_")[0] for path in release_of_folder[folder].files} or None
         try:
-            folds = tuple(NetworkName(repeat, fold) for repeat, fold in planned(study.protocol, lists, ids))
+            folds = tuple(NetworkName(repeat, fold) for repeat, fold in folds_of_protocol(study.protocol, lists, ids))
         except FoldError as error:
             raise RunError(f"config/studies/{name}.yaml: {error}") from None
         plans[name] = Plan(name, study, folder, folds)
-    _check(settings, plans, found)
-    return settings, plans, found
+    _check(settings, plans, release_of_folder)
+    return settings, plans, release_of_folder
 
 
-def _check(settings: Settings, plans: dict[str, Plan], found: dict[str, Release]) -> None:
-    """What the command line asks must fit the studies."""
-    if settings.root is not None and len(found) > 1:
-        raise RunError(f"--config root: points to one data set; the studies have {', '.join(found)}")
-    if len({release.dataset.shards for release in found.values()}) > 1:
-        # Snakemake wants the same number of output files for every data set of a rule
-        raise RunError("dataset.shards: the chosen studies name different numbers; run them one at a time")
+def _check(settings: Settings, plans: dict[str, Plan], release_of_folder: dict[str, Release]) -> None:
+    """Raise RunError if the settings of the command line do not fit the studies."""
+    if settings.root is not None and len(release_of_folder) > 1:
+        raise RunError(f"--config root: is the folder of one data set; the studies have {', '.join(release_of_folder)}")
+    if len({release.dataset.shards for release in release_of_folder.values()}) > 1:
+        # Snakemake requires the same number of output files for every data set of a rule
+        raise RunError("dataset.shards: the chosen studies have different numbers of shards; run them one at a time")
     for name, plan in plans.items():
         if settings.system and settings.system not in units(plan):
             raise RunError(f"--config system: {settings.system!r} is not one of {', '.join(units(plan))} of {name}")
@@ -102,26 +102,26 @@ def _check(settings: Settings, plans: dict[str, Plan], found: dict[str, Release]
 
 
 def new_recordings(settings: Settings) -> NewRecordings:
-    """What `--config recordings=DIR` points to, by the files' names, sizes and time stamps."""
+    """Return the folder of `--config recordings=DIR`; its digest is of the files' names, sizes and time stamps."""
     if not settings.recordings:
         return NewRecordings("none", "none")
     folder = Path(settings.recordings)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    stamps = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+    file_facts = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
     key = digest([os.path.realpath(folder), settings.form, settings.system])[:8]
-    return NewRecordings(f"{folder.name}-{key}", digest(stamps))
+    return NewRecordings(f"{folder.name}-{key}", digest(file_facts))
 
 
 def require_recordings(settings: Settings) -> None:
-    """Raise RunError where a prediction is asked for without a folder of recordings."""
+    """Raise RunError if a prediction is requested without a folder of recordings."""
     if not settings.recordings:
-        raise RunError("snakemake predict: which recordings? --config studies=… recordings=DIR")
+        raise RunError("snakemake predict: no folder of recordings; add --config studies=… recordings=DIR")
 
 
 def lock(names: list[str]) -> list[TextIO]:
-    """Hold each study until the returned files are closed or the process ends, whatever became of Snakemake's locks.
+    """Lock each study until the returned files are closed or the process ends; independent of Snakemake's locks.
 
-    Raises RunError where another process holds one.
+    Raises RunError if another process has locked one of them.
     """
     files = []
     for name in names:
@@ -143,24 +143,24 @@ def lock(names: list[str]) -> list[TextIO]:
     return files
 
 
-def estimate(plans: dict[str, Plan], found: dict[str, Release]) -> None:
-    """Print how many trainings a run has, and raise RunError where the disk has no room for the caches."""
+def estimate(plans: dict[str, Plan], release_of_folder: dict[str, Release]) -> None:
+    """Print the number of trainings of each study. Raises RunError if the disk has too little space for the caches."""
     for name, plan in plans.items():
-        raw = sum(path.stat().st_size for path in found[plan.dataset].files)
+        raw_bytes = sum(path.stat().st_size for path in release_of_folder[plan.dataset].files)
         front_ends = {folder_name(system.front_end) for system in plan.study.systems.values()}
-        needed = raw * (1 + len(front_ends))
-        free = shutil.disk_usage("results").free
+        needed_bytes = raw_bytes * (1 + len(front_ends))
+        free_bytes = shutil.disk_usage("results").free
         print(
             f"study {name}: {len(plan.folds)} folds, {len(every_network(plan))} trainings, caches of about "
-            f"{needed / 2**20:.0f} MiB ({free / 2**30:.0f} GiB free)",
+            f"{needed_bytes / 2**20:.0f} MiB ({free_bytes / 2**30:.0f} GiB free)",
             file=sys.stderr,
         )
-        if needed > free:
+        if needed_bytes > free_bytes:
             raise RunError(f"study {name}: the disk has less room than the caches need; free some, or move results")
 
 
 def forget_failed_tracking(names: list[str], uri: str) -> None:
-    """Take away the notes of jobs that could not reach MLflow: they did not fail, and try again in the next run."""
+    """Remove the output files of tracking jobs that could not reach MLflow, so that the next run repeats these jobs."""
     for name in names:
         for pattern in (paths.tracking(uri), paths.TRACKED):
             path = Path(pattern.format(study=name))
@@ -169,26 +169,26 @@ def forget_failed_tracking(names: list[str], uri: str) -> None:
 
 
 def summary(names: list[str]) -> None:
-    """Print the leaderboard of each study that has one, and where its results are."""
+    """Print the leaderboard of each study that has one, and the paths of its results."""
     import pandas as pd
 
-    # a run may have been asked for less than the tables
-    finished = [name for name in names if Path(paths.LEADERBOARD.format(study=name)).is_file()]
-    for name in finished:
+    # the targets of a run may not include the tables
+    names_with_results = [name for name in names if Path(paths.LEADERBOARD.format(study=name)).is_file()]
+    for name in names_with_results:
         board = pd.read_csv(paths.LEADERBOARD.format(study=name))
-        metrics = [metric.key for metric in catalogue.shown("winner")]
+        metrics = [metric.key for metric in catalogue.metrics_of("winner")]
         columns = ["target", "system", "stage", "fit_on", "decision", "n", *metrics, "chosen_on", "leak"]
-        short = board[[column for column in columns if column in board]].round(3).fillna("")
-        print(f"\nstudy {name}\n{short.to_string(index=False)}\n", file=sys.stderr)
+        rows = board[[column for column in columns if column in board]].round(3).fillna("")
+        print(f"\nstudy {name}\n{rows.to_string(index=False)}\n", file=sys.stderr)
         print(f"report: {paths.REPORT.format(study=name)}", file=sys.stderr)
         print(f"tables: {paths.TABLES.format(study=name)}", file=sys.stderr)
         for path in sorted(Path(paths.STUDY.format(study=name)).glob("bundle/*.json")):
             print(f"bundle: {path.with_suffix('')}", file=sys.stderr)
-    if finished:
-        print("MLflow: make ui (there: Model training)", file=sys.stderr)
+    if names_with_results:
+        print("MLflow: make ui, then choose Model training", file=sys.stderr)
 
 
 def predicted_summary(reports: list[str]) -> None:
-    """Print where the predictions of new recordings are."""
+    """Print the paths of the predictions of new recordings."""
     for page in filter(lambda path: Path(path).is_file(), reports):
         print(f"predictions: {page}, and predictions.csv beside it", file=sys.stderr)

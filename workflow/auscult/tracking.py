@@ -1,6 +1,7 @@
-"""MLflow: study → experiment, system → run, task × fold and stage → nested runs; a bundle → a registered model.
+"""MLflow tracking: an experiment per study, a run per system, nested runs per network and leaderboard row.
 
-Nothing here may fail a job: every public function returns whether it worked, and says in the log why it did not.
+A bundle becomes a registered model. An error of MLflow must not fail a job: every public function but `live` returns
+whether it succeeded, and writes the error into the job's log.
 """
 
 from __future__ import annotations
@@ -22,67 +23,67 @@ from auscult.progress import note
 KEY = "auscult.key"
 DIGEST = "auscult.digest"
 PARENT = "mlflow.parentRunId"
-# a server that is away holds a job up for seconds; MLflow's own waiting takes minutes
+# if the server does not answer, a job waits for seconds; with MLflow's defaults it would wait for minutes
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
-LIVE_AFTER_S = 10.0  # importing mlflow takes seconds: a shorter training is written by `complete` alone
+LIVE_AFTER_S = 10.0  # importing mlflow takes seconds: `live` writes no shorter training, `complete` does
 
 
-def _forgiving(function: Callable) -> Callable:
-    """Any failure becomes a line in the log and the answer False."""
+def _errors_to_log(function: Callable) -> Callable:
+    """Make a function return whether it succeeded; an error becomes a line in the log."""
 
     @functools.wraps(function)
-    def wrapped(*arguments: Any, **named: Any) -> bool:
+    def wrapped(*arguments: Any, **options: Any) -> bool:
         try:
-            function(*arguments, **named)
+            function(*arguments, **options)
         except Exception as error:
-            note(f"tracking: {function.__name__}: {type(error).__name__}: {error}; `track` will try again")
+            note(f"tracking: {function.__name__}: {type(error).__name__}: {error}; the rule `track` will try again")
             return False
         return True
 
     return wrapped
 
 
-@_forgiving
+@_errors_to_log
 def initialise(uri: str, study: str, artifacts: Path) -> None:
-    """Make the store's schema and the experiment."""
+    """Create the store's schema and the experiment."""
     artifacts.mkdir(parents=True, exist_ok=True)
-    with _alone(artifacts):
+    with _lock(artifacts):
         _experiment(_client(uri), study, artifacts)
 
 
 @contextmanager
-def _alone(artifacts: Path) -> Iterator[None]:
-    """One process at a time: MLflow makes what is not there twice when two ask at once."""
+def _lock(artifacts: Path) -> Iterator[None]:
+    """Let one process at a time in: two at once would create the same experiment or run twice."""
     with (artifacts / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def live(uri: str, artifacts: Path, study: str, system: str, job: str) -> Callable[[dict], None]:
-    """A function that takes a row after every epoch and, in a training that lasts, writes it to a nested run."""
-    started, waiting, state = time.monotonic(), [], {}
+    """Return a function that takes a row per epoch and writes it to a nested run if the training takes over 10 s."""
+    start_s, rows, state = time.monotonic(), [], {}
 
-    @_forgiving
+    @_errors_to_log
     def write() -> None:
         if "client" not in state:
             client = _client(uri)
             experiment = client.get_experiment_by_name(study).experiment_id
-            with _alone(artifacts):
+            with _lock(artifacts):
                 parent = _system_run(client, experiment, system)
             state["run"] = _fresh_run(client, experiment, f"train/{system}/{job}", job, parent)
             state["client"] = client
-        state["client"].log_batch(state["run"], metrics=_history_metrics(waiting))
-        waiting.clear()
+        state["client"].log_batch(state["run"], metrics=_history_metrics(rows))
+        rows.clear()
 
     def log(row: dict) -> None:
-        waiting.append(row)
-        if not state.get("given_up") and time.monotonic() - started > LIVE_AFTER_S:
+        rows.append(row)
+        if not state.get("given_up") and time.monotonic() - start_s > LIVE_AFTER_S:
             state["given_up"] = not write()
 
     return log
 
 
-@_forgiving
+@_errors_to_log
 def complete(
     uri: str,
     study: str,
@@ -93,7 +94,7 @@ def complete(
     folders: list[Path],
     files: list[Path],
 ) -> None:
-    """Write everything of a study that is not in the store yet; a rerun replaces its runs.
+    """Write all of a study that is not yet in the store; a repeated run of a study replaces its MLflow runs.
 
     Parameters
     ----------
@@ -110,9 +111,9 @@ def complete(
     for (system, job), folder in models.items():
         facts = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         key = f"train/{system}/{job}"
-        done = _find(client, experiment, key)
-        if done and done.data.tags.get(DIGEST) == facts["slice_digest"]:
-            client.set_tag(done.info.run_id, PARENT, parents[system])
+        run_of_job = _find_run(client, experiment, key)
+        if run_of_job and run_of_job.data.tags.get(DIGEST) == facts["slice_digest"]:
+            client.set_tag(run_of_job.info.run_id, PARENT, parents[system])
             continue
         run = _fresh_run(client, experiment, key, job, parents[system])
         history = pd.read_csv(folder / "history.csv").to_dict("records")
@@ -126,8 +127,8 @@ def complete(
         parent = parents.get(row["system"])
         run = _fresh_run(client, experiment, f"row/{row['system']}/{name}", name, parent)
         numbers = {k: v for k, v in row.items() if isinstance(v, (int, float)) and pd.notna(v)}
-        words = {k: v for k, v in row.items() if isinstance(v, str) and v}
-        client.log_batch(run, metrics=_metrics(numbers, 0), params=_params(words))
+        texts = {k: v for k, v in row.items() if isinstance(v, str) and v}
+        client.log_batch(run, metrics=_metrics(numbers, 0), params=_params(texts))
         client.set_terminated(run)
     run = _fresh_run(client, experiment, "study", f"{study} tables and figures", None)
     for folder in folders:
@@ -139,9 +140,9 @@ def complete(
         client.set_terminated(parent)
 
 
-@_forgiving
+@_errors_to_log
 def register(uri: str, study: str, artifacts: Path, name: str, bundle: Path, card: str) -> None:
-    """Keep an MLflow model among the study's runs and register it as a new version of the model `name`."""
+    """Log an MLflow model in a run of the study and register it as a new version of the model `name`."""
     from mlflow.exceptions import MlflowException
 
     client = _client(uri)
@@ -166,32 +167,35 @@ def _client(uri: str):
 
 
 def _experiment(client, study: str, artifacts: Path) -> str:
-    found = client.get_experiment_by_name(study)
-    if found:
-        return found.experiment_id
-    served = client.tracking_uri.startswith(("http:", "https:"))  # a server has a place of its own for files
-    place = None if served else (artifacts / study).resolve().as_uri()
-    # said here, the kind is not guessed at by MLflow's pages
-    return client.create_experiment(study, place, tags={"mlflow.experimentKind": "custom_model_development"})
+    experiment = client.get_experiment_by_name(study)
+    if experiment:
+        return experiment.experiment_id
+    is_server = client.tracking_uri.startswith(("http:", "https:"))  # a server stores files in its own place
+    location = None if is_server else (artifacts / study).resolve().as_uri()
+    # without this tag, MLflow's pages would guess the kind of the experiment
+    return client.create_experiment(study, location, tags={"mlflow.experimentKind": "custom_model_development"})
 
 
-def _find(client, experiment: str, key: str):
+def _find_run(client, experiment: str, key: str):
     runs = client.search_runs([experiment], f"tags.`{KEY}` = '{key}'", max_results=1)
     return runs[0] if runs else None
 
 
 def _system_run(client, experiment: str, system: str) -> str:
-    found = _find(client, experiment, f"system/{system}")
-    if found:
-        return found.info.run_id
+    run = _find_run(client, experiment, f"system/{system}")
+    if run:
+        return run.info.run_id
     return client.create_run(experiment, run_name=system, tags={KEY: f"system/{system}"}).info.run_id
 
 
 def _described_run(client, experiment: str, system: str, params: list) -> str:
-    """The run of a system with these parameters; MLflow cannot change one, so another configuration is another run."""
+    """Return the run of a system with these parameters.
+
+    MLflow cannot change a parameter, so another configuration gets a new run.
+    """
     run = _system_run(client, experiment, system)
-    known = client.get_run(run).data.params
-    if known and known != {param.key: param.value for param in params}:
+    old_params = client.get_run(run).data.params
+    if old_params and old_params != {param.key: param.value for param in params}:
         client.delete_run(run)
         run = _system_run(client, experiment, system)
     client.log_batch(run, params=params)
@@ -199,10 +203,10 @@ def _described_run(client, experiment: str, system: str, params: list) -> str:
 
 
 def _fresh_run(client, experiment: str, key: str, name: str, parent: str | None) -> str:
-    """A new run under `key`; one that was there is deleted."""
-    found = _find(client, experiment, key)
-    if found:
-        client.delete_run(found.info.run_id)
+    """Create a run with the tag `key`, delete an older one, and return the id."""
+    old_run = _find_run(client, experiment, key)
+    if old_run:
+        client.delete_run(old_run.info.run_id)
     tags = {KEY: key} | ({PARENT: parent} if parent else {})
     return client.create_run(experiment, run_name=name, tags=tags).info.run_id
 
@@ -221,7 +225,7 @@ def _metrics(values: dict[str, float], step: int) -> list:
 
 
 def _params(values: dict[str, Any], prefix: str = "") -> list:
-    """Nested values as flat parameters `a.b.c`; MLflow keeps 100 of a batch and 6,000 characters of each."""
+    """Return nested values as flat parameters `a.b.c`; MLflow keeps 100 of a batch and 6,000 characters of each."""
     from mlflow.entities import Param
 
     flat: list = []

@@ -5,7 +5,7 @@ import pandas as pd
 from auscult.config.protocols import Leak, Protocol
 from auscult.config.targets import TargetClasses
 from auscult.datasets.base import load
-from auscult.folds.audit import audit, gate
+from auscult.folds.audit import audit, refuse_leaks
 from auscult.folds.inner import as_folds
 from auscult.folds.weights import audit_weights
 from auscult.progress import note
@@ -21,5 +21,5 @@ tables = [folds, *(as_folds(read_rows(path)) for path in [snakemake.input.inner]
 weight_findings = audit_weights(manifest, folds, reads["dataset"], reads["weights"])
 findings = pd.concat([*(audit(protocol, targets, manifest, table) for table in tables), weight_findings])
 note(findings.to_string())
-gate(protocol, part(Leak, reads["leak"]), findings)
+refuse_leaks(protocol, part(Leak, reads["leak"]), findings)
 write_text(snakemake.output.audit, findings.to_csv(index=False))

@@ -2,7 +2,7 @@
 
 from auscult.config.study import Study
 from auscult.evaluation import tables
-from auscult.evaluation.comparison import comparison, joined
+from auscult.evaluation.comparison import comparison, join_studies
 from auscult.evaluation.writing import write_table
 from auscult.folds.audit import mark
 from auscult.provenance import commit
@@ -15,7 +15,7 @@ predictions, folds, audits = (
     dict(zip(studies, [read_rows(path) for path in paths], strict=True))
     for paths in (inputs.predictions, inputs.folds, inputs.audits)
 )
-predictions = joined(studies, predictions, folds)
+predictions = join_studies(studies, predictions, folds)
 first = next(iter(studies.values()))
 leak = "; ".join(sorted({mark(study.protocol, audits[name]) for name, study in studies.items()} - {""}))
 origin = f"Studies {', '.join(studies)}, commit {commit()}."

@@ -1,4 +1,4 @@
-"""Explain a system: pictures of typical cases, and the heart phases that speak for the target's first class."""
+"""Explain a system: figures of typical cases, and the shares of annotated phases in the explanations."""
 
 from pathlib import Path
 

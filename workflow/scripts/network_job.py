@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from auscult.config.dataset import Dataset
-from auscult.config.systems import FrontEnd, System, Task
+from auscult.config.systems import FrontEndConfig, System, Task
 from auscult.features.frames import frames_config
 from auscult.plan.names import NetworkName
 from auscult.training.job import FrameCache, Job
@@ -26,5 +26,5 @@ def frame_cache_of(snakemake) -> FrameCache:
     """The cached frames of a job."""
     reads = snakemake.params.reads
     dataset = Dataset.model_validate({**reads["dataset"], "root": ""})
-    config = frames_config(dataset, FrontEnd.model_validate(reads["system"]["front_end"]))
+    config = frames_config(dataset, FrontEndConfig.model_validate(reads["system"]["front_end"]))
     return FrameCache(folder_of(snakemake.input.frames), config)

@@ -1,4 +1,4 @@
-"""Segments: fixed-length windows of recordings, as an index over the cache, never a copy."""
+"""Segments: windows of fixed length, as a table of positions in the cache; no samples are copied."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from auscult.config.systems import Segment
 
 
 def window_frames(segment: Segment, frames_per_second: float) -> tuple[int, int]:
-    """Length and hop of a window in frames, each at least 1."""
+    """Return length and hop of a window in frames, each at least 1."""
     return (
         max(1, round(segment.seconds * frames_per_second)),
         max(1, round(segment.hop_s * frames_per_second)),
@@ -17,15 +17,15 @@ def window_frames(segment: Segment, frames_per_second: float) -> tuple[int, int]
 
 
 def segments(recordings: list[str], lengths: np.ndarray, window: int, hop: int) -> pd.DataFrame:
-    """All whole windows of the recordings: `recording, start, length` in frames, and `padded`.
+    """Return all complete windows of the recordings: a table `recording, start, length, padded`, in frames.
 
-    A recording shorter than one window has one, `padded` at its end; `length` is then the recording's own.
+    A recording shorter than a window has one window, with `padded` true and the recording's length as `length`.
     """
     lengths = np.asarray(lengths, dtype=np.int64)
     counts = 1 + np.maximum(0, (lengths - window) // hop)
-    which = np.repeat(np.arange(len(recordings)), counts)
-    first = np.cumsum(counts) - counts
-    start = (np.arange(len(which)) - first[which]) * hop
-    length = np.minimum(window, lengths[which])
-    names = np.asarray(recordings, dtype=object)[which]
+    recording_of_window = np.repeat(np.arange(len(recordings)), counts)
+    first_window = np.cumsum(counts) - counts
+    start = (np.arange(len(recording_of_window)) - first_window[recording_of_window]) * hop
+    length = np.minimum(window, lengths[recording_of_window])
+    names = np.asarray(recordings, dtype=object)[recording_of_window]
     return pd.DataFrame({"recording": names, "start": start, "length": length, "padded": length < window})

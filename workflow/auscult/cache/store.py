@@ -1,8 +1,9 @@
-"""HDF5 shards: arrays of many recordings stored back to back, with an index, attributes and safe writing.
+"""HDF5 shards: arrays of many recordings one after another in a file, with an index and attributes.
 
-A shard holds one contiguous dataset `values` (rows, …) and `index/{recording, offset, length}`. Its attributes say
-what made it; a reader refuses a shard made otherwise, a writer keeps one that is already what it would write.
-Contiguous datasets are memory-mapped by readers, so many processes share one copy and open in no time.
+A shard contains one contiguous dataset `values` (rows, …) and `index/{recording, offset, length}`. Its attributes
+describe configuration, code and inputs. A reader refuses a shard with another configuration; a writer keeps a shard
+with the attributes that it would write. Readers map contiguous datasets into memory, so that many processes share one
+copy and opening is fast.
 """
 
 from __future__ import annotations
@@ -26,21 +27,21 @@ from auscult.progress import note
 from auscult.provenance import digest
 
 FORMAT = 1
-INPUTS = ("recording", "sha256", "rate_hz", "channels")  # columns that say what a recording's samples are
-DAMAGE = (OSError, KeyError, ValueError, RuntimeError)  # what h5py raises over a damaged file
+INPUTS = ("recording", "sha256", "rate_hz", "channels")  # columns that identify the samples of a recording
+DAMAGE = (OSError, KeyError, ValueError, RuntimeError)  # what h5py raises for a damaged file
 
 
 class CacheError(Exception):
-    """A shard is missing, damaged, or not what was asked for; the message says which and what to do."""
+    """A shard is missing, damaged or of another configuration; the message names it and states what to do."""
 
 
 def shard_of(recording: str, shards: int) -> int:
-    """Number of the shard that holds a recording: a stable hash of its id."""
+    """Return the number of the shard that contains a recording: a stable hash of its id."""
     return int.from_bytes(hashlib.sha256(recording.encode()).digest()[:8], "big") % shards
 
 
 def shard_names(shards: int) -> list[str]:
-    """File names of the shards of one cache."""
+    """Return the file names of the shards of a cache."""
     return [f"shard-{number:03d}.h5" for number in range(shards)]
 
 
@@ -53,81 +54,83 @@ def write_cache(
     shards: int,
     workers: int = 1,
 ) -> dict[str, int]:
-    """Write all shards of a cache; a shard that is already right is kept, and its time stamp renewed.
+    """Write all shards of a cache; an unchanged shard is kept and gets a new time stamp.
 
     Parameters
     ----------
-    folder : where the shards lie.
-    recordings : `recording, sha256`, where known `rate_hz, channels`, and whatever `make` reads of a row (picklable).
-    make : row (a namedtuple) to an array (rows, …); called in worker processes.
-    config : what the values depend on besides the samples; readers ask for it.
-    code : digest of the code that makes them.
+    folder : folder of the shards.
+    recordings : `recording, sha256`, if known `rate_hz, channels`, and the columns that `make` reads (picklable).
+    make : function of a row (a namedtuple) that returns an array (rows, …); called in worker processes.
+    config : what the values depend on besides the samples; readers compare it.
+    code : digest of the code that computes the values.
     shards, workers : numbers of files and of processes.
 
-    Returns counts of shards `written` and `reused`.
+    Returns the numbers of shards `written` and `reused`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    homes = recordings["recording"].map(lambda name: shard_of(name, shards))
-    parts = [recordings[homes == number].sort_values("recording") for number in range(shards)]
-    work = partial(_write_shard, make=make, config=config, code=code)
+    shard_numbers = recordings["recording"].map(lambda name: shard_of(name, shards))
+    parts = [recordings[shard_numbers == number].sort_values("recording") for number in range(shards)]
+    write_shard = partial(_write_shard, make=make, config=config, code=code)
     paths = [folder / name for name in shard_names(shards)]
-    done = {"written": 0, "reused": 0}
-    # one thread each: the rule's threads are the workers
+    counts = {"written": 0, "reused": 0}
+    # one thread per worker: the rule's threads are the number of workers
     with ProcessPoolExecutor(workers, initializer=threadpool_limits, initargs=(1,)) as pool:
-        for number, outcome in enumerate(pool.map(work, paths, parts), start=1):
-            done[outcome] += 1
+        for number, outcome in enumerate(pool.map(write_shard, paths, parts), start=1):
+            counts[outcome] += 1
             note(f"{folder.name}: shard {number} of {shards} {outcome}")
-    for left in set(folder.glob("shard-*.h5")) - set(paths):  # of a time with more shards
-        left.unlink()
-    return done
+    for old_shard in set(folder.glob("shard-*.h5")) - set(paths):  # written when the cache had more shards
+        old_shard.unlink()
+    return counts
 
 
-def _write_shard(path: Path, part: pd.DataFrame, make: Callable, config: dict, code: str) -> str:
-    wanted = _attributes(config, code, part)
+def _write_shard(path: Path, recordings: pd.DataFrame, make: Callable, config: dict, code: str) -> str:
+    attributes = _attributes(config, code, recordings)
     try:
         with h5py.File(path, "r") as file:
-            if dict(file.attrs) == wanted:
+            if dict(file.attrs) == attributes:
                 _contents(path, file)
                 path.touch()
                 return "reused"
     except DAMAGE:
-        pass  # absent or damaged: written anew
-    arrays = [np.asarray(make(row)) for row in part.itertuples(index=False)]
-    shapes = {array.shape[1:]: name for name, array in zip(part["recording"], arrays, strict=True)}
+        pass  # missing or damaged: it is written again
+    arrays = [np.asarray(make(row)) for row in recordings.itertuples(index=False)]
+    shapes = {array.shape[1:]: name for name, array in zip(recordings["recording"], arrays, strict=True)}
     if len(shapes) > 1:
-        raise CacheError(_unlike(path.parent, shapes))
+        raise CacheError(_shapes_message(path.parent, shapes))
     lengths = np.array([len(array) for array in arrays], dtype=np.int64)
     values = np.concatenate(arrays) if arrays else np.zeros((0, 1), np.float32)
     del arrays
-    with replacing(path) as file:
+    with HDF5Writer(path) as file:
         file.create_dataset("values", data=values)
-        names = np.array([name.encode() for name in part["recording"]], dtype=bytes)
+        names = np.array([name.encode() for name in recordings["recording"]], dtype=bytes)
         text = h5py.string_dtype(length=max(1, names.dtype.itemsize))
         columns = {"recording": names.astype(text), "offset": np.cumsum(lengths) - lengths, "length": lengths}
-        checked = {"chunks": lengths.shape, "fletcher32": True} if len(lengths) else {}
+        options = {"chunks": lengths.shape, "fletcher32": True} if len(lengths) else {}
         for column, data in columns.items():
-            file.create_dataset(f"index/{column}", data=data, **checked)
-        file.attrs.update(wanted)
+            file.create_dataset(f"index/{column}", data=data, **options)
+        file.attrs.update(attributes)
     return "written"
 
 
-def _attributes(config: dict, code: str, part: pd.DataFrame) -> dict[str, Any]:
-    known = part[[column for column in INPUTS if column in part]]
-    inputs = digest(known.astype(str).to_numpy().tolist())
-    # numpy's bytes have a fixed length: no heap beside the checksummed header
-    texts = {"config": json.dumps(config, sort_keys=True), "code": code, "inputs": inputs}
+def _attributes(config: dict, code: str, recordings: pd.DataFrame) -> dict[str, Any]:
+    inputs = recordings[[column for column in INPUTS if column in recordings]]
+    inputs_digest = digest(inputs.astype(str).to_numpy().tolist())
+    # numpy's bytes have a fixed length: HDF5 stores them in the header, which has a checksum
+    texts = {"config": json.dumps(config, sort_keys=True), "code": code, "inputs": inputs_digest}
     return {"format": FORMAT, **{key: np.bytes_(text.encode()) for key, text in texts.items()}}
 
 
-def _unlike(folder: Path, shapes: dict[tuple[int, ...], str]) -> str:
+def _shapes_message(folder: Path, shapes: dict[tuple[int, ...], str]) -> str:
     rows = "; ".join(f"{name!r} has rows of {shape}" for shape, name in sorted(shapes.items()))
-    return f"{folder}: recordings of unlike shape: {rows}; set dataset.channels: mean, or leave one kind out"
+    advice = "set dataset.channels: mean, or leave the recordings of one shape out"
+    return f"{folder}: recordings of unlike shape: {rows}; {advice}"
 
 
-class replacing:
-    """An HDF5 file made in memory, written under a temporary name and renamed to `path`; a failure leaves nothing.
+class HDF5Writer:
+    """Context manager for an HDF5 file that is built in memory, written under a temporary name and renamed to `path`.
 
-    HDF5 must not meet a full disk by itself: where it cannot write what it holds, closing may crash the process.
+    After an error, an older file at `path` is unchanged and no temporary file remains. HDF5 itself does not write to
+    the disk, since closing a file on a full disk may crash the process.
     """
 
     def __init__(self, path: Path) -> None:
@@ -135,7 +138,7 @@ class replacing:
         self.temporary = path.with_name(f".{path.name}.{os.getpid()}")
 
     def __enter__(self) -> h5py.File:
-        # "latest": headers with checksums, so that a reader sees damage instead of following it
+        # "latest": headers have checksums, so that a reader notices damage
         self.file = h5py.File(self.path.name, "w", driver="core", backing_store=False, libver="latest")
         return self.file
 
@@ -158,76 +161,78 @@ class replacing:
 
 @dataclass(frozen=True)
 class Cache:
-    """An opened cache: `index` has `offset, length, shard` by recording; `values` are memory maps by shard."""
+    """An opened cache: `index` has `offset, length, shard` by recording; `values` has a memory map per shard."""
 
     index: pd.DataFrame
     values: tuple[np.ndarray, ...]
 
     def read(self, recording: str) -> np.ndarray:
-        """Rows of one recording, a view of the memory map. Raises CacheError for one that is not there."""
+        """Return the rows of a recording, a view of the memory map. Raises CacheError for an unknown recording."""
         if recording not in self._places:
-            raise CacheError(_lost(recording))
+            raise CacheError(_missing_message(recording))
         shard, offset, length = self._places[recording]
         return self.values[shard][offset : offset + length]
 
     @cached_property
     def _places(self) -> dict[str, tuple[int, int, int]]:
-        """Shard, offset and length of every recording: a row of the table takes twenty times as long to find."""
+        """Shard, offset and length of each recording; a lookup in `index` takes twenty times as long."""
         columns = (self.index[name].tolist() for name in ("shard", "offset", "length"))
         return dict(zip(self.index.index, zip(*columns, strict=True), strict=True))
 
     def lengths(self, recordings: Iterable[str]) -> np.ndarray:
-        """Numbers of rows. Raises CacheError for a recording that is not there."""
+        """Return the numbers of rows of recordings. Raises CacheError for an unknown recording."""
         names = list(recordings)
-        if lost := set(names) - set(self.index.index):
-            raise CacheError(_lost(min(lost)))
+        if missing := set(names) - set(self.index.index):
+            raise CacheError(_missing_message(min(missing)))
         return self.index.loc[names, "length"].to_numpy()
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one row: (channels,) of audio, (channels, bands) of frames."""
+        """Shape of a row: (channels,) of audio, (channels, bands) of frames."""
         return next((v.shape[1:] for v in self.values if len(v)), (1, 1))
 
 
 def open_cache(folder: Path, config: dict[str, Any]) -> Cache:
-    """Map all shards of a cache. Raises CacheError for a damaged shard, or one made with another `config`."""
+    """Open all shards of a cache as memory maps. Raises CacheError for a damaged shard or one of another `config`."""
     paths = sorted(folder.glob("shard-*.h5"))
     if not paths:
         raise CacheError(f"{folder}: no shards; run snakemake again")
-    wanted = json.dumps(config, sort_keys=True)
-    parts, values = [], []
+    expected = json.dumps(config, sort_keys=True)
+    indices, values = [], []
     for number, path in enumerate(paths):
         try:
             with h5py.File(path, "r") as file:
-                made = file.attrs["config"].decode()
-                if file.attrs["format"] != FORMAT or made != wanted:
-                    raise CacheError(f"{path}: made with {made}, asked for {wanted}; delete it and run snakemake again")
-                part, array = _contents(path, file)
+                actual = file.attrs["config"].decode()
+                if file.attrs["format"] != FORMAT or actual != expected:
+                    raise CacheError(
+                        f"{path}: written with {actual}, expected {expected}; delete it and run snakemake again"
+                    )
+                rows, array = _contents(path, file)
         except DAMAGE as error:
             raise CacheError(f"{path}: damaged ({error}); delete it and run snakemake again") from error
-        parts.append(part.assign(shard=number))
+        indices.append(rows.assign(shard=number))
         values.append(array)
-    index = pd.concat(parts)
+    index = pd.concat(indices)
     if index.index.has_duplicates:
         name = index.index[index.index.duplicated()][0]
         raise CacheError(f"{folder}: {name!r} is in two shards; delete the folder and run snakemake again")
-    shapes = {array.shape[1:]: part.index[0] for part, array in zip(parts, values, strict=True) if len(part)}
+    shapes = {array.shape[1:]: rows.index[0] for rows, array in zip(indices, values, strict=True) if len(rows)}
     if len(shapes) > 1:
-        raise CacheError(_unlike(folder, shapes))
+        raise CacheError(_shapes_message(folder, shapes))
     return Cache(index, tuple(values))
 
 
 def _contents(path: Path, file: h5py.File) -> tuple[pd.DataFrame, np.ndarray]:
-    """Index and mapped values of an opened shard; raises one of `DAMAGE`."""
+    """Return the index and the memory-mapped values of an opened shard. Raises one of `DAMAGE`."""
     names = file["index/recording"].asstr()[:]
-    part = pd.DataFrame({"offset": file["index/offset"][:], "length": file["index/length"][:]}, index=names)
+    index = pd.DataFrame({"offset": file["index/offset"][:], "length": file["index/length"][:]}, index=names)
     values = _map(path, file["values"])
-    if len(part) and (part["offset"] + part["length"]).max() > len(values):
-        raise ValueError("its index passes its end")
-    return part, values
+    if len(index) and (index["offset"] + index["length"]).max() > len(values):
+        raise ValueError("its index refers to rows beyond its end")
+    return index, values
 
 
-def _lost(recording: str) -> str:
+def _missing_message(recording: str) -> str:
     return f"the cache has no recording {recording!r}: a shard is missing or old; run snakemake again"
 
 

@@ -1,4 +1,4 @@
-"""What all models of the configuration share: strictness, and the kinds of values."""
+"""Base class and value types of all models of the configuration."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
-def _each_once(values: list) -> list:
-    if twice := [value for value in values if values.count(value) > 1]:
-        raise ValueError(f"{twice[0]!r} is named twice")
+def _without_duplicates(values: list) -> list:
+    if duplicates := [value for value in values if values.count(value) > 1]:
+        raise ValueError(f"{duplicates[0]!r} is named twice")
     return values
 
 
-Once = AfterValidator(_each_once)
+Unique = AfterValidator(_without_duplicates)
 
 
 class Strict(BaseModel):
-    """Base of all models: unknown keys, infinity and NaN are refused, values cannot be changed after loading."""
+    """Base of all models. Unknown keys, infinity and NaN are refused; values cannot be changed after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -1,4 +1,4 @@
-"""Which recordings a study reads."""
+"""The section `dataset` of a study file."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from auscult.config.base import Count, Name, Positive, Strict
 
 
 class Dataset(Strict):
-    """Which recordings, read by which adapter."""
+    """The recordings of a study, and the adapter that reads them."""
 
-    name: Name = Field(description="Folder under `results/datasets` and `results/cache`; shared by all studies.")
+    name: Name = Field(description="Folder name below `results/datasets` and `results/cache`, which all studies share.")
     adapter: Name = Field(description="File in `workflow/auscult/datasets` that reads the raw release.")
-    root: str = Field(description="Folder of the raw release; `--config root=DIR` points to a copy.")
+    root: str = Field(description="Folder of the raw release; `--config root=DIR` replaces it.")
     options: dict[str, Any] = Field(default={}, description="Options of the adapter.")
-    rate_hz: Count = Field(default=4000, description="Every recording is resampled to this rate once.")
+    rate_hz: Count = Field(default=4000, description="Sampling rate to which every recording is resampled, once.")
     channels: Literal["mean", "all"] = Field(
         default="mean", description="`mean`: channels are averaged to one; `all`: every channel is kept."
     )
     sample_format: Literal["int16", "float32"] = Field(
-        default="int16", description="How samples are cached; `float32` for signals that are not within ±1."
+        default="int16", description="Format of the cached samples; use `float32` for signals outside ±1."
     )
-    short_s: Positive = Field(default=4.0, description="Shorter recordings get a row `short` in quality.csv.")
-    shards: Count = Field(default=16, description="HDF5 files per cache.")
+    short_s: Positive = Field(default=4.0, description="Recordings shorter than this get a row `short` in quality.csv.")
+    shards: Count = Field(default=16, description="Number of HDF5 files per cache.")

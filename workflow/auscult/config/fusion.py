@@ -1,4 +1,4 @@
-"""The second stage."""
+"""The section `fusion` of a study file: the second stage."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from auscult.config.base import Count, Name, Once, Positive, Seed, Strict
+from auscult.config.base import Count, Name, Positive, Seed, Strict, Unique
 
 Weigh = Annotated[
     Literal["none", "target", "balanced"],
-    Field(description="How rows count by their class: alike, by the target's weights, or so that classes count alike."),
+    Field(
+        description="Weight of a case by its class. `none`: equal weights; `target`: the target's weights; `balanced`: "
+        "the same total weight for each class."
+    ),
 ]
 
 
 class Booster(Strict):
-    """XGBoost's settings."""
+    """Settings of XGBoost."""
 
     rounds: Count = 100
     max_depth: Annotated[int, Field(ge=1, le=8)] = 3
@@ -29,25 +32,29 @@ class Booster(Strict):
 
 
 class Logistic(Strict):
-    """The plain learner beside XGBoost: logistic regression on ranks (missing: the median), L2-penalised."""
+    """Settings of the logistic regression, on ranks of the features (missing: the median), with an L2 penalty."""
 
-    c: Positive = Field(default=0.01, description="Inverse strength of the penalty.")
+    c: Positive = Field(default=0.01, description="Inverse of the penalty's strength.")
     weigh: Weigh = "balanced"
 
 
 class Tuning(Strict):
-    """Search for a learner's settings and blocks of features, by Optuna, on the cases that fit it."""
+    """Search of a learner's settings and feature blocks by Optuna, on the cases that the learner is fitted to."""
 
     trials: Count = Field(
-        default=30, description="Trials per learner, target and fold; the first is the settings given."
+        default=30, description="Trials per learner, target and fold. The first trial has the settings of the study."
     )
     minutes: Positive = Field(
-        default=10.0, description="No new trial after so many minutes; results then depend on speed."
+        default=10.0, description="No new trial starts after this time; results then depend on the machine's speed."
     )
     objective: Literal["log_loss", "w_acc"] = Field(
-        default="log_loss", description="Of cross-fitted, calibrated probabilities; `w_acc`: of their decision `cost`."
+        default="log_loss",
+        description="Score of a trial, on cross-fitted, calibrated probabilities; `w_acc`: weighted accuracy of the "
+        "decision `cost`.",
     )
-    folds: Annotated[int, Field(ge=2)] = Field(default=3, description="Folds by subject that score a trial.")
+    folds: Annotated[int, Field(ge=2)] = Field(
+        default=3, description="Number of folds over subjects that score a trial."
+    )
 
 
 Feature = Literal[
@@ -64,43 +71,47 @@ Learner = Literal["xgboost", "logistic"]
 
 
 class Fusion(Strict):
-    """The second stage: one model per learner, system, target and fold."""
+    """The second stage: one model per learner, system, target and fold, on outputs of networks and other features."""
 
-    systems: Annotated[list[Name], Once] = Field(min_length=1)
-    learners: Annotated[list[Learner], Once] = Field(
+    systems: Annotated[list[Name], Unique] = Field(
+        min_length=1, description="Systems and ensembles whose outputs the learners read."
+    )
+    learners: Annotated[list[Learner], Unique] = Field(
         default=list(get_args(Learner)),
         min_length=1,
-        description="Each is a stage of the tables by its name. `logistic`: logistic regression on ranks.",
+        description="Each learner is a stage of the tables with its name. `logistic`: logistic regression on ranks.",
     )
-    fit_on: Annotated[list[Literal["inner_folds", "validation", "train"]], Once] = Field(
+    fit_on: Annotated[list[Literal["inner_folds", "validation", "train"]], Unique] = Field(
         default=["validation"],
         min_length=1,
-        description="Cases whose outputs fit the learners. `inner_folds`: all cases that the fold does not judge, each "
-        "scored by a network of an inner fold that never saw it; `validation`: the validation cases; `train`: the "
-        "network's own training cases, which leaks and is marked in every table.",
+        description="Cases that the learners are fitted to. `inner_folds`: all training and validation cases of the "
+        "fold, each scored by a network of an inner fold that was not trained on it; `validation`: the validation "
+        "cases; `train`: the network's own training cases, which leaks and is marked in every table.",
     )
-    features: Annotated[list[Feature], Once] = Field(
+    features: Annotated[list[Feature], Unique] = Field(
         default=[name for name in get_args(Feature) if name != "adventitious"],
         min_length=1,
-        description="Blocks of features. `statistics`: of each site; `pooled_statistics`: mean, least and largest over "
-        "a case's recordings; `adventitious`: wheezes and crackles. `latents` join only where one network scored all "
-        "the cases, not with inner folds. Tuning always uses the first block.",
+        description="Blocks of features. `statistics`: of each site; `pooled_statistics`: mean, minimum and maximum "
+        "over a case's recordings; `adventitious`: wheezes and crackles. `latents` are used only where one network "
+        "scored all the cases, not with inner folds. Tuning always uses the first block.",
     )
     blend: bool = Field(
         default=False,
-        description="A stage `blend` too: the geometric mean of the network's class probabilities and XGBoost's, which "
-        "must be among the learners.",
+        description="Add a stage `blend`: the geometric mean of the class probabilities of the network and of XGBoost, "
+        "which must be among the learners.",
     )
-    latents: Count = Field(default=4, description="Principal components of the latents, fitted inside the fold.")
+    latents: Count = Field(
+        default=4, description="Number of principal components of the latents, fitted inside the fold."
+    )
     missing_site: Literal["nan", "zero"] = Field(
-        default="nan", description="Statistics of a site that was not recorded."
+        default="nan", description="Value of the statistics of a site that was not recorded."
     )
     booster: Booster = Booster()
     logistic: Logistic = Logistic()
     tuning: Tuning | None = None
 
     @model_validator(mode="after")
-    def _blends_with_xgboost(self) -> Fusion:
+    def _blend_needs_xgboost(self) -> Fusion:
         if self.blend and "xgboost" not in self.learners:
-            raise ValueError("blend takes the mean of the network and XGBoost: add xgboost to learners")
+            raise ValueError("blend: needs the learner xgboost; add xgboost to learners")
         return self

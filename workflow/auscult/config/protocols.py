@@ -1,4 +1,4 @@
-"""Who is trained on, chosen on and judged on; and what is done about a leak."""
+"""The sections `protocol`, `inner_folds` and `leak` of a study file: the role of every case in every fold."""
 
 from __future__ import annotations
 
@@ -6,112 +6,134 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from auscult.config.base import Count, Fraction, Once, Seed, Strict
+from auscult.config.base import Count, Fraction, Seed, Strict, Unique
 
 
-class _Drawn(Strict):
+class _RandomDraw(Strict):
     seed: Seed = Field(default=0, description="Seed of the draw.")
-    val: Fraction = Field(default=0.2, description="Share of the non-test cases that validate.")
+    val: Fraction = Field(default=0.2, description="Share of the non-test cases that become validation cases.")
     stratify: list[str] | None = Field(
-        default=None, description="Label columns kept in proportion; default: the labels of all targets."
+        default=None, description="Label columns whose classes stay in proportion; default: the labels of all targets."
     )
 
 
-class GroupCV(_Drawn):
-    """Stratified folds that never split a group; validation drawn by group from the rest."""
+class GroupCV(_RandomDraw):
+    """Stratified folds that keep every group together; validation cases are drawn by group from the non-test cases."""
 
     name: Literal["group_cv"]
-    folds: Annotated[int, Field(ge=2)] = 5
-    repeats: Count = Field(default=1, description="Draws of all folds, each with the next seed.")
-    group: str = Field(default="subject", description="Column of cases.csv that is never split.")
+    folds: Annotated[int, Field(ge=2)] = Field(default=5, description="Number of folds.")
+    repeats: Count = Field(default=1, description="Number of draws of all folds, each with the next seed.")
+    group: str = Field(
+        default="subject", description="Column of cases.csv; all cases with the same value get the same role."
+    )
 
 
 class CV10(Strict):
-    """The published ten folds (by case, not by subject: expect a leak)."""
+    """The published ten folds of DBRes. They are drawn by case, not by subject: expect a leak."""
 
     name: Literal["cv10"]
-    stratified: bool = Field(default=False, description="Stratify by the labels of all targets.")
+    stratified: bool = Field(default=False, description="Keep the labels of all targets in proportion.")
     val: Fraction = Field(default=0.2, description="`vali_size` of the published scripts.")
-    test: Fraction = Field(default=0.2, description="`test_size` of the published code: only in val/(1-test).")
+    test: Fraction = Field(default=0.2, description="`test_size` of the published code; used only in val/(1-test).")
 
     @model_validator(mode="after")
-    def _leaves_train(self) -> CV10:
-        return _leaves_train(self)
+    def _has_training_cases(self) -> CV10:
+        return _require_training_cases(self)
 
 
 class Walker(Strict):
-    """The published hold-out (by case, stratified by murmur and outcome: expect a leak)."""
+    """The published hold-out set of DBRes, drawn by case, stratified by murmur and outcome: expect a leak."""
 
     name: Literal["walker"]
-    seeds: Annotated[list[Seed], Once] = Field(default=[42], min_length=1, description="One repeat per seed.")
-    val: Fraction = 0.16
-    test: Fraction = 0.2
+    seeds: Annotated[list[Seed], Unique] = Field(default=[42], min_length=1, description="One repeat per seed.")
+    val: Fraction = Field(default=0.16, description="Share of all cases that become validation cases.")
+    test: Fraction = Field(default=0.2, description="Share of all cases that become test cases.")
     stratify: list[str] | None = Field(
-        default=None, description="Label columns kept in proportion; default: the labels of all targets."
+        default=None, description="Label columns whose classes stay in proportion; default: the labels of all targets."
     )
 
     @model_validator(mode="after")
-    def _leaves_train(self) -> Walker:
-        return _leaves_train(self)
+    def _has_training_cases(self) -> Walker:
+        return _require_training_cases(self)
 
 
 class M2D3(Strict):
-    """The three published lists in resources/splits, each a repeat (by case: expect a leak)."""
+    """The three published lists of M2D in resources/splits, each a repeat. They split by case: expect a leak."""
 
     name: Literal["m2d3"]
-    lists: Annotated[list[Literal[1, 2, 3]], Once] = Field(default=[1, 2, 3], min_length=1)
+    lists: Annotated[list[Literal[1, 2, 3]], Unique] = Field(
+        default=[1, 2, 3], min_length=1, description="Numbers of the lists."
+    )
 
 
-class Fixed(_Drawn):
-    """Roles from a CSV `case, role` (optionally `repeat, fold`); without `val` it is drawn from train."""
+class Fixed(_RandomDraw):
+    """Roles from a CSV `case, role` (optionally `repeat, fold`). Without `val` it is drawn from train."""
 
     name: Literal["fixed"]
-    file: str = Field(description="The CSV, from the repository root.")
-    group: str = Field(default="subject", description="Column of cases.csv that the drawn `val` never splits.")
+    file: str = Field(description="Path of the CSV, relative to the repository root.")
+    group: str = Field(
+        default="subject",
+        description="Column of cases.csv; drawn validation cases never share its values with training cases.",
+    )
 
 
 class Column(Strict):
-    """Roles from a column of cases.csv, such as a release's own folds."""
+    """Roles from a column of cases.csv, such as the folds of a release."""
 
     name: Literal["column"]
-    column: str
-    val: list[str] = Field(default=[], description="Values whose cases validate; without any they are drawn.")
-    test: list[str] = Field(min_length=1, description="Values whose cases are judged.")
-    draw: Fraction = Field(default=0.2, description="Share of the non-test cases that validate where `val` is empty.")
+    column: str = Field(description="The column of cases.csv.")
+    val: list[str] = Field(
+        default=[], description="Values whose cases are validation cases; if empty, these are drawn."
+    )
+    test: list[str] = Field(min_length=1, description="Values whose cases are test cases.")
+    draw: Fraction = Field(
+        default=0.2, description="Share of the non-test cases that become validation cases if `val` is empty."
+    )
     seed: Seed = Field(default=0, description="Seed of that draw.")
-    group: str = Field(default="subject", description="Column of cases.csv that the drawn cases never split.")
+    group: str = Field(
+        default="subject",
+        description="Column of cases.csv; drawn validation cases never share its values with training cases.",
+    )
     stratify: list[str] | None = Field(
-        default=None, description="Label columns kept in proportion; default: the labels of all targets."
+        default=None, description="Label columns whose classes stay in proportion; default: the labels of all targets."
     )
 
     @model_validator(mode="after")
-    def _apart(self) -> Column:
-        if both := set(self.val) & set(self.test):
-            raise ValueError(f"test: {min(both)!r} is in `val` too")
+    def _disjoint(self) -> Column:
+        if overlap := set(self.val) & set(self.test):
+            raise ValueError(f"test: {min(overlap)!r} is in `val` too")
         return self
 
 
 class InnerFolds(Strict):
-    """Folds inside every fold's own cases: networks that score cases for the second stage without having seen them."""
+    """Inner cross-validation of the training and validation cases of every fold. Its networks score the held-out cases;
+    thresholds, calibration and the second stage are fitted to these out-of-fold outputs."""
 
-    folds: Annotated[int, Field(ge=2)] = 3
+    folds: Annotated[int, Field(ge=2)] = Field(default=3, description="Number of inner folds of each fold.")
     repeats: Count = Field(
         default=1,
-        description="Divisions, each drawn anew: every case is scored by a network of each, and these are averaged.",
+        description="Number of divisions, each drawn anew. A case is scored by a network of each; their outputs are "
+        "averaged.",
     )
     bag: bool = Field(
         default=False,
-        description="The networks of a fold's inner folds score the cases that it judges too, and are averaged with "
-        "the fold's own (bagging): none of them trained on a judged case.",
+        description="The networks of a fold's inner folds score its test cases too, and their outputs are averaged "
+        "with those of the fold's own networks (bagging). None of them was trained on a test case.",
     )
-    seeds: Count = Field(default=1, description="Networks per task and inner fold.")
-    val: Fraction = Field(default=0.2, description="Share of an inner fold's other cases that stop its networks.")
+    seeds: Count = Field(default=1, description="Number of networks per task and inner fold.")
+    val: Fraction = Field(
+        default=0.2,
+        description="Share of the other cases of an inner fold that become its validation cases, which stop its "
+        "training.",
+    )
     seed: Seed = Field(default=0, description="Seed of the draw.")
 
 
-def _leaves_train(protocol: Any) -> Any:
+def _require_training_cases(protocol: Any) -> Any:
     if protocol.val + protocol.test >= 1:
-        raise ValueError(f"val: {protocol.val:g} and test {protocol.test:g} leave nothing to train on")
+        raise ValueError(
+            f"val: {protocol.val:g} and test {protocol.test:g} leave no training case; their sum must be below 1"
+        )
     return protocol
 
 
@@ -119,13 +141,13 @@ Protocol = Annotated[GroupCV | CV10 | Walker | M2D3 | Fixed | Column, Field(disc
 
 
 class Leak(Strict):
-    """What to do when the audit finds a leak: stop, unless the study says why not."""
+    """Whether a study with a leak may run. Without `allow: true` and a reason, a leak stops the study."""
 
-    allow: bool = False
-    because: str = ""
+    allow: bool = Field(default=False, description="Run in spite of a leak; every table states it.")
+    because: str = Field(default="", description="The reason; required with `allow: true`.")
 
     @model_validator(mode="after")
-    def _reasoned(self) -> Leak:
+    def _has_reason(self) -> Leak:
         if self.allow and not self.because.strip():
-            raise ValueError("because: say why the leak is allowed; every table will carry the mark")
+            raise ValueError("because: give the reason why the leak is allowed; every table will state the leak")
         return self

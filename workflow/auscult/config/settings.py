@@ -1,4 +1,4 @@
-"""config/config.yaml, and what `--config` may change."""
+"""The keys of config/config.yaml, which `--config` can change too."""
 
 from __future__ import annotations
 
@@ -10,28 +10,35 @@ from auscult.config.base import Strict
 
 
 class Tracking(Strict):
-    """Where MLflow writes."""
+    """The tracking store of MLflow."""
 
-    uri: str = "sqlite:///results/mlflow.db"
+    uri: str = Field(default="sqlite:///results/mlflow.db", description="Address of a database or of an MLflow server.")
 
 
 class Settings(Strict):
-    """config/config.yaml, and what `--config` may change."""
+    """The keys of config/config.yaml. `--config` on the command line sets the same keys."""
 
-    studies: list[str] = Field(min_length=1, description="Names of files in config/studies; or `a,b`.")
-    root: str | None = Field(default=None, description="Folder of the raw release in place of the study's own.")
-    recordings: str | None = Field(default=None, description="Folder of new recordings for `snakemake predict`.")
+    studies: list[str] = Field(
+        min_length=1, description="Studies to run: names of files in config/studies, as a list or as text `a,b`."
+    )
+    root: str | None = Field(
+        default=None, description="Folder of the raw release; replaces the study's `dataset.root`."
+    )
+    recordings: str | None = Field(default=None, description="Folder with new recordings for `snakemake predict`.")
     form: str | None = Field(
-        default=None, description="Adapter that reads them, as `folder`; default: that of the study's data set."
+        default=None,
+        description="Adapter that reads the new recordings, such as `folder`; default: the adapter of the study's data "
+        "set.",
     )
     system: str | None = Field(
-        default=None, description="System whose best variant `predict` and `bundle` take; default: the study's winner."
+        default=None,
+        description="System or ensemble whose best variant `predict` and `bundle` use; default: the study's winner.",
     )
     tracking: Tracking = Tracking()
 
     @model_validator(mode="before")
     @classmethod
-    def _split(cls, values: Any) -> Any:
+    def _studies_from_text(cls, values: Any) -> Any:
         if isinstance(values, dict) and isinstance(values.get("studies"), str):
-            values = {**values, "studies": [s for s in values["studies"].split(",") if s]}
+            values = {**values, "studies": [name for name in values["studies"].split(",") if name]}
         return values

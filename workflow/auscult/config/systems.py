@@ -1,4 +1,4 @@
-"""Tasks and systems: what is learnt, from which frames, by which network, how it is trained and how it scores."""
+"""The sections `tasks`, `systems` and `ensembles` of a study file."""
 
 from __future__ import annotations
 
@@ -6,24 +6,28 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from auscult.config.base import Count, Name, Once, Positive, Seed, Strict
+from auscult.config.base import Count, Name, Positive, Seed, Strict, Unique
 
 
 class TrainOn(Strict):
-    """A label of the recording to train on in place of the case's label."""
+    """A label of the recording to train on, instead of the label of its case."""
 
     column: str = Field(description="Column of recordings.csv.")
-    positive: list[str] = Field(default=[], description="Values that are positive (binary heads).")
+    positive: list[str] = Field(default=[], description="Values that are the positive class (binary heads).")
 
 
 class Head(Strict):
-    """One output of a network, with what it learns."""
+    """One output of a network and the label that it is trained on."""
 
     label: str = Field(description="Column of cases.csv.")
     kind: Literal["binary", "multiclass", "multilabel"] = "binary"
-    positive: list[str] = Field(default=[], description="Values that are positive, against the rest (binary).")
+    positive: list[str] = Field(
+        default=[], description="Values that are the positive class; all others are negative (binary)."
+    )
     classes: list[str] = Field(default=[], description="Classes in order (multiclass, multilabel).")
-    train_on: TrainOn | None = Field(default=None, description="Label of the recording to train on instead.")
+    train_on: TrainOn | None = Field(
+        default=None, description="Label of the recording to train on instead of the label of the case."
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> Head:
@@ -42,9 +46,9 @@ class Head(Strict):
 
 
 class Task(Strict):
-    """What one network learns: one head, or several on one body."""
+    """What one network is trained for: one head, or several heads on one network body."""
 
-    heads: dict[Name, Head] = Field(min_length=1)
+    heads: dict[Name, Head] = Field(min_length=1, description="Heads by name.")
 
 
 def heads_of(tasks: dict[str, Task]) -> dict[str, Head]:
@@ -52,50 +56,53 @@ def heads_of(tasks: dict[str, Task]) -> dict[str, Head]:
     return {name: head for task in tasks.values() for name, head in task.heads.items()}
 
 
-class FrontEnd(Strict):
-    """Samples to feature frames."""
+class FrontEndConfig(Strict):
+    """The computation of feature frames from samples."""
 
-    name: Name = Field(description="A front end of `workflow/auscult/features/front_ends`.")
-    settings: dict[str, Any] = Field(default={}, description="Changes to its defaults.")
+    name: Name = Field(description="A front end in `workflow/auscult/features/front_ends`.")
+    settings: dict[str, Any] = Field(default={}, description="Settings that differ from the front end's defaults.")
 
 
 class Segment(Strict):
-    """The fixed-length windows of a recording."""
+    """Length and step of the windows into which recordings are cut."""
 
-    seconds: Positive = 4.0
-    hop_s: Positive = Field(default=1.0, description="Step between windows when scoring (and training on windows).")
+    seconds: Positive = Field(default=4.0, description="Length of a window.")
+    hop_s: Positive = Field(
+        default=1.0, description="Step between windows in scoring, and in training with `sampling: windows`."
+    )
 
 
-class Network(Strict):
-    """Which network, and how large."""
+class NetworkConfig(Strict):
+    """The network of a system, its sizes and its initial weights."""
 
     name: Name = Field(description="File in `workflow/auscult/networks`.")
     options: dict[str, Any] = Field(default={}, description="Options of that file, such as its sizes.")
     weights: str | None = Field(
         default=None,
-        description="File of weights to start from (.safetensors or .pth). `<file>.json` beside it declares which "
-        "data they heard; without it every table says that this is unknown.",
+        description="File of pretrained weights to start from (.safetensors or .pth). `<file>.json` beside it declares "
+        "the data that they were trained on; without it, every table states that these are unknown.",
     )
 
 
 class Augment(Strict):
-    """Changes made to training batches only. 0 switches a change off."""
+    """Random changes of training batches. 0 switches a change off."""
 
     mixup: Annotated[float, Field(ge=0)] = Field(default=0.0, description="Beta parameter of mixup.")
     cutmix: Annotated[float, Field(ge=0)] = Field(
-        default=0.0, description="Beta parameter of CutMix: a rectangle of each window comes from another."
+        default=0.0,
+        description="Beta parameter of CutMix: a rectangle of each window is replaced by that of another window.",
     )
     cutmix_share: Annotated[float, Field(ge=0, le=1)] = Field(
-        default=0.5, description="Share of the batches that get CutMix where `mixup` and `cutmix` are both on."
+        default=0.5, description="Share of the batches that get CutMix if `mixup` and `cutmix` are both on."
     )
-    mix_from: Annotated[int, Field(ge=0)] = Field(default=0, description="Epoch from which mixup and CutMix act.")
-    time_masks: Annotated[int, Field(ge=0)] = Field(default=0, description="SpecAugment masks over time.")
+    mix_from: Annotated[int, Field(ge=0)] = Field(default=0, description="First epoch with mixup and CutMix.")
+    time_masks: Annotated[int, Field(ge=0)] = Field(default=0, description="Number of SpecAugment masks over time.")
     time_mask_s: Positive = Field(default=0.4, description="Longest mask over time, in seconds.")
-    band_masks: Annotated[int, Field(ge=0)] = Field(default=0, description="SpecAugment masks over bands.")
-    band_mask: Count = Field(default=6, description="Widest mask over bands.")
+    band_masks: Annotated[int, Field(ge=0)] = Field(default=0, description="Number of SpecAugment masks over bands.")
+    band_mask: Count = Field(default=6, description="Widest mask over bands, in bands.")
     time_shift_s: Annotated[float, Field(ge=0)] = Field(
         default=0.0,
-        description="Longest shift along time, either way, in seconds; what leaves one end enters the other.",
+        description="Longest shift in time, in both directions, in seconds; the window is rotated.",
     )
     gain: Annotated[float, Field(ge=0)] = Field(
         default=0.0, description="Standard deviation of a random shift added to a log front end."
@@ -104,7 +111,7 @@ class Augment(Strict):
 
 
 class Training(Strict):
-    """How a network is fitted. Defaults: a small network on a laptop."""
+    """How a network is trained. The defaults suit a small network on a laptop."""
 
     epochs: Count = 30
     batch: Count = 64
@@ -114,82 +121,95 @@ class Training(Strict):
     schedule: Literal["constant", "cosine", "one_cycle"] = "one_cycle"
     warmup: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.0,
-        description="Share of all steps over which the rate first rises from 0 (`one_cycle` rises by itself).",
+        description="Share of all steps in which the learning rate rises from 0 (`one_cycle` has a rise of its own).",
     )
     sampling: Literal["crops", "windows"] = Field(
         default="crops",
-        description="`crops`: random ones of each recording; `windows`: all windows, `hop_s` apart.",
+        description="`crops`: random crops of each recording; `windows`: all windows, `hop_s` apart.",
     )
-    crops: Count = Field(default=4, description="Random crops of each recording per epoch.")
+    crops: Count = Field(default=4, description="Number of random crops of each recording per epoch.")
     balance: Literal["none", "loss", "sampler"] = Field(
-        default="loss", description="Rare classes: weighted in the loss, drawn more often, or neither."
+        default="loss",
+        description="Rare classes get more weight in the loss (`loss`), are drawn more often (`sampler`), or neither.",
     )
-    patience: Count = Field(default=10, description="Epochs without a better validation score before stopping.")
+    patience: Count = Field(
+        default=10, description="Training stops after this number of epochs without a better validation score."
+    )
     select: Literal["auroc", "loss", "balanced_accuracy", "last", "test"] = Field(
         default="auroc",
-        description="Score of the validation cases that chooses the epoch; `last`: the last epoch is taken, and the "
-        "validation cases train too; `test`: the epoch of the best balanced accuracy of the judged cases, as some "
-        "publications have it: a leak, for comparison, marked in every table.",
+        description="Score on the validation cases that chooses the epoch. `last`: take the last epoch, and train on "
+        "the validation cases too. `test`: take the epoch with the best balanced accuracy on the test cases, as some "
+        "publications do; this is a leak, only for comparison, and marked in every table.",
     )
     augment: Augment = Augment()
     patch_mix: Literal["none", "labels", "contrast"] = Field(
         default="none",
-        description="Patch-Mix, for networks of patches (`ast`): windows with patches of others, learnt by both "
-        "labels, or told apart beside the unmixed ones' labels.",
+        description="Patch-Mix, for networks with patches (`ast`): patches of a window are replaced by those of "
+        "another. `labels`: the loss uses the labels of both windows; `contrast`: a contrastive loss on mixed windows "
+        "is added to the loss of the unmixed ones.",
     )
-    gradient_norm: Positive = Field(default=5.0, description="Longer gradients are cut to this norm.")
+    gradient_norm: Positive = Field(default=5.0, description="Gradients are clipped to this norm.")
     moving_average: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=0.0, description="Share of each weight's old value that is kept after a step."
+        default=0.0, description="Moving average of the weights: share of the old value that is kept after each step."
     )
     seed: Seed = 0
-    seeds: Count = Field(default=1, description="Networks per task and fold; their outputs are averaged.")
+    seeds: Count = Field(default=1, description="Number of networks per task and fold; their outputs are averaged.")
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32",
-        description="`bfloat16`: autocast in training, on a GPU and on a processor that multiplies such numbers "
-        "(AVX512-BF16); others compute in float32.",
+        description="`bfloat16`: autocast in training, on a GPU and on processors with bfloat16 multiplication "
+        "(AVX512-BF16); other processors compute in float32.",
     )
-    compile: bool = Field(default=False, description="torch.compile the network for training; pays on long trainings.")
-    deterministic: bool = Field(default=False, description="Deterministic kernels on a GPU (slower).")
+    compile: bool = Field(
+        default=False, description="Compile the network by torch.compile for training; worthwhile for long trainings."
+    )
+    deterministic: bool = Field(default=False, description="Use deterministic kernels on a GPU (slower).")
     resident: bool = Field(
         default=True,
-        description="Hold the features of the fold in memory; `false` reads them from the cache.",
+        description="Keep the features of the fold in memory; `false` reads them from the cache.",
     )
 
 
 class Pool(Strict):
-    """How probabilities of the parts become one."""
+    """How probabilities of windows are pooled to recordings, and those of recordings to cases."""
 
-    segments: Literal["mean", "min", "max", "top_k", "noisy_or"] = "mean"
-    recordings: Literal["mean", "min", "max", "top_k", "noisy_or"] = "mean"
-    k: Count = Field(default=3, description="Number averaged by `top_k`.")
+    segments: Literal["mean", "min", "max", "top_k", "noisy_or"] = Field(
+        default="mean", description="From the windows of a recording to the recording."
+    )
+    recordings: Literal["mean", "min", "max", "top_k", "noisy_or"] = Field(
+        default="mean", description="From the recordings of a case to the case."
+    )
+    k: Count = Field(default=3, description="Number of largest probabilities that `top_k` averages.")
 
 
 class Inference(Strict):
     """How a trained network scores cases."""
 
-    passes: Count = Field(default=30, description="Stochastic forward passes.")
-    batch: Count = Field(default=512, description="Windows times passes in one batch.")
-    pool: dict[Name, Pool] = Field(default={}, description="Per head; a head without an entry takes the means.")
+    passes: Count = Field(default=30, description="Number of stochastic forward passes.")
+    batch: Count = Field(default=512, description="Batch size: windows times passes.")
+    pool: dict[Name, Pool] = Field(
+        default={}, description="Pooling of each head; a head without an entry is pooled by means."
+    )
 
 
 class System(Strict):
-    """Front end, network, training and inference, by name in a study."""
+    """A named combination of front end, network, training and inference settings."""
 
-    tasks: list[Name] = Field(min_length=1, description="Tasks of the study that it trains: one network each.")
-    front_end: FrontEnd
+    tasks: list[Name] = Field(min_length=1, description="Tasks of the study; one network is trained for each.")
+    front_end: FrontEndConfig
     segment: Segment = Segment()
-    network: Network
+    network: NetworkConfig
     training: Training = Training()
     inference: Inference = Inference()
 
 
 class Ensemble(Strict):
-    """Systems that are averaged: a row of every table, and a possible input of the fusion."""
+    """The mean of several systems: it has rows in every table and can be an input of the fusion."""
 
-    systems: Annotated[list[Name], Field(min_length=2), Once] = Field(
-        description="They train the same tasks, pool alike and make the same number of passes."
+    systems: Annotated[list[Name], Field(min_length=2), Unique] = Field(
+        description="Systems to average. They must have the same tasks, pooling and number of passes."
     )
     weigh: Literal["equal", "validation"] = Field(
         default="equal",
-        description="All networks count alike, or by the softmax of the validation scores that chose their epochs.",
+        description="Weights of the networks: `equal`, or by the softmax of the validation scores that chose their "
+        "epochs.",
     )

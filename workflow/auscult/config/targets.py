@@ -1,4 +1,4 @@
-"""What is decided and scored."""
+"""The section `targets` of a study file: the labels that are predicted and scored."""
 
 from __future__ import annotations
 
@@ -6,35 +6,36 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from auscult.config.base import Name, Once, Positive, Strict
+from auscult.config.base import Name, Positive, Strict, Unique
 
 
 class Referral(Strict):
-    """Who is sent on to an expert, and who should have been: the truth of the Challenge cost."""
+    """Predicted classes that are referred to an expert, and the cases that should be: inputs of the Challenge cost."""
 
-    classes: list[str] = Field(min_length=1, description="Predicted classes that refer the case.")
-    label: str = Field(description="Column of cases.csv that says who should be referred.")
-    positive: list[str] = Field(min_length=1, description="Values of that column that should be referred.")
+    classes: list[str] = Field(min_length=1, description="Predicted classes that send a case to an expert.")
+    label: str = Field(description="Column of cases.csv that tells whether a case should be referred.")
+    positive: list[str] = Field(min_length=1, description="Values of that column with which a case should be referred.")
 
 
 class TargetClasses(Strict):
-    """A target without what only the evaluation reads: its classes, and the heads that serve it."""
+    """The part of a target that jobs before the evaluation read: its classes, and the heads that give them."""
 
     label: str = Field(description="Column of cases.csv.")
     kind: Literal["multiclass", "multilabel"] = "multiclass"
     classes: list[str] = Field(
-        min_length=2, description="In order: the decision `reference` asks for the first class first."
+        min_length=2, description="Classes in the order in which the decision `reference` tests them."
     )
     weights: list[Positive] | None = Field(
-        default=None, description="Weight of each true class in weighted accuracy and `cost`; default 1 each."
+        default=None,
+        description="Weight of each true class in weighted accuracy and in the decision `cost`; default: 1 each.",
     )
     heads: list[Name] = Field(
-        description="Heads that serve it: one multiclass or multilabel head, or a binary head for each class but "
-        "the last, asked in that order."
+        description="Heads that give its probabilities: one multiclass or multilabel head, or a binary head for each "
+        "class but the last, in the order of the classes."
     )
 
     @model_validator(mode="after")
-    def _classes_fit(self) -> TargetClasses:
+    def _consistent_classes(self) -> TargetClasses:
         if len(set(self.classes)) != len(self.classes):
             raise ValueError(f"classes: {self.classes} names a class twice")
         if self.weights is not None and len(self.weights) != len(self.classes):
@@ -42,28 +43,28 @@ class TargetClasses(Strict):
         return self
 
     def class_weights(self) -> list[float]:
-        """Weights of the true classes, 1 each when none are given."""
+        """Return the weights of the true classes, 1 each by default."""
         return self.weights or [1.0] * len(self.classes)
 
 
 class Target(TargetClasses):
-    """What is decided and scored."""
+    """A label that is predicted and scored."""
 
-    decisions: Annotated[list[Name], Once] = Field(
+    decisions: Annotated[list[Name], Unique] = Field(
         default=["reference", "cost"],
         min_length=1,
-        description="Rules from probabilities to a class, see Decision rules below.",
+        description="Rules that turn probabilities into a class; see Decision rules below.",
     )
     normal: str | None = Field(
         default=None,
-        description="The class of those with nothing wrong. Gives the columns specificity, sensitivity (an abnormal "
-        "case with its own class), sensitivity_any (with any abnormal class) and `icbhi_score`, `icbhi_score_any`, "
-        "their means with the specificity: the ICBHI score, strict and lenient.",
+        description="The class of healthy cases. Adds the columns specificity, sensitivity (an abnormal case counts as "
+        "found only with its own class), sensitivity_any (with any abnormal class) and `icbhi_score`, "
+        "`icbhi_score_any`, their means with the specificity: the ICBHI score, strict and lenient.",
     )
-    referral: Referral | None = Field(default=None, description="Gives the column `cost`.")
+    referral: Referral | None = Field(default=None, description="Adds the column `cost`.")
 
     @model_validator(mode="after")
-    def _fits(self) -> Target:
+    def _consistent_options(self) -> Target:
         if self.referral and (unknown := set(self.referral.classes) - set(self.classes)):
             raise ValueError(f"referral.classes: {sorted(unknown)} not among the classes {self.classes}")
         if self.normal and (self.normal not in self.classes or self.kind == "multilabel"):

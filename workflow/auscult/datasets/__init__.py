@@ -1,13 +1,13 @@
-"""Data sets: one adapter per file, from a raw release to the manifest.
+"""Data sets: one adapter per file, which reads a raw release for the manifest.
 
-An adapter is a file here with
+An adapter is a file in this folder with
 
-- `Options`: a pydantic model of what a study may say under `dataset.options`,
-- `files(root, options)`: the raw files that it reads, and
-- `ingest(root, options)`: a `base.Listing`.
+- `Options`: a pydantic model of the study's `dataset.options`,
+- `files(root, options)`, which returns the raw files that it reads, and
+- `ingest(root, options)`, which returns a `base.Listing`.
 
-It may have `fetch(root, options, log)` (downloads, or makes, the raw files) and `GENERATED = True` (the workflow may
-call `fetch` by itself).
+It may have `fetch(root, options, log)`, which downloads or generates the raw files, and `GENERATED = True`, which lets
+the workflow call `fetch` by itself.
 """
 
 import importlib
@@ -18,10 +18,10 @@ NOT_ADAPTERS = {"__init__", "base", "audio", "download", "releases", "simulated_
 
 
 def names() -> list[str]:
-    """Names of the adapters."""
+    """Return the names of the adapters."""
     return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in NOT_ADAPTERS)
 
 
 def adapter(name: str) -> ModuleType:
-    """The adapter `name`."""
+    """Return the module of the adapter `name`."""
     return importlib.import_module(f"auscult.datasets.{name}")

@@ -1,4 +1,4 @@
-"""Read one signal file or an interval of it, and say what is wrong with it."""
+"""Read a signal file or an interval of it, and check the samples."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from auscult.datasets.unusable import Unusable
 
 CLIPPED_SHARE = 0.01
 FULL_SCALE = 0.999
-END_TOLERANCE_S = 0.01  # annotation times are rounded: a last offset may pass the end by this much
+END_TOLERANCE_S = 0.01  # annotation times are rounded: the last offset may lie this far beyond the end
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a readable interval is: `frames` samples per channel at `rate_hz`; `problems` as (problem, detail)."""
+    """Facts about a readable interval: `frames` samples per channel at `rate_hz`; `problems` are (problem, detail)."""
 
     rate_hz: int
     channels: int
@@ -30,11 +30,11 @@ class Facts:
 
 
 def read(path: Path, onset_s: float | None = None, offset_s: float | None = None) -> tuple[np.ndarray, int, str]:
-    """Samples (frames, channels), rate in Hz, and the file's sample format.
+    """Return samples (frames, channels), the rate in Hz, and the file's sample format.
 
-    16-bit audio files give int16, others float64 in ±1; a WFDB header (`.hea`) gives its record's samples as float64
-    in physical units, format `WFDB`. Raises Unusable for a file that is missing, empty, truncated or not what its
-    name says, and for an interval that is not inside it.
+    Samples are int16 for 16-bit audio files, and float64 in ±1 for others. For a WFDB header (`.hea`), they are the
+    record's samples as float64 in physical units, and the format is `WFDB`. Raises Unusable for a file that is
+    missing, empty, truncated or not audio, and for an interval that is not inside the file.
     """
     if not path.is_file():
         raise Unusable("missing", "the file is not there")
@@ -60,9 +60,9 @@ def read(path: Path, onset_s: float | None = None, offset_s: float | None = None
 
 
 def _bounds(onset_s: float | None, offset_s: float | None, rate: int, total: int) -> tuple[int, int]:
-    """First sample and end of an interval of a file of `total` samples. Raises Unusable."""
+    """Return the first sample and the end of an interval of a file with `total` samples. Raises Unusable."""
     if not all(math.isfinite(time) for time in (onset_s or 0, offset_s or 0)):
-        raise Unusable("interval", f"{onset_s} to {offset_s} s is no interval")
+        raise Unusable("interval", f"{onset_s} to {offset_s} s is not an interval")
     start = 0 if onset_s is None else round(onset_s * rate)
     stop = total if offset_s is None else round(offset_s * rate)
     if stop > total and stop <= total + math.ceil(END_TOLERANCE_S * rate):
@@ -73,7 +73,10 @@ def _bounds(onset_s: float | None, offset_s: float | None, rate: int, total: int
 
 
 def inspect(path: Path, onset_s: float | None, offset_s: float | None, short_s: float, mono: bool) -> Facts:
-    """Read an interval and check it; `mono` says that several channels will be averaged. Raises Unusable."""
+    """Read an interval and check it. Raises Unusable.
+
+    A recording shorter than `short_s` gets the problem `short`. `mono`: several channels will be averaged to one.
+    """
     samples, rate, subtype = read(path, onset_s, offset_s)
     problems = []
     if not np.isfinite(samples).all():
@@ -84,12 +87,12 @@ def inspect(path: Path, onset_s: float | None, offset_s: float | None, short_s: 
         problems.append(("channels", f"{samples.shape[1]} channels, averaged to one"))
     if subtype not in ("PCM_16", "WFDB"):
         problems.append(("sample_format", f"{subtype}, not 16-bit"))
-    tops = {"PCM_16": 32768, "PCM_U8": 127 / 128, "PCM_S8": 127 / 128, "WFDB": math.inf}  # physical units have no end
-    top = tops.get(subtype, 1)
-    limit = FULL_SCALE * top
-    clipped = float((np.abs(samples.astype(np.float64)) >= limit).mean())
-    if clipped >= CLIPPED_SHARE:
-        problems.append(("clipped", f"{100 * clipped:.1f} % of the samples at full scale"))
+    # physical units have no full scale
+    full_scales = {"PCM_16": 32768, "PCM_U8": 127 / 128, "PCM_S8": 127 / 128, "WFDB": math.inf}
+    limit = FULL_SCALE * full_scales.get(subtype, 1)
+    clipped_share = float((np.abs(samples.astype(np.float64)) >= limit).mean())
+    if clipped_share >= CLIPPED_SHARE:
+        problems.append(("clipped", f"{100 * clipped_share:.1f} % of the samples at full scale"))
     seconds = len(samples) / rate
     if seconds < short_s:
         problems.append(("short", f"{seconds:.3f} s, less than {short_s:g} s: padded at the end"))
@@ -98,7 +101,7 @@ def inspect(path: Path, onset_s: float | None, offset_s: float | None, short_s: 
 
 
 def _refuse_truncated(path: Path) -> None:
-    """A RIFF file whose data chunk promises more bytes than the file has. libsndfile would read what is there."""
+    """Raise Unusable for a RIFF file with fewer bytes than its data chunk states: libsndfile would read it."""
     with path.open("rb") as file:
         head = file.read(12)
         if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
@@ -107,8 +110,8 @@ def _refuse_truncated(path: Path) -> None:
         while len(chunk := file.read(8)) == 8:
             length = int.from_bytes(chunk[4:], "little")
             if chunk[:4] == b"data":
-                left = size - file.tell()
-                if length > left and length != 0xFFFFFFFF:
-                    raise Unusable("truncated", f"the header promises {length} bytes of samples, {left} are there")
+                present = size - file.tell()
+                if length > present and length != 0xFFFFFFFF:
+                    raise Unusable("truncated", f"the header states {length} bytes of samples, the file has {present}")
                 return
             file.seek(length + length % 2, 1)

@@ -1,7 +1,7 @@
-"""The manifest: the tables that every later stage reads, whatever the raw release looked like.
+"""The manifest: the tables of a data set that all later stages read, in the same form for every data set.
 
-An adapter parses a release into a `Listing`; `build` opens every recording, drops the bad ones with a row in
-quality.csv, and checks the structure. `Manifest.write` and `load` are the only ways to and from disk.
+An adapter parses a release into a `Listing`. `build` checks its structure, opens every recording, and drops unusable
+recordings with a row in quality.csv. `Manifest.write` and `load` write and read the manifest.
 """
 
 from __future__ import annotations
@@ -29,16 +29,20 @@ NUMBERS = ["onset_s", "offset_s", "rate_hz", "channels", "frames"]
 
 
 class DatasetError(Exception):
-    """A structural fault of a release: its files, labels or subjects do not fit together."""
+    """A structural error of a release: its files, labels or subjects are inconsistent."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of the manifest are what. `labels` are never features; `covariates` are numbers.
+    """Names of the manifest's columns, by their use.
 
-    `groups` are units that roles may share or not, which the audit counts; `attributes` only describe a case, as the
-    device or the side of a published split, for protocols and subgroups. `channels` names the channels of all
-    recordings, where these have several that are always the same.
+    - `groups`: units such as a day or a source; the audit counts groups that roles share.
+    - `labels`: labels of cases; never used as features.
+    - `covariates`: numbers about cases.
+    - `recording_labels`: labels of recordings.
+    - `channels`: names of the channels, if all recordings have the same several channels.
+    - `attributes`: descriptions of cases for protocols and subgroups, such as the device or a published split.
+    - `states`: names of the annotated states in the order of a cycle, such as the phases of a heartbeat.
     """
 
     groups: list[str] = field(default_factory=list)
@@ -47,13 +51,26 @@ class Columns:
     recording_labels: list[str] = field(default_factory=list)
     channels: list[str] = field(default_factory=list)
     attributes: list[str] = field(default_factory=list)
+    states: list[str] = field(default_factory=list)
+
+
+ID_SEPARATOR = "+"  # a subject whose recordings were published under two ids is `id+id`
+
+
+def ids_of(subject: str) -> set[str]:
+    """Return the ids under which a data set names a subject."""
+    return set(subject.split(ID_SEPARATOR))
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What an adapter found. `cases`: case, subject and the columns; `recordings`: recording, case, site, path
-    (from the root), onset_s, offset_s (empty: whole file), the recording labels, and, where a header says so,
-    `header_rate_hz` and `header_frames`; `quality`: rows already known; `states`: recording, onset_s, offset_s, state.
+    """The content of a release, as an adapter returns it.
+
+    - `cases`: case, subject and the columns of `columns`.
+    - `recordings`: recording, case, site, path (relative to the root), onset_s and offset_s (empty: the complete
+      file), the recording labels, and, if a header states them, `header_rate_hz` and `header_frames`.
+    - `quality`: rows for quality.csv that the adapter found.
+    - `states`: recording, onset_s, offset_s, state.
     """
 
     cases: pd.DataFrame
@@ -66,7 +83,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Tables of one data set: `cases`, `recordings`, `quality`, and which column is what."""
+    """The tables of one data set, and the names of their columns by use."""
 
     cases: pd.DataFrame
     recordings: pd.DataFrame
@@ -76,7 +93,7 @@ class Manifest:
     subjects_known: bool = True
 
     def write(self, folder: Path) -> None:
-        """Write the tables and dataset.json, each to a temporary name first."""
+        """Write the tables and dataset.json into `folder`, each under a temporary name first."""
         for name, table in self._tables().items():
             write_text(folder / f"{name}.csv", table.to_csv(index=False))
         facts = {
@@ -88,7 +105,7 @@ class Manifest:
         write_json(folder / "dataset.json", facts)
 
     def digest(self) -> str:
-        """SHA-256 of cases and recordings: their ids, labels, covariates and samples."""
+        """Return the SHA-256 of cases and recordings: their ids, labels, covariates and samples."""
         text = self.cases.to_csv(index=False) + self.recordings.to_csv(index=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -101,7 +118,10 @@ class Manifest:
 
 
 def load(folder: Path) -> Manifest:
-    """Read a manifest. Ids, labels and sites are strings ('' when missing), covariates floats (NaN when missing)."""
+    """Return the manifest in `folder`.
+
+    Ids, labels and sites are strings ('' if missing), covariates are floats (NaN if missing).
+    """
     facts = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
     columns = Columns(**facts["columns"])
     cases = read_table(folder / "cases.csv", columns.covariates)
@@ -111,10 +131,10 @@ def load(folder: Path) -> Manifest:
 
 
 def read_table(path: Path, numbers: Iterable[str]) -> pd.DataFrame:
-    """A CSV as strings, '' for an empty cell; the columns `numbers` as numbers, NaN for an empty cell.
+    """Return a CSV as a table of strings ('' for an empty cell), with the columns `numbers` as floats (NaN for one).
 
-    Raises DatasetError naming the file, the line of a row that does not fit the header, and the row and column of a
-    cell that should be a number.
+    Raises DatasetError. It names the file, and the line of a row that does not fit the header, or the row and column
+    of a cell that is not a number.
     """
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     header: list[str] | None = None
@@ -134,25 +154,25 @@ def read_table(path: Path, numbers: Iterable[str]) -> pd.DataFrame:
         raise DatasetError(f"{path}: line {reader.line_num}: not readable as CSV: {error}") from error
     if not header:
         raise DatasetError(f"{path}: line 1 should name the columns; it is empty")
-    if twice := [name for name in header if header.count(name) > 1]:
-        raise DatasetError(f"{path}: line 1: the column {twice[0]!r} is named twice")
+    if duplicates := [name for name in header if header.count(name) > 1]:
+        raise DatasetError(f"{path}: line 1: the column {duplicates[0]!r} is named twice")
     table = pd.DataFrame(rows, columns=header, dtype=str)
     for column in numbers:
         if column in table:
             values = pd.to_numeric(table[column].replace("", None), errors="coerce")
-            wrong = ~np.isfinite(values) & (table[column] != "")
-            if wrong.any():
-                row = int(wrong.to_numpy().argmax())
+            is_invalid = ~np.isfinite(values) & (table[column] != "")
+            if is_invalid.any():
+                row = int(is_invalid.to_numpy().argmax())
                 raise DatasetError(
-                    f"{path}: row {row + 2}, column {column!r}: {table[column].iloc[row]!r} is no number; "
-                    "leave the cell empty where there is none"
+                    f"{path}: row {row + 2}, column {column!r}: {table[column].iloc[row]!r} is not a number; "
+                    "leave the cell empty if there is none"
                 )
             table[column] = values
     return table
 
 
 def read_text(path: Path) -> str:
-    """A text file of a release; any line ends. Raises DatasetError when it is missing, not UTF-8, or not a text."""
+    """Return the text of a file with any line ends. Raises DatasetError if it is missing, not UTF-8 or not a text."""
     if not path.is_file():
         raise DatasetError(f"{path}: the file is not there")
     raw = path.read_bytes()
@@ -165,26 +185,27 @@ def read_text(path: Path) -> str:
         ) from error
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
-        raise DatasetError(f"{path}: line {line}: a null byte, which no text has; the file is damaged")
+        raise DatasetError(f"{path}: line {line}: a null byte, which text files do not have; the file is damaged")
     return text
 
 
 def build(listing: Listing, root: Path, channels: str, short_s: float, workers: int) -> Manifest:
-    """Open every listed recording and make the manifest.
+    """Open every listed recording and return the manifest.
 
     Parameters
     ----------
-    listing : what the adapter found.
-    root : folder that the paths of the listing start from.
+    listing : what the adapter returned.
+    root : folder to which the paths of the listing are relative.
     channels : `mean` or `all` (see `config.Dataset`).
     short_s : recordings shorter than this get a row `short`.
-    workers : threads that read.
+    workers : number of threads that read.
 
-    Raises DatasetError, naming rows, for a structural fault; a bad recording is dropped with a row in `quality`.
+    An unusable recording is dropped with a row in `quality`. Raises DatasetError, which names the row, for a
+    structural error.
     """
     _check_structure(listing, root)
 
-    def open_one(row: dict) -> audio.Facts | audio.Unusable:
+    def open_recording(row: dict) -> audio.Facts | audio.Unusable:
         interval = [None if pd.isna(row[key]) else float(row[key]) for key in ("onset_s", "offset_s")]
         try:
             return audio.inspect(root / row["path"], *interval, short_s, channels == "mean")
@@ -193,28 +214,28 @@ def build(listing: Listing, root: Path, channels: str, short_s: float, workers: 
 
     rows = listing.recordings.sort_values("recording").to_dict("records")
     with ThreadPoolExecutor(workers) as pool:
-        found = list(pool.map(open_one, rows))
+        results = list(pool.map(open_recording, rows))
     quality = [tuple(row) for row in listing.quality]
     subjects = listing.cases.set_index("case")["subject"]
-    kept, first = [], {}
-    for row, facts in zip(rows, found, strict=True):
+    readable_rows, first_recording = [], {}
+    for row, result in zip(rows, results, strict=True):
         name = row["recording"]
-        if isinstance(facts, audio.Unusable):
-            quality.append((name, facts.problem, "dropped", str(facts)))
+        if isinstance(result, audio.Unusable):
+            quality.append((name, result.problem, "dropped", str(result)))
             continue
-        quality += [(name, problem, "kept", detail) for problem, detail in facts.problems]
-        quality += [(name, problem, "kept", detail) for problem, detail in _against_header(row, facts)]
-        if facts.sha256 in first:
-            quality.append((name, "duplicate", "kept", f"the same samples as {first[facts.sha256]}"))
-        first.setdefault(facts.sha256, name)
-        measured = {key: getattr(facts, key) for key in FACTS}
-        kept.append({**row, **measured, "subject": subjects[row["case"]]})
-    if not kept:
-        raise DatasetError(f"{root}: none of the {len(rows)} recordings listed can be read{_reasons(quality)}")
+        quality += [(name, problem, "kept", detail) for problem, detail in result.problems]
+        quality += [(name, problem, "kept", detail) for problem, detail in _header_problems(row, result)]
+        if result.sha256 in first_recording:
+            quality.append((name, "duplicate", "kept", f"the same samples as {first_recording[result.sha256]}"))
+        first_recording.setdefault(result.sha256, name)
+        facts_of_file = {key: getattr(result, key) for key in FACTS}
+        readable_rows.append({**row, **facts_of_file, "subject": subjects[row["case"]]})
+    if not readable_rows:
+        raise DatasetError(f"{root}: none of the {len(rows)} recordings listed can be read{_first_reasons(quality)}")
     columns = listing.columns
-    described = [*columns.groups, *columns.attributes, *columns.labels, *columns.covariates]
-    cases = listing.cases[["case", "subject", *described]]
-    recordings = pd.DataFrame(kept, columns=[*RECORDING_COLUMNS, *columns.recording_labels])
+    case_columns = [*columns.groups, *columns.attributes, *columns.labels, *columns.covariates]
+    cases = listing.cases[["case", "subject", *case_columns]]
+    recordings = pd.DataFrame(readable_rows, columns=[*RECORDING_COLUMNS, *columns.recording_labels])
     states = listing.states
     if states is not None:
         states = states[states["recording"].isin(recordings["recording"])].sort_values(
@@ -230,22 +251,24 @@ def build(listing: Listing, root: Path, channels: str, short_s: float, workers: 
     )
 
 
-def _reasons(quality: list[tuple]) -> str:
-    dropped = [f"{name}: {detail}" for name, _, action, detail in quality if action == "dropped"]
-    return f" ({'; '.join(dropped[:3])}{', …' if len(dropped) > 3 else ''})" if dropped else ""
+def _first_reasons(quality: list[tuple]) -> str:
+    reasons = [f"{name}: {detail}" for name, _, action, detail in quality if action == "dropped"]
+    return f" ({'; '.join(reasons[:3])}{', …' if len(reasons) > 3 else ''})" if reasons else ""
 
 
-def _against_header(row: dict, facts: audio.Facts) -> list[tuple[str, str]]:
+def _header_problems(row: dict, facts: audio.Facts) -> list[tuple[str, str]]:
     problems = []
     if pd.notna(row.get("header_rate_hz")) and int(row["header_rate_hz"]) != facts.rate_hz:
         problems.append(
             (
                 "rate",
-                f"the header says {int(row['header_rate_hz'])} Hz, the file {facts.rate_hz}: the file's holds",
+                f"the header states {int(row['header_rate_hz'])} Hz, the file {facts.rate_hz}: the file's is used",
             )
         )
     if pd.notna(row.get("header_frames")) and int(row["header_frames"]) != facts.frames:
-        problems.append(("header", f"the header says {int(row['header_frames'])} samples, the file has {facts.frames}"))
+        problems.append(
+            ("header", f"the header states {int(row['header_frames'])} samples, the file has {facts.frames}")
+        )
     return problems
 
 
@@ -256,50 +279,50 @@ def _check_structure(listing: Listing, root: Path) -> None:
     for table, key in ((cases, "case"), (recordings, "recording")):
         if (table[key].astype(str).str.strip() == "").any():
             raise DatasetError(f"{root}: a row without {key} id")
-        twice = table[key][table[key].duplicated()]
-        if len(twice):
-            raise DatasetError(f"{root}: {key} {twice.iloc[0]!r} is listed twice")
-    unknown = set(recordings["case"]) - set(cases["case"])
-    if unknown:
-        name = min(unknown)
-        recording = recordings.loc[recordings["case"] == name, "recording"].iloc[0]
-        raise DatasetError(f"{root}: recording {recording!r} belongs to case {name!r}, which is not among the cases")
-    top = os.path.realpath(root)
+        duplicates = table[key][table[key].duplicated()]
+        if len(duplicates):
+            raise DatasetError(f"{root}: {key} {duplicates.iloc[0]!r} is listed twice")
+    unknown_cases = set(recordings["case"]) - set(cases["case"])
+    if unknown_cases:
+        case = min(unknown_cases)
+        recording = recordings.loc[recordings["case"] == case, "recording"].iloc[0]
+        raise DatasetError(f"{root}: recording {recording!r} belongs to case {case!r}, which is not among the cases")
+    real_root = os.path.realpath(root)
     for name, path in zip(recordings["recording"], recordings["path"], strict=True):
         if not path:
             raise DatasetError(f"{root}: recording {name!r} has no path")
-        if not os.path.realpath(Path(top, path)).startswith(top + os.sep):
+        if not os.path.realpath(Path(real_root, path)).startswith(real_root + os.sep):
             raise DatasetError(
-                f"{root}: recording {name!r}: the path {path!r} leaves this folder; recordings must lie inside it"
+                f"{root}: recording {name!r}: the path {path!r} is outside this folder; recordings must be inside it"
             )
 
 
 def raw_digest(files: Iterable[Path], root: Path, memory: Path) -> str:
-    """SHA-256 over names and contents of a release's files.
+    """Return the SHA-256 of names and contents of a release's files.
 
-    A file is read again only when its size or time stamp differs from what `memory` (a JSON file) holds, so that
-    touching a file changes nothing and a look at an unchanged release takes milliseconds. It misses one thing: new
-    content of the same size whose time stamp was set back to the old one.
+    `memory` is a JSON file with the size, time stamp and digest of each file. A file is read again only if its size
+    or time stamp has changed, so that the digest of an unchanged release takes milliseconds, and a new time stamp
+    alone does not change it. One change is not noticed: new content of the same size with the old time stamp.
     """
     try:
-        known = json.loads(memory.read_text(encoding="utf-8"))
+        old_entries = json.loads(memory.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        known = {}
-    known = known if isinstance(known, dict) else {}
-    now = {}
+        old_entries = {}
+    old_entries = old_entries if isinstance(old_entries, dict) else {}
+    entries = {}
     for file in sorted(files):
         stat = file.stat()
         name = str(file.relative_to(root))
-        seen = known.get(name)
-        if seen and seen[:2] == [stat.st_size, stat.st_mtime_ns]:
-            now[name] = seen
+        entry = old_entries.get(name)
+        if entry and entry[:2] == [stat.st_size, stat.st_mtime_ns]:
+            entries[name] = entry
         else:
             with file.open("rb") as stream:
-                now[name] = [
+                entries[name] = [
                     stat.st_size,
                     stat.st_mtime_ns,
                     hashlib.file_digest(stream, "sha256").hexdigest(),
                 ]
-    if now != known:
-        write_json(memory, now)
-    return hashlib.sha256(json.dumps([[name, seen[2]] for name, seen in now.items()]).encode()).hexdigest()
+    if entries != old_entries:
+        write_json(memory, entries)
+    return hashlib.sha256(json.dumps([[name, entry[2]] for name, entry in entries.items()]).encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""Breath phase: one-second clips of a stethoscope, each breathed in or out, as train.csv and train/*.wav.
+"""Breath phase: one-second stethoscope clips of breathing in or out, as train.csv and train/*.wav.
 
-A clip is called `steth_<date>_<time>_<number>.wav`: cut from the recording of that moment. Nobody knows who breathed;
-a day is taken as the subject, since clips of one day share room, device and perhaps people.
+A clip is named `steth_<date>_<time>_<number>.wav`; it was cut from the recording of that date and time. The persons
+are unknown. The day is used as the subject, since clips of one day share room, device and perhaps persons.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ class Options(BaseModel):
 
 
 def files(root: Path, options: Options) -> list[Path]:
-    """The files that `ingest` reads."""
+    """Return the files that `ingest` reads."""
     return [*root.glob("train.csv"), *root.glob("train/[!.]*.wav")]
 
 
 def ingest(root: Path, options: Options) -> Listing:
-    """Read the clips that train.csv lists; a clip is a case, its day the subject, its recording the group `source`."""
+    """Read the clips of train.csv: a clip is a case, its day is the subject, its recording is the group `source`."""
     path = root / "train.csv"
     table = read_table(path, [])
-    if lost := [name for name in ("file_name", "label") if name not in table]:
-        raise DatasetError(f"{path}: no column {lost[0]!r}; it has {', '.join(table.columns)}")
+    if missing := [name for name in ("file_name", "label") if name not in table]:
+        raise DatasetError(f"{path}: no column {missing[0]!r}; it has {', '.join(table.columns)}")
     rows = []
     for number, (file, label) in enumerate(zip(table["file_name"], table["label"], strict=True), start=2):
         match = NAME.fullmatch(file)
@@ -48,9 +48,9 @@ def ingest(root: Path, options: Options) -> Listing:
         clip = file.removesuffix(".wav")
         rows.append((clip, day, f"{day}_{time}", PHASES[label], f"train/{file}"))
     clips = pd.DataFrame(rows, columns=["case", "subject", "source", "phase", "path"])
-    listed = set(table["file_name"])
-    unlisted = sorted(path.name for path in root.glob("train/[!.]*.wav") if path.name not in listed)
-    quality = [(Path(name).stem, "unlisted", "dropped", f"train.csv does not list {name}") for name in unlisted]
+    listed_files = set(table["file_name"])
+    unlisted_files = sorted(path.name for path in root.glob("train/[!.]*.wav") if path.name not in listed_files)
+    quality = [(Path(name).stem, "unlisted", "dropped", f"train.csv does not list {name}") for name in unlisted_files]
     recordings = clips[["case", "path"]].assign(recording=clips["case"], site="", onset_s=None, offset_s=None)
     columns = Columns(groups=["source"], labels=["phase"])
     return Listing(clips.drop(columns="path"), recordings, columns, quality)

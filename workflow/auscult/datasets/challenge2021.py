@@ -1,7 +1,7 @@
-"""ECGs in the form of the PhysioNet Challenges 2020 and 2021: `.hea` with SNOMED codes, samples in `.mat` beside it.
+"""ECGs in the format of the PhysioNet Challenges 2020 and 2021: `.hea` with SNOMED codes, samples in `.mat` beside it.
 
-CPSC-2018, Chapman–Shaoxing and others are distributed so. The form names no patients: every record is its own subject,
-and every table says that the subjects are unknown.
+CPSC-2018, Chapman–Shaoxing and others are distributed in it. The format does not name patients, so every record is its
+own subject, and the column `leak` of every table contains `subjects unknown`.
 """
 
 from __future__ import annotations
@@ -31,26 +31,29 @@ class Options(BaseModel):
 
 
 def files(root: Path, options: Options) -> list[Path]:
-    """The files that `ingest` reads."""
+    """Return the files that `ingest` reads."""
     return [path for path in (root / options.folder).rglob("[!.]*") if path.suffix in {".hea", ".mat"}]
 
 
 def ingest(root: Path, options: Options) -> Listing:
-    """Read the headers: label `diagnosis` (names joined by `|`, `none` for a record with none of them), age and sex."""
+    """Read the headers: the label `diagnosis`, age and sex.
+
+    `diagnosis` is the names of a record's codes, joined by `|`, or `none` if it has none of `options.codes`.
+    """
     cases, recordings = [], []
     for path in sorted((root / options.folder).rglob("[!.]*.hea")):
         case = path.stem
         comments = _comments(path)
         if "Dx" not in comments:
             raise DatasetError(f"{path}: no line `# Dx: <codes>`")
-        found = {options.codes[code.strip()] for code in comments["Dx"].split(",") if code.strip() in options.codes}
+        names = {options.codes[code.strip()] for code in comments["Dx"].split(",") if code.strip() in options.codes}
         age = comments.get("Age", "")
         try:
             years = float(AGE.get(age.lower(), age) or "nan")
         except ValueError:
-            raise DatasetError(f"{path}: the line `# Age: {age}` gives no number") from None
+            raise DatasetError(f"{path}: the line `# Age: {age}` is not a number") from None
         sex = SEX.get(comments.get("Sex", "").lower(), float("nan"))
-        cases.append((case, case, "|".join(sorted(found)) or "none", years, sex))
+        cases.append((case, case, "|".join(sorted(names)) or "none", years, sex))
         recordings.append((case, case, "", str(path.relative_to(root))))
     columns = ["recording", "case", "site", "path"]
     return Listing(
@@ -62,10 +65,10 @@ def ingest(root: Path, options: Options) -> Listing:
 
 
 def _comments(path: Path) -> dict[str, str]:
-    """The header's lines `#Key: value`."""
-    found = {}
+    """Return the values of the header's lines `#Key: value` by key."""
+    values = {}
     for line in read_text(path).splitlines():
         if line.startswith("#"):
             key, _, value = line[1:].partition(":")
-            found[key.strip()] = value.strip()
-    return found
+            values[key.strip()] = value.strip()
+    return values

@@ -1,4 +1,4 @@
-"""The CirCor DigiScope phonocardiogram release (PhysioNet, version 1.0.3), as its folder stands on disk."""
+"""The CirCor DigiScope phonocardiogram release (PhysioNet, version 1.0.3), in its published folder structure."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from auscult.datasets import download
-from auscult.datasets.base import Columns, DatasetError, Listing, read_text
+from auscult.datasets.base import ID_SEPARATOR, Columns, DatasetError, Listing, read_text
 
 SITES = ("AV", "MV", "PV", "TV", "Phc")
 AGE_MONTHS = {"Neonate": 0.5, "Infant": 6.0, "Child": 72.0, "Adolescent": 180.0, "Young Adult": 240.0}
 CLASSES = {"murmur": ("Present", "Unknown", "Absent"), "outcome": ("Abnormal", "Normal")}
 DETAILS = ("timing", "shape", "grading", "pitch", "quality")
-STATES = {"0": "unannotated", "1": "S1", "2": "systole", "3": "S2", "4": "diastole"}
+PHASES = ["S1", "systole", "S2", "diastole"]
+STATES = {"0": "unannotated", **{str(number): phase for number, phase in enumerate(PHASES, 1)}}
 LABELS = [
     *CLASSES,
     "campaign",
@@ -48,7 +49,7 @@ def fetch(root: Path, options: Options, log: Callable[[str], None] = print) -> N
 
 
 def files(root: Path, options: Options) -> list[Path]:
-    """The files that `ingest` reads."""
+    """Return the files that `ingest` reads."""
     folder = root / "training_data"
     return [
         path for path in folder.iterdir() if path.suffix in {".txt", ".hea", ".wav", ".tsv"} and path.name[0] != "."
@@ -62,15 +63,16 @@ def ingest(root: Path, options: Options) -> Listing:
     cases = pd.DataFrame([case for case, _ in patients], columns=["case", "additional_id", *LABELS, *COVARIATES])
     cases["subject"] = _subjects(cases, folder)
     recordings, quality, states = [], [], []
-    owners = {}
-    for _, listed in patients:
-        for row in listed:
+    case_of_recording = {}
+    for _, rows in patients:
+        for row in rows:
             name, case = row["recording"], row["case"]
-            if name in owners:
+            if name in case_of_recording:
                 raise DatasetError(
-                    f"{folder / case}.txt: recording {name!r} is already listed by {owners[name]}.txt; remove one"
+                    f"{folder / case}.txt: recording {name!r} is already listed by "
+                    f"{case_of_recording[name]}.txt; remove one"
                 )
-            owners[name] = case
+            case_of_recording[name] = case
             row |= _header(folder / row.pop("hea"), row["recording"], quality)
             states += _states(folder / row.pop("tsv"), row["recording"], quality)
             recordings.append(row)
@@ -82,25 +84,25 @@ def ingest(root: Path, options: Options) -> Listing:
     return Listing(
         cases=cases.drop(columns="additional_id"),
         recordings=pd.DataFrame(recordings, columns=[*columns, "header_rate_hz", "header_frames"]),
-        columns=Columns(labels=LABELS, covariates=COVARIATES, recording_labels=["murmur_audible"]),
+        columns=Columns(labels=LABELS, covariates=COVARIATES, recording_labels=["murmur_audible"], states=PHASES),
         quality=quality,
         states=pd.DataFrame(states, columns=["recording", "onset_s", "offset_s", "state"]),
     )
 
 
 def _patient(path: Path) -> tuple[dict, list[dict]]:
-    """One patient file: its row of cases, and its recordings with the names of their header and state files."""
+    """Read a patient file: its row of `cases`, and its recordings with the names of their header and state files."""
     lines = read_text(path).splitlines()
     first = lines[0].split() if lines else []
     if len(first) != 3 or not first[1].isdigit() or not first[2].isdigit():
         raise DatasetError(f"{path}: line 1 should be `id recordings rate`, it is {(lines or [''])[0]!r}")
     case, count = first[0], int(first[1])
     if case != path.stem:
-        raise DatasetError(f"{path}: line 1 names patient {case!r}; the file name says {path.stem!r}")
+        raise DatasetError(f"{path}: line 1 names patient {case!r}, the file name {path.stem!r}")
     body = [(number, line) for number, line in enumerate(lines, start=1) if number > 1 and line.strip()]
-    listing = [(number, line.split()) for number, line in body if not line.startswith("#")]
-    if len(listing) != count:
-        raise DatasetError(f"{path}: line 1 announces {count} recordings, {len(listing)} are listed")
+    recording_lines = [(number, line.split()) for number, line in body if not line.startswith("#")]
+    if len(recording_lines) != count:
+        raise DatasetError(f"{path}: line 1 announces {count} recordings, {len(recording_lines)} are listed")
     values = {}
     for _, line in body:
         if line.startswith("#"):
@@ -110,17 +112,17 @@ def _patient(path: Path) -> tuple[dict, list[dict]]:
     row = _case(case, values, path)
     audible = row["murmur_locations"].split("+") if row["murmur_locations"] else []
     recordings = []
-    for number, parts in listing:
-        if len(parts) != 4 or parts[0] not in SITES:
+    for number, fields in recording_lines:
+        if len(fields) != 4 or fields[0] not in SITES:
             raise DatasetError(
                 f"{path}: line {number} should be `site .hea .wav .tsv` with a site of {'/'.join(SITES)}, "
-                f"it is {' '.join(parts)!r}"
+                f"it is {' '.join(fields)!r}"
             )
-        site, hea, wav, tsv = parts
+        site, hea, wav, tsv = fields
         if row["murmur"] == "Present" and audible:
-            heard = "audible" if site in audible else "inaudible"
+            murmur_audible = "audible" if site in audible else "inaudible"
         else:
-            heard = {"Absent": "inaudible", "Unknown": "unclear"}.get(row["murmur"], "")
+            murmur_audible = {"Absent": "inaudible", "Unknown": "unclear"}.get(row["murmur"], "")
         recordings.append(
             {
                 "recording": Path(wav).stem,
@@ -129,7 +131,7 @@ def _patient(path: Path) -> tuple[dict, list[dict]]:
                 "path": f"training_data/{wav}",
                 "onset_s": None,
                 "offset_s": None,
-                "murmur_audible": heard,
+                "murmur_audible": murmur_audible,
                 "hea": hea,
                 "tsv": tsv,
             }
@@ -138,11 +140,11 @@ def _patient(path: Path) -> tuple[dict, list[dict]]:
 
 
 def _refuse_misspelt(values: dict[str, str], path: Path) -> None:
-    """A key that is nearly a known one which is missing: read on, the patient would lose a label without a word."""
+    """Raise DatasetError for a key that is nearly a missing one; the patient would otherwise silently lose a label."""
     missing = [key for key in KEYS if key not in values]
     for key in values:
-        if key not in KEYS and (meant := difflib.get_close_matches(key, missing, 1, cutoff=0.75)):
-            raise DatasetError(f"{path}: #{key}: there is no such key, and no #{meant[0]}; is that meant?")
+        if key not in KEYS and (matches := difflib.get_close_matches(key, missing, 1, cutoff=0.75)):
+            raise DatasetError(f"{path}: #{key}: unknown key, and #{matches[0]} is missing; is #{matches[0]} meant?")
 
 
 def _case(case: str, values: dict[str, str], path: Path) -> dict:
@@ -159,7 +161,7 @@ def _case(case: str, values: dict[str, str], path: Path) -> dict:
                 raise ValueError
             return float(value)
         except ValueError:
-            raise DatasetError(f"{path}: #{key}: {value!r} is no number; write `nan` where there is none") from None
+            raise DatasetError(f"{path}: #{key}: {value!r} is not a number; write `nan` if there is none") from None
 
     age = label("Age", tuple(AGE_MONTHS))
     sex = label("Sex", ("Female", "Male"))
@@ -190,36 +192,36 @@ def _case(case: str, values: dict[str, str], path: Path) -> dict:
 
 
 def _subjects(cases: pd.DataFrame, folder: Path) -> list[str]:
-    """One subject for every patient id, and for the two ids of a person recorded in both campaigns.
+    """Return the subject of each case: the patient id, or `id+id` of a person recorded in both campaigns.
 
-    An additional id that is not in the release names no subject here. Raises DatasetError when three ids chain: one
-    of them, in the release or not, would be in two pairs.
+    An additional id that is not in the release is not part of a subject. Raises DatasetError when an id, in the
+    release or not, is in two pairs.
     """
-    other = {}
+    additional_ids = {}
     for row in cases.itertuples():
-        # ids are written as numbers with decimals in some copies of the table
+        # some copies of the table write ids as decimal numbers
         twin = row.additional_id.removesuffix(".0")
         if twin == row.case:
             raise DatasetError(f"{folder / row.case}.txt: #Additional ID is the patient's own id")
         if twin:
-            other[row.case] = twin
+            additional_ids[row.case] = twin
     ids = set(cases["case"])
-    pairs: dict[str, set[str]] = {name: {name} for name in ids | set(other.values())}
-    for case, twin in other.items():
+    pairs: dict[str, set[str]] = {name: {name} for name in ids | set(additional_ids.values())}
+    for case, twin in additional_ids.items():
         pairs[case].add(twin)
         pairs[twin].add(case)
     for name in sorted(pairs):
         if len(pairs[name]) > 2:
-            others = sorted(pairs[name] - {name})
-            at = name if name in ids else others[0]
+            partners = sorted(pairs[name] - {name})
+            case = name if name in ids else partners[0]
             raise DatasetError(
-                f"{folder / at}.txt: #Additional ID: {name} is in two pairs, with {' and '.join(others)}"
+                f"{folder / case}.txt: #Additional ID: {name} is in two pairs, with {' and '.join(partners)}"
             )
-    return ["+".join(sorted(pairs[case] & ids, key=lambda i: (len(i), i))) for case in cases["case"]]
+    return [ID_SEPARATOR.join(sorted(pairs[case] & ids, key=lambda i: (len(i), i))) for case in cases["case"]]
 
 
 def _header(path: Path, recording: str, quality: list) -> dict:
-    """Rate and length that the .hea file of a recording says."""
+    """Return the rate and length that the .hea file of a recording states."""
     if not path.is_file():
         quality.append((recording, "header", "kept", f"{path.name} is not there"))
         return {}
@@ -232,7 +234,10 @@ def _header(path: Path, recording: str, quality: list) -> dict:
 
 
 def _states(path: Path, recording: str, quality: list) -> list[tuple[str, float, float, str]]:
-    """Heart-sound states of a recording; a row that is no interval with a known state is left out and reported."""
+    """Return the heart-sound states of a recording.
+
+    A row that is not an interval with a known state is left out, with a row in `quality`.
+    """
     if not path.is_file():
         quality.append((recording, "states", "kept", f"{path.name} is not there"))
         return []

@@ -1,7 +1,7 @@
-"""Fetch a published release over HTTP: resumable, in parallel, every file checked by its SHA-256 sum.
+"""Download a published release over HTTP: resumable, in parallel, with a check of every file's SHA-256 sum.
 
-A release is a base URL with a `SHA256SUMS.txt` (lines `<sha256> <relative path>`) and the files it lists, as
-on PhysioNet. An unfinished file is called `<name>.part`; only a right sum gives it its final name.
+A release is a base URL with a `SHA256SUMS.txt` (lines `<sha256> <relative path>`) and the files that it lists, as on
+PhysioNet. An unfinished file is named `<name>.part`; it gets its final name when its sum is correct.
 """
 
 import errno
@@ -25,7 +25,7 @@ PROGRESS_S = 10.0
 
 
 class DownloadError(Exception):
-    """The release could not be fetched; the message says why and what to do."""
+    """The release could not be downloaded; the message states the reason and what to do."""
 
 
 class NoAnswerError(DownloadError):
@@ -33,10 +33,10 @@ class NoAnswerError(DownloadError):
 
 
 class _RetryError(Exception):
-    """One attempt failed in a way that another may not."""
+    """One attempt failed, and a repeated one may succeed."""
 
 
-_PASSING = (_RetryError, requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError)
+_TEMPORARY_ERRORS = (_RetryError, requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError)
 
 
 @dataclass
@@ -60,24 +60,24 @@ def fetch_release(
     retries: int = 5,
     timeout_s: float = 30,
 ) -> None:
-    """Bring the release at `base_url` into the folder `root`; run again, it continues where it stopped.
+    """Download the release at `base_url` into the folder `root`; a repeated call continues a partial download.
 
-    Files that are there with the right sum are left alone. Without an answer from the server, a folder that
-    was filled by hand (the files and `SHA256SUMS.txt`) is checked by its own sums and accepted.
+    Files with the correct sum are not downloaded again. If the server does not answer, a folder that was filled by
+    hand (the files and `SHA256SUMS.txt`) is checked by its own sums and accepted.
 
     Parameters
     ----------
-    base_url : address of the folder that holds `SHA256SUMS.txt`
-    root : where the files go; made if missing; one run at a time may write to it
+    base_url : address of the folder that contains `SHA256SUMS.txt`
+    root : folder for the files, created if missing; only one run at a time may write to it
     log : called with each line of progress, from several threads
-    workers : files fetched at the same time
-    retries : attempts after a failed one, per file, counted anew whenever new bytes have come
+    workers : number of files that are downloaded at the same time
+    retries : attempts after a failed one, per file; the count restarts whenever new bytes have arrived
     timeout_s : seconds without a byte after which an attempt counts as failed
 
     Raises
     ------
-    DownloadError : no network (the message says how to place the files by hand), a file missing on the
-        server or with a wrong sum, a listed path that would leave `root`, a full disk
+    DownloadError : no network (the message explains how to place the files by hand), a file missing on the server or
+        with a wrong sum, a listed path outside `root`, a full disk
     """
     root = Path(root)
     try:
@@ -96,18 +96,20 @@ def fetch_release(
             new_sums.replace(root / SUMS)
             _fetch_files(job, sums, workers)
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        reason = "the disk is full; make room and run again, what has come is kept" if full else error
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        reason = (
+            "the disk is full; free some space and run again: finished and partial files are kept" if is_full else error
+        )
         raise DownloadError(f"cannot write to {root}: {reason}") from error
 
 
 def _read_sums(file: Path, root: Path) -> dict[str, str]:
-    """Relative path → expected sum, every path checked to stay inside `root`."""
+    """Return the expected sum of each relative path; raise DownloadError for a path outside `root`."""
     sums = {}
     for number, line in enumerate(file.read_bytes().decode(errors="replace").split("\n"), start=1):
         match = re.fullmatch(r"([0-9a-fA-F]{64}) [ *]?(.+?)\r?", line)
         if match:
-            _refuse_escape(match[2], root)
+            _refuse_unsafe_path(match[2], root)
             sums[str(PurePosixPath(match[2]))] = match[1].lower()
         elif line.strip():
             raise DownloadError(f"{SUMS}, line {number}: not '<sha256> <path>': {line[:80]!r}")
@@ -117,16 +119,16 @@ def _read_sums(file: Path, root: Path) -> dict[str, str]:
     return sums
 
 
-def _refuse_escape(path: str, root: Path) -> None:
+def _refuse_unsafe_path(path: str, root: Path) -> None:
     parts = PurePosixPath(path).parts
-    steps = [root.joinpath(*parts[: n + 1]) for n in range(len(parts))]
+    parents_and_path = [root.joinpath(*parts[: n + 1]) for n in range(len(parts))]
     if path.startswith("/") or ".." in parts or not parts:
-        reason = "it leaves the folder"
+        reason = "it is outside the folder"
     elif "\\" in path or re.match("[A-Za-z]:", path) or not path.isprintable() or "\ufffd" in path:
         reason = "backslashes, drive letters and unprintable characters are not allowed"
     elif path.endswith(".part"):
-        reason = "names in .part are kept for unfinished files"
-    elif links := [step for step in (*steps, _part(steps[-1])) if step.is_symlink()]:
+        reason = "names in .part are reserved for unfinished files"
+    elif links := [step for step in (*parents_and_path, _part(parents_and_path[-1])) if step.is_symlink()]:
         reason = f"{links[0]} is a symbolic link"
     else:
         return
@@ -138,13 +140,13 @@ def _fetch_files(job: _Job, sums: dict[str, str], workers: int) -> None:
     try:
         pending = {pool.submit(_fetch_file, job, path, expected) for path, expected in sums.items()}
         while pending:
-            since, before = time.monotonic(), job.received
+            start_s, received_before = time.monotonic(), job.received
             done, pending = wait(pending, timeout=PROGRESS_S, return_when=FIRST_EXCEPTION)
             for future in done:
                 future.result()
-            rate = (job.received - before) / 1e6 / max(time.monotonic() - since, 1e-3)
-            count = f"{len(sums) - len(pending)}/{len(sums)} files"
-            job.log(f"download: {count}, {job.received / 1e6:.1f} MB fetched, {rate:.1f} MB/s")
+            rate = (job.received - received_before) / 1e6 / max(time.monotonic() - start_s, 1e-3)
+            progress = f"{len(sums) - len(pending)}/{len(sums)} files"
+            job.log(f"download: {progress}, {job.received / 1e6:.1f} MB fetched, {rate:.1f} MB/s")
     finally:
         job.stop.set()
         pool.shutdown(cancel_futures=True)
@@ -156,31 +158,31 @@ def _fetch_file(job: _Job, path: str, expected: str) -> None:
     if target.exists():
         if _sha256(target) == expected:
             return
-        target.replace(part)  # perhaps only cut short: then the rest is enough
+        target.replace(part)  # it may be incomplete: then only the rest is downloaded
     target.parent.mkdir(parents=True, exist_ok=True)
-    found = _sha256(part) if part.exists() else ""
-    for _ in range(2):  # the first may have continued a stale part
-        if found != expected:
+    actual = _sha256(part) if part.exists() else ""
+    for _ in range(2):  # the first attempt may have continued a part of an older version
+        if actual != expected:
             _receive(job, path, part)
-            found = _sha256(part)
-        if found == expected:
+            actual = _sha256(part)
+        if actual == expected:
             part.replace(target)
             return
         part.unlink()
-    raise DownloadError(f"{path}: wrong SHA-256 sum: expected {expected}, found {found}; the file is not kept")
+    raise DownloadError(f"{path}: wrong SHA-256 sum: expected {expected}, found {actual}; the file is not kept")
 
 
 def _receive(job: _Job, path: str, part: Path) -> None:
-    """Fetch `path` into `part`, continuing what is there, until all its bytes have come."""
+    """Download `path` into `part` until it is complete; bytes already in `part` are kept."""
     url = job.base_url + quote(path)
-    failures, furthest = 0, _size(part)
+    failures, largest_size = 0, _size(part)
     while not job.stop.is_set():
         try:
             _attempt(job, url, part)
             return
-        except _PASSING as error:
-            failures = 1 if _size(part) > furthest else failures + 1
-            furthest = max(furthest, _size(part))
+        except _TEMPORARY_ERRORS as error:
+            failures = 1 if _size(part) > largest_size else failures + 1
+            largest_size = max(largest_size, _size(part))
             if failures > job.retries:
                 raise NoAnswerError(f"cannot fetch {url}: {error}\n{_by_hand(job)}") from error
             delay_s = min(BACKOFF_S * 2 ** (failures - 1), 30)
@@ -195,48 +197,54 @@ def _attempt(job: _Job, url: str, part: Path) -> None:
     offset = _size(part)
     headers = {"Range": f"bytes={offset}-"} if offset else {}
     with job.session.get(url, headers=headers, stream=True, timeout=job.timeout_s) as response:
-        status, begins = response.status_code, response.headers.get("Content-Range", "")
-        if status == 416 or (status == 206 and not begins.startswith(f"bytes {offset}-")):
+        status, content_range = response.status_code, response.headers.get("Content-Range", "")
+        if status == 416 or (status == 206 and not content_range.startswith(f"bytes {offset}-")):
             part.unlink(missing_ok=True)
-            raise _RetryError("cannot be continued, starts again")
+            raise _RetryError("cannot be continued, starts from the beginning")
         if status in (408, 429) or status >= 500:
             raise _RetryError(f"HTTP {status} {response.reason}")
         if status not in (200, 206):
             raise DownloadError(f"{url}: HTTP {status} {response.reason}; is the address right?")
         length, free = response.headers.get("Content-Length"), shutil.disk_usage(part.parent).free
         if length and int(length) > free:
-            raise DownloadError(f"{url}: {length} bytes to come, only {free} free on the disk of {part.parent}")
-        came = 0
+            raise DownloadError(f"{url}: {length} bytes to download, only {free} free on the disk of {part.parent}")
+        received = 0
         with part.open("ab" if status == 206 else "wb") as file:
             for chunk in response.raw.stream(1 << 16, decode_content=False):
                 file.write(chunk)
-                came += len(chunk)
+                received += len(chunk)
                 with job.lock:
                     job.received += len(chunk)
                 if job.stop.is_set():
                     raise DownloadError("stopped")
-    if length and came != int(length):
-        raise _RetryError(f"{came} of {length} bytes came")
+    if length and received != int(length):
+        raise _RetryError(f"{received} of {length} bytes arrived")
 
 
 def _check_placed_by_hand(job: _Job, error: DownloadError) -> None:
     if not (job.root / SUMS).is_file():
         raise error
     sums = _read_sums(job.root / SUMS, job.root)
-    bad = [p for p, s in sums.items() if not (job.root / p).is_file() or _sha256(job.root / p) != s]
-    if bad:
-        raise DownloadError(f"{error}\n{len(bad)} of {len(sums)} files are missing or wrong, first {bad[0]}")
+    wrong_paths = [
+        path
+        for path, expected in sums.items()
+        if not (job.root / path).is_file() or _sha256(job.root / path) != expected
+    ]
+    if wrong_paths:
+        raise DownloadError(
+            f"{error}\n{len(wrong_paths)} of {len(sums)} files are missing or wrong, first {wrong_paths[0]}"
+        )
     job.log(f"download: no answer from {job.base_url}; all {len(sums)} files are in {job.root}, sums right")
 
 
 def _by_hand(job: _Job) -> str:
     depth, folder = len(PurePosixPath(urlsplit(job.base_url).path).parts) - 1, job.root.resolve()
     return (
-        "Run again when the network is back: what has come is kept. Or place the files by hand:\n"
+        "Run again when the network is back: downloaded files are kept. Or place the files by hand:\n"
         f"  from    {job.base_url}\n"
         f"  into    {folder}\n"
         f"  such as wget -r -c -np -nH --cut-dirs={depth} -P '{folder}' {job.base_url}\n"
-        f"The folder must then hold {SUMS} and every file that it lists, under the paths listed there; "
+        f"The folder must then contain {SUMS} and every file that it lists, under the paths listed there; "
         "run again to have them checked (needs no network)."
     )
 
@@ -250,5 +258,5 @@ def _size(file: Path) -> int:
 
 
 def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

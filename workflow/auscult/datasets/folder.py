@@ -1,7 +1,7 @@
 """Your own data: audio files in a folder with two tables, cases.csv and recordings.csv.
 
-cases.csv has a row per case: `case`, the label columns, and, where known, `subject`, group and covariate columns.
-recordings.csv has a row per recording: `recording`, `case`, `path` (from the folder), and, where needed, `site`,
+cases.csv has a row per case: `case`, the label columns, and, if known, `subject`, group and covariate columns.
+recordings.csv has a row per recording: `recording`, `case`, `path` (relative to the folder), and, if needed, `site`,
 `onset_s` and `offset_s` (an interval of the file) and label columns of the recording.
 """
 
@@ -15,7 +15,7 @@ from auscult.datasets.base import RECORDING_COLUMNS, Columns, DatasetError, List
 
 
 class Options(BaseModel):
-    """Which columns of the two tables are what."""
+    """The columns of the two tables, by their use."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     labels: dict[str, list[str]] = Field(
@@ -28,26 +28,28 @@ class Options(BaseModel):
 
     @model_validator(mode="after")
     def _one_use(self) -> Options:
-        taken = ["case", "subject", *self.labels, *self.groups, *self.covariates]
-        own = [*RECORDING_COLUMNS, *self.recording_labels]
-        if twice := [name for names in (taken, own) for name in names if names.count(name) > 1]:
-            raise ValueError(f"the column {twice[0]!r} is named for two uses")
+        case_columns = ["case", "subject", *self.labels, *self.groups, *self.covariates]
+        recording_columns = [*RECORDING_COLUMNS, *self.recording_labels]
+        if duplicates := [
+            name for names in (case_columns, recording_columns) for name in names if names.count(name) > 1
+        ]:
+            raise ValueError(f"the column {duplicates[0]!r} is named for two uses")
         return self
 
 
 def files(root: Path, options: Options) -> list[Path]:
-    """The files that `ingest` reads."""
+    """Return the files that `ingest` reads."""
     files = (path for path in root.rglob("*") if path.is_file())
     return [path for path in files if not any(part[0] == "." for part in path.relative_to(root).parts)]
 
 
 def ingest(root: Path, options: Options) -> Listing:
-    """Read the two tables. Raises DatasetError naming file, row and column."""
+    """Read the two tables. Raises DatasetError, which names file, row and column."""
     cases = read_table(root / "cases.csv", options.covariates)
     recordings = read_table(root / "recordings.csv", ["onset_s", "offset_s"])
-    wanted = ["case", *options.labels, *options.groups, *options.covariates]
-    _need(root / "cases.csv", cases, wanted)
-    _need(root / "recordings.csv", recordings, ["recording", "case", "path", *options.recording_labels])
+    case_columns = ["case", *options.labels, *options.groups, *options.covariates]
+    _require_columns(root / "cases.csv", cases, case_columns)
+    _require_columns(root / "recordings.csv", recordings, ["recording", "case", "path", *options.recording_labels])
     for column, allowed in options.labels.items():
         for number, cell in enumerate(cases[column], start=2):
             for value in cell.split("|") if cell and allowed else []:
@@ -56,17 +58,20 @@ def ingest(root: Path, options: Options) -> Listing:
                         f"{root / 'cases.csv'}: row {number}, column {column!r}: {value!r} is not one of "
                         f"{', '.join(allowed)} (dataset.options.labels)"
                     )
-    known = "subject" in cases
-    if not known:
+    subjects_known = "subject" in cases
+    if not subjects_known:
         cases["subject"] = cases["case"]
     elif (cases["subject"] == "").any():
         number = int((cases["subject"] == "").to_numpy().argmax()) + 2
-        raise DatasetError(f"{root / 'cases.csv'}: row {number}, column 'subject': empty; name every subject, or none")
+        raise DatasetError(
+            f"{root / 'cases.csv'}: row {number}, column 'subject': empty; name the subject of "
+            "every case, or leave the column out"
+        )
     if (subjects := cases.groupby("case")["subject"].nunique()).gt(1).any():
         raise DatasetError(f"{root / 'cases.csv'}: case {subjects.idxmax()!r} is listed under two subjects")
     for path, table, key in ((root / "cases.csv", cases, "case"), (root / "recordings.csv", recordings, "recording")):
-        if (twice := table[key].duplicated()).any():
-            number = int(twice.to_numpy().argmax())
+        if (is_duplicate := table[key].duplicated()).any():
+            number = int(is_duplicate.to_numpy().argmax())
             raise DatasetError(
                 f"{path}: row {number + 2}: {key} {table[key][number]!r} is listed twice; ids are unique"
             )
@@ -79,10 +84,10 @@ def ingest(root: Path, options: Options) -> Listing:
         covariates=options.covariates,
         recording_labels=options.recording_labels,
     )
-    return Listing(cases, recordings, columns, subjects_known=known)
+    return Listing(cases, recordings, columns, subjects_known=subjects_known)
 
 
-def _need(path: Path, table, columns: list[str]) -> None:
+def _require_columns(path: Path, table, columns: list[str]) -> None:
     missing = [column for column in columns if column not in table]
     if missing:
         raise DatasetError(f"{path}: no column {missing[0]!r}; it has {', '.join(map(str, table.columns))}")

@@ -1,8 +1,8 @@
-"""The ICBHI 2017 respiratory sound database: WAV files with annotated breathing cycles, as its folder stands on disk.
+"""The ICBHI 2017 respiratory sound database: WAV files with annotated breathing cycles.
 
-A case is one breathing cycle, an interval of a recording, and the subject is the patient. A recording is called
+A case is one breathing cycle, an interval of a recording, and the subject is the patient. A recording is named
 `<patient>_<index>_<place>_<mode>_<device>`; beside it `<recording>.txt` has a row per cycle: onset, offset, crackle,
-wheeze.
+wheeze. The folder structure is the published one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Options(BaseModel):
 
 
 def files(root: Path, options: Options) -> list[Path]:
-    """The files that `ingest` reads."""
+    """Return the files that `ingest` reads."""
     tables = [root / name for name in ("official_split.txt", "patient_diagnosis.csv")]
     sounds = [path for path in (root / "audio").glob("[!.]*") if path.suffix in {".wav", ".txt"}]
     return [*(path for path in tables if path.is_file()), *sounds]
@@ -37,7 +37,7 @@ def ingest(root: Path, options: Options) -> Listing:
     """Read the cycles of every recording.
 
     Labels: `sound` (normal, crackle, wheeze, both), `abnormal` (abnormal or normal), `diagnosis`. Group: `source` (the
-    recording). Attributes: `device`, and `official`, the side of the published split, where two patients are on both.
+    recording). Attributes: `device`, and `official`, the side of the published split; two patients are on both sides.
     """
     split = _split(root / "official_split.txt")
     diagnoses = _diagnoses(root / "patient_diagnosis.csv")
@@ -59,9 +59,9 @@ def ingest(root: Path, options: Options) -> Listing:
     for path in sorted((root / "audio").glob("[!.]*.txt")):
         if not path.with_suffix(".wav").is_file():
             quality.append((path.stem, "missing", "dropped", f"{path.name} has no WAV beside it"))
-    described, labels = ["source", "device", "official"], ["sound", "abnormal", "diagnosis"]
+    descriptions, labels = ["source", "device", "official"], ["sound", "abnormal", "diagnosis"]
     return Listing(
-        pd.DataFrame(cases, columns=["case", "subject", *described, *labels]),
+        pd.DataFrame(cases, columns=["case", "subject", *descriptions, *labels]),
         pd.DataFrame(recordings, columns=["recording", "case", "site", "path", "onset_s", "offset_s"]),
         Columns(groups=["source"], attributes=["device", "official"], labels=labels),
         quality,
@@ -69,8 +69,11 @@ def ingest(root: Path, options: Options) -> Listing:
 
 
 def _cycles(path: Path, quality: list[tuple]) -> list[tuple[float, float, str]]:
-    """Rows of an annotation file: onset and offset in s, sound; an empty cycle is left out and reported."""
-    found = []
+    """Return the cycles of an annotation file: onset and offset in s, sound.
+
+    An empty cycle is left out, with a row in `quality`.
+    """
+    cycles = []
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         if not line.strip():
             continue
@@ -84,14 +87,14 @@ def _cycles(path: Path, quality: list[tuple]) -> list[tuple[float, float, str]]:
                 f"{path}: line {number} should be `onset offset crackle wheeze`, the last two 0 or 1, it is {line!r}"
             ) from None
         if offset > onset:
-            found.append((onset, offset, sound))
+            cycles.append((onset, offset, sound))
         else:
             quality.append((path.stem, "cycle", "dropped", f"{path.name}: line {number}: from {onset} to {offset} s"))
-    return found
+    return cycles
 
 
 def _split(path: Path) -> dict[str, str]:
-    """Side of every recording: lines `<recording> train|test`."""
+    """Return the side of each recording, from lines `<recording> train|test`."""
     sides = {}
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         cells = line.split()
@@ -103,12 +106,12 @@ def _split(path: Path) -> dict[str, str]:
 
 
 def _diagnoses(path: Path) -> dict[str, str]:
-    """Diagnosis of every patient: lines `<patient>,<diagnosis>` without a header."""
-    found = {}
+    """Return the diagnosis of each patient, from lines `<patient>,<diagnosis>` without a header."""
+    diagnoses = {}
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         cells = [cell.strip() for cell in line.split(",")]
         if line.strip() and (len(cells) != 2 or not cells[0].isdigit() or not cells[1]):
             raise DatasetError(f"{path}: line {number} should be `<patient>,<diagnosis>`, it is {line!r}")
         if line.strip():
-            found[cells[0]] = cells[1]
-    return found
+            diagnoses[cells[0]] = cells[1]
+    return diagnoses

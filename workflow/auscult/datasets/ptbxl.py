@@ -1,7 +1,7 @@
-"""PTB-XL, 12-lead ECGs of 10 s (PhysioNet, version 1.0.3), as its folder stands on disk.
+"""PTB-XL, 12-lead ECGs of 10 s (PhysioNet, version 1.0.3), in its published folder structure.
 
-A case is one record, the subject the patient. The statements of a record become one label column per set; a record with
-no statement of a set is `none` there, which is a label, not a missing one.
+A case is one record, and the subject is the patient. The statements of a record become one label column per set. A
+record with no statement of a set has the label `none` there, which is a class, not a missing label.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from auscult.datasets.wfdb_record import LEADS
 URL = "https://physionet.org/files/ptb-xl/1.0.3/"
 SETS = ["superclass", "subclass", "form", "rhythm"]
 COVARIATES = ["age_years", "female", "height_cm", "weight_kg"]
-HIDDEN_AGE = 300.0  # how the release writes an age above 89
+HIDDEN_AGE = 300.0  # in the release, an age above 89
 OLDEST = 90.0
 
 
@@ -39,7 +39,7 @@ def fetch(root: Path, options: Options, log: Callable[[str], None] = print) -> N
 
 
 def files(root: Path, options: Options) -> list[Path]:
-    """The files that `ingest` reads."""
+    """Return the files that `ingest` reads."""
     tables = [root / name for name in ("ptbxl_database.csv", "scp_statements.csv")]
     records = (root / f"records{options.rate_hz}").glob("*/[!.]*")
     return [
@@ -50,16 +50,26 @@ def files(root: Path, options: Options) -> list[Path]:
 
 def ingest(root: Path, options: Options) -> Listing:
     """Read the records that ptbxl_database.csv lists, with their statements, patients and folds."""
-    sets = _statements(root / "scp_statements.csv")
+    statement_sets = _statements(root / "scp_statements.csv")
     path = root / "ptbxl_database.csv"
     table = read_table(path, ["patient_id", "age", "sex", "height", "weight"])
-    file = "filename_lr" if options.rate_hz == 100 else "filename_hr"
-    wanted = ["ecg_id", "patient_id", "age", "sex", "height", "weight", "scp_codes", "strat_fold", file]
-    if lost := [name for name in wanted if name not in table]:
-        raise DatasetError(f"{path}: no column {lost[0]!r}; it has {', '.join(table.columns)}")
-    if (empty := table["patient_id"].isna()).any():
-        raise DatasetError(f"{path}: row {int(empty.to_numpy().argmax()) + 2}, column 'patient_id': empty")
-    labels = [_labels(cell, sets, path, number) for number, cell in enumerate(table["scp_codes"], start=2)]
+    file_column = "filename_lr" if options.rate_hz == 100 else "filename_hr"
+    required_columns = [
+        "ecg_id",
+        "patient_id",
+        "age",
+        "sex",
+        "height",
+        "weight",
+        "scp_codes",
+        "strat_fold",
+        file_column,
+    ]
+    if missing := [name for name in required_columns if name not in table]:
+        raise DatasetError(f"{path}: no column {missing[0]!r}; it has {', '.join(table.columns)}")
+    if (is_empty := table["patient_id"].isna()).any():
+        raise DatasetError(f"{path}: row {int(is_empty.to_numpy().argmax()) + 2}, column 'patient_id': empty")
+    labels = [_labels(cell, statement_sets, path, number) for number, cell in enumerate(table["scp_codes"], start=2)]
     cases = pd.DataFrame(
         {
             "case": table["ecg_id"],
@@ -73,14 +83,14 @@ def ingest(root: Path, options: Options) -> Listing:
         }
     )
     recordings = pd.DataFrame(
-        {"recording": cases["case"], "case": cases["case"], "site": "", "path": table[file] + ".hea"}
+        {"recording": cases["case"], "case": cases["case"], "site": "", "path": table[file_column] + ".hea"}
     ).assign(onset_s=None, offset_s=None)
     columns = Columns(attributes=["strat_fold"], labels=SETS, covariates=COVARIATES, channels=LEADS)
     return Listing(cases, recordings, columns)
 
 
 def _statements(path: Path) -> dict[str, dict[str, str]]:
-    """Per set of labels: the label of every statement that belongs to it."""
+    """Return, for each set of labels, the label of every statement that belongs to it."""
     table = read_table(path, [])
     code = table.columns[0]
     for name in ("form", "rhythm", "diagnostic_class", "diagnostic_subclass"):
@@ -88,16 +98,19 @@ def _statements(path: Path) -> dict[str, dict[str, str]]:
             raise DatasetError(f"{path}: no column {name!r}; it has {', '.join(table.columns)}")
     sets: dict[str, dict[str, str]] = {name: {} for name in SETS}
     for row in table.to_dict("records"):
-        named = {"superclass": row["diagnostic_class"], "subclass": row["diagnostic_subclass"]}
-        named |= {name: row[code] if row[name] else "" for name in ("form", "rhythm")}
-        for name, label in named.items():
+        label_of_set = {"superclass": row["diagnostic_class"], "subclass": row["diagnostic_subclass"]}
+        label_of_set |= {name: row[code] if row[name] else "" for name in ("form", "rhythm")}
+        for name, label in label_of_set.items():
             if label:
                 sets[name][row[code]] = label
     return sets
 
 
 def _labels(cell: str, sets: dict[str, dict[str, str]], path: Path, number: int) -> dict[str, str]:
-    """Labels of one record by set, joined by `|`; a statement counts at any likelihood, 0 (unknown) too."""
+    """Return the labels of one record by set, joined by `|`.
+
+    A statement counts at any likelihood, also at 0 (unknown).
+    """
     try:
         codes = list(ast.literal_eval(cell))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):

@@ -1,4 +1,4 @@
-"""The raw files of a data set before any rule has run: which there are, and what they contain."""
+"""The raw files of a data set before any rule has run: which files exist, and a digest of their contents."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from auscult.provenance import digest
 
 @dataclass(frozen=True)
 class Release:
-    """A data set as it lies on the disk. `generated`: the workflow makes its files by itself, so that none need exist.
+    """The raw files of a data set.
 
-    `files` is empty for a generated data set, and where nothing has been downloaded yet.
+    `generated`: the workflow generates the files, so that none need to exist. `files` is empty for a generated data
+    set, and if nothing has been downloaded yet.
     """
 
     dataset: Dataset
@@ -24,7 +25,7 @@ class Release:
 
 
 def find(dataset: Dataset) -> Release:
-    """The raw files that the data set's adapter would read."""
+    """Return the raw files that the data set's adapter reads."""
     module = adapter(dataset.adapter)
     if getattr(module, "GENERATED", False):
         return Release(dataset, True, [])
@@ -35,27 +36,27 @@ def find(dataset: Dataset) -> Release:
 
 
 def require(release: Release, folder: str) -> None:
-    """Raise DatasetError where a release is not there, even if results of other recordings are.
+    """Raise DatasetError if a release has no files, even if results of earlier files exist.
 
     folder: name of the data set below results/datasets.
     """
     if not release.files and not release.generated:
         raise DatasetError(
-            f"data set {folder}: no recordings below {release.dataset.root}: point to them with `--config studies=… "
-            "root=DIR`, or, for a public release, run `snakemake download --config studies=…`"
+            f"data set {folder}: no recordings below {release.dataset.root}: name their folder with `--config "
+            "studies=… root=DIR`, or, for a public release, run `snakemake download --config studies=…`"
         )
 
 
-def require_all(found: dict[str, Release]) -> None:
-    """`require` every release, by the folder of its data set."""
-    for folder, release in found.items():
+def require_all(release_of_folder: dict[str, Release]) -> None:
+    """Call `require` for every release."""
+    for folder, release in release_of_folder.items():
         require(release, folder)
 
 
 def state(release: Release, digests: Path) -> str:
-    """A digest of the files' contents, or of the options that generate them.
+    """Return a digest of the files' contents, or of the options that generate them.
 
-    digests: the file that keeps the digests of single files, so that only changed ones are read again.
+    digests: a file with the digests of single files, so that only changed files are read again.
     """
     if release.generated:
         return digest([release.dataset.adapter, release.dataset.options])

@@ -14,7 +14,7 @@ Rows = list[tuple[float, float, int]]  # start s, end s, state 0-4
 RATE = 4000  # Hz
 # By site: loudness of S1 and S2 there (dB).
 SOUNDS = {"AV": (-2.0, 1.0), "PV": (-2.0, 2.0), "TV": (1.0, -1.0), "MV": (2.0, -2.0), "Phc": (-4.0, -4.0)}
-# By timing, part of systole or diastole that a murmur fills.
+# By timing: start and end of a murmur, as shares of systole or diastole.
 WINDOWS = {
     "Holosystolic": (0, 1),
     "Early-systolic": (0, 0.6),
@@ -32,12 +32,12 @@ class Murmur:
 
     facts: dict[str, str]  # by name in FACTS
     centre: float  # Hz
-    level: float  # dB over usual noise in its band, where loudest
+    level: float  # dB over usual noise in its band, at the loudest site
 
 
 @dataclass(frozen=True)
 class Person:
-    """What stays the same in a person from one visit to the next."""
+    """The properties of a person that are the same at every visit."""
 
     years: float
     female: bool
@@ -50,7 +50,7 @@ class Person:
     source: str  # the site at which a murmur is loudest
     slope: float  # dB lost per unit of distance from there
     innocent: Murmur  # faint flow sound in systole, never labelled
-    murmurs: dict[str, Murmur]  # by phase, heard only at a visit labelled Present
+    murmurs: dict[str, Murmur]  # by phase, audible only at a visit labelled Present
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,14 @@ class Take:
     bpm: float
     heart: float  # dB, peak of S1
     noise: float  # dB, RMS of the ambient noise
-    bad: bool  # badly taken: knocks, friction, voices, few states annotated
+    bad: bool  # of bad quality: knocks, friction, voices, few states annotated
     innocent: float  # dB, RMS
-    murmurs: dict[str, float]  # dB, RMS by phase, also where too faint to be heard
-    heard: bool  # a murmur stands out of the noise
+    murmurs: dict[str, float]  # dB, RMS by phase, also if too faint to be audible
+    audible: bool  # a murmur is above the noise
 
 
 def render(person: Person, take: Take, rng: Rng) -> tuple[Array, Rows]:
-    """Samples (frames,) int16 at 4 kHz, and rows (start s, end s, state 0-4) that cover the recording."""
+    """Return samples (frames,) int16 at 4 kHz, and rows (start s, end s, state 0-4) that cover the recording."""
     n, t = take.frames, np.arange(take.frames) / RATE
     beats = _beats(rng, n / RATE, take.bpm, person.breaths)
     s1, s1_end, s2, s2_end = beats.T
@@ -91,7 +91,7 @@ def render(person: Person, take: Take, rng: Rng) -> tuple[Array, Rows]:
 
 
 def _surroundings(rng: Rng, t: Array, person: Person, take: Take) -> Array:
-    """Ambient noise, breathing, voice, friction and knocks: (frames,)."""
+    """Return ambient noise, breathing, voice, friction and knocks: (frames,)."""
     n, floor = len(t), 10 ** (take.noise / 20)
     slope, edge = rng.uniform(0.2, 0.6), rng.uniform(700, 1000)
     drift = 10 ** (_noise(rng, n, lambda f: (f < 0.3) * 1.0) * 1.5 / 20)
@@ -101,14 +101,14 @@ def _surroundings(rng: Rng, t: Array, person: Person, take: Take) -> Array:
     hoarse = rng.uniform(180, 350)
     out += _noise(rng, n, lambda f: _bump(f, hoarse, 0.6)) * flow * 10 ** (rng.normal(-5, 4) / 20)
     if rng.random() < (0.3 if take.bad else 0.1):  # voice
-        tune = rng.uniform(220, 420) * (1 + 0.08 * np.sin(2 * np.pi * rng.uniform(0.3, 1.0) * t))
-        angle = 2 * np.pi * np.cumsum(tune) / RATE
-        words = np.clip(_noise(rng, n, lambda f: np.exp(-f / 1.5)) - 0.8, 0, 1.5)
-        out += sum(np.sin(h * angle) / h for h in (1, 2, 3)) * words * 10 ** (rng.uniform(-3, 6) / 20)
+        pitch_hz = rng.uniform(220, 420) * (1 + 0.08 * np.sin(2 * np.pi * rng.uniform(0.3, 1.0) * t))
+        angle = 2 * np.pi * np.cumsum(pitch_hz) / RATE
+        speech = np.clip(_noise(rng, n, lambda f: np.exp(-f / 1.5)) - 0.8, 0, 1.5)
+        out += sum(np.sin(h * angle) / h for h in (1, 2, 3)) * speech * 10 ** (rng.uniform(-3, 6) / 20)
     if rng.random() < (0.6 if take.bad else 0.15):  # friction
-        rub = _noise(rng, n, lambda f: np.exp(-f / 3.0))
-        rare = np.quantile(rub, 1 - rng.uniform(0.05, 0.4 if take.bad else 0.2))
-        gate = np.clip(2 * (rub - rare), 0, 1.5) * 10 ** (rng.uniform(4, 10) / 20)
+        friction = _noise(rng, n, lambda f: np.exp(-f / 3.0))
+        threshold = np.quantile(friction, 1 - rng.uniform(0.05, 0.4 if take.bad else 0.2))
+        gate = np.clip(2 * (friction - threshold), 0, 1.5) * 10 ** (rng.uniform(4, 10) / 20)
         out += _noise(rng, n, lambda f: _bump(f, 220, 1.4)) * gate
     out *= floor
     knocks = rng.poisson((rng.uniform(0.1, 0.8) if take.bad else rng.uniform(0, 0.12)) * n / RATE)
@@ -121,7 +121,7 @@ def _surroundings(rng: Rng, t: Array, person: Person, take: Take) -> Array:
 
 
 def _noise(rng: Rng, n: int, gain: Callable[[Array], Array]) -> Array:
-    """Gaussian noise (n,) of RMS 1 with the amplitude spectrum `gain` of the frequency in Hz."""
+    """Return Gaussian noise (n,) of RMS 1 with the amplitude spectrum `gain`, a function of the frequency in Hz."""
     size = next_fast_len(n, real=True)
     sound = irfft(rfft(rng.standard_normal(size)) * gain(rfftfreq(size, 1 / RATE)), size)[:n]
     return sound / (np.sqrt(np.mean(sound**2)) + 1e-12)
@@ -132,7 +132,7 @@ def _bump(f: Array, centre: float, octaves: float) -> Array:
 
 
 def _beats(rng: Rng, seconds: float, bpm: float, breaths: float) -> Array:
-    """Start and end of S1, start and end of S2: (beats, 4) in seconds, some before 0 or past the end."""
+    """Return start and end of S1, start and end of S2: (beats, 4) in seconds, some before 0 or beyond the end."""
     n = int(seconds * bpm / 60 * 1.3) + 6
     wander = irfft(rfft(rng.standard_normal(64 * 8)) / np.sqrt(np.arange(1, 258)), 512)
     wander = np.resize(wander / wander.std(), n)
@@ -146,23 +146,23 @@ def _beats(rng: Rng, seconds: float, bpm: float, breaths: float) -> Array:
 
 
 def _add_sounds(signal: Array, rng: Rng, onsets: Array, tones: Array, peak: float) -> None:
-    """Add to the signal a sum of damped tones at each of `onsets` (beats,) in seconds; see `Person.tones`."""
+    """Add a sum of damped tones to the signal at each of `onsets` (beats,) in seconds; see `Person.tones`."""
     first = np.floor(onsets * RATE).astype(int)
     index = first[:, None] + np.arange(int(0.18 * RATE))
-    since = index / RATE - onsets[:, None] - 0.012
-    late = rng.uniform(0, 0.01, (len(onsets), 1))  # the split varies
-    loud, high = rng.lognormal(0, [[[0.08]], [[0.012]]], (2, len(onsets), len(tones)))
+    time_since_onset = index / RATE - onsets[:, None] - 0.012
+    split_delay = rng.uniform(0, 0.01, (len(onsets), 1))  # the split varies
+    loudness, pitch_factor = rng.lognormal(0, [[[0.08]], [[0.012]]], (2, len(onsets), len(tones)))
     sound = np.zeros(index.shape)
     for c, (hz, decay, delay, amplitude) in enumerate(tones):
-        tau = np.maximum(since - delay - late * (delay > 0.015), 0)
+        tau = np.maximum(time_since_onset - delay - split_delay * (delay > 0.015), 0)
         body = np.exp(-tau / decay) * (1 - np.exp(-tau / 0.004))
-        sound += amplitude * loud[:, c, None] * body * np.sin(2 * np.pi * hz * high[:, c, None] * tau)
+        sound += amplitude * loudness[:, c, None] * body * np.sin(2 * np.pi * hz * pitch_factor[:, c, None] * tau)
     inside = (index >= 0) & (index < len(signal))
     np.add.at(signal, index[inside], peak * sound[inside])
 
 
 def _envelope(t: Array, starts: Array, ends: Array, swell: Array, murmur: Murmur) -> Array:
-    """Amplitude (frames,) of a murmur: RMS about `swell` (beats,) within its part of each span."""
+    """Return the amplitude (frames,) of a murmur: an RMS of about `swell` (beats,) within its part of each span."""
     beat = np.maximum(np.searchsorted(starts, t, side="right") - 1, 0)
     low, high = WINDOWS[murmur.facts["timing"]]
     v = (((t - starts[beat]) / (ends[beat] - starts[beat]) - low) / (high - low)).clip(0, 1)
@@ -172,11 +172,11 @@ def _envelope(t: Array, starts: Array, ends: Array, swell: Array, murmur: Murmur
 
 
 def _states(rng: Rng, beats: Array, seconds: float, share: float) -> Rows:
-    """Rows (start, end, state) that cover the recording; only a run of whole beats is annotated."""
-    whole = beats[(beats[:, 0] > 0.02) & (beats[:, 3] < seconds - 0.02)]
-    count = max(1, round(share * len(whole)))
-    first = int(rng.integers(0, len(whole) - count + 1)) if len(whole) else 0
-    cuts = np.round(np.r_[0, whole[first : first + count].ravel(), seconds], 6).tolist()
-    states = [0] + [1, 2, 3, 4] * (len(cuts) // 4)
-    states[len(cuts) - 2] = 0
-    return list(zip(cuts[:-1], cuts[1:], states[: len(cuts) - 1], strict=True))
+    """Return rows (start, end, state) that cover the recording; only a run of complete beats is annotated."""
+    complete_beats = beats[(beats[:, 0] > 0.02) & (beats[:, 3] < seconds - 0.02)]
+    count = max(1, round(share * len(complete_beats)))
+    first = int(rng.integers(0, len(complete_beats) - count + 1)) if len(complete_beats) else 0
+    boundaries = np.round(np.r_[0, complete_beats[first : first + count].ravel(), seconds], 6).tolist()
+    states = [0] + [1, 2, 3, 4] * (len(boundaries) // 4)
+    states[len(boundaries) - 2] = 0
+    return list(zip(boundaries[:-1], boundaries[1:], states[: len(boundaries) - 1], strict=True))

@@ -1,11 +1,11 @@
-"""Why a recording cannot be used."""
+"""The exception for a recording that cannot be used."""
 
 
 class Unusable(Exception):
-    """A recording that must be dropped: `problem` is a word for quality.csv, the message its detail."""
+    """A recording that must be dropped: `problem` and `detail` are cells of its row in quality.csv."""
 
     def __init__(self, problem: str, detail: str) -> None:
-        super().__init__(problem, detail)  # all of them, so that it travels between processes
+        super().__init__(problem, detail)  # all arguments, so that it can be pickled between processes
         self.problem = problem
         self.detail = detail
 

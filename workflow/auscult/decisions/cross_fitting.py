@@ -10,7 +10,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from auscult.config.targets import Target
 from auscult.decisions.rule import Rule
-from auscult.folds.protocols import quiet
+from auscult.folds.protocols import splits_without_warnings
 
 FOLDS, SEED = 5, 0
 Results = TypeVar("Results")
@@ -54,7 +54,9 @@ def splits(labels: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> lis
     folds = min(folds, len(set(groups)), np.bincount(labels).max(initial=0))
     if folds < 2:
         return []
-    return quiet(StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split, labels, labels, groups)
+    return splits_without_warnings(
+        StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split, labels, labels, groups
+    )
 
 
 def _strata(truth: np.ndarray) -> np.ndarray:

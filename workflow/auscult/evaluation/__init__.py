@@ -1,1 +1,1 @@
-"""Evaluation: predictions, metrics, intervals, tables and figures."""
+"""Evaluation: metrics, intervals and tables from predictions."""

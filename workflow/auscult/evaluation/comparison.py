@@ -1,4 +1,4 @@
-"""Is one variant better than another? Paired differences on the same judged cases, and over the folds."""
+"""Compare variants: paired differences of their scores on the same test cases, and over the folds."""
 
 from __future__ import annotations
 
@@ -13,102 +13,103 @@ from auscult.evaluation import scoring
 from auscult.metrics import intervals
 
 COLUMNS = [
-    *("target", *(f"a_{word}" for word in VARIANT), *(f"b_{word}" for word in VARIANT), "metric", "n"),
+    *("target", *(f"a_{column}" for column in VARIANT), *(f"b_{column}" for column in VARIANT), "metric", "n"),
     *("difference", "difference_low", "difference_high", "p_bootstrap", "p_t_test", "folds", "leak"),
 ]
 
 
 class ComparisonError(Exception):
-    """Systems of two studies that were not judged alike."""
+    """Two studies whose systems have different data, test cases or targets."""
 
 
 def comparison(study: Study, predictions: pd.DataFrame, leak: str) -> pd.DataFrame:
-    """Differences a − b of weighted accuracy, UAR and AUROC, a row per target, pair and metric.
+    """Return the differences a − b of all metrics with intervals, a row per target, pair and metric.
 
-    Pairs are the variants that differ in one thing (the system, the stage with what it was fitted on, or the decision),
-    and the row `chosen` against every other. The interval and `p_bootstrap` come from a paired bootstrap over subjects
-    of all judged cases, `p_t_test` from the corrected resampled t-test over the folds (empty with fewer than two).
-    Nothing is corrected for the number of pairs.
+    Pairs are the variants that differ in one respect (the system, the stage with `fit_on`, or the decision), and the
+    row `chosen` with every other. The interval and `p_bootstrap` come from a paired bootstrap over subjects of all test
+    cases, `p_t_test` from the corrected resampled t-test over the folds (empty with fewer than two folds). Neither is
+    corrected for the number of pairs.
     """
     rows = []
     for name, part in predictions.groupby("target", sort=False):
         target = study.targets[name]
-        variants = {key: scoring.scored(one) for key, one in part.groupby(VARIANT, sort=False)}
-        if all(one.empty for one in variants.values()):
+        variants = {key: scoring.labelled_rows(variant) for key, variant in part.groupby(VARIANT, sort=False)}
+        if all(variant.empty for variant in variants.values()):
             continue
-        drawn = {key: scoring.resampled(study, target, one) for key, one in variants.items()}
-        pooled = {key: scoring.score(target, one) for key, one in variants.items()}
-        by_fold = {key: _by_fold(target, one) for key, one in variants.items()}
+        of_draws = {key: scoring.bootstrap_scores(study, target, variant) for key, variant in variants.items()}
+        pooled = {key: scoring.score(target, variant) for key, variant in variants.items()}
+        by_fold = {key: _by_fold(target, variant) for key, variant in variants.items()}
         ratio = _train_test_ratio(next(iter(variants.values())))
         for a, b in combinations(variants, 2):
             if b[0] == "chosen":
                 a, b = b, a
-            if a[0] != "chosen" and _apart(a, b) != 1:
+            if a[0] != "chosen" and _count_differences(a, b) != 1:
                 continue
-            for metric in drawn[a]:
-                found = intervals.paired_difference(
-                    drawn[a][metric], drawn[b][metric], pooled[a][metric] - pooled[b][metric]
+            for metric in of_draws[a]:
+                pooled_difference = intervals.paired_difference(
+                    of_draws[a][metric], of_draws[b][metric], pooled[a][metric] - pooled[b][metric]
                 )
                 differences = by_fold[a][metric] - by_fold[b][metric]
-                tested = intervals.corrected_t_test(differences, ratio)
+                t_test = intervals.corrected_t_test(differences, ratio)
                 marks = [scoring.variant_mark(leak, key[2]) for key in (a, b)]
-                cells = [name, *a, *b, metric, len(variants[a]), *found, tested.p, len(differences)]
+                cells = [name, *a, *b, metric, len(variants[a]), *pooled_difference, t_test.p, len(differences)]
                 rows.append([*cells, max(marks, key=len)])
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def joined(
+def join_studies(
     studies: dict[str, Study], predictions: dict[str, pd.DataFrame], folds: dict[str, pd.DataFrame]
 ) -> pd.DataFrame:
-    """Predictions of several studies as one table, systems as `<study>/<system>`.
+    """Return predictions of several studies as one table, with systems named `<study>/<system>`.
 
-    Raises ComparisonError, naming what differs, unless data set, folds and targets are the same. Every study keeps its
-    row `chosen`.
+    Each study has its own row `chosen`. Raises ComparisonError, naming the difference, unless all studies have the same
+    data set, the same test cases in every fold, and the same targets.
     """
-    names = list(studies)
-    first = names[0]
-    for name in names[1:]:
-        one, other = studies[first], studies[name]
-        if one.dataset.model_dump(exclude={"root"}) != other.dataset.model_dump(exclude={"root"}):
-            raise ComparisonError(f"studies {first} and {name} read different data sets; their scores do not compare")
-        if not _same_roles(folds[first], folds[name]):
+    first, *others = studies
+    for name in others:
+        a, b = studies[first], studies[name]
+        if a.dataset.model_dump(exclude={"root"}) != b.dataset.model_dump(exclude={"root"}):
             raise ComparisonError(
-                f"studies {first} and {name} judge different cases in a fold; give both the same `protocol`"
+                f"studies {first} and {name} read different data sets; their scores cannot be compared"
             )
-        if set(one.targets) != set(other.targets):
+        if not _same_test_cases(folds[first], folds[name]):
             raise ComparisonError(
-                f"studies {first} and {name} have different targets: {sorted(one.targets)} and {sorted(other.targets)}"
+                f"studies {first} and {name} have different test cases in a fold; give both the same `protocol`"
             )
-        for key, target in one.targets.items():
-            for word in ("label", "kind", "classes", "weights"):
-                if getattr(target, word) != getattr(other.targets[key], word):
+        if set(a.targets) != set(b.targets):
+            raise ComparisonError(
+                f"studies {first} and {name} have different targets: {sorted(a.targets)} and {sorted(b.targets)}"
+            )
+        for key, target in a.targets.items():
+            for field in ("label", "kind", "classes", "weights"):
+                values = getattr(target, field), getattr(b.targets[key], field)
+                if values[0] != values[1]:
                     raise ComparisonError(
-                        f"studies {first} and {name}: targets.{key}.{word} differ: {getattr(target, word)} and "
-                        f"{getattr(other.targets[key], word)}"
+                        f"studies {first} and {name}: targets.{key}.{field} differ: {values[0]} and {values[1]}"
                     )
     parts = [table.assign(system=name + "/" + table["system"]) for name, table in predictions.items()]
     return pd.concat(parts, ignore_index=True)
 
 
-def _same_roles(a: pd.DataFrame, b: pd.DataFrame) -> bool:
-    """Whether two tables of folds judge the same cases in every fold."""
+def _same_test_cases(a: pd.DataFrame, b: pd.DataFrame) -> bool:
+    """Whether two tables of folds have the same test cases in every fold."""
     keys = ["repeat", "fold", "case"]
     a, b = (table.loc[table["role"] == "test", keys].sort_values(keys).reset_index(drop=True) for table in (a, b))
     return a.equals(b)
 
 
-def _apart(a: tuple, b: tuple) -> int:
-    """In how many things two variants differ; the stage and what it was fitted on are one."""
+def _count_differences(a: tuple, b: tuple) -> int:
+    """Number of respects in which two variants differ; the stage and its `fit_on` count as one."""
     return (a[0] != b[0]) + (a[1:3] != b[1:3]) + (a[3] != b[3])
 
 
 def _by_fold(target, part: pd.DataFrame) -> pd.DataFrame:
     """Scores of every repeat and fold."""
-    return pd.DataFrame({key: scoring.score(target, one) for key, one in part.groupby(["repeat", "fold"])}).T
+    return pd.DataFrame({key: scoring.score(target, rows) for key, rows in part.groupby(["repeat", "fold"])}).T
 
 
 def _train_test_ratio(part: pd.DataFrame) -> float:
-    """Cases that a fold does not judge for each that it does, on average over the folds."""
+    """Number of training and validation cases per test case, on average over the folds."""
     repeat = part[part["repeat"] == part["repeat"].iloc[0]]
-    judged = repeat.groupby("fold").size().mean()
-    return float(max((len(repeat) - judged) / judged, np.finfo(float).tiny))
+    test_cases = repeat.groupby("fold").size().mean()
+    return float(max((len(repeat) - test_cases) / test_cases, np.finfo(float).tiny))

@@ -1,4 +1,4 @@
-"""The groups of cases that a study's evaluation names, counted at the beginning of a run."""
+"""Count the cases of the groups that a study's evaluation names, so that a wrong name stops a run at its beginning."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ class EvaluationError(Exception):
 
 
 def count_groups(referrals: dict[str, Referral], subgroups: list[str], manifest: Manifest) -> pd.DataFrame:
-    """How many cases every group of a `referral` and of `subgroups` has: `key, column, value, cases`.
+    """Return the number of cases in every group of the keys `referral` and `subgroups`: `key, column, value, cases`.
 
-    referrals: by target, of those that have one.
+    referrals: by target, of the targets that have one.
 
-    Raises EvaluationError where the label of a referral is no column, or is never one of its `positive`; SubgroupError
-    for a grouping that the data set does not have.
+    Raises EvaluationError if the label of a referral is not a column, or none of its `positive` values occurs in that
+    column; SubgroupError for a grouping that the data set does not have.
     """
     rows = []
     for name, referral in referrals.items():
-        where, label = f"targets.{name}.referral", referral.label
+        key, label = f"targets.{name}.referral", referral.label
         if label not in manifest.cases:
-            known = ", ".join(manifest.columns.labels)
-            raise EvaluationError(f"{where}.label: the data set has no label column {label!r}; it has {known}")
+            labels = ", ".join(manifest.columns.labels)
+            raise EvaluationError(f"{key}.label: the data set has no label column {label!r}; it has {labels}")
         counts = manifest.cases[label].value_counts().drop("", errors="ignore")
         if not set(counts.index) & set(referral.positive):
-            positive, there = referral.positive, sorted(counts.index)
-            raise EvaluationError(f"{where}.positive: {label} is never one of {positive}; it is one of {there}")
-        rows += [(where, label, value, count) for value, count in counts.sort_index().items()]
+            positive, values = referral.positive, sorted(counts.index)
+            raise EvaluationError(f"{key}.positive: {label} is never one of {positive}; it is one of {values}")
+        rows += [(key, label, value, count) for value, count in counts.sort_index().items()]
     for by in subgroups:
         groups = group_cases(manifest, by)
         rows += [("evaluation.subgroups", by, value, len(cases)) for value, cases in groups.items()]

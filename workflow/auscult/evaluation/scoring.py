@@ -1,4 +1,4 @@
-"""All metrics of some rows of predictions.csv, as they are and in every draw of a bootstrap over subjects."""
+"""Score rows of predictions.csv with all metrics: as they are, and in every draw of a bootstrap over subjects."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from auscult.metrics import catalogue, intervals
 from auscult.metrics.catalogue import Scored
 
 
-def scored(part: pd.DataFrame) -> pd.DataFrame:
-    """Rows with a label, sorted so that no result depends on the order of a table."""
+def labelled_rows(part: pd.DataFrame) -> pd.DataFrame:
+    """The rows with a label, sorted so that no result depends on the order of a table."""
     return part[part["label"] != ""].sort_values(["repeat", "fold", "case"])
 
 
 def variant_mark(leak: str, fit_on: str) -> str:
-    """The column `leak` of a variant."""
-    own = "fitted on the network's training cases" if fit_on == "train" else ""
-    return "; ".join(part for part in (leak, own) if part)
+    """The cell of the column `leak` of a variant."""
+    variant_leak = "fitted on the network's training cases" if fit_on == "train" else ""
+    return "; ".join(mark for mark in (leak, variant_leak) if mark)
 
 
 def score(target: Target, part: pd.DataFrame) -> dict[str, float]:
-    """All metrics of some predictions with labels, by column; undefined ones are NaN."""
+    """All metrics of labelled predictions by column; undefined ones are NaN."""
     return catalogue.values(_arrays(target, part), target.classes)
 
 
-def resampled(study: Study, target: Target, part: pd.DataFrame) -> dict[str, np.ndarray]:
-    """The metrics that have intervals, of predictions with labels, in every bootstrap draw of subjects: (draws,) each.
+def bootstrap_scores(study: Study, target: Target, part: pd.DataFrame) -> dict[str, np.ndarray]:
+    """The metrics that have intervals, of labelled predictions, in every bootstrap draw of subjects: (draws,) each.
 
     Two variants of the same cases get the same draws.
     """
@@ -41,12 +41,12 @@ def resampled(study: Study, target: Target, part: pd.DataFrame) -> dict[str, np.
 
 
 def with_intervals(study: Study, target: Target, part: pd.DataFrame) -> dict[str, float]:
-    """All metrics of predictions with labels, each that has an interval followed by its ends.
+    """All metrics of labelled predictions by column; a metric with an interval is followed by `_low` and `_high`.
 
-    A `basic` interval is the percentile interval turned about the value: that of `ece`, whose gaps are magnitudes, so
-    that drawing cases again makes them larger.
+    A `basic` interval is the percentile interval reflected about the value. The metric `ece` has one: it sums absolute
+    gaps, which resampling makes larger.
     """
-    of_draws = resampled(study, target, part) if len(part) else {}
+    of_draws = bootstrap_scores(study, target, part) if len(part) else {}
     kinds = {metric.key: metric.interval for metric in catalogue.with_interval()}
     row = {}
     for key, value in score(target, part).items():

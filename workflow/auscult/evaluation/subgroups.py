@@ -1,4 +1,4 @@
-"""Scores of the row `chosen` by groups of cases: where does it hold, and where not."""
+"""Score the row `chosen` by groups of cases, such as sites or age groups."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from auscult.evaluation import scoring
 from auscult.features.covariates import covariates
 from auscult.metrics import catalogue
 
-MOST_VALUES = 6  # of a number that is taken as it is; of more, thirds
+MOST_VALUES = 6  # a number with more distinct values is divided into thirds
 
 
 class SubgroupError(Exception):
@@ -18,42 +18,42 @@ class SubgroupError(Exception):
 
 
 def subgroups(study: Study, manifest: Manifest, predictions: pd.DataFrame, leak: str) -> pd.DataFrame:
-    """One row per target, grouping and group: `target, by, group, n`, scores with intervals, recalls, `leak`.
+    """Return a row per target, grouping and group: `target, by, group, n`, scores with intervals, recalls, `leak`.
 
-    A grouping is a key of `evaluation.subgroups`: a label, group or attribute column (cases without a value are left
-    out), a covariate (a number of many values in thirds of all cases), or `site` (the cases with a recording there, so
-    that a case is in several groups). Raises SubgroupError for another word.
+    A grouping is an entry of `evaluation.subgroups`: a label, group or attribute column (cases without a value are left
+    out); a covariate (if it has more than 6 values, in thirds of all cases); or `site` (the cases with a recording from
+    a site, so that a case may be in several groups). Raises SubgroupError for any other entry.
     """
-    keys = {f"{metric.key}{end}" for metric in catalogue.shown("subgroups") for end in ("", "_low", "_high")}
+    keys = {f"{metric.key}{end}" for metric in catalogue.metrics_of("subgroups") for end in ("", "_low", "_high")}
     rows = []
     for by in study.evaluation.subgroups:
         groups = group_cases(manifest, by)
         for name, target in study.targets.items():
             chosen = predictions[(predictions["target"] == name) & (predictions["system"] == "chosen")]
             for group, cases in groups.items():
-                part = scoring.scored(chosen[chosen["case"].isin(cases)])
+                part = scoring.labelled_rows(chosen[chosen["case"].isin(cases)])
                 if part.empty:
                     continue
-                found = scoring.with_intervals(study, target, part)
-                kept = {k: v for k, v in found.items() if k in keys or k.startswith("recall_")}
-                rows.append({"target": name, "by": by, "group": group, "n": len(part), **kept, "leak": leak})
+                scores = scoring.with_intervals(study, target, part)
+                scores = {k: v for k, v in scores.items() if k in keys or k.startswith("recall_")}
+                rows.append({"target": name, "by": by, "group": group, "n": len(part), **scores, "leak": leak})
     return pd.DataFrame(rows, columns=None if rows else ["target", "by", "group", "n"])
 
 
 def group_cases(manifest: Manifest, by: str) -> dict[str, set[str]]:
-    """Cases of every group of one grouping, by the name of the group."""
+    """Return the cases of every group of a grouping. Raises SubgroupError if the data set does not have it."""
     cases = manifest.cases.set_index("case")
     if by == "site":
-        heard = manifest.recordings[manifest.recordings["site"] != ""]
-        return {site: set(part) for site, part in heard.groupby("site")["case"]}
-    named = [*manifest.columns.labels, *manifest.columns.groups, *manifest.columns.attributes]
-    if by in named:
+        with_site = manifest.recordings[manifest.recordings["site"] != ""]
+        return {site: set(site_cases) for site, site_cases in with_site.groupby("site")["case"]}
+    columns = [*manifest.columns.labels, *manifest.columns.groups, *manifest.columns.attributes]
+    if by in columns:
         values = cases[by].astype(str)
     else:
         numbers = covariates(manifest)
         if by not in numbers:
-            known = ["site", *named, *numbers]
-            raise SubgroupError(f"evaluation.subgroups: {by!r} is not one of {', '.join(known)}")
+            groupings = ["site", *columns, *numbers]
+            raise SubgroupError(f"evaluation.subgroups: {by!r} is not one of {', '.join(groupings)}")
         column = numbers[by].dropna()
         if column.nunique() <= MOST_VALUES:
             values = column.map("{:g}".format)
@@ -62,4 +62,4 @@ def group_cases(manifest: Manifest, by: str) -> dict[str, set[str]]:
             low, high = (f"{end:.4g}" for end in ends)
             names = [f"up to {low}", f"{low} to {high}", f"above {high}"]
             values = column.map(lambda number: names[int((number > ends).sum())])
-    return {group: set(part.index) for group, part in values[values != ""].groupby(values)}
+    return {group: set(members.index) for group, members in values[values != ""].groupby(values)}

@@ -1,4 +1,4 @@
-"""A table as CSV, Markdown, HTML and LaTeX."""
+"""Write a table as CSV, Markdown, HTML and LaTeX."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from auscult.provenance import write_text
 
 
 def write_table(table: pd.DataFrame, path: Path, caption: str) -> None:
-    """`path` with the endings .csv (full precision), .md, .html and .tex (three decimals), with a caption."""
-    shown = table.map(_short)
+    """Write `path` with the suffixes .csv (full precision), .md, .html and .tex (three decimals and a caption)."""
+    texts = table.map(_short)
     write_text(path.with_suffix(".csv"), table.to_csv(index=False))
-    lines = [" | ".join(map(str, row)) for row in [shown.columns, ["---"] * shown.shape[1], *shown.to_numpy()]]
+    lines = [" | ".join(map(str, row)) for row in [texts.columns, ["---"] * texts.shape[1], *texts.to_numpy()]]
     write_text(path.with_suffix(".md"), f"{caption}\n\n" + "\n".join(f"| {line} |" for line in lines) + "\n")
-    table_html = shown.to_html(index=False, escape=True, border=0)
+    table_html = texts.to_html(index=False, escape=True, border=0)
     heading = f"<caption>{html.escape(caption)}</caption><thead>"
     write_text(path.with_suffix(".html"), table_html.replace("<thead>", heading))
-    columns = [_latex(str(c)) for c in shown.columns]
-    body = [" & ".join(_latex(cell) for cell in row) + r" \\" for row in shown.to_numpy()]
+    columns = [_latex(str(c)) for c in texts.columns]
+    body = [" & ".join(_latex(cell) for cell in row) + r" \\" for row in texts.to_numpy()]
     begin = [
         r"\begin{tabular}{" + "l" * len(columns) + "}",
         r"\hline",
@@ -43,8 +43,12 @@ def _short(cell: Any) -> str:
     return str(cell).replace("|", "/")
 
 
-LATEX = {sign: "\\" + sign for sign in "&%_#${}"} | {"\\": r"\textbackslash{}", "~": r"\~{}", "^": r"\^{}"}
+LATEX = {character: "\\" + character for character in "&%_#${}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\~{}",
+    "^": r"\^{}",
+}
 
 
 def _latex(cell: str) -> str:
-    return "".join(LATEX.get(sign, sign) for sign in cell)
+    return "".join(LATEX.get(character, character) for character in cell)

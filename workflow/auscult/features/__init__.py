@@ -1,12 +1,12 @@
-"""Features: front ends (samples to frames), and numbers that describe a recording or a case.
+"""Features: front ends, which turn samples into frames, and tables of numbers about recordings and cases.
 
 A front end is a `FrontEnd`: a name with its settings. Each family of front ends is a file in `front_ends/`, which has
 
 - `Settings`, a pydantic model, and `PRESETS`: the default settings by name of a front end,
 - `compute(samples, rate_hz, settings)`: `(channels, n)` samples to `(frames, channels, bands)` float32,
-- `frames_per_second(settings)`, and `pad_value(settings)`: what stands after the end of a short recording.
+- `frames_per_second(settings)`, and `pad_value(settings)`: the value of frames after the end of a short recording.
 
-A new file there is a new front end; there is no list of them.
+A new file in that folder is a new family; the files are not listed anywhere else.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # the rules import this package: numpy and pydantic load with the first front end
+if TYPE_CHECKING:  # the rules import this package, so numpy and pydantic are loaded with the first front end
     import numpy as np
     from pydantic import BaseModel
 
-TABLES = ("statistics", "descriptors", "adventitious")  # numbers about every recording, each in the module of its name
+# tables of numbers about recordings, each computed by the module of its name
+TABLES = ("statistics", "descriptors", "adventitious")
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,9 @@ class FrontEnd:
     settings: BaseModel
 
     def compute(self, samples: np.ndarray, rate_hz: int) -> np.ndarray:
-        """Samples (channels, n) to frames (frames, channels, bands) float32.
+        """Return frames (frames, channels, bands) float32 of samples (channels, n).
 
-        Raises ValueError for samples or a rate that the front end cannot take.
+        Raises ValueError for samples or a rate that the front end cannot process.
         """
         return _families()[self.name].compute(samples, rate_hz, self.settings)
 
@@ -47,22 +48,22 @@ class FrontEnd:
 
     @property
     def frame_s(self) -> float:
-        """Length of one frame in seconds: its window, or the step to the next frame where it has none."""
+        """Length of a frame in seconds: the window, or the step to the next frame if there is no window."""
         return getattr(self.settings, "window_s", 1 / self.frames_per_second)
 
     @property
     def pad_value(self) -> float:
-        """What stands after the end of a recording that is shorter than a window."""
+        """Value of the frames after the end of a recording that is shorter than a segment."""
         return _families()[self.name].pad_value(self.settings)
 
 
 def names() -> list[str]:
-    """Names of the front ends."""
+    """Return the names of the front ends."""
     return sorted(_families())
 
 
 def front_end(name: str, settings: Mapping[str, Any]) -> FrontEnd:
-    """The front end `name`; `settings` replace those of its preset.
+    """Return the front end `name`; `settings` replace those of its preset.
 
     Raises KeyError for an unknown name and pydantic's ValidationError for wrong settings.
     """
@@ -71,18 +72,18 @@ def front_end(name: str, settings: Mapping[str, Any]) -> FrontEnd:
 
 
 def preset(name: str) -> BaseModel:
-    """Default settings of the front end `name`; their type is the model of its settings. Raises KeyError."""
+    """Return the default settings of the front end `name`, of the type `Settings` of its family. Raises KeyError."""
     return _families()[name].PRESETS[name]
 
 
 def module_of(name: str) -> str:
-    """Dotted name of the module that computes the front end `name`. Raises KeyError."""
+    """Return the dotted name of the module that computes the front end `name`. Raises KeyError."""
     return _families()[name].__name__
 
 
 @cache
 def _families() -> dict[str, ModuleType]:
-    """The module of every front end by its name."""
+    """Return the module of each front end by name."""
     folder = Path(__file__).parent / "front_ends"
     stems = sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__")
     modules = [importlib.import_module(f"auscult.features.front_ends.{stem}") for stem in stems]

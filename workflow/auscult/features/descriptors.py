@@ -1,7 +1,7 @@
-"""The 23 complexity descriptors of a recording, on windows of 4 s at 1 kHz, averaged over the windows; by antropy.
+"""The 23 complexity descriptors of a recording, computed by antropy and averaged over windows of 4 s at 1 kHz.
 
-A recording shorter than a window is one window by itself; what is left after the last whole window is not used. Where a
-descriptor is not defined, it has the value that `TABLE` says, so that every recording has 23 finite numbers.
+A recording shorter than a window is one window. Samples after the last complete window are not used. An undefined
+descriptor has the value that `TABLE` states, so that every recording has 23 finite numbers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ RATE_HZ = 1000
 WINDOW = 4 * RATE_HZ
 SCALES = range(1, 11)
 TOLERANCE = 0.15  # of sample entropy, in standard deviations of the unscaled window
-_LEAST = 10  # samples under which a window says nothing
+_LEAST = 10  # samples: a shorter window counts as constant
 _FLUX_WINDOW, _FLUX_HOP = 64, 16
 
 TABLE: dict[str, tuple[str, str]] = {
@@ -39,40 +39,41 @@ TABLE: dict[str, tuple[str, str]] = {
     "petrosian_fd": ("1", "Petrosian's fractal dimension; 1 for a constant window"),
     "katz_fd": ("1", "Katz's fractal dimension; 1 for a constant window"),
     "lempel_ziv": ("1", "Lempel–Ziv complexity of the signs about the median, normalised; 0 for a constant window"),
-    "dfa_exponent": ("1", "exponent of the detrended fluctuation; 0.5, as of noise, where it is not defined"),
-    "flux_variation": ("1", "coefficient of variation of the spectral flux; 0 where nothing changes"),
+    "dfa_exponent": ("1", "exponent of the detrended fluctuation; 0.5, the value of noise, if it is not defined"),
+    "flux_variation": ("1", "coefficient of variation of the spectral flux; 0 for a constant spectrum"),
 }
 """Name → (unit, meaning), in the order of `descriptors`."""
 
 NAMES: tuple[str, ...] = tuple(TABLE)
-CONSTANT = np.array(
-    [1.0 if name.endswith("_fd") else 0.5 if name == "dfa_exponent" else 0.0 for name in NAMES]
-)  # of a window without change
+# the descriptors of a constant window
+CONSTANT = np.array([1.0 if name.endswith("_fd") else 0.5 if name == "dfa_exponent" else 0.0 for name in NAMES])
 
 
 def descriptors(samples: np.ndarray, rate_hz: int) -> np.ndarray:
-    """The 23 descriptors (23,) of one channel of a recording (n,), named by `NAMES` and explained in `TABLE`.
+    """Return the 23 descriptors (23,) of one channel of a recording (n,), named by `NAMES` and explained in `TABLE`.
 
-    Raises ValueError for NaN or infinite samples, and for none.
+    Raises ValueError for NaN or infinite samples, and for no samples.
     """
     signal = one_channel(samples, rate_hz, RATE_HZ)
-    whole = len(signal) // WINDOW
-    windows = signal[: whole * WINDOW].reshape(whole, WINDOW) if whole else signal[None]
+    window_count = len(signal) // WINDOW
+    windows = signal[: window_count * WINDOW].reshape(window_count, WINDOW) if window_count else signal[None]
     return np.mean([of_window(window) for window in windows], axis=0)
 
 
 def of_window(x: np.ndarray) -> np.ndarray:
-    """The 23 descriptors (23,) of one window (n,)."""
+    """Return the 23 descriptors (23,) of one window (n,)."""
     if len(x) < _LEAST or np.ptp(x) <= 1e-12 * np.abs(x).max(initial=0):
         return CONSTANT.copy()
-    import antropy  # seconds: only where it is used
+    import antropy  # the import takes seconds, so it is done here
 
     from auscult.features.sample_entropy import sample_entropy
 
-    tolerance, scaled = TOLERANCE * x.std(), [_coarse(x, scale) for scale in SCALES]
-    entropies = [sample_entropy(part, tolerance) if len(part) >= 5 else 0.0 for part in scaled]
+    tolerance, scaled_windows = TOLERANCE * x.std(), [_coarse(x, scale) for scale in SCALES]
+    entropies = [
+        sample_entropy(scaled_window, tolerance) if len(scaled_window) >= 5 else 0.0 for scaled_window in scaled_windows
+    ]
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # what is not defined is replaced below
+        warnings.simplefilter("ignore")  # undefined values are replaced below
         mobility, complexity = antropy.hjorth_params(x)
         values = [
             *entropies,
@@ -95,12 +96,12 @@ def of_window(x: np.ndarray) -> np.ndarray:
 
 
 def _coarse(x: np.ndarray, scale: int) -> np.ndarray:
-    """Means of `scale` samples each (Costa et al. 2002)."""
+    """Return the means of `scale` samples each (Costa et al. 2002)."""
     return x[: len(x) // scale * scale].reshape(-1, scale).mean(axis=1)
 
 
 def _flux_variation(x: np.ndarray) -> float:
-    """Deviation over mean of the spectral flux: the norm of what is louder than in the frame before."""
+    """Return deviation / mean of the spectral flux: the norm of the increases from one frame to the next."""
     if len(x) < _FLUX_WINDOW + 2 * _FLUX_HOP:
         return 0.0
     frames = np.lib.stride_tricks.sliding_window_view(x, _FLUX_WINDOW)[::_FLUX_HOP]

@@ -1,4 +1,4 @@
-"""The cache of one front end: audio shards in, shards of feature frames (float16) out."""
+"""The cache of a front end: shards of feature frames (float16), computed from the audio shards."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from auscult import features
 from auscult.cache.audio import audio_config, read_audio
 from auscult.cache.store import INPUTS, Cache, open_cache, write_cache
 from auscult.config.dataset import Dataset
-from auscult.config.systems import FrontEnd
+from auscult.config.systems import FrontEndConfig
 from auscult.provenance import digest
 
 
-def folder_name(front_end: FrontEnd) -> str:
-    """Folder of a front end's cache: its name, and a hash of its settings where they are not the defaults."""
+def folder_name(front_end: FrontEndConfig) -> str:
+    """Return the folder of a front end's cache: its name, and a hash of its settings if they are not the defaults."""
     preset = features.preset(front_end.name).model_dump()
     settings = {**preset, **front_end.settings}
-    changed = settings != preset
-    return f"{front_end.name}-{digest(settings)[:8]}" if changed else front_end.name
+    is_changed = settings != preset
+    return f"{front_end.name}-{digest(settings)[:8]}" if is_changed else front_end.name
 
 
-def frames_config(dataset: Dataset, front_end: FrontEnd) -> dict[str, Any]:
-    """What the cached frames depend on besides the recordings."""
+def frames_config(dataset: Dataset, front_end: FrontEndConfig) -> dict[str, Any]:
+    """Return what the cached frames depend on besides the recordings."""
     return {"kind": "frames", "front_end": front_end.model_dump(), "audio": audio_config(dataset)}
 
 
@@ -35,13 +35,14 @@ def extract(
     audio: Path,
     recordings: pd.DataFrame,
     dataset: Dataset,
-    front_end: FrontEnd,
+    front_end: FrontEndConfig,
     code: str,
     workers: int,
 ) -> dict[str, int]:
-    """Compute the front end of every recording into shards; returns counts of shards written and reused.
+    """Write the frames of all recordings into shards; return counts of shards written and reused.
 
-    recordings: as in the manifest. code: digest of the code that the frames depend on. workers: processes at a time.
+    audio: folder of the audio cache. recordings: as in the manifest. code: digest of the code that the frames depend
+    on. workers: number of processes.
     """
     compute = partial(
         _recording_frames,
@@ -55,7 +56,7 @@ def extract(
 
 @lru_cache(maxsize=1)
 def audio_cache(folder: Path, config: tuple) -> Cache:
-    """The audio cache, opened once per process. config: the items of its configuration (hashable)."""
+    """Return the audio cache, opened once per process. config: the items of its configuration (hashable)."""
     return open_cache(folder, dict(config))
 
 

@@ -1,4 +1,4 @@
-"""Sample entropy, compiled: pairs are looked for among neighbours in amplitude, not among all."""
+"""Compiled sample entropy: only windows with similar first samples are compared."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import numpy as np
 
 
 def sample_entropy(x: np.ndarray, tolerance: float) -> float:
-    """Sample entropy of order 2 of a signal (n,), n at least 5, in nats (Richman and Moorman 2000).
+    """Return the sample entropy of order 2 of a signal (n,), n at least 5, in nats (Richman and Moorman 2000).
 
-    Two stretches match when all their samples are less than `tolerance` apart, as in antropy. Without any match of
-    three samples: the bound that the length sets, log((n − 2)(n − 3) / 2).
+    Two windows match when all their samples differ by less than `tolerance`, as in antropy. If no windows of three
+    samples match, the result is the largest value for the length, log((n − 2)(n − 3) / 2).
     """
     n = len(x)
     order = np.argsort(x[: n - 2], kind="stable")
@@ -22,9 +22,9 @@ def sample_entropy(x: np.ndarray, tolerance: float) -> float:
 
 @numba.njit(cache=True)
 def _matches(first: np.ndarray, second: np.ndarray, third: np.ndarray, tolerance: float) -> tuple[int, int]:
-    """How many pairs of stretches match in two samples, and in three; `first` is sorted.
+    """Return how many pairs of windows match in two samples, and in three; `first` is sorted.
 
-    The inner loop has no branch, so that the processor compares many neighbours at a time.
+    The inner loop has no branch, so that the processor compares many neighbours at once.
     """
     pairs = triples = stop = 0
     for i in range(len(first)):

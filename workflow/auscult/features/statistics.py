@@ -1,8 +1,7 @@
-"""The 44 statistics of a recording that the reference's booster reads, without librosa.
+"""The 44 statistics of a recording that the boosted trees of DBRes use (Walker et al. 2022), without librosa.
 
-They are those of DBRes (Walker et al. 2022) with its odd choices: "max abs" repeats "max" for sequences that
-are never negative, `form` and `pulse` divide by the mean, and roll-off and bandwidth are taken of the
-samples + 0.01.
+They follow the published code exactly: "max abs" repeats "max" for sequences that are never negative, `form` and
+`pulse` divide by the mean, and roll-off and bandwidth are computed from the samples + 0.01.
 """
 
 import math
@@ -17,8 +16,8 @@ _ROLLOFF = 0.85
 _SHIFT = 0.01  # added to the samples before roll-off and bandwidth
 _ZERO = 1e-10  # samples up to this magnitude count as zero in the zero crossings
 _BLOCK_FRAMES = 16
-# A sequence whose deviation is below this share of its mean counts as constant, a mean below this share of
-# the peak as zero: float64 rounding is the rest.
+# A sequence whose deviation is below this share of its mean counts as constant, a mean below this share of the peak as
+# zero: such values are float64 rounding errors.
 _RELATIVE = 1e-12
 _WINDOW = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(_FFT) / _FFT)
 
@@ -40,7 +39,7 @@ _SAMPLES = {
     "pulse": ("1", "peak / mean"),
 }
 _SEQUENCES = {
-    "spectrum": ("full scale²", "squared magnitude of the whole recording's two-sided FFT / n"),
+    "spectrum": ("full scale²", "squared magnitude of the complete recording's two-sided FFT / n"),
     "centroid": ("Hz", "spectral centroid per frame"),
     "rolloff": ("Hz", "frequency below which 85 % of a frame's summed magnitude lies, of the samples + 0.01"),
     "bandwidth": ("Hz", "spread about the centroid per frame, of the samples + 0.01"),
@@ -48,7 +47,7 @@ _SEQUENCES = {
 
 
 def _table() -> dict[str, tuple[str, str]]:
-    """Name, unit and meaning of each statistic, in order."""
+    """Return unit and meaning of each statistic by name, in order."""
     table = dict(_SAMPLES)
     for name, (unit, meaning) in _SEQUENCES.items():
         squared = f"({unit})²" if unit.endswith("²") else f"{unit}²"
@@ -73,17 +72,16 @@ NAMES: tuple[str, ...] = tuple(TABLE)
 
 
 def statistics(samples: np.ndarray, rate_hz: int) -> np.ndarray:
-    """The 44 statistics of one channel of a recording, named by `NAMES` and explained in `TABLE`.
+    """Return the 44 statistics of one channel of a recording, named by `NAMES` and explained in `TABLE`.
 
-    Frames are as librosa's defaults have them: 2048 samples, step 512, periodic Hann, centred, zeros beyond
-    the ends. All values are finite. Where a formula gives 0 / 0 the value is 0:
+    Frames are those of librosa's defaults: 2048 samples, step 512, periodic Hann, centred, zeros beyond the ends. All
+    values are finite. If a formula gives 0 / 0, the value is 0:
 
-    - `crest`, `form`, `pulse` of a silent signal; `form` and `pulse` also where the mean is zero (below
-      1e-12 of the peak). A constant signal other than silence has crest 1, form and pulse ±1.
-    - skewness and kurtosis of anything constant (deviation below 1e-12 of the mean): the samples of
-      a constant signal, the spectrum of an impulse, a sequence of equal frames or of one (fewer than 512
-      samples).
-    - centroid of a silent frame; roll-off and bandwidth of a frame that is silent once 0.01 is added.
+    - `crest`, `form`, `pulse` of a silent signal; `form` and `pulse` also if the mean is zero (below 1e-12 of the
+      peak). A constant signal other than silence has crest 1, form and pulse ±1.
+    - skewness and kurtosis of constant values (deviation below 1e-12 of the mean): the samples of a constant signal,
+      the spectrum of an impulse, a sequence of equal frames or of one frame (fewer than 512 samples).
+    - centroid of a silent frame; roll-off and bandwidth of a frame that is silent after the addition of 0.01.
 
     Args:
         samples: float (n,), full scale ±1, n at least 1.
@@ -93,7 +91,7 @@ def statistics(samples: np.ndarray, rate_hz: int) -> np.ndarray:
         float64 (44,).
 
     Raises:
-        ValueError: `samples` is empty, not one-dimensional, not float, holds NaN or infinity, or is so large
+        ValueError: `samples` is empty, not one-dimensional, not float, contains NaN or infinity, or is so large
             that a statistic overflows; or the rate is not positive.
 
     Source: `generic_time_audio_features.py`, `generic_frequency_audio_features.py`, `spectral_*.py` of
@@ -121,7 +119,7 @@ def statistics(samples: np.ndarray, rate_hz: int) -> np.ndarray:
 
 
 def _of_samples(signal: np.ndarray) -> list[float]:
-    """Statistics 1 to 14: minimum to pulse."""
+    """Return statistics 1 to 14: minimum to pulse."""
     low, high = float(signal.min()), float(signal.max())
     mean = low if low == high else float(signal.mean())
     square = float(np.dot(signal, signal)) / signal.size
@@ -137,7 +135,7 @@ def _of_samples(signal: np.ndarray) -> list[float]:
 
 
 def _of_sequence(values: np.ndarray, counts: np.ndarray | None = None) -> list[float]:
-    """Max, sum, mean, variance, max abs, skewness, kurtosis of values ≥ 0, each counted `counts` times."""
+    """Return max, sum, mean, variance, max abs, skewness, kurtosis of values ≥ 0, each counted `counts` times."""
     high = float(values.max())
     if counts is None:
         total, number = float(values.sum()), values.size
@@ -149,11 +147,11 @@ def _of_sequence(values: np.ndarray, counts: np.ndarray | None = None) -> list[f
 
 
 def _of_spectrum(signal: np.ndarray) -> list[float]:
-    """Statistics 15 to 21, of the two-sided spectrum of the whole recording.
+    """Return statistics 15 to 21, of the two-sided spectrum of the complete recording.
 
-    Its length n is what it is, and a large prime factor of n makes one transform slow. So it is split:
-    n = rows x columns with columns = gcd(n, 64), transforms over the rows, twiddle factors, transforms over
-    the columns. Row r holds the bins r, r + rows, …; rows above the middle mirror those below and only count.
+    A single transform is slow if the length n has a large prime factor. Therefore it is split: n = rows x columns
+    with columns = gcd(n, 64), transforms over the rows, twiddle factors, transforms over the columns. Row r contains
+    the bins r, r + rows, …; rows above the middle mirror those below, so they are not computed but counted.
     """
     columns = math.gcd(signal.size, 64)
     rows = signal.size // columns
@@ -169,7 +167,7 @@ def _of_spectrum(signal: np.ndarray) -> list[float]:
 
 
 def _moments(values: np.ndarray, mean: float, counts: np.ndarray | None = None) -> tuple[float, float, float]:
-    """Variance, skewness and excess kurtosis about `mean`, biased; the last two are 0 of a constant."""
+    """Return biased variance, skewness and excess kurtosis about `mean`; the last two are 0 for constant values."""
     number = values.size if counts is None else counts.sum()
     deviations = values - mean
     squares = np.square(deviations)
@@ -184,17 +182,17 @@ def _moments(values: np.ndarray, mean: float, counts: np.ndarray | None = None) 
 
 
 def _frame_sequences(signal: np.ndarray, rate_hz: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Centroid of the signal, roll-off and bandwidth of the signal + 0.01; each float64 (frames,), in Hz.
+    """Return centroid of the signal, roll-off and bandwidth of the signal + 0.01; each float64 (frames,), in Hz.
 
-    One transform serves both: in a frame that lies within the recording the shift adds a constant, whose
-    transform under a Hann window is in the bins 0 and 1 only. The few frames across the ends have their own.
+    One transform serves both: in a frame inside the recording, 0.01 is a constant, whose transform under a Hann window
+    is in the bins 0 and 1 only. The few frames across the ends of the recording have transforms of their own.
     """
     frames = sliding_window_view(np.pad(signal, _FFT // 2), _FFT)[::_HOP]
     starts = np.arange(len(frames)) * _HOP - _FFT // 2
-    across = np.flatnonzero((starts < 0) | (starts + _FFT > signal.size))
-    positions = starts[across, None] + np.arange(_FFT)
+    frames_at_ends = np.flatnonzero((starts < 0) | (starts + _FFT > signal.size))
+    positions = starts[frames_at_ends, None] + np.arange(_FFT)
     inside = (positions >= 0) & (positions < signal.size)
-    shifted = np.abs(scipy.fft.rfft((frames[across] + _SHIFT * inside) * _WINDOW, axis=1))
+    magnitudes_at_ends = np.abs(scipy.fft.rfft((frames[frames_at_ends] + _SHIFT * inside) * _WINDOW, axis=1))
     shift = _SHIFT * np.array([_FFT / 2, -_FFT / 4])
     silence = _RELATIVE * shift[0]
 
@@ -211,14 +209,14 @@ def _frame_sequences(signal: np.ndarray, rate_hz: int) -> tuple[np.ndarray, np.n
         np.divide(sums[:, 1], sums[:, 0], out=centroid[block], where=sums[:, 0] > 0.0)
 
         magnitude[:, :2] = np.abs(spectrum[:, :2] + shift)
-        here = (across >= start) & (across < start + _BLOCK_FRAMES)
-        magnitude[across[here] - start] = shifted[here]
+        in_block = (frames_at_ends >= start) & (frames_at_ends < start + _BLOCK_FRAMES)
+        magnitude[frames_at_ends[in_block] - start] = magnitudes_at_ends[in_block]
         sums = magnitude @ powers
         magnitude[sums[:, 0] <= silence] = 0.0
-        loud = sums[:, 0] > silence
+        is_loud = sums[:, 0] > silence
         first, second = np.zeros((2, len(sums)))
-        np.divide(sums[:, 1], sums[:, 0], out=first, where=loud)
-        np.divide(sums[:, 2], sums[:, 0], out=second, where=loud)
+        np.divide(sums[:, 1], sums[:, 0], out=first, where=is_loud)
+        np.divide(sums[:, 2], sums[:, 0], out=second, where=is_loud)
         bandwidth[block] = np.sqrt(np.maximum(second - first * first, 0.0))
         cumulative = np.cumsum(magnitude, axis=1, out=magnitude)
         rolloff[block] = (cumulative >= _ROLLOFF * cumulative[:, -1:]).argmax(axis=1)

@@ -1,4 +1,4 @@
-"""What the second stage reads: importance of its features in every fold, and how stable that is."""
+"""Figures of the importance of the second stage's features in every fold, and of its stability over the folds."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from auscult.figures.drawing import PALETTE, Drawn, blank, shortened
+from auscult.figures.drawing import PALETTE, Plot, blank, shortened
 
-SHOWN = 15
+MOST_FEATURES = 15
 SHARES = {"shap": "mean |SHAP|", "gain": "gain"}
 STAGES = {"xgboost": "XGBoost", "logistic": "logistic regression"}
 
 
-def importance_figures(importances: pd.DataFrame) -> Iterator[Drawn]:
-    """A figure per target, system, learner and what it was fitted on.
+def importance_figures(importances: pd.DataFrame) -> Iterator[Plot]:
+    """Yield a figure for each target, system, stage and `fit_on`.
 
-    importances: `target, system, stage, fit_on, fold, feature, gain, shap`, shares of a fold's whole.
+    importances: `target, system, stage, fit_on, fold, feature, gain, shap`; gain and shap are shares of the sum over
+    the features in a fold.
     """
     if importances.empty:
         return
@@ -32,41 +33,45 @@ def importance_figures(importances: pd.DataFrame) -> Iterator[Drawn]:
 def stability(table: pd.DataFrame) -> float:
     """Mean rank correlation (Spearman) of a table features × folds over all pairs of folds; NaN with one fold.
 
-    Features that no fold reads are left out; they would agree by being nothing.
+    Features of importance 0 in all folds are left out: their equal ranks would raise the correlation.
     """
     ranks = table[(table > 0).any(axis=1)].rank()
-    found = [ranks[a].corr(ranks[b]) for a, b in combinations(ranks, 2)]
-    return float(np.mean(found)) if found else float("nan")
+    correlations = [ranks[a].corr(ranks[b]) for a, b in combinations(ranks, 2)]
+    return float(np.mean(correlations)) if correlations else float("nan")
 
 
-def _figure(target: str, system: str, stage: str, fit_on: str, part: pd.DataFrame) -> Drawn:
-    """The features of the largest mean |SHAP|: mean over the folds as a dot, least to largest as a line."""
+def _figure(target: str, system: str, stage: str, fit_on: str, part: pd.DataFrame) -> Plot:
+    """The features of the largest mean |SHAP|: mean over the folds as a dot, smallest to largest value as a line."""
     by_fold = {share: part.pivot(index="feature", columns="fold", values=share) for share in SHARES}
     means = by_fold["shap"].mean(axis=1).sort_values(ascending=False, kind="stable")
-    top = list(means.index[: min(SHOWN, int((means > 0).sum()))])
-    title = f"{target}: what {STAGES.get(stage, stage)} of {system} reads"
+    top = list(means.index[: min(MOST_FEATURES, int((means > 0).sum()))])
+    title = f"{target}: feature importance, {STAGES.get(stage, stage)} of {system}"
     figure = blank(1.6 + 0.32 * len(top), title)
     axes = figure.add_subplot(xlabel="share of all features")
-    for k, (share, words) in enumerate(SHARES.items()):
+    for k, (share, label) in enumerate(SHARES.items()):
         rows = by_fold[share].loc[top]
         y = np.arange(len(top)) + (0.14 if k else -0.14)
         axes.hlines(y, rows.min(axis=1), rows.max(axis=1), color=PALETTE[k], lw=1.6)
-        axes.plot(rows.mean(axis=1), y, "os"[k], color=PALETTE[k], ms=5.5, label=words)
+        axes.plot(rows.mean(axis=1), y, "os"[k], color=PALETTE[k], ms=5.5, label=label)
     axes.set_yticks(range(len(top)), [shortened(name, 34) for name in top])
     axes.set_ylim(len(top) - 0.5, -0.5)
     axes.set_xlim(left=0)
     axes.grid(axis="x")
     figure.legend(loc="outside lower center", ncols=2)
     folds = by_fold["shap"].shape[1]
-    agree = stability(by_fold["shap"])
-    best = [set(column.nlargest(SHOWN).index) for _, column in by_fold["shap"].items()]
-    kept = len(set.intersection(*best))
-    said = f"first {', '.join(f'{name} {means[name]:.2f}' for name in top[:3])}"
-    alt = f"Dots with lines for the {len(top)} features of the largest mean |SHAP|; {said}."
-    stable = f" Ranks of two folds correlate with {agree:.2f}" if folds > 1 and np.isfinite(agree) else ""
-    stable += f"; {kept} of the first {SHOWN} are among the first {SHOWN} in all {folds} folds." if stable else ""
+    correlation = stability(by_fold["shap"])
+    best = [set(column.nlargest(MOST_FEATURES).index) for _, column in by_fold["shap"].items()]
+    common = len(set.intersection(*best))
+    largest = f"the largest are {', '.join(f'{name} {means[name]:.2f}' for name in top[:3])}"
+    alt = f"Dots with lines for the {len(top)} features of the largest mean |SHAP|; {largest}."
+    stable = ""
+    if folds > 1 and np.isfinite(correlation):
+        stable = (
+            f" The mean rank correlation between two folds is {correlation:.2f}; {common} features are among the "
+            f"{MOST_FEATURES} most important in all {folds} folds."
+        )
     caption = (
-        f"Fitted on {fit_on}: mean over {folds} folds, lines from the least to the largest; {said}.{stable} "
-        "Features that say the same share their importance."
+        f"Fitted to {fit_on}. Dots: mean over {folds} folds; lines: smallest to largest value; {largest}.{stable} "
+        "Correlated features share their importance."
     )
-    return Drawn(f"importance-{target}-{system}-{stage}-{fit_on}.svg", figure, title, alt, caption)
+    return Plot(f"importance-{target}-{system}-{stage}-{fit_on}.svg", figure, title, alt, caption)

@@ -1,1 +1,1 @@
-"""Folds: who is trained on, chosen on and judged on, and the audit that looks for leaks between the roles."""
+"""Folds: which cases are training, validation and test cases, and the audit that looks for leaks between them."""

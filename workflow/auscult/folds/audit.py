@@ -1,4 +1,4 @@
-"""The audit: counts what the roles of a fold share, and stops a study that leaks without saying why."""
+"""The audit of folds: it counts what the roles of a fold share, and stops a study whose leaks are not allowed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from auscult.folds.planned import FoldError
 
 COLUMNS = ["repeat", "fold", "finding", "roles", "count", "ids"]
 LEAKS = ("shared_subject", "identical_audio", "weights_heard")
-# what may bring a class into the training cases of a protocol
+# by protocol: which keys to change when the training cases lack a class
 REMEDIES = {
     "group_cv": "lower protocol.folds or protocol.val, change protocol.seed",
     "cv10": "set protocol.stratified, lower protocol.val",
@@ -25,87 +25,100 @@ REMEDIES = {
 
 
 class LeakError(Exception):
-    """A fold leaks, and the study does not say why that is allowed."""
+    """A fold has a leak that the study does not allow by its key `leak`."""
 
 
 def audit(
     protocol: Protocol, targets: dict[str, TargetClasses], manifest: Manifest, folds: pd.DataFrame
 ) -> pd.DataFrame:
-    """What every fold's roles share: a table `repeat, fold, finding, roles, count, ids`.
+    """Return what the roles of each fold share: a table `repeat, fold, finding, roles, count, ids`.
 
-    `count` is a number of cases of the second role (`train+test`: of test); `ids` joins them by a space.
-    Findings: `shared_subject` and `identical_audio` are leaks; `shared_<group column>` counts the other units;
-    `class_absent` counts classes without a case; `subjects_unknown` stands where the data set names no subjects.
+    `roles` is a pair such as `train+test`, or the one role of `class_absent`. For a pair, `count` is the number of
+    cases of the second role, and `ids` are their ids, joined by spaces.
+
+    Findings:
+
+    - `shared_subject`: cases whose subject is also in the first role (a leak),
+    - `shared_<group column>`: the same for the data set's other groups,
+    - `identical_audio`: cases with a recording that is also in the first role (a leak),
+    - `class_absent`: classes without a case in a role; `count` and `ids` are of these classes,
+    - `subjects_unknown`: one row when the data set names no subjects.
+
     Raises FoldError when a class has no training case.
     """
     cases = manifest.cases.set_index("case")
     audio = manifest.recordings.groupby("case")["sha256"].agg(set)
     rows = []
-    for (repeat, fold), part in folds.groupby(["repeat", "fold"]):
-        members = {role: sorted(ids["case"]) for role, ids in part.groupby("role") if role != "unused"}
-        for first, second in combinations([r for r in ("train", "val", "test") if r in members], 2):
-            roles = f"{first}+{second}"
+    for (repeat, fold), fold_rows in folds.groupby(["repeat", "fold"]):
+        by_role = fold_rows[fold_rows["role"] != "unused"].groupby("role")
+        cases_of_role = {role: sorted(case_ids) for role, case_ids in by_role["case"]}
+        for first, second in combinations([role for role in ("train", "val", "test") if role in cases_of_role], 2):
+            roles, first_cases, second_cases = f"{first}+{second}", cases_of_role[first], cases_of_role[second]
             for column in ["subject", *manifest.columns.groups]:
-                seen = set(cases.loc[members[first], column]) - {""}  # an unknown unit is not a shared one
-                shared = [case for case in members[second] if cases.at[case, column] in seen]
-                rows.append((repeat, fold, f"shared_{column}", roles, len(shared), " ".join(shared)))
-            seen = set().union(*(audio.get(case, set()) for case in members[first]))
-            same = [case for case in members[second] if seen & audio.get(case, set())]
-            rows.append((repeat, fold, "identical_audio", roles, len(same), " ".join(same)))
-        for role, ids in members.items():
-            absent = _absent(targets, cases, ids)
-            if absent and role == "train":
+                first_groups = set(cases.loc[first_cases, column]) - {""}  # '' is unknown, not a group
+                shared_cases = [case for case in second_cases if cases.at[case, column] in first_groups]
+                rows.append((repeat, fold, f"shared_{column}", roles, len(shared_cases), " ".join(shared_cases)))
+            first_audio = set().union(*(audio.get(case, set()) for case in first_cases))
+            identical_cases = [case for case in second_cases if first_audio & audio.get(case, set())]
+            rows.append((repeat, fold, "identical_audio", roles, len(identical_cases), " ".join(identical_cases)))
+        for role, case_ids in cases_of_role.items():
+            absent_classes = _absent_classes(targets, cases, case_ids)
+            if absent_classes and role == "train":
                 raise FoldError(
-                    f"fold {fold} of repeat {repeat}: no training case is {absent[0]}; "
+                    f"fold {fold} of repeat {repeat}: no training case is {absent_classes[0]}; "
                     f"{REMEDIES[protocol.name]}, or merge the class in targets"
                 )
-            if absent:
-                rows.append((repeat, fold, "class_absent", role, len(absent), " ".join(absent)))
+            if absent_classes:
+                rows.append((repeat, fold, "class_absent", role, len(absent_classes), " ".join(absent_classes)))
     table = pd.DataFrame(rows, columns=COLUMNS)
     table = table[table["count"] > 0]
     if not manifest.subjects_known:
-        unknown = pd.DataFrame([("", "", "subjects_unknown", "", len(cases), "")], columns=COLUMNS)
-        table = pd.concat([table.astype(object), unknown])
+        unknown_row = pd.DataFrame([("", "", "subjects_unknown", "", len(cases), "")], columns=COLUMNS)
+        table = pd.concat([table.astype(object), unknown_row])
     return table.reset_index(drop=True)
 
 
-def _absent(targets: dict[str, TargetClasses], cases: pd.DataFrame, ids: list[str]) -> list[str]:
-    """Classes of the targets that no case among `ids` has, as `label=class`."""
-    absent = []
+def _absent_classes(targets: dict[str, TargetClasses], cases: pd.DataFrame, case_ids: list[str]) -> list[str]:
+    """Return the targets' classes that none of these cases has, as `label=class`."""
+    absent_classes = []
     for target in targets.values():
-        there = {value for cell in cases.loc[ids, target.label] for value in cell.split("|")}
-        absent += [f"{target.label}={name}" for name in target.classes if name not in there]
-    return list(dict.fromkeys(absent))
+        present = {value for cell in cases.loc[case_ids, target.label] for value in cell.split("|")}
+        absent_classes += [f"{target.label}={name}" for name in target.classes if name not in present]
+    return list(dict.fromkeys(absent_classes))
 
 
 def leaks(protocol: Protocol, findings: pd.DataFrame) -> pd.DataFrame:
-    """The rows of an audit that are leaks: subjects, audio, and the group that the protocol promised not to split."""
+    """Return the rows that are leaks.
+
+    Leaks are shared subjects, identical audio, test subjects that pretrained weights were trained on, and shared
+    groups of the column that the protocol keeps together.
+    """
     group = getattr(protocol, "group", "subject")
     return findings[findings["finding"].isin([*LEAKS, f"shared_{group}"])]
 
 
 def mark(protocol: Protocol, findings: pd.DataFrame) -> str:
-    """What every table of the study says in its column `leak`; '' without a leak. Counts are summed over the folds."""
-    parts = []
+    """Return the text for the column `leak` of a study's tables, '' without a leak. Counts are sums over folds."""
+    texts = []
     if (findings["finding"] == "subjects_unknown").any():
-        parts.append("subjects unknown")
+        texts.append("subjects unknown")
     for system in findings.loc[findings["finding"] == "weights_unknown", "roles"]:
-        parts.append(f"what the weights of {system} heard is unknown")
-    found = leaks(protocol, findings)
-    for (finding, roles), rows in found.groupby(["finding", "roles"]):
-        parts.append(f"{finding} {roles}: {int(rows['count'].sum())}")
-    return "; ".join(parts)
+        texts.append(f"training subjects of the weights of {system} unknown")
+    leak_rows = leaks(protocol, findings)
+    for (finding, roles), rows in leak_rows.groupby(["finding", "roles"]):
+        texts.append(f"{finding} {roles}: {int(rows['count'].sum())}")
+    return "; ".join(texts)
 
 
-def gate(protocol: Protocol, leak: Leak, findings: pd.DataFrame) -> None:
-    """Raise LeakError when there are leaks that the study does not allow."""
-    found = leaks(protocol, findings)
-    if len(found) and not leak.allow:
+def refuse_leaks(protocol: Protocol, leak: Leak, findings: pd.DataFrame) -> None:
+    """Raise LeakError when there are leaks and the study does not set `leak.allow`."""
+    leak_rows = leaks(protocol, findings)
+    if len(leak_rows) and not leak.allow:
         lines = [
-            f"  repeat {r.repeat} fold {r.fold}: {r.finding} {r.roles}: {r.count} cases ({r.ids[:80]})"
-            for r in found.itertuples()
+            f"  repeat {row.repeat} fold {row.fold}: {row.finding} {row.roles}: {row.count} cases ({row.ids[:80]})"
+            for row in leak_rows.itertuples()
         ]
         raise LeakError(
-            "the folds leak:\n" + "\n".join(lines) + "\nUse protocol group_cv, or say in the study "
-            'leak: {allow: true, because: "…"}; every table will then carry the mark.'
+            "the folds leak:\n" + "\n".join(lines) + "\nUse the protocol group_cv, or write in the study "
+            'leak: {allow: true, because: "…"}; the column `leak` of every table will then state these leaks.'
         )

@@ -1,4 +1,4 @@
-"""Inner folds: every fold's own cases, without those that it judges, divided once more."""
+"""Inner folds: folds of the training and validation cases of each fold, for out-of-fold predictions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from auscult.config.protocols import InnerFolds, Protocol
 from auscult.config.targets import TargetClasses
 from auscult.folds.planned import FoldError
-from auscult.folds.protocols import draw_validation, quiet, stratify_keys
+from auscult.folds.protocols import draw_validation, splits_without_warnings, stratify_keys
 
 COLUMNS = ["repeat", "fold", "inner", "case", "role"]
 
@@ -21,42 +21,46 @@ def assign_inner(
     cases: pd.DataFrame,
     folds: pd.DataFrame,
 ) -> pd.DataFrame:
-    """Roles inside every fold: a table `repeat, fold, inner, case, role`, sorted.
+    """Return the roles of cases in the inner folds: a sorted table `repeat, fold, inner, case, role`.
 
-    The cases that a fold trains and stops on are divided by the protocol's group (the subject by default), labels in
-    proportion: each is `test` in one inner fold, and `train` or `val` in the others. Every repeat divides them anew;
-    its inner folds are numbered on. Judged cases are not in the table. Raises FoldError when groups are fewer than
-    inner folds.
+    The training and validation cases of a fold are divided by the protocol's group (the subject by default), with
+    labels in proportion. In each repeat of the division, a case is `test` in one inner fold, and `train` or `val` in
+    the others. Inner folds are numbered on from repeat to repeat. The fold's test cases are not in the table.
+
+    Raises FoldError when a fold does not have more groups than inner folds.
     """
-    table = cases.sort_values("case").set_index("case", drop=False)
-    column = getattr(protocol, "group", "subject")
+    cases_by_id = cases.sort_values("case").set_index("case", drop=False)
+    group_column = getattr(protocol, "group", "subject")
     parts = []
-    for (repeat, fold), part in folds.groupby(["repeat", "fold"]):
-        mine = table.loc[sorted(part.loc[part["role"].isin(["train", "val"]), "case"])].reset_index(drop=True)
-        keys, groups = stratify_keys(protocol, targets, mine), mine[column].to_numpy()
+    for (repeat, fold), rows in folds.groupby(["repeat", "fold"]):
+        case_ids = sorted(rows.loc[rows["role"].isin(["train", "val"]), "case"])
+        cases_of_fold = cases_by_id.loc[case_ids].reset_index(drop=True)
+        keys, groups = stratify_keys(protocol, targets, cases_of_fold), cases_of_fold[group_column].to_numpy()
         if len(set(groups)) <= inner.folds:
             raise FoldError(
-                f"inner_folds.folds: {inner.folds} of {len(set(groups))} values of {column!r} in fold {fold}; lower it"
+                f"inner_folds.folds: {inner.folds} inner folds of {len(set(groups))} values of {group_column!r} in "
+                f"fold {fold}; lower it"
             )
         try:
-            for again in range(inner.repeats):
-                seed = inner.seed + again
+            for repetition in range(inner.repeats):
+                seed = inner.seed + repetition
                 splitter = StratifiedGroupKFold(inner.folds, shuffle=True, random_state=seed)
-                for number, (rest, held) in enumerate(quiet(splitter.split, keys, keys, groups)):
-                    roles = np.full(len(mine), "train", dtype=object)
-                    roles[held] = "test"
+                splits = splits_without_warnings(splitter.split, keys, keys, groups)
+                for number, (rest, test) in enumerate(splits):
+                    roles = np.full(len(cases_of_fold), "train", dtype=object)
+                    roles[test] = "test"
                     roles[draw_validation(rest, keys, groups, inner.val, seed, "inner_folds.val")] = "val"
-                    key = {"repeat": repeat, "fold": fold, "inner": again * inner.folds + number}
-                    parts.append(pd.DataFrame({**key, "case": mine["case"], "role": roles}))
+                    key = {"repeat": repeat, "fold": fold, "inner": repetition * inner.folds + number}
+                    parts.append(pd.DataFrame({**key, "case": cases_of_fold["case"], "role": roles}))
         except FoldError as error:
             raise FoldError(
-                f"inner_folds: the {len(mine)} cases of fold {fold} cannot be divided: lower inner_folds.folds or "
-                f"raise inner_folds.val ({error})"
+                f"inner_folds: the {len(cases_of_fold)} cases of fold {fold} cannot be divided: lower "
+                f"inner_folds.folds or raise inner_folds.val ({error})"
             ) from None
     return pd.concat(parts)[COLUMNS].sort_values(COLUMNS[:4]).reset_index(drop=True)
 
 
 def as_folds(inner: pd.DataFrame) -> pd.DataFrame:
-    """Inner folds in the form of folds, for the audit: `fold` reads 0i2 for inner fold 2 of fold 0."""
+    """Return inner folds as a table of folds, for the audit; inner fold 2 of fold 0 becomes fold `0i2`."""
     names = inner["fold"].astype(str) + "i" + inner["inner"].astype(str)
     return inner.assign(fold=names)[["repeat", "fold", "case", "role"]]

@@ -1,4 +1,4 @@
-"""Which folds a protocol makes, known before any case is read: what Snakemake needs to draw its graph."""
+"""Which folds a protocol makes, before any case is read: Snakemake needs them to build its graph of jobs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ class FoldError(Exception):
     """A protocol cannot be applied to this data set; the message names the key to change."""
 
 
-def planned(protocol: Protocol, lists: Path, present: set[str] | None) -> list[tuple[int, int]]:
-    """(repeat, fold) pairs that `assign` will make, known without reading the data.
+def folds_of_protocol(protocol: Protocol, lists: Path, case_ids: set[str] | None) -> list[tuple[int, int]]:
+    """Return the (repeat, fold) pairs that `assign` will make, without reading the data set.
 
-    `present`: case ids of the data set, if known; a published list none of whose test cases is there is skipped.
+    `lists` is the folder of the published lists. `case_ids` are the data set's case ids, if known: a published list
+    is skipped if the data set has none of its test cases.
     """
     if isinstance(protocol, GroupCV):
         return [(repeat, fold) for repeat in range(protocol.repeats) for fold in range(protocol.folds)]
@@ -28,7 +29,7 @@ def planned(protocol: Protocol, lists: Path, present: set[str] | None) -> list[t
         return [(repeat, 0) for repeat in range(len(protocol.seeds))]
     if isinstance(protocol, M2D3):
         tests = {number - 1: set(read_list(lists, number).query("role == 'test'")["case"]) for number in protocol.lists}
-        return [(repeat, 0) for repeat, ids in tests.items() if present is None or ids & present]
+        return [(repeat, 0) for repeat, ids in tests.items() if case_ids is None or ids & case_ids]
     if isinstance(protocol, Fixed):
         table = read_fixed(protocol)
         return sorted(set(zip(table["repeat"].tolist(), table["fold"].tolist(), strict=True)))
@@ -36,7 +37,7 @@ def planned(protocol: Protocol, lists: Path, present: set[str] | None) -> list[t
 
 
 def files_of_protocol(protocol: Protocol, lists: Path | str) -> list[str]:
-    """Files that `assign` reads besides the manifest; lists: folder of the published lists."""
+    """Return the files that `assign` reads besides the manifest; `lists` is the folder of the published lists."""
     if isinstance(protocol, M2D3):
         return [str(_list_file(Path(lists), number)) for number in protocol.lists]
     return [protocol.file] if isinstance(protocol, Fixed) else []
@@ -47,11 +48,12 @@ def _list_file(lists: Path, number: int) -> Path:
 
 
 def read_list(lists: Path, number: int) -> pd.DataFrame:
-    """A published list: `case, role`."""
+    """Return a published list: a table `case, role`."""
     return pd.read_csv(_list_file(lists, number), dtype=str)
 
 
 def read_fixed(protocol: Fixed) -> pd.DataFrame:
+    """Return `protocol.file` as a table `repeat, fold, case, role`. Raises FoldError naming row and column."""
     path = Path(protocol.file)
     if not path.is_file():
         raise FoldError(f"protocol.file: there is no file {protocol.file}")
@@ -64,20 +66,20 @@ def read_fixed(protocol: Fixed) -> pd.DataFrame:
             raise FoldError(f"protocol.file: {protocol.file}: no column {column!r}")
     if table.empty:
         raise FoldError(f"protocol.file: {protocol.file}: no rows below the header")
-    wrong = ~table["role"].isin(ROLES)
-    if wrong.any():
-        row = int(wrong.to_numpy().argmax())
+    is_invalid = ~table["role"].isin(ROLES)
+    if is_invalid.any():
+        row = int(is_invalid.to_numpy().argmax())
         raise FoldError(
-            f"protocol.file: {protocol.file}: row {row + 2}: role {table['role'][row]!r} is none of {ROLES}"
+            f"protocol.file: {protocol.file}: row {row + 2}: role {table['role'][row]!r} is not one of {ROLES}"
         )
     for column in ("repeat", "fold"):
         if column not in table:
             table[column] = "0"
-        wrong = ~table[column].str.fullmatch(r"\d+")
-        if wrong.any():
-            row = int(wrong.to_numpy().argmax())
+        is_invalid = ~table[column].str.fullmatch(r"\d+")
+        if is_invalid.any():
+            row = int(is_invalid.to_numpy().argmax())
             raise FoldError(
-                f"protocol.file: {protocol.file}: row {row + 2}: {column} {table[column][row]!r} is no number"
+                f"protocol.file: {protocol.file}: row {row + 2}: {column} {table[column][row]!r} is not a number"
             )
         table[column] = table[column].astype(int)
     return table

@@ -1,12 +1,12 @@
-"""The audit of weights learnt elsewhere: whether they heard the subjects that a study judges.
+"""The audit of pretrained weights: whether they were trained on test subjects of the study.
 
-Beside a file of weights, `<file>.json` declares it:
+Beside a file of weights, `<file>.json` declares what they were trained on:
 
     {"source": "where the weights come from",
      "heard": [{"dataset": "circor", "subjects": ["2530", "50379"]}, {"dataset": "audioset"}]}
 
-`heard` lists every data set that the weights were learnt from, under the name that studies give it; `subjects` those of
-it that were heard, and may be left out for a data set that no study judges.
+`heard` lists every data set that the weights were trained on, by its name in studies. `subjects` are the subjects of
+this data set that were in the training data; the key may be left out for a data set that no study tests.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pathlib import Path
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from auscult.datasets.base import Manifest
+from auscult.datasets.base import Manifest, ids_of
 from auscult.folds.audit import COLUMNS
 from auscult.folds.planned import FoldError
 
 
-class Heard(BaseModel):
-    """One data set that weights were learnt from."""
+class TrainingData(BaseModel):
+    """One data set that weights were trained on."""
 
     model_config = ConfigDict(extra="forbid")
     dataset: str
@@ -31,41 +31,44 @@ class Heard(BaseModel):
 
 
 class Declaration(BaseModel):
-    """What a file of weights has heard."""
+    """The declaration `<file>.json` of a file of weights."""
 
     model_config = ConfigDict(extra="forbid")
     source: str
-    heard: list[Heard]
+    heard: list[TrainingData]
 
 
 def audit_weights(manifest: Manifest, folds: pd.DataFrame, dataset: str, weights: dict[str, str]) -> pd.DataFrame:
-    """Rows for the audit: test cases whose subject the weights of a system heard, or that nobody knows.
+    """Return rows for the audit about the pretrained weights of systems.
 
-    `weights` maps systems to files. Findings: `weights_heard` (a leak) counts test cases of a fold; `weights_unknown`
-    stands for a system without a declaration, or with one that lists no subjects of this data set. Raises FoldError
-    for a declaration that is not readable.
+    `weights` maps systems to files. Findings:
+
+    - `weights_heard` (a leak): test cases of a fold whose subject the weights were trained on,
+    - `weights_unknown`: a system whose weights have no declaration, or one that lists this data set without subjects.
+
+    Raises FoldError if a declaration is not readable.
     """
     subjects = manifest.cases.set_index("case")["subject"]
     rows = []
     for system, file in sorted(weights.items()):
-        declared = _declaration(Path(f"{file}.json"))
-        here = [part for part in declared.heard if part.dataset == dataset] if declared else []
-        if declared is None or any(part.subjects is None for part in here):
+        declaration = _read_declaration(Path(f"{file}.json"))
+        entries = [entry for entry in declaration.heard if entry.dataset == dataset] if declaration else []
+        if declaration is None or any(entry.subjects is None for entry in entries):
             rows.append(("", "", "weights_unknown", system, len(subjects), ""))
             continue
-        known = {name for part in here for subject in part.subjects or [] for name in subject.split("+")}
-        for (repeat, fold), part in folds[folds["role"] == "test"].groupby(["repeat", "fold"]):
-            # a subject recorded under several ids is known by any of them
-            heard = [case for case in sorted(part["case"]) if known & set(subjects[case].split("+"))]
-            if heard:
-                rows.append((repeat, fold, "weights_heard", f"{system}+test", len(heard), " ".join(heard)))
+        trained_ids = {name for entry in entries for subject in entry.subjects or [] for name in ids_of(subject)}
+        for (repeat, fold), test_rows in folds[folds["role"] == "test"].groupby(["repeat", "fold"]):
+            leaks = [case for case in sorted(test_rows["case"]) if trained_ids & ids_of(subjects[case])]
+            if leaks:
+                ids = " ".join(leaks)
+                rows.append((repeat, fold, "weights_heard", f"{system}+test", len(leaks), ids))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _declaration(path: Path) -> Declaration | None:
+def _read_declaration(path: Path) -> Declaration | None:
     if not path.is_file():
         return None
     try:
         return Declaration.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, ValidationError) as error:
-        raise FoldError(f"{path}: not a declaration of what weights heard: {error}") from error
+        raise FoldError(f"{path}: not a declaration of what weights were trained on: {error}") from error

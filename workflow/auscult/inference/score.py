@@ -12,7 +12,7 @@ from pathlib import Path
 import h5py
 import pandas as pd
 
-from auscult.cache.store import replacing
+from auscult.cache.store import HDF5Writer
 from auscult.datasets.base import Manifest
 from auscult.training.epoch_by_test import epoch_by_test
 from auscult.training.job import FrameCache, Job, Resources
@@ -49,7 +49,7 @@ def score(
         # torch takes seconds to load: only where something is to be scored
         from auscult.inference.outputs import write_roles
 
-        with replacing(path) as file:
+        with HDF5Writer(path) as file:
             _copy_groups(path, valid, file)
             tables = {role: (*slices[role], digests[role]) for role in outdated}
             write_roles(file, job, tables, frame_cache, resources, epoch_choice)

@@ -1,7 +1,7 @@
-"""Every metric of the tables: its column, its words, how it is computed, and where it is shown.
+"""The catalogue of metrics: for each its column, texts, formula, and the tables that show it.
 
-A new metric is a function in `formulas` and a row of METRICS (or of BY_CLASS, which have a column for each class). It
-then stands in the leaderboard, in the cross-validation and in the report, with an interval where the row says so.
+A new metric is a function in `formulas` and a row of METRICS (or of BY_CLASS, for a column per class). The leaderboard,
+the cross-validation and the report then show it, with an interval if the row has `interval`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from auscult.metrics import formulas
 
 @dataclass(frozen=True)
 class Scored:
-    """Predictions of one target, as arrays over cases (n,).
+    """Labels and predictions of one target as arrays, the input of all metrics.
 
-    `truth` and `decision`: class numbers (n,), or 0/1 (n, classes) of a multilabel target. `probabilities`:
-    (n, classes). `class_weights`: of the true classes. `normal`: number of the class of those with nothing wrong.
-    `referred`, `abnormal`: who is referred to an expert and who should be, of the cases for which that is known.
-    `draws`: multiplicities (draws, n) of a bootstrap; metrics then have a value per draw.
+    truth, decision: class numbers (n,), or 0/1 (n, classes) for a multilabel target. probabilities: (n, classes).
+    class_weights: weights of the true classes. normal: number of the class `normal`. referred, abnormal: booleans
+    (cases,), whether a case is referred to an expert and whether it should be, for the cases with a known outcome.
+    draws: multiplicities (draws, n) of a bootstrap; metrics then have a value per draw.
     """
 
     truth: NDArray
@@ -39,7 +39,7 @@ class Scored:
 
     @cached_property
     def matrix(self) -> NDArray:
-        """Confusion matrix (…, classes, classes), or of a multilabel target the counts of each class."""
+        """Confusion matrix (…, classes, classes); for a multilabel target one of each class (…, classes, 2, 2)."""
         if self.multilabel:
             return formulas.multilabel_counts(self.truth, self.decision, self.draws)
         return formulas.confusion(self.truth, self.decision, self.probabilities.shape[1], self.draws)
@@ -56,12 +56,12 @@ class Scored:
 
     @cached_property
     def against_normal(self) -> dict[str, Any]:
-        """See `formulas.against_normal`; empty without a normal class."""
+        """The metrics of `formulas.against_normal`; empty without a normal class."""
         return {} if self.normal is None else formulas.against_normal(self.matrix, self.normal)
 
 
 Value = Callable[[Scored], Any]
-"""A value (or one per draw) of some predictions; None where the metric does not exist for such a target."""
+"""Computes a metric: one value, or one per draw; None if the metric does not exist for such a target."""
 
 Place = Literal[
     "floors",
@@ -74,21 +74,21 @@ Place = Literal[
     "winner",
     "published",
 ]
-"""Where a metric is shown besides the leaderboard and the cross-validation.
+"""A place that shows metrics besides the leaderboard and the cross-validation.
 
-`floors`: what always saying one class scores. `text`: the first sentences of the report, of a multiclass target, of one
-with a normal class, of a multilabel one. `differences`: sentences on paired differences. `published`: the table of
-published results.
+`floors`: scores of always predicting one class. `text`, `text of normal`, `text of multilabel`: the first sentences of
+the report, for a multiclass target, for one with a normal class, and for a multilabel one. `differences`: paired
+differences in the report. `published`: the table of published results.
 """
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A column of the tables.
+    """A metric with one column in the tables.
 
-    `label`: head of a column. `name`: in a sentence. `interval`: `percentile`; or `basic`, the percentile interval
-    turned about the value, for a metric that resampling can only enlarge. `first`: stands before others where few are
-    shown.
+    key: name of the column. label: its head in the report. name: name in a sentence. interval: `percentile`, or
+    `basic`, the percentile interval reflected about the value, for a metric that resampling can only enlarge. first:
+    whether it comes before other metrics of a place.
     """
 
     key: str
@@ -104,13 +104,13 @@ class Metric:
 
     @property
     def explanation(self) -> str:
-        """The meaning, and where lower is better, that it is."""
+        """The meaning, with a note if lower is better."""
         return self.meaning if self.higher_is_better else f"{self.meaning} Lower is better."
 
 
 @dataclass(frozen=True)
 class ClassMetric:
-    """A column `<key><class>` for each class of a target; `value` gives (classes,)."""
+    """A metric with a column `<key><class>` for each class of a target; `value` returns an array (classes,)."""
 
     key: str
     label: str
@@ -119,12 +119,12 @@ class ClassMetric:
 
 
 def _single(value: Value) -> Value:
-    """A metric of targets with one label a case."""
+    """Restrict a metric to targets with one label per case."""
     return lambda scored: None if scored.multilabel else value(scored)
 
 
 def _multilabel(value: Value) -> Value:
-    """A metric of targets with several labels a case."""
+    """Restrict a metric to multilabel targets."""
     return lambda scored: value(scored) if scored.multilabel else None
 
 
@@ -162,7 +162,7 @@ METRICS = (
         "w_acc",
         "W.acc",
         "weighted accuracy",
-        "Weighted accuracy: share of right decisions, each counted with the weight of its true class.",
+        "Weighted accuracy: share of correct predictions, each counted with the weight of its true class.",
         "Decisions",
         _single(lambda s: formulas.weighted_accuracy(s.matrix, s.class_weights)),
         interval="percentile",
@@ -172,7 +172,7 @@ METRICS = (
         "uar",
         "UAR",
         "UAR",
-        "Unweighted average recall: the share of a class that is found, averaged over the classes.",
+        "Unweighted average recall: the share of a class that is predicted correctly, averaged over the classes.",
         "Decisions",
         lambda s: formulas.macro(s.recalls),
         interval="percentile",
@@ -184,7 +184,7 @@ METRICS = (
         "accuracy",
         "Accuracy",
         "accuracy",
-        "Share of cases decided rightly (multi-label: with every label right).",
+        "Share of cases that are predicted correctly (multi-label: with every label correct).",
         "Decisions",
         _accuracy,
         places=_places("floors", "published"),
@@ -193,7 +193,7 @@ METRICS = (
         "f",
         "F",
         "macro F1",
-        "F1 averaged over the classes: it weighs what is found against what is named wrongly.",
+        "F1 (harmonic mean of precision and recall), averaged over the classes.",
         "Decisions",
         _f,
         interval="percentile",
@@ -203,7 +203,7 @@ METRICS = (
         "auroc",
         "AUROC",
         "AUROC",
-        "Chance that a case of a class ranks above another case, averaged over the classes; 0.5 is luck.",
+        "Probability that a case of a class ranks above a case outside it, averaged over the classes; 0.5 is chance.",
         "Ranking",
         lambda s: formulas.macro(s.aurocs),
         interval="percentile",
@@ -213,7 +213,7 @@ METRICS = (
         "auprc",
         "AUPRC",
         "AUPRC",
-        "Average precision, averaged over the classes; luck reaches the share of the class.",
+        "Average precision, averaged over the classes; by chance it is the share of the class.",
         "Ranking",
         _auprc,
     ),
@@ -221,7 +221,7 @@ METRICS = (
         "cost",
         "Cost",
         "cost",
-        "Mean cost per case of screening, formula of the PhysioNet Challenge 2022.",
+        "Mean cost of screening per case, by the formula of the PhysioNet Challenge 2022.",
         "Decisions",
         _single(_cost),
         higher_is_better=False,
@@ -231,7 +231,7 @@ METRICS = (
         "ece",
         "ECE",
         "calibration error",
-        "Calibration error: distance between probabilities and what comes true.",
+        "Expected calibration error: distance between predicted probabilities and observed frequencies.",
         "Probabilities",
         _single(lambda s: formulas.ece(s.truth, s.probabilities, weights=s.draws)),
         interval="basic",
@@ -241,7 +241,7 @@ METRICS = (
         "brier",
         "Brier",
         "Brier score",
-        "Squared error of the probabilities.",
+        "Mean squared error of the probabilities, summed over the classes.",
         "Probabilities",
         lambda s: formulas.brier(s.truth, s.probabilities, s.draws),
         higher_is_better=False,
@@ -250,7 +250,7 @@ METRICS = (
         "nll",
         "NLL",
         "log loss",
-        "Log loss of the probabilities, hard on confident errors.",
+        "Log loss of the probabilities; confident errors count most.",
         "Probabilities",
         lambda s: formulas.nll(s.truth, s.probabilities, s.draws),
         higher_is_better=False,
@@ -259,7 +259,7 @@ METRICS = (
         "classes_without_auroc",
         "Classes without AUROC",
         "classes without AUROC",
-        "Classes of which all or none of the cases are, so that they have no AUROC.",
+        "Number of classes without AUROC, because all or none of the cases are of the class.",
         "Ranking",
         _multilabel(lambda s: np.isnan(s.aurocs).sum(axis=-1)),
         higher_is_better=False,
@@ -268,7 +268,7 @@ METRICS = (
         "icbhi_score",
         "ICBHI score",
         "ICBHI score",
-        "The mean of specificity and of the share of abnormal cases with exactly their class.",
+        "Mean of specificity and sensitivity (share of the abnormal cases that are predicted as exactly their class).",
         "Against normal",
         _of_normal("icbhi_score"),
         interval="percentile",
@@ -279,7 +279,7 @@ METRICS = (
         "icbhi_score_any",
         "Lenient score",
         "lenient ICBHI score",
-        "The same with any abnormal class counted as found; not the ICBHI score.",
+        "Mean of specificity and lenient sensitivity (with any abnormal class); not the ICBHI score.",
         "Against normal",
         _of_normal("icbhi_score_any"),
     ),
@@ -287,7 +287,7 @@ METRICS = (
         "specificity",
         "Specificity",
         "specificity",
-        "Share of the normal cases that are called normal.",
+        "Share of the normal cases that are predicted as normal.",
         "Against normal",
         _of_normal("specificity"),
     ),
@@ -295,7 +295,7 @@ METRICS = (
         "sensitivity",
         "Sensitivity",
         "sensitivity",
-        "Share of the abnormal cases that are given exactly their class.",
+        "Share of the abnormal cases that are predicted as exactly their class.",
         "Against normal",
         _of_normal("sensitivity"),
     ),
@@ -303,15 +303,19 @@ METRICS = (
         "sensitivity_any",
         "Lenient sensitivity",
         "lenient sensitivity",
-        "Share of the abnormal cases that are given any abnormal class.",
+        "Share of the abnormal cases that are predicted as any abnormal class.",
         "Against normal",
         _of_normal("sensitivity_any"),
     ),
 )
 
-# groups of columns: within a group the columns of a class stand together
+# groups of metrics: within a group, the columns of a class are next to each other
 BY_CLASS = (
-    (ClassMetric("recall_", "Recall", "Share of the cases of one class that is found.", lambda s: s.recalls),),
+    (
+        ClassMetric(
+            "recall_", "Recall", "Share of the cases of one class that are predicted as it.", lambda s: s.recalls
+        ),
+    ),
     (
         ClassMetric("f1_", "F1 by class", "F1 of one class.", _multilabel(lambda s: formulas.multilabel_f1(s.matrix))),
         ClassMetric("auroc_", "AUROC by class", "AUROC of one class against the rest.", lambda s: s.aurocs),
@@ -319,31 +323,26 @@ BY_CLASS = (
 )
 
 
-def metric(key: str) -> Metric:
-    """The metric of a column. Raises KeyError."""
-    return {one.key: one for one in METRICS}[key]
-
-
 def class_metrics() -> list[ClassMetric]:
     """The metrics that have a column for each class."""
-    return [one for group in BY_CLASS for one in group]
+    return [metric for group in BY_CLASS for metric in group]
 
 
-def shown(place: Place) -> list[Metric]:
+def metrics_of(place: Place) -> list[Metric]:
     """The metrics of a place, most important first."""
-    return sorted((one for one in METRICS if place in one.places), key=lambda one: not one.first)
+    return sorted((metric for metric in METRICS if place in metric.places), key=lambda metric: not metric.first)
 
 
 def with_interval() -> list[Metric]:
     """The metrics that have an interval, most important first."""
-    return sorted((one for one in METRICS if one.interval), key=lambda one: not one.first)
+    return sorted((metric for metric in METRICS if metric.interval), key=lambda metric: not metric.first)
 
 
 def values(scored: Scored, classes: list[str]) -> dict[str, float]:
-    """All metrics of some predictions by column, in the order of the tables; undefined ones are NaN."""
-    row = {one.key: one.value(scored) for one in METRICS}
+    """All metrics by column, in the order of the tables; undefined ones are NaN."""
+    row = {metric.key: metric.value(scored) for metric in METRICS}
     for group in BY_CLASS:
-        columns = [(one.key, one.value(scored)) for one in group]
+        columns = [(metric.key, metric.value(scored)) for metric in group]
         for number, name in enumerate(classes):
-            row |= {f"{key}{name}": each[number] for key, each in columns if each is not None}
+            row |= {f"{key}{name}": by_class[number] for key, by_class in columns if by_class is not None}
     return {key: float(value) for key, value in row.items() if value is not None}

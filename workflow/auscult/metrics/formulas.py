@@ -1,14 +1,13 @@
-"""Metrics of a set of predictions: functions of arrays, which know no study, table or file.
+"""Metrics as functions of arrays, independent of studies, tables and files.
 
 Classes are numbered 0 … classes - 1 in the order of the target. A single-label target has integer labels and
 predictions of shape (n,), a multi-label target 0/1 arrays of shape (n, classes). Scores are (n, classes).
 
-Case weights, where a function takes them, have shape (n,) or (..., n) with any leading batch axes, which then
-lead the result too: all draws of a bootstrap (auscult.metrics.intervals) are scored by one call. An
-integer weight k counts a case k times.
+Case weights have shape (n,), or (..., n) with batch axes in front, which are the first axes of the result too: one
+call scores all draws of a bootstrap (auscult.metrics.intervals). An integer weight k counts a case k times.
 
 A value that is not defined (the recall of a class without cases, an AUROC without negatives) is NaN, never 0,
-and no warning is given. Malformed input raises ValueError.
+without a warning. Malformed input raises ValueError.
 
 The formulae of weighted accuracy, F, AUROC, AUPRC and cost are those of the George B. Moody PhysioNet
 Challenge 2022.
@@ -21,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
-# Numbers held at once per temporary array while batches of weights are ranked: bounds memory, not results.
+# Most numbers in a temporary array when batches of weights are ranked; limits memory and does not change results.
 BLOCK_SIZE = 4_000_000
 
 
@@ -29,7 +28,7 @@ BLOCK_SIZE = 4_000_000
 
 
 def one_hot(labels: ArrayLike, classes: int) -> NDArray[np.bool_]:
-    """Labels of either kind as a boolean array (n, classes).
+    """Single-label or multi-label labels as a boolean array (n, classes).
 
     labels: (n,) class indices, or (n, classes) of 0/1. Raises ValueError for other shapes, types or values.
     """
@@ -43,12 +42,12 @@ def one_hot(labels: ArrayLike, classes: int) -> NDArray[np.bool_]:
     if labels.ndim != 2 or labels.shape[1] != classes:
         raise ValueError(f"labels must have shape (n,) or (n, {classes}), not {labels.shape}")
     if not np.isin(labels, (0, 1)).all():
-        raise ValueError("multi-label arrays must hold only 0 and 1")
+        raise ValueError("multi-label arrays must contain only 0 and 1")
     return labels.astype(bool)
 
 
 def macro(values: ArrayLike) -> np.float64 | Floats:
-    """Unweighted mean over the last axis, undefined (NaN) values skipped; NaN where all are."""
+    """Unweighted mean over the last axis without undefined (NaN) values; NaN where all are undefined."""
     values = np.asarray(values, dtype=float)
     defined = ~np.isnan(values)
     return _ratio(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1))
@@ -63,7 +62,7 @@ def _ratio(numerator: ArrayLike, denominator: ArrayLike) -> np.float64 | Floats:
 
 
 def _case_weights(weights: ArrayLike | None, cases: int) -> NDArray[np.floating]:
-    """Checked case weights (..., n), ones if None; float32 (large draws) stays, others become float64."""
+    """Check case weights (..., n); ones if None. float32 (large draws) stays float32, other types become float64."""
     if weights is None:
         return np.ones(cases)
     weights = np.asarray(weights)
@@ -93,7 +92,7 @@ def _scores(probabilities: ArrayLike) -> Floats:
     if probabilities.ndim != 2:
         raise ValueError(f"probabilities must have shape (n, classes), not {probabilities.shape}")
     if np.isnan(probabilities).any():
-        raise ValueError("probabilities hold NaN")
+        raise ValueError("probabilities contain NaN")
     return probabilities
 
 
@@ -162,17 +161,17 @@ def f_scores(matrix: ArrayLike) -> Floats:
 
 
 def f_measure(matrix: ArrayLike) -> np.float64 | Floats:
-    """Unweighted mean of the F1 scores of the classes, undefined ones skipped; shape (...)."""
+    """Unweighted mean of the F1 scores of the classes, without undefined ones; shape (...)."""
     return macro(f_scores(matrix))
 
 
 def against_normal(matrix: ArrayLike, normal: int) -> dict[str, np.float64 | Floats]:
-    """What a matrix says where one class is `normal`, its index; each of shape (...).
+    """Metrics of a confusion matrix whose class number `normal` is the normal one; each of shape (...).
 
-    `specificity`: recall of the normal class. `sensitivity`: share of all abnormal cases with exactly their own class;
-    `sensitivity_any`: with any abnormal class. `icbhi_score`, `icbhi_score_any`: their means with the
-    specificity; the first is the score of the ICBHI 2017 challenge, the second a lenient figure that some papers give
-    under its name.
+    `specificity`: recall of the normal class. `sensitivity`: share of all abnormal cases that are predicted as exactly
+    their class; `sensitivity_any`: as any abnormal class. `icbhi_score`, `icbhi_score_any`: means of these and the
+    specificity. The first is the score of the ICBHI 2017 challenge, the second a lenient score that some papers report
+    under the same name.
     """
     matrix = _matrix(matrix)
     abnormal = np.arange(matrix.shape[-1]) != normal
@@ -204,10 +203,10 @@ def _diagonal(matrix: Floats) -> Floats:
 
 
 def auroc(labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> Floats:
-    """Area under the ROC curve of each class against the rest, cases of equal score taken together.
+    """Area under the ROC curve of each class against the rest; ties count half.
 
     labels: (n,) or (n, classes) of 0/1; probabilities: (n, classes); weights: (..., n). Returns (...,
-    classes), NaN for a class without positives or without negatives; `macro` averages what is defined.
+    classes), NaN for a class without positives or without negatives; `macro` averages the defined ones.
     """
     return _by_class(_roc_area, labels, probabilities, weights)
 
@@ -227,16 +226,16 @@ def macro_auroc(labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike 
 
 def _roc_area(positives: Floats, negatives: Floats) -> Floats:
     """ROC areas (m,) from the positives and negatives (m, scores) at each distinct score, highest first."""
-    seen = np.cumsum(negatives, axis=1)
-    below = seen[:, -1:] - seen + 0.5 * negatives
-    return _ratio((positives * below).sum(axis=1), positives.sum(axis=1) * seen[:, -1])
+    not_below = np.cumsum(negatives, axis=1)
+    below = not_below[:, -1:] - not_below + 0.5 * negatives
+    return _ratio((positives * below).sum(axis=1), positives.sum(axis=1) * not_below[:, -1])
 
 
 def _average_precision(positives: Floats, negatives: Floats) -> Floats:
-    """Average precision, arguments as `_roc_area`."""
+    """Average precision (m,), with the arguments of `_roc_area`."""
     hits = np.cumsum(positives, axis=1)
-    named = np.cumsum(positives + negatives, axis=1)
-    precision = np.divide(hits, named, out=np.zeros_like(hits), where=named > 0)
+    predicted = np.cumsum(positives + negatives, axis=1)
+    precision = np.divide(hits, predicted, out=np.zeros_like(hits), where=predicted > 0)
     return _ratio((positives * precision).sum(axis=1), hits[:, -1])
 
 
@@ -273,10 +272,10 @@ def _by_class(
 
 
 def challenge_cost(referred: ArrayLike, abnormal: ArrayLike, weights: ArrayLike | None = None) -> np.float64 | Floats:
-    """Mean cost per case of referring these cases to an expert, Challenge of 2022; shape (...).
+    """Mean cost per case of referring cases to an expert, by the formula of the Challenge of 2022; shape (...).
 
-    referred, abnormal: boolean (n,), who is referred and whose outcome is abnormal. With the share r
-    referred: 10 + (25 + 397 r - 1718 r² + 11296 r⁴) + 10000 TP / n + 50000 FN / n. It is not linear in the
+    referred, abnormal: boolean (n,), whether a case is referred and whether its outcome is abnormal. With the share r
+    of referred cases: 10 + (25 + 397 r - 1718 r² + 11296 r⁴) + 10000 TP / n + 50000 FN / n. It is not linear in the
     cases: the cost of a pooled set is not the mean of the costs of its folds.
     """
     if np.ndim(referred) != 1 or np.shape(referred) != np.shape(abnormal):
@@ -349,7 +348,7 @@ def multilabel_counts(labels: ArrayLike, predictions: ArrayLike, weights: ArrayL
 
     labels, predictions: 0/1 arrays (n, classes). Returns (classes, 2, 2) of int, or with weights (..., n) an
     array (..., classes, 2, 2) of float. The functions of confusion matrices apply: `uar` gives the balanced
-    accuracy of each class, `accuracy` its share of right answers.
+    accuracy of each class, `accuracy` its share of correct predictions.
     """
     classes = np.shape(labels)[-1] if np.ndim(labels) == 2 else -1
     if classes < 0 or np.shape(labels) != np.shape(predictions):
@@ -379,10 +378,10 @@ def macro_f1(counts: ArrayLike) -> np.float64 | Floats:
 
 
 def exact_match(labels: ArrayLike, predictions: ArrayLike, weights: ArrayLike | None = None) -> np.float64 | Floats:
-    """Share of cases with all labels right (subset accuracy); 0/1 arrays (n, classes) → (...)."""
+    """Share of cases with all labels correct (subset accuracy); 0/1 arrays (n, classes) → (...)."""
     labels, predictions = np.asarray(labels), np.asarray(predictions)
     if labels.ndim != 2 or labels.shape != predictions.shape:
         raise ValueError("labels and predictions must both have shape (n, classes)")
     classes = labels.shape[1]
-    right = (one_hot(labels, classes) == one_hot(predictions, classes)).all(axis=1)
-    return _mean(right.astype(float), weights)
+    correct = (one_hot(labels, classes) == one_hot(predictions, classes)).all(axis=1)
+    return _mean(correct.astype(float), weights)

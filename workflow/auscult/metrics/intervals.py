@@ -1,8 +1,8 @@
-"""How sure a metric is: bootstrap over subjects, paired differences of two systems, a t-test over folds.
+"""Intervals of metrics: bootstrap over subjects, paired differences of two systems, a t-test over folds.
 
-A bootstrap draw is a row of multiplicities: how often each scored case counts. Subjects are drawn, not cases,
-since the cases of one person (and the same case in several repeats) are not independent. Metrics take these
-rows as case weights (auscult.metrics.formulas), so that all draws are scored in one call:
+A bootstrap draw is a row of multiplicities: how often each case counts. Subjects are drawn, not cases, because
+the cases of one person (and the same case in several repeats) are not independent. Metrics take these rows as
+case weights (auscult.metrics.formulas), so that one call scores all draws:
 
     draws = subject_draws(subjects, draws=2000, seed=0)
     bootstrap(lambda weights: uar(confusion(labels, predictions, 3, weights)), draws)
@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-# Smaller differences of metrics come from the order of floating-point sums and count as none.
+# Smaller differences between metrics are rounding errors of floating-point sums and count as 0.
 ROUNDING = 1e-12
 
 
 class Estimate(NamedTuple):
-    """A value and the ends of its interval; arrays (...) if the statistic has axes of its own."""
+    """A value and the ends of its interval; arrays (...) if the statistic returns arrays."""
 
     value: float | NDArray
     low: float | NDArray
@@ -28,7 +28,7 @@ class Estimate(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """Difference a - b of two systems, the ends of its interval, and the two-sided p of no difference."""
+    """Difference a - b of two systems, the ends of its interval, and the two-sided p value of no difference."""
 
     difference: float
     low: float
@@ -37,7 +37,7 @@ class Difference(NamedTuple):
 
 
 class TTest(NamedTuple):
-    """Mean difference over folds, its t statistic and the two-sided p."""
+    """Mean difference over folds, its t statistic and the two-sided p value."""
 
     mean: float
     t: float
@@ -45,31 +45,30 @@ class TTest(NamedTuple):
 
 
 def subject_draws(subjects: Sequence[str] | NDArray, draws: int = 2000, seed: int = 0) -> NDArray[np.float32]:
-    """Multiplicities (draws, n) of the cases in bootstrap samples of subjects.
+    """Return multiplicities (draws, n) of the rows in bootstrap samples of subjects.
 
-    subjects: (n,) strings, the subject of each row to be scored, as often as it has rows. In each draw, as
-    many subjects as there are, are drawn with replacement; all rows of a subject get the same multiplicity.
-    Sorted subjects are drawn, so that the order of the rows changes nothing, and two systems scored on the
-    same subjects get the same draws. Raises ValueError without rows or draws, or if a subject is not a
-    non-empty string.
+    subjects: (n,) strings, the subject of each row. A draw takes as many subjects as there are, with replacement;
+    all rows of a subject get the same multiplicity. Subjects are sorted before the draw, so that the order of the
+    rows does not matter, and two systems tested on the same subjects get the same draws. Raises ValueError without
+    rows or draws, or if a subject is not a non-empty string.
     """
     subjects = list(subjects)
     if not subjects or draws < 1:
         raise ValueError("a bootstrap needs at least one row and one draw")
-    unknown = [subject for subject in subjects if not isinstance(subject, str) or not subject]
-    if unknown:
-        raise ValueError(f"subjects must be non-empty strings, not {unknown[0]!r}")
+    invalid = [subject for subject in subjects if not isinstance(subject, str) or not subject]
+    if invalid:
+        raise ValueError(f"subjects must be non-empty strings, not {invalid[0]!r}")
     names, rows = np.unique(np.asarray(subjects, dtype=str), return_inverse=True)
-    drawn = np.random.default_rng(seed).integers(len(names), size=(draws, len(names)))
-    drawn += np.arange(draws)[:, None] * len(names)
-    counts = np.bincount(drawn.ravel(), minlength=draws * len(names)).reshape(draws, len(names))
+    samples = np.random.default_rng(seed).integers(len(names), size=(draws, len(names)))
+    samples += np.arange(draws)[:, None] * len(names)
+    counts = np.bincount(samples.ravel(), minlength=draws * len(names)).reshape(draws, len(names))
     return counts.astype(np.float32)[:, rows]
 
 
 def interval(values: ArrayLike, level: float = 0.95) -> tuple[float | NDArray, float | NDArray]:
     """Percentile interval (low, high) over the first axis of `values`, (draws, ...) → (...).
 
-    Undefined (NaN) draws are ignored; (NaN, NaN) where all are. level: 0 … 1, both exclusive.
+    Undefined (NaN) draws are ignored; (NaN, NaN) where all are undefined. level: 0 … 1, both exclusive.
     """
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, not {level}")
@@ -85,7 +84,7 @@ def interval(values: ArrayLike, level: float = 0.95) -> tuple[float | NDArray, f
 
 
 def bootstrap(statistic: Callable[[NDArray], ArrayLike], draws: NDArray, level: float = 0.95) -> Estimate:
-    """A statistic of the rows as they are, and its percentile interval over the draws.
+    """Return a statistic of the rows as they are, and its percentile interval over the draws.
 
     statistic: maps weights (m, n) to values (m, ...). draws: (draws, n) of `subject_draws`.
     """
@@ -97,35 +96,35 @@ def bootstrap(statistic: Callable[[NDArray], ArrayLike], draws: NDArray, level: 
 def paired_difference(
     values_a: ArrayLike, values_b: ArrayLike, observed: float | None = None, level: float = 0.95
 ) -> Difference:
-    """Difference a - b of one metric of two systems, scored under the same draws.
+    """Return the difference a - b of a metric of two systems with its interval, from the same draws.
 
     values_a, values_b: (draws,), from the same rows of `subject_draws`. observed: the difference without
-    resampling; the mean over the draws stands in for it. Draws in which either is NaN are left out; interval
-    and p are NaN if none is left.
+    resampling; by default, the mean over the draws. Draws in which either value is NaN are left out; interval
+    and p are NaN if no draw is left.
 
     p inverts the percentile interval: with B draws of the difference d, p = min(1, 2 min(1 + #(d ≤ 0),
     1 + #(d ≥ 0)) / (B + 1)). It is 1 for equal systems and never below 2 / (B + 1).
     """
     values_a, values_b = np.asarray(values_a, dtype=float), np.asarray(values_b, dtype=float)
     if values_a.ndim != 1 or values_a.shape != values_b.shape:
-        raise ValueError(f"the same draws are needed of both systems: {values_a.shape} and {values_b.shape}")
-    drawn = values_a - values_b
-    drawn = drawn[~np.isnan(drawn)]
-    drawn[np.abs(drawn) < ROUNDING] = 0.0
-    if drawn.size == 0:
+        raise ValueError(f"both systems need the same draws: shapes {values_a.shape} and {values_b.shape}")
+    differences = values_a - values_b
+    differences = differences[~np.isnan(differences)]
+    differences[np.abs(differences) < ROUNDING] = 0.0
+    if differences.size == 0:
         return Difference(np.nan if observed is None else float(observed), np.nan, np.nan, np.nan)
-    rarer = min(np.sum(drawn <= 0), np.sum(drawn >= 0))
-    p = min(1.0, float(2 * (1 + rarer) / (drawn.size + 1)))
-    return Difference(float(drawn.mean() if observed is None else observed), *interval(drawn, level), p)
+    smaller_count = min(np.sum(differences <= 0), np.sum(differences >= 0))
+    p = min(1.0, float(2 * (1 + smaller_count) / (differences.size + 1)))
+    return Difference(float(differences.mean() if observed is None else observed), *interval(differences, level), p)
 
 
 def corrected_t_test(differences_per_fold: ArrayLike, train_test_ratio: float) -> TTest:
-    """Corrected resampled t-test (Nadeau and Bengio, Machine Learning 2003) of a difference over J folds.
+    """Return the corrected resampled t-test (Nadeau and Bengio, Machine Learning 2003) of a difference over J folds.
 
-    differences_per_fold: (J,), a - b in each fold, of all repeats; NaN folds are left out. train_test_ratio:
-    training cases per test case (9 in 10-fold cross-validation). t = mean / sqrt((1 / J + 1 / ratio) s²), s²
-    with J - 1, and p two-sided from J - 1 degrees of freedom. Folds share training cases, which the plain
-    t-test (1 / J alone) ignores. t and p are NaN with fewer than two folds or if all differences are equal.
+    differences_per_fold: (J,), a - b in each fold of all repeats; NaN folds are left out. train_test_ratio:
+    training cases per test case (9 in 10-fold cross-validation). t = mean / sqrt((1 / J + 1 / ratio) s²); s²
+    divides by J - 1; p is two-sided with J - 1 degrees of freedom. The correction 1 / ratio accounts for training
+    cases that folds share. t and p are NaN with fewer than two folds or if all differences are equal.
     """
     if not train_test_ratio > 0:
         raise ValueError(f"train_test_ratio must be positive, not {train_test_ratio}")

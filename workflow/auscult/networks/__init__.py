@@ -1,15 +1,16 @@
 """Networks: one family per file.
 
-A network is a file here with
+A network is a file in this folder with
 
 - `Options`: a pydantic model of its sizes and switches, and
-- `build(options, inputs, outputs)`: a `torch.nn.Module` for inputs of `(channels, frames, bands)` that maps a batch
-  `(batch, channels, frames, bands)` to `(logits, latents)` of shapes `(batch, outputs)` and `(batch, any)`.
+- `build(options, inputs, outputs)`, which returns a `torch.nn.Module` for inputs `(channels, frames, bands)`. The
+  module maps a batch `(batch, channels, frames, bands)` to `(logits, latents)` of shapes `(batch, outputs)` and
+  `(batch, any)`.
 
-Where it can start from weights learnt elsewhere, the file also has `load_pretrained(network, weights)`, which raises
-ValueError for weights that are not its own. A network with a part `maps` that gives feature maps
-`(batch, channels, frames, bands)` can be explained by Grad-CAM; one that attends has a method `attended(x, output)`,
-weights `(batch, frames, bands)` of its own resolution, which are shown instead.
+If the network can start from pretrained weights, the file also has `load_pretrained(network, weights)`, which raises
+ValueError for weights that do not fit. A network with a submodule `maps` that returns feature maps
+`(batch, channels, frames, bands)` can be explained by Grad-CAM. A network with attention has a method
+`attended(x, output)`, which returns weights `(batch, frames, bands)` at its own resolution; they are shown instead.
 """
 
 import importlib
@@ -23,18 +24,18 @@ class WeightsError(Exception):
 
 
 def names() -> list[str]:
-    """Names of the networks."""
+    """Return the names of the networks."""
     return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem != "__init__")
 
 
 def build(name: str, options: dict[str, Any], inputs: tuple[int, int, int], outputs: int) -> Any:
-    """The network `name` with its options, for inputs `(channels, frames, bands)` and a number of output columns."""
+    """Return the network `name` for inputs `(channels, frames, bands)` and a number of output columns."""
     module = importlib.import_module(f"auscult.networks.{name}")
     return module.build(module.Options.model_validate(options), inputs, outputs)
 
 
 def multiply_adds(network: Any, inputs: tuple[int, int, int]) -> int:
-    """Multiplications with additions that one window `(channels, frames, bands)` takes, products of matrices alone."""
+    """Return the multiply-adds of one window `(channels, frames, bands)`, of matrix products and convolutions only."""
     # torch takes seconds to load, and the rules import this package
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -43,15 +44,15 @@ def multiply_adds(network: Any, inputs: tuple[int, int, int]) -> int:
     training, counter = network.training, FlopCounterMode(display=False)
     network.eval()
     device = next(network.parameters()).device
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:  # as plain products, which are counted
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:  # attention as matrix products, which are counted
         network(torch.zeros((1, *inputs), device=device))
     network.train(training)
     return counter.get_total_flops() // 2
 
 
 def load_pretrained(name: str, network: Any, file: Path) -> None:
-    """Start `network` from the weights in a .safetensors or .pth file. Raises WeightsError."""
-    import torch  # late, as above
+    """Load the weights of a .safetensors or .pth file into `network`. Raises WeightsError."""
+    import torch  # here for the same reason
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -59,10 +60,10 @@ def load_pretrained(name: str, network: Any, file: Path) -> None:
         weights = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, pickle.UnpicklingError, SafetensorError) as error:
         raise WeightsError(f"{file}: not readable as weights: {error}") from error
-    for key in ("model", "state_dict"):  # how training scripts wrap them
+    for key in ("model", "state_dict"):  # keys under which training scripts store the weights
         weights = weights.get(key, weights) if isinstance(weights, dict) else weights
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise WeightsError(f"{file}: holds something else than named tensors")
+        raise WeightsError(f"{file}: contains something other than named tensors")
     try:
         importlib.import_module(f"auscult.networks.{name}").load_pretrained(network, weights)
     except ValueError as error:

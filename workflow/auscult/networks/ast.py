@@ -1,8 +1,8 @@
 """The audio spectrogram transformer: overlapping patches, a class and a distillation token (Gong et al. 2021).
 
-With the default options it is AST base: 12 blocks of 768 dimensions, patches of 16 by 16 every 10. Weights are named as
-in the published code (`v.patch_embed.proj`, `v.cls_token`, `v.dist_token`, `v.pos_embed`, `v.blocks.N`, `v.norm`).
-Patches can be mixed between windows before their positions are added: see `training.patch_mix`.
+With the default options it is AST base: 12 blocks of 768 dimensions, patches of 16 by 16 with a stride of 10. Weights
+have the names of the published code (`v.patch_embed.proj`, `v.cls_token`, `v.dist_token`, `v.pos_embed`, `v.blocks.N`,
+`v.norm`). Patches can be mixed between windows before positions are added: see `training.patch_mix`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class Options(BaseModel):
     dropout: float = Field(default=0.1, ge=0, lt=1, description="After each block's two parts, and before the head.")
     projector: bool = Field(default=False, description="Two layers that `training.patch_mix: contrast` needs.")
     weights_grid: tuple[PositiveInt, PositiveInt] = Field(
-        default=(12, 101), description="Patches over bands and over time of the weights to start from; AudioSet's."
+        default=(12, 101),
+        description="Patches over bands and over time of the pretrained weights; default: AudioSet's.",
     )
 
     @model_validator(mode="after")
@@ -40,7 +41,7 @@ class Options(BaseModel):
 
 
 class Encoder(nn.Module):
-    """Patches to tokens: (batch, channels, frames, bands) to class, distillation and patch tokens, normalised."""
+    """(batch, channels, frames, bands) to class, distillation and patch tokens, normalised."""
 
     def __init__(self, options: Options, inputs: tuple[int, int, int]) -> None:
         super().__init__()
@@ -62,23 +63,23 @@ class Encoder(nn.Module):
         return 1 + max(0, size - self.patch) // self.stride
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
-        """Patches (batch, patches, width) without positions; bands run down, frames along."""
+        """Return patches (batch, patches, width) without positions, in rows of bands and columns of frames."""
         x = x.transpose(2, 3)
         short = [max(0, self.patch - size) for size in x.shape[2:]]
         x = self.patch_embed["proj"](functional.pad(x, (0, short[1], 0, short[0])))
-        self.now = tuple(x.shape[2:])
+        self.grid_of_input = tuple(x.shape[2:])
         return x.flatten(2).transpose(1, 2)
 
-    def placed(self, patches: torch.Tensor) -> torch.Tensor:
-        """Tokens (batch, 2 + patches, width) before the first block: embedded patches with their positions."""
-        down, along = self.now
+    def with_positions(self, patches: torch.Tensor) -> torch.Tensor:
+        """Return tokens (batch, 2 + patches, width) before the first block: embedded patches with positions."""
+        down, along = self.grid_of_input
         place = self.pos_embed[:, 2:].unflatten(1, self.grid)[:, :down, :along].flatten(1, 2)
         first = torch.cat([self.cls_token, self.dist_token], dim=1) + self.pos_embed[:, :2]
         return torch.cat([first.expand(len(patches), -1, -1), patches + place], dim=1)
 
     def encode(self, patches: torch.Tensor) -> torch.Tensor:
-        """Tokens (batch, 2 + patches, width) of embedded patches."""
-        return self.norm(self.blocks(self.placed(patches)))
+        """Return tokens (batch, 2 + patches, width) of embedded patches."""
+        return self.norm(self.blocks(self.with_positions(patches)))
 
 
 class AST(nn.Module):
@@ -99,71 +100,77 @@ class AST(nn.Module):
 
     @property
     def patches(self) -> int:
-        """Patches of a whole window."""
+        """Number of patches of a window of full length."""
         return self.v.grid[0] * self.v.grid[1]
 
     def forward(
-        self, x: torch.Tensor, order: torch.Tensor | None = None, taken: torch.Tensor | None = None
+        self, x: torch.Tensor, order: torch.Tensor | None = None, is_mixed: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """(batch, channels, frames, bands) to logits (batch, outputs) and latents (batch, width).
 
-        order (batch,), taken (patches,) of booleans: these patches are taken from the window that `order` names.
+        With `order` (batch,) and a mask `is_mixed` (patches,), the masked patches come from the window number `order`.
         """
         patches = self.v.embed(x)
-        if order is not None and taken is not None:
-            patches = torch.where(taken[None, :, None], patches[order], patches)
+        if order is not None and is_mixed is not None:
+            patches = torch.where(is_mixed[None, :, None], patches[order], patches)
         latents = self.v.encode(patches)[:, :2].mean(dim=1)
         return self.head(self.drop(self.norm(latents))), latents
 
     def attended(self, x: torch.Tensor, output: int) -> torch.Tensor:
-        """What the two tokens take of each patch: (batch, patches along, patches down), the same for every output.
+        """Return the attention of the two tokens to each patch: (batch, frames, bands) in patches, for any output.
 
-        Attention of the heads' mean followed through the blocks, half of each token staying with itself (rollout,
-        Abnar and Zuidema 2020).
+        Attention rollout (Abnar and Zuidema 2020): the mean attention of the heads is multiplied over the blocks, with
+        half of the weight of each token on itself.
         """
-        tokens = self.v.placed(self.v.embed(x))
-        through = torch.eye(tokens.shape[1], device=x.device)
+        tokens = self.v.with_positions(self.v.embed(x))
+        rollout = torch.eye(tokens.shape[1], device=x.device)
         for block in self.v.blocks:
-            through = 0.5 * (block.attn.weights(block.norm1(tokens)) @ through + through)
+            rollout = 0.5 * (block.attn.weights(block.norm1(tokens)) @ rollout + rollout)
             tokens = block(tokens)
-        return through[:, :2, 2:].mean(dim=1).unflatten(1, self.v.now).transpose(1, 2)
+        return rollout[:, :2, 2:].mean(dim=1).unflatten(1, self.v.grid_of_input).transpose(1, 2)
 
 
 def build(options: Options, inputs: tuple[int, int, int], outputs: int) -> AST:
-    """The network for inputs (channels, frames, bands); windows may be shorter, not longer."""
+    """Return the network for inputs (channels, frames, bands); windows may be shorter, not longer."""
     return AST(options, inputs, outputs)
 
 
 def load_pretrained(network: AST, weights: dict[str, torch.Tensor]) -> None:
-    """Start from an encoder's weights; the head starts anew. Raises ValueError.
+    """Load the weights of an encoder; the head keeps its initial weights. Raises ValueError.
 
-    Every weight of the encoder must be there in its shape, `v.` before its name or not; a file of DeiT has no prefix.
-    Filters of three image channels are summed for one input channel. Positions of another grid are interpolated, bands
-    over bands and time over time.
+    `weights` must contain every weight of the encoder in its shape, with or without the prefix `v.` (a file of DeiT
+    has none). Filters for three image channels are summed for one input channel. Positions of another grid are
+    interpolated over bands and over time.
     """
     encoder = network.v
-    mine = encoder.state_dict()
-    plain = {key.removeprefix("module.").removeprefix("v."): value for key, value in weights.items()}
-    given = {key: value for key, value in plain.items() if key.split(".")[0] in {key.split(".")[0] for key in mine}}
+    expected = encoder.state_dict()
+    weights_by_name = {key.removeprefix("module.").removeprefix("v."): value for key, value in weights.items()}
+    encoder_weights = {
+        key: value
+        for key, value in weights_by_name.items()
+        if key.split(".")[0] in {key.split(".")[0] for key in expected}
+    }
     problems: list[str] = []
-    filters = given.get("patch_embed.proj.weight")
+    filters = encoder_weights.get("patch_embed.proj.weight")
     if (
         filters is not None
         and filters.ndim == 4
         and filters.shape[1] == 3
         and encoder.patch_embed["proj"].in_channels == 1
     ):
-        given["patch_embed.proj.weight"] = filters.sum(dim=1, keepdim=True)
-    if "pos_embed" in given and given["pos_embed"].shape != mine["pos_embed"].shape:
-        given["pos_embed"] = _regrid(given["pos_embed"], network.weights_grid, encoder.grid, problems)
-    refuse_misfits(given, mine, tuple(problems))
-    encoder.load_state_dict(given)
+        encoder_weights["patch_embed.proj.weight"] = filters.sum(dim=1, keepdim=True)
+    if "pos_embed" in encoder_weights and encoder_weights["pos_embed"].shape != expected["pos_embed"].shape:
+        encoder_weights["pos_embed"] = _regrid(
+            encoder_weights["pos_embed"], network.weights_grid, encoder.grid, problems
+        )
+    refuse_misfits(encoder_weights, expected, tuple(problems))
+    encoder.load_state_dict(encoder_weights)
 
 
 def _regrid(
-    positions: torch.Tensor, grid: tuple[int, int], wanted: tuple[int, int], problems: list[str]
+    positions: torch.Tensor, grid: tuple[int, int], new_grid: tuple[int, int], problems: list[str]
 ) -> torch.Tensor:
-    """Positions (1, 2 + down x along, width) of another grid."""
+    """Return positions (1, 2 + down x along, width) interpolated to `new_grid`; a misfit is added to `problems`."""
     if positions.ndim != 3 or positions.shape[1] != 2 + grid[0] * grid[1]:
         problems.append(
             f"pos_embed has shape {tuple(positions.shape)}, which is not 2 + {grid[0]} x {grid[1]} patches: set "
@@ -171,5 +178,5 @@ def _regrid(
         )
         return positions
     rest = positions[:, 2:].transpose(1, 2).unflatten(2, grid)
-    rest = functional.interpolate(rest, size=wanted, mode="bilinear", align_corners=False)
+    rest = functional.interpolate(rest, size=new_grid, mode="bilinear", align_corners=False)
     return torch.cat([positions[:, :2], rest.flatten(2).transpose(1, 2)], dim=1)

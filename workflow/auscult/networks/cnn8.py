@@ -1,4 +1,4 @@
-"""Eight convolutions over pictures, with a branch for numbers: a published classifier of breath phase.
+"""Eight convolutions over images, with a branch for scalars: a published classifier of breath phase.
 
 With the default options and the front end `planes9`: 2,433,665 parameters for one output.
 """
@@ -16,9 +16,9 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     width: PositiveInt = Field(
-        default=32, description="Channels of the first convolution; then twice, four and eight times."
+        default=32, description="Channels of the first convolution; the others have 2, 4 or 8 times as many."
     )
-    scalars: NonNegativeInt = Field(default=39, description="Numbers in the last channel; 0: there are none.")
+    scalars: NonNegativeInt = Field(default=39, description="Number of scalars in the last channel; 0: none.")
     dropout: float = Field(default=0.3, ge=0, lt=1, description="Of channels after the fourth convolution.")
 
 
@@ -28,8 +28,8 @@ class Maps(nn.Module):
     def __init__(self, options: Options, channels: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for number, times in enumerate((1, 2, 4, 4, 8, 8, 8, 8)):
-            width = times * options.width
+        for number, factor in enumerate((1, 2, 4, 4, 8, 8, 8, 8)):
+            width = factor * options.width
             layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace=True), nn.BatchNorm2d(width)]
             channels = width
             if number in (1, 3):
@@ -43,7 +43,7 @@ class Maps(nn.Module):
 
 
 class CNN8(nn.Module):
-    """Maps and their mean, the numbers' branch, three linear layers."""
+    """Maps and their mean, the branch of the scalars, three linear layers."""
 
     def __init__(self, options: Options, inputs: tuple[int, int, int], outputs: int) -> None:
         super().__init__()
@@ -57,11 +57,11 @@ class CNN8(nn.Module):
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(batch, channels, frames, bands) to logits (batch, outputs) and latents (batch, 8 x width + 64)."""
-        pictures, numbers = self.scalars(x)
-        latents = torch.cat([self.maps(pictures).mean(dim=(2, 3)), numbers], dim=1)
+        images, scalars = self.scalars(x)
+        latents = torch.cat([self.maps(images).mean(dim=(2, 3)), scalars], dim=1)
         return self.head(latents), latents
 
 
 def build(options: Options, inputs: tuple[int, int, int], outputs: int) -> CNN8:
-    """The network for inputs (channels, frames, bands); any number of frames and bands will do."""
+    """Return the network for inputs (channels, frames, bands); their numbers of frames and bands may vary."""
     return CNN8(options, inputs, outputs)

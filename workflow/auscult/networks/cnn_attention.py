@@ -1,7 +1,7 @@
-"""A plain convolutional network whose head attends to places of the map (Ren et al. 2022).
+"""A plain convolutional network with attention over the positions of the feature map (Ren et al. 2022).
 
-Four convolutions of 3x3 with 2x2 max-pooling; each output is the mean of its map weighed by attention. Batch
-normalisation and dropout are added to what was published.
+Four convolutions of 3x3 with 2x2 max-pooling; each output is the attention-weighted mean over the map. Batch
+normalisation and dropout are additions to the published network.
 """
 
 from typing import Literal
@@ -20,12 +20,12 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     widths: list[PositiveInt] = Field(default=[64, 128, 256, 256], min_length=1, description="Channels.")
-    attention: Literal["sigmoid", "softmax"] = Field(default="sigmoid", description="What makes weights of scores.")
+    attention: Literal["sigmoid", "softmax"] = Field(default="sigmoid", description="Function from scores to weights.")
     dropout: float = Field(default=0.2, ge=0, lt=1, description="Of channels after each convolution.")
 
 
 class CNNAttention(nn.Module):
-    """Convolutions, and attention over all places."""
+    """Convolutions, and attention over all positions."""
 
     def __init__(self, options: Options, channels: int, outputs: int) -> None:
         super().__init__()
@@ -39,11 +39,11 @@ class CNNAttention(nn.Module):
         return self.head(self.drop(maps.transpose(1, 2))), maps.mean(dim=2)
 
     def attended(self, x: torch.Tensor, output: int) -> torch.Tensor:
-        """Where one output looks: weights (batch, fewer frames, fewer bands) of sum 1 over all places."""
+        """Return the attention of an output: weights (batch, fewer frames, fewer bands) with the sum 1."""
         maps = self.maps(x)
         return self.head.weights(maps.flatten(2).transpose(1, 2))[..., output].unflatten(1, maps.shape[2:])
 
 
 def build(options: Options, inputs: tuple[int, int, int], outputs: int) -> CNNAttention:
-    """The network for inputs (channels, frames, bands); any number of frames and bands will do."""
+    """Return the network for inputs (channels, frames, bands); their numbers of frames and bands may vary."""
     return CNNAttention(options, inputs[0], outputs)

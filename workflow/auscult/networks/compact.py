@@ -1,7 +1,8 @@
-"""A small residual network for a laptop: time is kept fine, bands shrink.
+"""A small residual network for a laptop, with a high resolution in time.
 
-A stem that reduces frames and bands fourfold, then one basic block per width; blocks after the first halve the bands
-and leave the frames, so that the maps tell a systole from a diastole. Dropout of whole channels is cheap on a CPU.
+A stem reduces frames and bands fourfold, followed by one basic block per width. Blocks after the first halve the bands
+and keep the frames, so that the maps can distinguish systole from diastole. Dropout of entire channels is cheap on a
+CPU.
 """
 
 import torch
@@ -17,7 +18,7 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     widths: list[PositiveInt] = Field(default=[16, 32, 64], min_length=1, description="Channels of each block.")
-    dropout: float = Field(default=0.1, ge=0, lt=1, description="Of whole channels, kept on at inference.")
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="Of entire channels, also active at inference.")
 
 
 class Compact(nn.Module):
@@ -51,5 +52,5 @@ class Compact(nn.Module):
 
 
 def build(options: Options, inputs: tuple[int, int, int], outputs: int) -> Compact:
-    """The network for inputs (channels, frames, bands); any number of frames and bands will do."""
+    """Return the network for inputs (channels, frames, bands); their numbers of frames and bands may vary."""
     return Compact(options, inputs[0], outputs)

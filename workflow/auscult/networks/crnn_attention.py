@@ -21,7 +21,7 @@ class Options(BaseModel):
     )
     cell: Literal["gru", "lstm"] = "gru"
     widths: list[PositiveInt] = Field(default=[256, 1024, 256], min_length=1, description="Units per recurrent layer.")
-    attention: Literal["sigmoid", "softmax"] = Field(default="sigmoid", description="What makes weights of scores.")
+    attention: Literal["sigmoid", "softmax"] = Field(default="sigmoid", description="Function from scores to weights.")
     dropout: float = Field(default=0.2, ge=0, lt=1, description="After each layer.")
 
 
@@ -35,8 +35,10 @@ class Layers(nn.Module):
         for width in options.convolutions:
             channels, bands = width, -(-bands // 2)
         sizes = [channels * bands, *options.widths]
-        kind = {"gru": nn.GRU, "lstm": nn.LSTM}[options.cell]
-        self.recurrent = nn.ModuleList(kind(before, after, batch_first=True) for before, after in pairwise(sizes))
+        layer_class = {"gru": nn.GRU, "lstm": nn.LSTM}[options.cell]
+        self.recurrent = nn.ModuleList(
+            layer_class(before, after, batch_first=True) for before, after in pairwise(sizes)
+        )
         self.drop = StochasticDropout(options.dropout)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -60,10 +62,10 @@ class CRNNAttention(nn.Module):
         return self.head(maps.transpose(1, 2)), maps.mean(dim=2)
 
     def attended(self, x: torch.Tensor, output: int) -> torch.Tensor:
-        """When one output looks: weights (batch, fewer frames, 1) of sum 1 over time."""
+        """Return the attention of an output: weights (batch, fewer frames, 1) with the sum 1."""
         return self.head.weights(self.maps(x)[..., 0].transpose(1, 2))[..., output, None]
 
 
 def build(options: Options, inputs: tuple[int, int, int], outputs: int) -> CRNNAttention:
-    """The network for inputs (channels, frames, bands); any number of frames will do."""
+    """Return the network for inputs (channels, frames, bands); the number of frames may vary."""
     return CRNNAttention(options, inputs, outputs)

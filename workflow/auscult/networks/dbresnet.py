@@ -1,7 +1,7 @@
 """DBResNet: a residual network whose dropout stays on at inference (Walker et al. 2022, PathToMyHeart).
 
 With the default options it is the published ResNet-50 (v1.5): 23,510,081 parameters for 3 input channels and one
-output, and 49 places of dropout: after each activation of a block, and before the head. Narrower widths, fewer blocks
+output. It has 49 dropout positions: after each activation of a block, and before the head. Smaller widths, fewer blocks
 and `block: basic` make it small.
 """
 
@@ -20,7 +20,7 @@ class Options(Sizes):
 
     dropout: float = Field(default=0.3, ge=0, lt=1)
     drop: Literal["elements", "channels"] = Field(
-        default="elements", description="What dropout drops; whole channels are much cheaper on a CPU."
+        default="elements", description="What dropout drops; entire channels are much cheaper on a CPU."
     )
 
 
@@ -44,10 +44,10 @@ class DBResNet(nn.Module):
 
 
 def build(options: Options, inputs: tuple[int, int, int], outputs: int) -> DBResNet:
-    """The network for inputs (channels, frames, bands); any number of frames and bands will do."""
+    """Return the network for inputs (channels, frames, bands); their numbers of frames and bands may vary."""
     return DBResNet(options, inputs[0], outputs)
 
 
 def load_pretrained(network: DBResNet, weights: dict[str, torch.Tensor]) -> None:
-    """Start from torchvision's ResNet weights (ImageNet); the head starts anew. Raises ValueError."""
+    """Load torchvision's ResNet weights (ImageNet); the head keeps its initial weights. Raises ValueError."""
     network.maps.load_image_weights(weights)

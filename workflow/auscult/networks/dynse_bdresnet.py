@@ -1,9 +1,9 @@
-"""DynSE-BDResNet as its description promises: dropout that depends on depth, and gates over channels and places.
+"""DynSE-BDResNet as in its description: dropout that depends on depth, and gates over channels and positions.
 
-A residual network with dropout p(depth) in stem, blocks and head, kept on at inference, and on every block's branch a
-channel gate (adaptive-kernel convolution over channels) followed by a spatial gate. `as_published` is what the
-published code has instead: a squeeze-and-excitation gate alone and one constant dropout, 27,298,545 parameters for 3
-input channels and one output.
+A residual network with dropout p(depth) in stem, blocks and head, also active at inference. The branch of every block
+has a channel gate (adaptive-kernel convolution over channels) followed by a spatial gate. `as_published` is the network
+of the published code, which differs from the description: a squeeze-and-excitation gate alone and one constant dropout,
+27,298,545 parameters for 3 input channels and one output.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ CHANNEL_GATES = {"aka": AdaptiveKernelAttention, "se": SqueezeExcitation}
 
 
 class Options(Sizes):
-    """Sizes, and each part of the description, which can be switched off for ablation."""
+    """Sizes, and the parts of the network, each of which can be switched off for ablation."""
 
     channel: Literal["aka", "se", "none"] = Field(
         default="aka", description="Gate per channel: adaptive-kernel convolution, squeeze and excitation, or none."
     )
-    spatial: bool = Field(default=True, description="Gate per place, after the one per channel.")
+    spatial: bool = Field(default=True, description="Gate per position, after the one per channel.")
     dropout: Literal["scheduled", "constant", "off"] = Field(
         default="scheduled", description="Dropout that grows with depth, the same everywhere, or none."
     )
@@ -44,24 +44,25 @@ class Options(Sizes):
         description="`scheduled`: from mean x (1 - slope) in the stem to mean x (1 + slope) before the head, linearly.",
     )
     drop: Literal["elements", "channels"] = Field(
-        default="elements", description="What dropout drops; whole channels are much cheaper on a CPU."
+        default="elements", description="What dropout drops; entire channels are much cheaper on a CPU."
     )
     as_published: bool = Field(
-        default=False, description="The published code's network: a halving SE gate, no dropout in the stem."
+        default=False,
+        description="The network of the published code: an SE gate that starts at 0.5, no dropout in the stem.",
     )
 
     @model_validator(mode="after")
     def _possible(self) -> Options:
         if self.dropout == "scheduled" and self.dropout_mean * (1 + self.dropout_slope) >= 1:
             raise ValueError("dropout_slope: the dropout before the head would reach 1; lower it or dropout_mean")
-        asked = {"channel", "spatial", "dropout", "dropout_slope"} & self.model_fields_set
-        other = sorted(key for key in asked if getattr(self, key) != Options.model_fields[key].default)
-        if self.as_published and other:
-            raise ValueError(f"as_published: fixes {', '.join(other)}; leave them out")
+        changeable_keys = {"channel", "spatial", "dropout", "dropout_slope"} & self.model_fields_set
+        changed_keys = sorted(key for key in changeable_keys if getattr(self, key) != Options.model_fields[key].default)
+        if self.as_published and changed_keys:
+            raise ValueError(f"as_published: fixes {', '.join(changed_keys)}; leave them out")
         return self
 
     def rates(self) -> list[float]:
-        """Dropout of the stem, of each block, and before the head."""
+        """Return the dropout of the stem, of each block, and before the head."""
         places = sum(self.depths) + 2
         if self.as_published:
             return [0.0, *[self.dropout_mean] * (places - 1)]
@@ -98,10 +99,10 @@ class DynSEBDResNet(nn.Module):
 
 
 def build(options: Options, inputs: tuple[int, int, int], outputs: int) -> DynSEBDResNet:
-    """The network for inputs (channels, frames, bands); any number of frames and bands will do."""
+    """Return the network for inputs (channels, frames, bands); their numbers of frames and bands may vary."""
     return DynSEBDResNet(options, inputs[0], outputs)
 
 
 def load_pretrained(network: DynSEBDResNet, weights: dict[str, torch.Tensor]) -> None:
-    """Start from torchvision's ResNet weights (ImageNet); gates and head start anew. Raises ValueError."""
+    """Load torchvision's ResNet weights (ImageNet); gates and head keep their initial weights. Raises ValueError."""
     network.maps.load_image_weights(weights)

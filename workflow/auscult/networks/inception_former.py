@@ -1,7 +1,7 @@
 """InceptionFormer for 12-lead ECGs: convolutions of several lengths, then self-attention, in four stages along time.
 
 With the default options and 12 leads: 12.45 million parameters, of which the stages have 35.07 and 271.36 thousand,
-3.18 and 8.41 million. Sizes are derived from published figures; the bands of a front end are channels here.
+3.18 and 8.41 million. Sizes are derived from published numbers. The bands of a front end are channels of this network.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from torch.nn import functional
 from auscult.networks.layers.dropout import StochasticDropout
 from auscult.networks.layers.self_attention import ConvolutionalModulation, Kind, SelfAttention
 
-STEM = (19, 37, 57, 77)  # lengths of the stem's convolutions, a quarter of its channels each
-KERNELS = (3, 5, 11, 21)  # of a block's depth-wise convolutions, a quarter of its channels each
+STEM = (19, 37, 57, 77)  # lengths of the stem's convolutions, each for a quarter of its channels
+KERNELS = (3, 5, 11, 21)  # of a block's depth-wise convolutions, each for a quarter of its channels
 
 
 class Options(BaseModel):
-    """Sizes, and the switches of the ablation; the defaults are the published network."""
+    """Sizes, and switches for ablation; the defaults are the published network."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     depths: list[PositiveInt] = Field(
         default=[2, 4, 8, 4],
         min_length=1,
         max_length=4,
-        description="Blocks per stage: convolutions in the first two, by turns with attention in the third, attention "
-        "in the fourth.",
+        description="Blocks per stage: convolutions in the first two, alternating with attention in the third, "
+        "attention in the fourth.",
     )
     widths: list[PositiveInt] = Field(
         default=[64, 128, 256, 512], description="Channels of each stage, multiples of 4."
@@ -38,7 +38,7 @@ class Options(BaseModel):
         default="shunted",
         description="`plain`; `reduced` (keys and values at half the frames); `shunted` (heads at full, half and "
         "quarter length); `window` and `shifted` (every other block shifted); `routed` (to 10 of 25 windows); "
-        "`modulation` (by a convolution instead).",
+        "`modulation` (a convolution instead of attention).",
     )
     gate: Literal["none", "squeeze", "coordinate"] = Field(
         default="none", description="Of a convolution block's branch: a weight per channel, or per channel and frame."
@@ -50,28 +50,36 @@ class Options(BaseModel):
     def _sizes(self) -> Options:
         if len(self.widths) != len(self.depths):
             raise ValueError(f"{len(self.depths)} depths for {len(self.widths)} widths")
-        if odd := [width for width in self.widths if width % 4]:
-            raise ValueError(f"widths: {odd[0]} is no multiple of 4")
-        if odd := [width for width in self.widths[2:] if width % self.attention_heads]:
-            raise ValueError(f"widths: {odd[0]} is no multiple of attention_heads")
+        if invalid := [width for width in self.widths if width % 4]:
+            raise ValueError(f"widths: {invalid[0]} is not a multiple of 4")
+        if invalid := [width for width in self.widths[2:] if width % self.attention_heads]:
+            raise ValueError(f"widths: {invalid[0]} is not a multiple of attention_heads")
         return self
 
 
 class MultiScale(nn.Module):
-    """Convolutions of several lengths side by side: (batch, channels, frames) to (batch, width, frames)."""
+    """Parallel convolutions of several lengths: (batch, channels, frames) to (batch, width, frames)."""
 
     def __init__(self, channels: int, width: int, kernels: tuple[int, ...], depthwise: bool) -> None:
         super().__init__()
-        part = width // len(kernels)
+        branch_width = width // len(kernels)
         self.depthwise = depthwise
         self.branches = nn.ModuleList(
-            nn.Conv1d(part if depthwise else channels, part, k, padding=k // 2, groups=part if depthwise else 1)
-            for k in kernels
+            nn.Conv1d(
+                branch_width if depthwise else channels,
+                branch_width,
+                kernel,
+                padding=kernel // 2,
+                groups=branch_width if depthwise else 1,
+            )
+            for kernel in kernels
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         parts = x.chunk(len(self.branches), dim=1) if self.depthwise else [x] * len(self.branches)
-        return torch.cat([branch(part) for branch, part in zip(self.branches, parts, strict=True)], dim=1)
+        return torch.cat(
+            [branch(branch_width) for branch, branch_width in zip(self.branches, parts, strict=True)], dim=1
+        )
 
 
 class Gate(nn.Module):
@@ -87,12 +95,12 @@ class Gate(nn.Module):
         nn.init.zeros_(self.excite.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        described = functional.avg_pool1d(x, 9, 1, 4, count_include_pad=False) if self.coordinate else x.mean(2, True)
-        return x * (2 * torch.sigmoid(self.excite(torch.relu(self.squeeze(described)))))
+        summary = functional.avg_pool1d(x, 9, 1, 4, count_include_pad=False) if self.coordinate else x.mean(2, True)
+        return x * (2 * torch.sigmoid(self.excite(torch.relu(self.squeeze(summary)))))
 
 
 class Block(nn.Module):
-    """A mixer along time and a feed-forward part of ratio 2, each on a normalised copy and added."""
+    """A mixer along time and a feed-forward part of ratio 2, each with layer normalisation and a residual sum."""
 
     def __init__(self, width: int, mixer: nn.Module, dropout: float, channels_first: bool) -> None:
         super().__init__()
@@ -103,9 +111,9 @@ class Block(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(batch, frames, width) keeps its shape."""
-        mixed = self.norm1(x)
-        mixed = self.mixer(mixed.transpose(1, 2)).transpose(1, 2) if self.channels_first else self.mixer(mixed)
-        x = x + self.drop(mixed)
+        y = self.norm1(x)
+        y = self.mixer(y.transpose(1, 2)).transpose(1, 2) if self.channels_first else self.mixer(y)
+        x = x + self.drop(y)
         return x + self.drop(self.shrink(functional.gelu(self.expand(self.norm2(x)))))
 
 
@@ -119,10 +127,10 @@ class Stages(nn.Module):
         )
         self.fusions, self.stages = nn.ModuleList(), nn.ModuleList()
         for stage, (depth, width) in enumerate(zip(options.depths, options.widths, strict=True)):
-            if stage:  # patches that overlap
+            if stage:  # overlapping patches
                 self.fusions.append(nn.Conv1d(options.widths[stage - 1], width, 3, 2, 1, bias=False))
             attends = [stage == 3 or (stage == 2 and number % 2 == 1) for number in range(depth)]
-            blocks = [self._block(options, width, yes, sum(attends[:n])) for n, yes in enumerate(attends)]
+            blocks = [self._block(options, width, attention, sum(attends[:n])) for n, attention in enumerate(attends)]
             self.stages.append(nn.Sequential(*blocks))
 
     def _block(self, options: Options, width: int, attends: bool, before: int) -> Block:
@@ -163,5 +171,5 @@ class InceptionFormer(nn.Module):
 
 
 def build(options: Options, inputs: tuple[int, int, int], outputs: int) -> InceptionFormer:
-    """The network for inputs (channels, frames, bands); any number of frames will do."""
+    """Return the network for inputs (channels, frames, bands); the number of frames may vary."""
     return InceptionFormer(options, inputs[0] * inputs[2], outputs)

@@ -1,7 +1,7 @@
 """InceptionTime: convolutions of several lengths along time, for samples or frames (Fawaz et al. 2020).
 
-One dimension: the bands of a front end are channels here, so the front end `samples` gives the usual network on the
-waveform.
+It is one-dimensional: the bands of a front end are channels of this network, so the front end `samples` gives the usual
+network on the waveform.
 """
 
 import torch
@@ -15,11 +15,13 @@ class Options(BaseModel):
     """Sizes and dropout; the defaults are the published ones."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    depth: PositiveInt = Field(default=6, description="Inception modules; a shortcut passes every third.")
+    depth: PositiveInt = Field(
+        default=6, description="Inception modules; a shortcut connection passes over every three."
+    )
     filters: PositiveInt = Field(default=32, description="Filters of each of the module's four branches.")
     kernels: list[PositiveInt] = Field(default=[41, 21, 11], min_length=1, description="Lengths of the convolutions.")
     stride: PositiveInt = Field(
-        default=1, description="Step of a convolution before the first module; 1: there is none."
+        default=1, description="Stride of a convolution before the first module; 1: no such convolution."
     )
     dropout: float = Field(default=0.1, ge=0, lt=1, description="Of channels after each module, and before the head.")
 
@@ -75,14 +77,14 @@ class Modules(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.stem is not None:
             x = self.stem(x)
-        kept = x
+        shortcut_input = x
         for number, module in enumerate(self.inception):
             x = module(x)
             if number % 3 == 2:
-                x = x + self.shortcuts[number // 3](kept)
+                x = x + self.shortcuts[number // 3](shortcut_input)
             x = self.drop(torch.relu(x))
             if number % 3 == 2:
-                kept = x
+                shortcut_input = x
         return x[..., None]
 
 
@@ -102,5 +104,5 @@ class InceptionTime(nn.Module):
 
 
 def build(options: Options, inputs: tuple[int, int, int], outputs: int) -> InceptionTime:
-    """The network for inputs (channels, frames, bands); any number of frames will do."""
+    """Return the network for inputs (channels, frames, bands); the number of frames may vary."""
     return InceptionTime(options, inputs[0] * inputs[2], outputs)

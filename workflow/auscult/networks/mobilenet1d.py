@@ -1,6 +1,6 @@
 """MobileNetV2 along time, for samples of several leads or frames (after Sandler et al. 2018, in one dimension).
 
-The bands of a front end are channels here. 2.19 million parameters for 12 leads and nine classes.
+The bands of a front end are channels of this network. 2.19 million parameters for 12 leads and nine classes.
 """
 
 import torch
@@ -32,14 +32,14 @@ def _convolution(channels: int, width: int, kernel: int, stride: int, groups: in
 
 
 class Block(nn.Module):
-    """Inverted residual: widen, convolve each channel, narrow; added where the shape stays."""
+    """Inverted residual: widen, convolve each channel, narrow; with a residual sum if the shape stays the same."""
 
     def __init__(self, channels: int, width: int, expand: int, kernel: int, stride: int, dropout: float) -> None:
         super().__init__()
         hidden = channels * expand
-        widen = _convolution(channels, hidden, 1, 1) if expand > 1 else []
+        widening = _convolution(channels, hidden, 1, 1) if expand > 1 else []
         self.layers = nn.Sequential(
-            *widen,
+            *widening,
             *_convolution(hidden, hidden, kernel, stride, groups=hidden),
             *_convolution(hidden, width, 1, 1, act=False),
         )
@@ -48,8 +48,8 @@ class Block(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(batch, channels, frames) to (batch, width, frames / stride)."""
-        new = self.layers(x)
-        return x + self.drop(new) if self.adds else new
+        change = self.layers(x)
+        return x + self.drop(change) if self.adds else change
 
 
 class Maps(nn.Module):
@@ -91,5 +91,5 @@ class MobileNet1d(nn.Module):
 
 
 def build(options: Options, inputs: tuple[int, int, int], outputs: int) -> MobileNet1d:
-    """The network for inputs (channels, frames, bands); any number of frames will do."""
+    """Return the network for inputs (channels, frames, bands); the number of frames may vary."""
     return MobileNet1d(options, inputs[0] * inputs[2], outputs)

@@ -1,9 +1,9 @@
-"""A vision transformer over patches of a log-mel, that can start from weights learnt elsewhere.
+"""A vision transformer over patches of a log-mel spectrogram, which can start from pretrained weights.
 
-The encoder is a ViT whose weights are named and shaped as in M2D (Niizumi et al. 2024) and timm: `patch_embed.proj`,
-`cls_token`, `pos_embed`, `blocks.N.{norm1, attn.qkv, attn.proj, norm2, mlp.fc1, mlp.fc2}`, `norm`. Patches of one time
-are joined, averaged over time, and judged by batch normalisation and one linear layer, as M2D is fine-tuned. Without
-weights it trains from scratch.
+The encoder is a ViT whose weights have the names and shapes of M2D (Niizumi et al. 2024) and timm: `patch_embed.proj`,
+`cls_token`, `pos_embed`, `blocks.N.{norm1, attn.qkv, attn.proj, norm2, mlp.fc1, mlp.fc2}`, `norm`. The patches of one
+time are concatenated, averaged over time, and classified by batch normalisation and one linear layer, as in the
+fine-tuning of M2D. Without weights it is trained from scratch.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Options(BaseModel):
     depth: PositiveInt = Field(default=12, description="Transformer blocks.")
     attention_heads: PositiveInt = 12
     dropout: float = Field(default=0.1, ge=0, lt=1, description="After each block's two parts, and before the head.")
-    freeze_patches: bool = Field(default=True, description="Keep the patch embedding of given weights as it is.")
+    freeze_patches: bool = Field(default=True, description="Do not train a pretrained patch embedding.")
 
     @model_validator(mode="after")
     def _divides(self) -> Options:
@@ -58,22 +58,22 @@ class Attention(nn.Module):
         self.proj = nn.Linear(options.width, options.width)
 
     def parts(self, x: torch.Tensor) -> torch.Tensor:
-        """Queries, keys and values (3, batch, heads, tokens, size)."""
+        """Return queries, keys and values (3, batch, heads, tokens, size)."""
         batch, tokens, width = x.shape
         return self.qkv(x).view(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
 
     def weights(self, x: torch.Tensor) -> torch.Tensor:
-        """How much each token takes of every other: (batch, tokens, tokens), the mean of the heads."""
+        """Return the attention weights between tokens: (batch, tokens, tokens), the mean of the heads."""
         q, k, _ = self.parts(x)
         return torch.softmax(q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5, dim=-1).mean(dim=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        mixed = functional.scaled_dot_product_attention(*self.parts(x))
-        return self.proj(mixed.transpose(1, 2).reshape(x.shape))
+        heads_output = functional.scaled_dot_product_attention(*self.parts(x))
+        return self.proj(heads_output.transpose(1, 2).reshape(x.shape))
 
 
 class MLP(nn.Module):
-    """Two linear layers, four times as wide between."""
+    """Two linear layers with four times the width between them."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and MLP, each on a normalised copy and added."""
+    """Attention and MLP, each with layer normalisation and a residual sum."""
 
     def __init__(self, options: Options) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ class Encoder(nn.Module):
 
 
 class PretrainedViT(nn.Module):
-    """Encoder, patches of one time joined, mean over time, batch normalisation, dropout, one linear layer."""
+    """Encoder, concatenated patches of one time, mean over time, batch normalisation, dropout, one linear layer."""
 
     def __init__(self, options: Options, inputs: tuple[int, int, int], outputs: int) -> None:
         super().__init__()
@@ -146,30 +146,32 @@ class PretrainedViT(nn.Module):
 
 
 def build(options: Options, inputs: tuple[int, int, int], outputs: int) -> PretrainedViT:
-    """The network for inputs (channels, frames, bands); windows may be shorter, not longer."""
+    """Return the network for inputs (channels, frames, bands); windows may be shorter, not longer."""
     return PretrainedViT(options, inputs, outputs)
 
 
 def load_pretrained(network: PretrainedViT, weights: dict[str, torch.Tensor]) -> None:
-    """Start from an encoder's weights; the head starts anew. Raises ValueError.
+    """Load the weights of an encoder; the head keeps its initial weights. Raises ValueError.
 
-    Every weight of the encoder must be there in its shape. The positions of another grid are interpolated; the
-    number of bands must be the same. A decoder, a projector or a classifier beside the encoder is left.
+    `weights` must contain every weight of the encoder in its shape. The positions of another grid are interpolated;
+    the number of bands must be the same. Weights of a decoder, a projector or a classifier are ignored.
     """
     encoder = network.maps
-    mine = encoder.state_dict()
-    given = {key: value for key, value in weights.items() if key.split(".")[0] in {key.split(".")[0] for key in mine}}
+    expected = encoder.state_dict()
+    encoder_weights = {
+        key: value for key, value in weights.items() if key.split(".")[0] in {key.split(".")[0] for key in expected}
+    }
     problems: list[str] = []
-    if "pos_embed" in given and given["pos_embed"].shape != mine["pos_embed"].shape:
-        given["pos_embed"] = _regrid(given["pos_embed"], encoder.grid, problems)
-    refuse_misfits(given, mine, tuple(problems))
-    encoder.load_state_dict(given)
+    if "pos_embed" in encoder_weights and encoder_weights["pos_embed"].shape != expected["pos_embed"].shape:
+        encoder_weights["pos_embed"] = _regrid(encoder_weights["pos_embed"], encoder.grid, problems)
+    refuse_misfits(encoder_weights, expected, tuple(problems))
+    encoder.load_state_dict(encoder_weights)
     if network.freeze_patches:
         encoder.patch_embed.requires_grad_(False)
 
 
 def _regrid(positions: torch.Tensor, grid: tuple[int, int], problems: list[str]) -> torch.Tensor:
-    """Positions (1, 1 + down x along, width) for another number of patches along time."""
+    """Return positions (1, 1 + down x along, width) interpolated to another number of patches along time."""
     down = grid[0]
     if positions.ndim != 3 or (positions.shape[1] - 1) % down:
         problems.append(f"pos_embed has shape {tuple(positions.shape)}: not a multiple of {down} patches of bands")
@@ -180,7 +182,7 @@ def _regrid(positions: torch.Tensor, grid: tuple[int, int], problems: list[str])
 
 
 def _sines(width: int, grid: tuple[int, int]) -> torch.Tensor:
-    """Sine and cosine positions of a grid (1, 1 + down x along, width), zeros for the first token."""
+    """Return sine and cosine positions of a grid (1, 1 + down x along, width), zeros for the first token."""
     quarter = width // 4
     rates = 10_000 ** (-torch.arange(quarter) / quarter)
     down, along = torch.meshgrid(*(torch.arange(size) for size in grid), indexing="ij")

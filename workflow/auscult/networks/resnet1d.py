@@ -1,7 +1,7 @@
 """ResNet along time, for samples of several leads or frames (after He et al. 2016, in one dimension).
 
-The bands of a front end are channels here. With the default options it is ResNet-18 with kernels of 3, 3,853,449
-parameters for 12 leads and nine classes; `depths: [3, 4, 6, 3]` is ResNet-34 with 7,227,785.
+The bands of a front end are channels of this network. With the default options it is ResNet-18 with kernels of 3 and
+3,853,449 parameters for 12 leads and nine classes; `depths: [3, 4, 6, 3]` is ResNet-34 with 7,227,785 parameters.
 """
 
 import torch
@@ -26,7 +26,7 @@ class Options(BaseModel):
         if len(self.depths) != len(self.widths):
             raise ValueError(f"{len(self.depths)} depths for {len(self.widths)} widths")
         if even := [k for k in (self.kernel, self.stem_kernel) if k % 2 == 0]:
-            raise ValueError(f"a kernel of {even[0]} has no middle; take an odd one")
+            raise ValueError(f"a kernel of {even[0]} has no middle; choose an odd number")
         return self
 
 
@@ -45,9 +45,9 @@ class Block(nn.Module):
         self.drop = StochasticDropout(dropout, channels=True)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        kept = x if self.downsample is None else self.downsample(x)
+        shortcut = x if self.downsample is None else self.downsample(x)
         x = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
-        return self.drop(torch.relu(x + kept))
+        return self.drop(torch.relu(x + shortcut))
 
 
 class Residual1d(nn.Module):
@@ -93,5 +93,5 @@ class ResNet1d(nn.Module):
 
 
 def build(options: Options, inputs: tuple[int, int, int], outputs: int) -> ResNet1d:
-    """The network for inputs (channels, frames, bands); any number of frames will do."""
+    """Return the network for inputs (channels, frames, bands); the number of frames may vary."""
     return ResNet1d(options, inputs[0] * inputs[2], outputs)

@@ -1,6 +1,6 @@
-"""A two-dimensional ResNet over the spectrogram of each lead, which it computes from the samples itself.
+"""A two-dimensional ResNet over the spectrogram of each lead, which the network computes from the samples.
 
-With the default options a ResNet-34 over windows of 100 samples. Give it the front end `samples`.
+With the default options it is a ResNet-34 over windows of 100 samples. Its front end must be `samples`.
 """
 
 import torch
@@ -55,5 +55,5 @@ class SpectralResNet(nn.Module):
 
 
 def build(options: Options, inputs: tuple[int, int, int], outputs: int) -> SpectralResNet:
-    """The network for inputs (channels, frames, bands); any number of frames will do."""
+    """Return the network for inputs (channels, frames, bands); the number of frames may vary."""
     return SpectralResNet(options, inputs[0] * inputs[2], outputs)

@@ -1,4 +1,4 @@
-"""Two networks on the same leads, one along time and one over their spectrograms, joined before the head."""
+"""Two networks on the same leads, one along time and one over spectrograms, with a common head."""
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,17 +13,17 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     time: resnet1d.Options = Field(
-        default=resnet1d.Options(depths=[3, 4, 6, 3]), description="Options of `resnet1d`; its head is left out."
+        default=resnet1d.Options(depths=[3, 4, 6, 3]), description="Options of `resnet1d`; its head is not used."
     )
     frequency: spectral_resnet.Options = Field(
         default=spectral_resnet.Options(depths=[3, 4, 6, 3]),
-        description="Options of `spectral_resnet`; its head is left out.",
+        description="Options of `spectral_resnet`; its head is not used.",
     )
     dropout: float = Field(default=0.1, ge=0, lt=1, description="Before the head.")
 
 
 class TwoStream(nn.Module):
-    """Both maps, their means side by side, dropout, one linear layer."""
+    """The maps of both networks, their concatenated means, dropout, one linear layer."""
 
     def __init__(self, options: Options, channels: int, outputs: int) -> None:
         super().__init__()
@@ -40,5 +40,5 @@ class TwoStream(nn.Module):
 
 
 def build(options: Options, inputs: tuple[int, int, int], outputs: int) -> TwoStream:
-    """The network for inputs (channels, frames, bands); any number of frames will do."""
+    """Return the network for inputs (channels, frames, bands); the number of frames may vary."""
     return TwoStream(options, inputs[0] * inputs[2], outputs)

@@ -1,4 +1,4 @@
-"""Blocks of three convolutions over pictures, with a branch for numbers: a published classifier of breath phase.
+"""Blocks of three convolutions over images, with a branch for scalars: a published classifier of breath phase.
 
 With the default options and the front end `planes9`: 8,146,177 parameters for one output.
 """
@@ -18,11 +18,13 @@ class Options(BaseModel):
     width: PositiveInt = Field(
         default=64, description="Channels of the first block; doubled in each of the next three."
     )
-    scalars: NonNegativeInt = Field(default=39, description="Numbers in the last channel; 0: there are none.")
-    dropout: float = Field(default=0.2, ge=0, lt=1, description="Of channels after a block; half in the first.")
+    scalars: NonNegativeInt = Field(default=39, description="Number of scalars in the last channel; 0: none.")
+    dropout: float = Field(
+        default=0.2, ge=0, lt=1, description="Of channels after a block; half as much after the first."
+    )
 
 
-def _three(channels: int, width: int, last_stride: int = 1) -> nn.Sequential:
+def _three_convolutions(channels: int, width: int, last_stride: int = 1) -> nn.Sequential:
     layers: list[nn.Module] = []
     for number in range(3):
         stride = last_stride if number == 2 else 1
@@ -44,10 +46,10 @@ class Maps(nn.Module):
         def pool() -> nn.Module:
             return nn.MaxPool2d(2, ceil_mode=True)
 
-        self.first = nn.Sequential(_three(channels, width, last_stride=2), drop(options.dropout / 2))
-        self.second = nn.Sequential(_three(width, 2 * width), pool(), drop(options.dropout))
-        self.third = nn.Sequential(_three(2 * width, 4 * width), pool(), drop(options.dropout))
-        self.last = _three(4 * width, 8 * width)
+        self.first = nn.Sequential(_three_convolutions(channels, width, last_stride=2), drop(options.dropout / 2))
+        self.second = nn.Sequential(_three_convolutions(width, 2 * width), pool(), drop(options.dropout))
+        self.third = nn.Sequential(_three_convolutions(2 * width, 4 * width), pool(), drop(options.dropout))
+        self.last = _three_convolutions(4 * width, 8 * width)
         self.shortcut = nn.Sequential(nn.Conv2d(4 * width, 8 * width, 1, bias=False), nn.BatchNorm2d(8 * width))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -56,7 +58,7 @@ class Maps(nn.Module):
 
 
 class VGGScalars(nn.Module):
-    """Maps and their mean, the numbers' branch, three linear layers."""
+    """Maps and their mean, the branch of the scalars, three linear layers."""
 
     def __init__(self, options: Options, inputs: tuple[int, int, int], outputs: int) -> None:
         super().__init__()
@@ -70,11 +72,11 @@ class VGGScalars(nn.Module):
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(batch, channels, frames, bands) to logits (batch, outputs) and latents (batch, 8 x width + 64)."""
-        pictures, numbers = self.scalars(x)
-        latents = torch.cat([self.maps(pictures).mean(dim=(2, 3)), numbers], dim=1)
+        images, scalars = self.scalars(x)
+        latents = torch.cat([self.maps(images).mean(dim=(2, 3)), scalars], dim=1)
         return self.head(latents), latents
 
 
 def build(options: Options, inputs: tuple[int, int, int], outputs: int) -> VGGScalars:
-    """The network for inputs (channels, frames, bands); any number of frames and bands will do."""
+    """Return the network for inputs (channels, frames, bands); their numbers of frames and bands may vary."""
     return VGGScalars(options, inputs, outputs)

@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from auscult.config.study import Study
-from auscult.datasets.base import Manifest
+from auscult.datasets.base import Manifest, ids_of
 from auscult.decisions.decide import fit_rule
 from auscult.decisions.predictions import stage_outputs
 from auscult.decisions.rule import FittedRule
@@ -130,7 +130,7 @@ def pack(
 
 def signs(own: Manifest) -> dict[str, list[str]]:
     """Digests by which a study's own cases are recognised: of their `samples`, and of `ids` of cases and subjects."""
-    ids = {part for subject in own.cases["subject"] for part in subject.split("+")} | set(own.cases["case"])
+    ids = set(own.cases["case"]).union(*map(ids_of, own.cases["subject"]))
     return {"samples": sorted(set(own.recordings["sha256"])), "ids": sorted(map(digest, ids))}
 
 

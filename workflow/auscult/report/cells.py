@@ -1,4 +1,4 @@
-"""Words, numbers, cells and tables of the report: dictionaries that the template's macro lays out."""
+"""Format numbers, cells and tables of the report, as dictionaries that the template's macro `grid` takes."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ import pandas as pd
 
 from auscult.metrics import catalogue
 
-# Head of a column, and its meaning in one line, by column or the beginning of a column that each class has.
+# (label, explanation) of each metric by column; for metrics with a column per class, by the prefix of their columns
 METRICS = {metric.key: (metric.label, metric.explanation) for metric in catalogue.METRICS} | {
     metric.key: (metric.label, metric.meaning) for metric in catalogue.class_metrics()
 }
 
 
 def with_interval(row: dict, metric: str) -> str:
-    """`0.777 (0.73–0.82)`, or the value alone."""
+    """A value with its interval, `0.777 (0.73–0.82)`; the value alone where there is no interval."""
     low, high = row.get(f"{metric}_low"), row.get(f"{metric}_high")
-    known = pd.notna(low) and pd.notna(high) and low is not None and high is not None
-    return number(row[metric]) + (f" ({low:.2f}–{high:.2f})" if known else "")
+    return number(row[metric]) + (f" ({low:.2f}–{high:.2f})" if pd.notna(low) and pd.notna(high) else "")
 
 
 def number(value: Any) -> str:
-    """Whole numbers as they are, others with three decimals, undefined ones empty."""
+    """Integers and numbers from 100 on without decimals, others with three; an empty text where undefined."""
     if value is None or pd.isna(value):
         return ""
     if isinstance(value, (int, np.integer)) or abs(value) >= 100 or (value == round(value) and abs(value) > 1):
@@ -32,7 +31,7 @@ def number(value: Any) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words: `45 s`, `3 min 20 s`, `2 h 5 min`."""
+    """Seconds as `45 s`, `3 min 20 s` or `2 h 5 min`."""
     seconds = round(seconds)
     if seconds < 60:
         return f"{seconds} s"
@@ -42,15 +41,19 @@ def duration(seconds: float) -> str:
 
 
 def table(heads: list, rows: list[list], groups: list[tuple[str, int]] = (), kinds: list[str] | None = None) -> dict:
-    """heads: labels, or (label, explanation); groups: (label, span) above them; kinds: a class for each row."""
+    """A table for the macro `grid`.
+
+    heads: labels, or (label, explanation) pairs. groups: (label, number of columns) of the line above the heads.
+    kinds: a CSS class for each row.
+    """
     heads = [head if isinstance(head, tuple) else (head, "") for head in heads]
-    cells = [[one if isinstance(one, dict) else cell(one) for one in row] for row in rows]
+    cells = [[value if isinstance(value, dict) else cell(value) for value in row] for row in rows]
     return {"heads": heads, "groups": groups, "rows": list(zip(kinds or [""] * len(rows), cells, strict=True))}
 
 
 def cell(value: Any, text: str | None = None, badges: list[tuple[str, str]] = ()) -> dict[str, Any]:
-    """A text or number, what it is sorted by, and marks (kind, text)."""
-    words = isinstance(value, str)
-    sort = value if words else "" if value is None or pd.isna(value) else float(value)
-    shown = text if text is not None else value if words else number(value)
-    return {"text": shown, "sort": sort, "number": not words, "badges": badges}
+    """A table cell: its text (by default that of `value`), the value that sorts it, and badges (CSS class, text)."""
+    is_text = isinstance(value, str)
+    sort = value if is_text else "" if value is None or pd.isna(value) else float(value)
+    text = text if text is not None else value if is_text else number(value)
+    return {"text": text, "sort": sort, "number": not is_text, "badges": badges}

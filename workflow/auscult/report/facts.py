@@ -1,4 +1,4 @@
-"""What the report says about a study besides its tables: counts, folds, trainings, versions."""
+"""Facts of a study that the report states besides its tables: counts, folds, trainings, versions."""
 
 from __future__ import annotations
 
@@ -17,19 +17,22 @@ from auscult.training.model_folder import read_trainings
 
 
 def class_counts(study: Study, manifest: Manifest) -> pd.DataFrame:
-    """Cases of every class of every target: `target, class, n`; `(no label)` for the unlabelled."""
+    """Number of cases of every class of every target: `target, class, n`; class `(no label)` for unlabelled cases."""
     rows = []
     for name, target in study.targets.items():
         cells = manifest.cases[target.label]
-        for known in target.classes:
-            rows.append((name, known, sum(known in cell.split("|") for cell in cells)))
+        for class_name in target.classes:
+            rows.append((name, class_name, sum(class_name in cell.split("|") for cell in cells)))
         if (cells == "").any():
             rows.append((name, "(no label)", int((cells == "").sum())))
     return pd.DataFrame(rows, columns=["target", "class", "n"])
 
 
 def facts(study: Study, manifest: Manifest, folds: str, audit: str, winner: str, models: list[Path]) -> dict[str, Any]:
-    """Facts for `page.render`; `folds`, `audit`, `winner` are files, `models` model folders."""
+    """Return the `facts` of `page.render`.
+
+    folds, audit, winner: paths of folds.csv, audit.csv, winner.json. models: folders of trained networks.
+    """
     pairs = pd.read_csv(folds, usecols=["repeat", "fold"]).drop_duplicates()
     return {
         "commit": commit(),
@@ -44,6 +47,6 @@ def facts(study: Study, manifest: Manifest, folds: str, audit: str, winner: str,
         },
         "leak": mark(study.protocol, pd.read_csv(audit)),
         "winner": json.loads(Path(winner).read_text(encoding="utf-8")),
-        "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "trainings": read_trainings(models).to_dict("records"),
     }

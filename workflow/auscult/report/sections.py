@@ -1,4 +1,4 @@
-"""Sections of the report that weigh variants: uncertainty, differences, subgroups, published results."""
+"""Sections of the report that compare variants: uncertainty, differences, subgroups, published results."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Any
 import pandas as pd
 
 from auscult.config.study import Study
+from auscult.decisions.winner import VARIANT
 from auscult.evaluation.selective import CONFIDENCE, MEASURES, SHARES
 from auscult.metrics import catalogue
 from auscult.report.cells import METRICS, cell, number, table, with_interval
 
-DIFFERENCES = [metric.key for metric in catalogue.shown("differences")]
-PUBLISHED = [metric.key for metric in catalogue.shown("published")]
-DECIDED = [metric.key for metric in catalogue.shown("floors") if metric.key in DIFFERENCES]
+DIFFERENCES = [metric.key for metric in catalogue.metrics_of("differences")]
+PUBLISHED = [metric.key for metric in catalogue.metrics_of("published")]
+DECIDED = [metric.key for metric in catalogue.metrics_of("floors") if metric.key in DIFFERENCES]
 STAGES = {
     "network": "the network alone",
     "xgboost": "XGBoost",
@@ -23,19 +24,19 @@ STAGES = {
 
 
 def uncertainty(rows: pd.DataFrame) -> dict[str, Any] | None:
-    """Whether a network's measures of uncertainty find its errors better than plain confidence, and the figures."""
+    """The measures of uncertainty that find a network's errors better than plain confidence, and all as a table."""
     rows = rows[(rows["stage"] == "network") & (rows["decision"] == "reference")] if len(rows) else rows
     others = rows[rows["measure"] != CONFIDENCE] if len(rows) else rows
     if others.empty:
         return None
-    named = [f"{MEASURES[row.measure][0]} of {row.system}" for row in others.itertuples()]
-    better = [name for name, high in zip(named, others["minus_confidence_high"], strict=True) if high < 0]
-    worse = [name for name, low in zip(named, others["minus_confidence_low"], strict=True) if low > 0]
-    text = f"Better than plain confidence beyond chance: {', '.join(better) or 'none'}."
-    text += f" Worse beyond chance: {', '.join(worse)}." if worse else ""
+    names = [f"{MEASURES[row.measure][0]} of {row.system}" for row in others.itertuples()]
+    better = [name for name, high in zip(names, others["minus_confidence_high"], strict=True) if high < 0]
+    worse = [name for name, low in zip(names, others["minus_confidence_low"], strict=True) if low > 0]
+    text = f"Better than plain confidence (interval of the difference below 0): {', '.join(better) or 'none'}."
+    text += f" Worse (interval above 0): {', '.join(worse)}." if worse else ""
     lines = []
     for row in rows.to_dict("records"):
-        less = (
+        difference = (
             ""
             if row["measure"] == CONFIDENCE
             else f"{row['minus_confidence']:+.3f} "
@@ -46,7 +47,7 @@ def uncertainty(rows: pd.DataFrame) -> dict[str, Any] | None:
                 row["system"],
                 MEASURES[row["measure"]][0],
                 cell(row["aurc"], f"{row['aurc']:.3f} ({row['aurc_low']:.3f}–{row['aurc_high']:.3f})"),
-                less,
+                difference,
                 row["error"],
                 *(1 - row[f"accuracy_referring_{share:.0%}"] for share in SHARES),
             ]
@@ -56,79 +57,86 @@ def uncertainty(rows: pd.DataFrame) -> dict[str, Any] | None:
         "Measure",
         (
             "AURC",
-            "Area under risk and coverage: errors among the surest, over how many are kept. Lower is better.",
+            "Area under the risk–coverage curve: the error rate among the most certain cases, averaged over all "
+            "numbers of cases kept. Lower is better.",
         ),
-        ("Less confidence's", "Difference to plain confidence, with its interval; below 0 the measure is better."),
-        "Errors of all",
-        *(f"left, {share:.0%} referred" for share in SHARES),
+        ("AURC minus confidence's", "Difference from the AURC of plain confidence. Below 0 the measure is better."),
+        "Error rate",
+        *(f"Error rate, {share:.0%} referred" for share in SHARES),
     ]
     return {"text": text, "table": table(heads, lines)}
 
 
 def comparison(rows: pd.DataFrame) -> dict[str, Any] | None:
-    """What a second stage adds to the network, in sentences; `chosen` against the others, and all pairs, as tables."""
+    """Sentences on each second stage, and tables of differences: `chosen` minus the others, and all other pairs."""
     if rows.empty:
         return None
     keys = [c for c in rows if c.startswith(("a_", "b_"))]
     pairs = [
         (dict(zip(keys, key, strict=True)), part.set_index("metric")) for key, part in rows.groupby(keys, sort=False)
     ]
-    against = [pair for pair in pairs if pair[0]["a_system"] == "chosen"]
+    chosen = [pair for pair in pairs if pair[0]["a_system"] == "chosen"]
     others = [pair for pair in pairs if pair[0]["a_system"] != "chosen"]
     return {
-        "sentences": _what_stages_add(others),
-        "chosen": _differences(against, False) if against else None,
+        "sentences": _stage_sentences(others),
+        "chosen": _differences(chosen, False) if chosen else None,
         "pairs": _differences(others, True) if others else None,
     }
 
 
-def _what_stages_add(pairs: list[tuple[dict, pd.DataFrame]]) -> list[str]:
-    """For every second stage: under which decisions it beats the network beyond chance, and under which it does not."""
-    found: dict[tuple, dict[str, list[str]]] = {}
+def _stage_sentences(pairs: list[tuple[dict, pd.DataFrame]]) -> list[str]:
+    """For every second stage: the metrics and decisions in which it is better, worse or no different than the network.
+
+    Better and worse are those whose interval of the difference does not include 0.
+    """
+    verdicts_of_stage: dict[tuple, dict[str, list[str]]] = {}
     for key, part in pairs:
         if key["a_system"] != key["b_system"] or key["a_decision"] != key["b_decision"] or key["a_stage"] != "network":
             continue
         for metric in [name for name in DECIDED if name in part.index]:
-            row = part.loc[metric]  # network less second stage
+            row = part.loc[metric]  # network minus second stage
             verdict = (
                 "better" if row["difference_high"] < 0 else "worse" if row["difference_low"] > 0 else "no different"
             )
             name = (key["a_system"], key["b_stage"], key["b_fit_on"])
-            at = found.setdefault(name, {"better": [], "worse": [], "no different": []})
-            at[verdict].append(f"{METRICS[metric][0]} under {key['a_decision']}")
+            verdicts = verdicts_of_stage.setdefault(name, {"better": [], "worse": [], "no different": []})
+            verdicts[verdict].append(f"{METRICS[metric][0]} (decision {key['a_decision']})")
     sentences = []
-    for (system, stage, fit_on), verdicts in found.items():
-        parts = [f"{verdict} in {', '.join(names)}" for verdict, names in verdicts.items() if names]
-        start = f"{system}: {STAGES.get(stage, stage)} fitted on {fit_on}, against {STAGES['network']}, is"
-        end = "" if verdicts["better"] else " The simpler rule is not worse."
-        sentences.append(f"{start} {'; '.join(parts)}.{end}")
+    for (system, stage, fit_on), verdicts in verdicts_of_stage.items():
+        clauses = [f"{verdict} in {', '.join(names)}" for verdict, names in verdicts.items() if names]
+        start = f"{system}: {STAGES.get(stage, stage)} fitted to {fit_on}, compared with {STAGES['network']}, is"
+        end = "" if verdicts["better"] else " No metric shows a gain from this second stage."
+        sentences.append(f"{start} {'; '.join(clauses)}.{end}")
     return sentences
 
 
-def _differences(pairs: list[tuple[dict, pd.DataFrame]], both: bool) -> dict:
-    """A row per pair, a cell per metric: difference, interval, p of the bootstrap and of the t-test over folds."""
+def _differences(pairs: list[tuple[dict, pd.DataFrame]], with_both_names: bool) -> dict:
+    """A row per pair and a cell per metric: difference, interval, p of the bootstrap and of the t-test over folds.
+
+    with_both_names: whether a row names both variants of its pair; otherwise it names the second one.
+    """
     metrics = [name for name in DIFFERENCES if any(name in part.index for _, part in pairs)]
     lines = []
     for key, part in pairs:
-        line = [_name(key, "a"), _name(key, "b")] if both else [_name(key, "b")]
+        line = [_name(key, "a"), _name(key, "b")] if with_both_names else [_name(key, "b")]
         for metric in metrics:
             row = part.loc[metric]
             text = f"{row['difference']:+.3f} ({row['difference_low']:+.3f} to {row['difference_high']:+.3f})"
-            tested = f", {row['p_t_test']:.3f}" if pd.notna(row["p_t_test"]) else ""
-            line.append(cell(row["difference"], f"{text} p {row['p_bootstrap']:.3f}{tested}"))
+            p_t_test = f", {row['p_t_test']:.3f}" if pd.notna(row["p_t_test"]) else ""
+            line.append(cell(row["difference"], f"{text} p {row['p_bootstrap']:.3f}{p_t_test}"))
         lines.append(line)
     meaning = "Difference with its 95 % interval; p of the paired bootstrap, and of the corrected t-test over folds."
     heads = [(METRICS[metric][0], meaning) for metric in metrics]
-    return table([*(["A", "B"] if both else ["chosen less"]), *heads], lines)
+    return table([*(["A", "B"] if with_both_names else ["chosen minus"]), *heads], lines)
 
 
 def _name(key: dict, side: str) -> str:
-    system, stage, fit_on, decision = (key[f"{side}_{word}"] for word in ("system", "stage", "fit_on", "decision"))
+    system, stage, fit_on, decision = (key[f"{side}_{column}"] for column in VARIANT)
     return f"{system} · {stage}{'' if fit_on == 'none' else f' on {fit_on}'} · {decision}"
 
 
 def subgroups(rows: pd.DataFrame) -> dict | None:
-    """The row `chosen` by groups of cases."""
+    """Scores of the row `chosen` by groups of cases."""
     if rows.empty:
         return None
     metrics = [name for name in DIFFERENCES if name in rows]
@@ -141,20 +149,20 @@ def subgroups(rows: pd.DataFrame) -> dict | None:
     ]
     heads = [METRICS[metric] for metric in metrics]
     heads += [(f"Recall {column.removeprefix('recall_')}", METRICS["recall_"][1]) for column in recalls]
-    return table(["By", "Group", "Cases", *heads], lines)
+    return table(["Grouped by", "Group", "Cases", *heads], lines)
 
 
 def published(study: Study, target: str, rows: pd.DataFrame, board: pd.DataFrame) -> dict | None:
-    """What others published for the label of a target, below the row `chosen`."""
-    mine = rows[(rows["adapter"] == study.dataset.adapter) & (rows["label"] == study.targets[target].label)]
-    if mine.empty:
+    """Published results for the label of a target, below this study's row `chosen`; None if there are none."""
+    rows = rows[(rows["adapter"] == study.dataset.adapter) & (rows["label"] == study.targets[target].label)]
+    if rows.empty:
         return None
-    shown = [name for name in PUBLISHED if mine[name].notna().any()]
+    metrics = [name for name in PUBLISHED if rows[name].notna().any()]
     lines = []
     for row in board[board["system"] == "chosen"].to_dict("records"):
-        scores = [cell(row.get(name), with_interval(row, name)) if name in row else "" for name in shown]
-        lines.append(["this study, chosen", *scores, f"{study.protocol.name}, {row['n']} judged cases", ""])
-    for row in mine.fillna({"trap": "", "source": ""}).to_dict("records"):
-        scores = [cell(row[name], number(row[name])) for name in shown]
+        scores = [cell(row.get(name), with_interval(row, name)) if name in row else "" for name in metrics]
+        lines.append(["this study, chosen", *scores, f"{study.protocol.name}, {row['n']} test cases", ""])
+    for row in rows.fillna({"trap": "", "source": ""}).to_dict("records"):
+        scores = [cell(row[name], number(row[name])) for name in metrics]
         lines.append([row["system"], *scores, row["protocol"], f"{row['trap']} [{row['source']}]".strip()])
-    return table(["System", *(METRICS[name] for name in shown), "Judged by", "Known of it"], lines)
+    return table(["System", *(METRICS[name] for name in metrics), "Protocol", "Caveat and source"], lines)

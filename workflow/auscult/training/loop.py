@@ -28,7 +28,7 @@ EpochHook = Callable[[int, nn.Module], None]
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """What the loop needs besides the data. `frames_per_second`: of the front end."""
 
     heads: dict[str, Head]
@@ -41,7 +41,7 @@ def fit(
     network: nn.Module,
     train_data: RoleData,
     val_data: RoleData | None,
-    plan: Plan,
+    plan: TrainingPlan,
     checkpoint: Checkpoint,
     log: Log,
     after_epoch: EpochHook | None = None,
@@ -99,14 +99,14 @@ class _Trainer:
     frames: Frames
     targets: torch.Tensor
     class_weights: torch.Tensor
-    plan: Plan
+    plan: TrainingPlan
 
     def loss(self, logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Loss of a batch of logits and targets (batch, outputs)."""
         return weighted_loss(logits.float(), y, self.class_weights, self.plan.heads)
 
 
-def _trainer(network: nn.Module, train_data: RoleData, plan: Plan) -> _Trainer:
+def _trainer(network: nn.Module, train_data: RoleData, plan: TrainingPlan) -> _Trainer:
     settings, device = plan.training, train_data.frames.device
     optimiser = build_optimiser(network, settings)
     weights = class_weights(plan.heads, train_data.targets, settings.balance == "loss")
@@ -141,7 +141,9 @@ def _seeded_epoch(trainer: _Trainer, train_data: RoleData, epoch: int, report: C
     return loss
 
 
-def _epoch_windows(train_data: RoleData, plan: Plan, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def _epoch_windows(
+    train_data: RoleData, plan: TrainingPlan, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Windows of one epoch in random order: recording numbers and first frames, both (windows,)."""
     frames, settings = train_data.frames, plan.training
     if settings.sampling == "crops":

@@ -22,7 +22,7 @@ from auscult.training.data import windowing
 from auscult.training.device import device, precision, seed_everything
 from auscult.training.epoch_by_test import weights_writer
 from auscult.training.job import FrameCache, Job, Resources
-from auscult.training.loop import Plan, fit
+from auscult.training.loop import TrainingPlan, fit
 from auscult.training.role_data import RoleData, Source, read_role_data
 
 
@@ -45,7 +45,7 @@ def train_network(
         seed_everything(job.seed, settings.deterministic)
         network = _first_network(job, windows.shape).to(torch_device)
         train_data, val_data = _read_data(job, Source(*tables, cache, windows, torch_device))
-        plan = Plan(job.task.heads, settings, job.front_end.frames_per_second, job.seed)
+        plan = TrainingPlan(job.task.heads, settings, job.front_end.frames_per_second, job.seed)
         history = fit(network, train_data, val_data, plan, checkpoint, log, weights_writer(job))
     _write_model(job, network, windows.shape, history)
     facts = {

@@ -1,1 +1,1 @@
-"""Front ends: samples to feature frames, one family per file, found by `features` from this folder."""
+"""Front ends, which turn samples into feature frames: one family per file; `features` finds the files."""

@@ -1,7 +1,7 @@
 """Log-mel front ends: samples of one recording to feature frames.
 
-A front end is a `Settings`; `PRESETS` holds the two that studies name: `reference`, the published one of
-DBRes, and `band1k`, finer in time and frequency below 1 kHz and indifferent to the recording's gain.
+`PRESETS` has the settings of two front ends: `reference`, the published one of DBRes, and `band1k`, which is finer in
+frequency below 1 kHz and does not depend on the recording's gain.
 """
 
 import math
@@ -13,15 +13,15 @@ import scipy.fft
 from numpy.lib.stride_tricks import sliding_window_view
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-# Spectrum points computed at a time: small enough for the processor's cache, whatever the recording's length.
+# Spectrum points computed at a time, so that a block fits into the processor's cache.
 _BLOCK_POINTS = 2**14
 # Standard deviation of log features under which a recording counts as constant (rounding is far below it).
 _CONSTANT_SD = 1e-4
-_LEAST_SD = 0.1  # of a band, in nats: a band without change is not blown up
+_LEAST_SD = 0.1  # of a band, in nats: a nearly constant band is not amplified
 
 
 class Settings(BaseModel):
-    """What a log-mel front end computes; times in seconds, frequencies in Hz."""
+    """Settings of a log-mel front end; times in seconds, frequencies in Hz."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -30,7 +30,7 @@ class Settings(BaseModel):
     fft: int | None = Field(
         default=None,
         ge=2,
-        description="Points of the Fourier transform, at least the window's samples; null takes the next "
+        description="Points of the Fourier transform, at least the window's samples; null: the next "
         "power of two of the window.",
     )
     bands: int = Field(ge=1, description="Number of mel bands.")
@@ -45,9 +45,9 @@ class Settings(BaseModel):
     normalise: Literal["none", "recording", "band", "both"] = Field(
         default="none",
         description="recording: subtract the mean and divide by the standard deviation of all frames and "
-        "bands of the recording (each channel on its own); band: each band by itself, which takes out the "
-        "steady colour of stethoscope, room and noise; both: every channel twice, normalised in the one way "
-        "and in the other. A constant recording gives zeros. none: leave.",
+        "bands of the recording, for each channel; band: the same for each band, which removes the constant "
+        "spectral colour of stethoscope, room and noise; both: every channel twice, normalised by recording "
+        "and by band. A constant recording gives zeros. none: no normalisation.",
     )
 
     @model_validator(mode="after")
@@ -70,10 +70,9 @@ PRESETS: dict[str, Settings] = {
         offset=0.01,
         normalise="none",
     ),
-    # The offset is the power that 16-bit rounding alone leaves in one bin (256 x 3/8 x 2**-30 / 12 = 7e-9 at
-    # 4 kHz). It does not depend on the recording: what is above the rounding is hardly touched by it, so the
-    # normalised features do not depend on gain, and digital silence is as low as a 16-bit file can
-    # be, not an outlier that would rule the standard deviation.
+    # The offset is the power of 16-bit rounding in one bin (256 x 3/8 x 2**-30 / 12 = 7e-9 at 4 kHz). It does not
+    # depend on the recording and hardly changes values above the rounding, so the normalised features do not depend
+    # on gain. Digital silence is as low as a 16-bit file can be, not an outlier that dominates the standard deviation.
     "band1k": Settings(
         window_s=0.064,
         hop_s=0.016,
@@ -89,21 +88,21 @@ PRESETS: dict[str, Settings] = {
 
 
 def frames_per_second(settings: Settings) -> float:
-    """Feature frames per second of recording (Hz): the inverse of the hop."""
+    """Return the frames per second, the inverse of the hop."""
     return 1.0 / settings.hop_s
 
 
 def pad_value(settings: Settings) -> float:
-    """What stands after the end of a short recording: silence, or the mean where it is normalised."""
+    """Return the value after the end of a short recording: silence, or the mean of normalised features."""
     return math.log(settings.offset) if settings.normalise == "none" else 0.0
 
 
 def mel_matrix(rate_hz: int, fft: int, bands: int, low_hz: float, high_hz: float) -> np.ndarray:
-    """Weights from the bins of a spectrum to mel bands.
+    """Return the weights from the bins of a spectrum to mel bands.
 
     Mel = 1127 ln(1 + f / 700) (HTK). The bands' edges are equally spaced in mel; the triangles are linear in
     mel (librosa's are linear in Hz), with unit peak and no area normalisation. The bin at 0 Hz has no weight.
-    A band narrower than the spacing of the bins may have none and stays empty.
+    A band narrower than the spacing of the bins may have no bin and is then zero.
 
     Args:
         rate_hz: Sampling rate, in Hz.
@@ -126,26 +125,26 @@ def mel_matrix(rate_hz: int, fft: int, bands: int, low_hz: float, high_hz: float
 
 
 def compute(samples: np.ndarray, rate_hz: int, settings: Settings) -> np.ndarray:
-    """Log-mel frames of one recording, each channel on its own.
+    """Return the log-mel frames of a recording; channels are independent of each other.
 
-    Frame t covers the samples from t x hop on; there is no centring, and an incomplete last frame is left
-    out, so n samples give 1 + (n - window) // hop frames. A recording shorter than one window is filled
-    with zeros to one window. Window and hop are rounded to whole samples. Beside samples and result, memory
-    does not grow with the recording.
+    Frame t starts at sample t x hop, without centring. An incomplete last frame is left out, so n samples give
+    1 + (n - window) // hop frames. A recording shorter than a window is padded with zeros to one window. Window and
+    hop are rounded to an integer number of samples. Apart from samples and result, memory does not grow with the
+    recording.
 
     Args:
         samples: float (channels, n), full scale ±1.
         rate_hz: Sampling rate, in Hz.
-        settings: The front end.
+        settings: Settings of the front end.
 
     Returns:
-        float32 (frames, channels, bands): natural logarithms, or standard deviations from the channel's mean
-        where the settings normalise (zeros for a channel whose samples, or whose features, are all alike). With
-        `both`, twice as many channels: all normalised by recording, then all normalised by band.
+        float32 (frames, channels, bands): natural logarithms, or, with normalisation, standard deviations from
+        the mean (zeros for a channel whose samples or features are constant). With `both`, twice as many channels:
+        all normalised by recording, then all normalised by band.
 
     Raises:
-        ValueError: `samples` is not a float array of two dimensions with a channel, or holds NaN or
-            infinity; or window, hop, FFT or highest frequency do not suit the rate.
+        ValueError: `samples` is not a float array of two dimensions with a channel, or contains NaN or infinity; or
+            window, hop, FFT or highest frequency do not fit the rate.
     """
     if samples.ndim != 2 or samples.shape[0] == 0:
         raise ValueError(f"samples must have shape (channels, n), not {samples.shape}")
@@ -155,21 +154,21 @@ def compute(samples: np.ndarray, rate_hz: int, settings: Settings) -> np.ndarray
         raise ValueError("samples contain NaN or infinity: repair or drop the recording")
     plan = _plan(rate_hz, settings)
     if samples.shape[1] < len(plan.window):
-        padded = np.zeros((samples.shape[0], len(plan.window)), samples.dtype)
-        padded[:, : samples.shape[1]] = samples
+        signal = np.zeros((samples.shape[0], len(plan.window)), samples.dtype)
+        signal[:, : samples.shape[1]] = samples
     else:
-        padded = samples
-    framed = sliding_window_view(padded, len(plan.window), axis=1)[:, :: plan.hop]
-    channels = len(framed)
+        signal = samples
+    frames_of_channel = sliding_window_view(signal, len(plan.window), axis=1)[:, :: plan.hop]
+    channels = len(frames_of_channel)
     copies = 2 if settings.normalise == "both" else 1
-    features = np.empty((framed.shape[1], copies * channels, settings.bands), np.float32)
-    for channel, frames in enumerate(framed):
+    features = np.empty((frames_of_channel.shape[1], copies * channels, settings.bands), np.float32)
+    for channel, frames in enumerate(frames_of_channel):
         mean, sd = _channel(frames, plan, settings, features[:, channel])
         if settings.normalise == "none":
             continue
         original = samples[channel]
-        constant = original.size == 0 or original.min() == original.max()
-        if constant or sd < _CONSTANT_SD:
+        is_constant = original.size == 0 or original.min() == original.max()
+        if is_constant or sd < _CONSTANT_SD:
             features[:, channel::channels] = 0.0
             continue
         if settings.normalise in ("band", "both"):
@@ -181,13 +180,13 @@ def compute(samples: np.ndarray, rate_hz: int, settings: Settings) -> np.ndarray
 
 
 def _normalise_bands(values: np.ndarray, out: np.ndarray) -> None:
-    """Write (frames, bands) with mean 0 and deviation 1 in every band to `out`, which may be `values`."""
+    """Write `values` (frames, bands) with mean 0 and deviation 1 in every band to `out`, which may be `values`."""
     np.subtract(values, values.mean(axis=0, dtype=np.float64).astype(np.float32), out=out)
     out /= np.maximum(out.std(axis=0, dtype=np.float64), _LEAST_SD).astype(np.float32)
 
 
 class _Plan(NamedTuple):
-    """What depends on rate and settings only: window, hop, FFT size, bins that carry weight, weights."""
+    """The values that depend on rate and settings only: window, hop, FFT size, bins with weights, weights."""
 
     window: np.ndarray
     hop: int
@@ -198,7 +197,7 @@ class _Plan(NamedTuple):
 
 @lru_cache(maxsize=32)
 def _plan(rate_hz: int, settings: Settings) -> _Plan:
-    """Sizes, window and mel weights for a rate; ValueError where they do not fit together."""
+    """Return sizes, window and mel weights for a rate. Raises ValueError if they do not fit the rate."""
     if rate_hz <= 0:
         raise ValueError(f"the rate must be positive, not {rate_hz} Hz")
     window = round(settings.window_s * rate_hz)
@@ -217,15 +216,15 @@ def _plan(rate_hz: int, settings: Settings) -> _Plan:
         raise ValueError(f"fft {fft} is shorter than the window of {window} samples at {rate_hz} Hz: raise fft")
     hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(window) / window)
     matrix = mel_matrix(rate_hz, fft, settings.bands, settings.low_hz, settings.high_hz)
-    used = np.flatnonzero(matrix.any(axis=1))
-    bins = slice(int(used[0]), int(used[-1]) + 1) if used.size else slice(0, 1)
+    used_bins = np.flatnonzero(matrix.any(axis=1))
+    bins = slice(int(used_bins[0]), int(used_bins[-1]) + 1) if used_bins.size else slice(0, 1)
     return _Plan(hann, hop, fft, bins, np.ascontiguousarray(matrix[bins]))
 
 
 def _channel(frames: np.ndarray, plan: _Plan, settings: Settings, out: np.ndarray) -> tuple[float, float]:
     """Write the log-mel of (frames, window) to `out` (frames, bands); return its mean and deviation.
 
-    In float64: with float32 the rounding of a loud tone would drown the quiet bands.
+    It computes in float64, since the float32 rounding errors of a loud tone are larger than quiet bands.
     """
     block = max(8, _BLOCK_POINTS // plan.fft)
     total = square = 0.0
@@ -246,5 +245,5 @@ def _channel(frames: np.ndarray, plan: _Plan, settings: Settings, out: np.ndarra
 
 
 def _mel(hz: float | np.ndarray) -> np.ndarray:
-    """Frequency in Hz to HTK mel."""
+    """Return HTK mel of frequencies in Hz."""
     return 1127.0 * np.log1p(np.asarray(hz, np.float64) / 700.0)

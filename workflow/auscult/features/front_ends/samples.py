@@ -1,4 +1,4 @@
-"""The front end `samples`: the samples themselves, standardised per recording or left in their units."""
+"""The front end `samples`: the samples themselves, standardised or centred per channel."""
 
 from typing import Literal
 
@@ -14,7 +14,7 @@ class Settings(BaseModel):
     normalise: Literal["channel", "none"] = Field(
         default="channel",
         description="channel: every channel of a recording with mean 0 and standard deviation 1; none: with mean 0 in "
-        "its own units, where the height of a beat says something, as millivolts of an ECG do.",
+        "its own units, for signals whose amplitude matters, such as an ECG in millivolts.",
     )
 
 
@@ -22,12 +22,12 @@ PRESETS = {"samples": Settings()}
 
 
 def compute(samples: np.ndarray, rate_hz: int, settings: Settings) -> np.ndarray:
-    """Samples (channels, n) to frames (n, channels, 1), each channel with mean 0 (and standard deviation 1).
+    """Return frames (n, channels, 1) of samples (channels, n), each channel with mean 0 (and standard deviation 1).
 
-    A constant channel becomes zeros. Raises ValueError when the audio has another rate than the settings say.
+    A constant channel becomes zeros. Raises ValueError if the rate of the audio is not that of the settings.
     """
     if rate_hz != settings.rate_hz:
-        raise ValueError(f"front end samples: the audio has {rate_hz} Hz, settings.rate_hz says {settings.rate_hz}")
+        raise ValueError(f"front end samples: the audio has {rate_hz} Hz, settings.rate_hz is {settings.rate_hz}")
     samples = np.asarray(samples, dtype=np.float64)
     centred = samples - samples.mean(axis=1, keepdims=True)
     if settings.normalise == "none":
@@ -38,10 +38,10 @@ def compute(samples: np.ndarray, rate_hz: int, settings: Settings) -> np.ndarray
 
 
 def frames_per_second(settings: Settings) -> float:
-    """Frames per second."""
+    """Return the frames per second."""
     return float(settings.rate_hz)
 
 
 def pad_value(settings: Settings) -> float:
-    """The mean."""
+    """Return 0, the mean."""
     return 0.0

@@ -1,7 +1,7 @@
-"""Gates that weigh channels and places of a map; all keep its shape.
+"""Gates: weights for channels or positions of a feature map; all keep its shape.
 
-But for `PublishedSqueeze`, a gate is twice a sigmoid of something that starts near 0: an untrained gate is near 1, so
-that a branch whose weights were learnt elsewhere is not halved, and a trained one lies between 0 and 2.
+Except in `PublishedSqueeze`, a gate is twice a sigmoid whose argument starts near 0. An untrained gate is thus near 1,
+so that a branch with pretrained weights is not halved, and a trained gate is between 0 and 2.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from torch import nn
 
 
 def adaptive_kernel(channels: int) -> int:
-    """Kernel of the convolution over channels: of 3, 5 and 7 the nearest to (log2 C + 1) / 2, the larger at a tie."""
-    wanted = (math.log2(channels) + 1) / 2
-    return min((3, 5, 7), key=lambda k: (abs(k - wanted), -k))
+    """Return the kernel over channels: the one of 3, 5 and 7 nearest to (log2 C + 1) / 2, the larger at a tie."""
+    target = (math.log2(channels) + 1) / 2
+    return min((3, 5, 7), key=lambda kernel: (abs(kernel - target), -kernel))
 
 
-def gated(x: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-    """`x` times a gate in (0, 2) that is 1 where the logit is 0."""
+def apply_gate(x: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    """Return `x` times a gate in (0, 2) that is 1 for a logit of 0."""
     return x * (2 * torch.sigmoid(logits))
 
 
 class AdaptiveKernelAttention(nn.Module):
     """A gate per channel from a convolution over the channels' means and maxima.
 
-    The kernel grows with the number of channels, after ECA (Wang et al. 2020), which has means alone; here a second
-    input row holds the maxima.
+    The kernel grows with the number of channels, as in ECA (Wang et al. 2020), which uses the means alone; here a
+    second input row has the maxima.
     """
 
     def __init__(self, channels: int) -> None:
@@ -39,8 +39,8 @@ class AdaptiveKernelAttention(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(batch, channels, frames, bands), gated."""
-        described = torch.stack([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1)
-        return gated(x, self.conv(described).transpose(1, 2)[..., None])
+        summary = torch.stack([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1)
+        return apply_gate(x, self.conv(summary).transpose(1, 2)[..., None])
 
 
 class SqueezeExcitation(nn.Module):
@@ -55,17 +55,17 @@ class SqueezeExcitation(nn.Module):
         nn.init.zeros_(self.excite.bias)
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
-        """(batch, channels, 1, 1) before the sigmoid."""
-        described = torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1)
-        return self.excite(torch.relu(self.squeeze(described)))[..., None, None]
+        """Return (batch, channels, 1, 1) before the sigmoid."""
+        summary = torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1)
+        return self.excite(torch.relu(self.squeeze(summary)))[..., None, None]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(batch, channels, frames, bands), gated."""
-        return gated(x, self.logits(x))
+        return apply_gate(x, self.logits(x))
 
 
 class PublishedSqueeze(SqueezeExcitation):
-    """The gate that DynSE-BDResNet's published code has: a plain sigmoid, near 0.5 before training."""
+    """The gate of the published code of DynSE-BDResNet: a plain sigmoid, near 0.5 before training."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels)
@@ -77,7 +77,7 @@ class PublishedSqueeze(SqueezeExcitation):
 
 
 class SpatialAttention(nn.Module):
-    """A gate per place from a 7x7 convolution over the means and maxima of the channels (after Woo et al. 2018)."""
+    """A gate per position from a 7x7 convolution over the means and maxima of the channels (after Woo et al. 2018)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,5 +87,5 @@ class SpatialAttention(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(batch, channels, frames, bands), gated."""
-        described = torch.stack([x.mean(dim=1), x.amax(dim=1)], dim=1)
-        return gated(x, self.conv(described))
+        summary = torch.stack([x.mean(dim=1), x.amax(dim=1)], dim=1)
+        return apply_gate(x, self.conv(summary))

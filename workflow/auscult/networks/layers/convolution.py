@@ -1,4 +1,4 @@
-"""Plain convolutions in a row."""
+"""A sequence of plain convolutions."""
 
 from torch import nn
 
@@ -6,7 +6,7 @@ from auscult.networks.layers.dropout import StochasticDropout
 
 
 def convolutions(channels: int, widths: list[int], dropout: float) -> nn.Sequential:
-    """3x3 convolutions, each with batch normalisation, ReLU, 2x2 max-pooling and dropout of channels."""
+    """Return 3x3 convolutions, each with batch normalisation, ReLU, 2x2 max-pooling and dropout of channels."""
     layers: list[nn.Module] = []
     for width in widths:
         layers += [

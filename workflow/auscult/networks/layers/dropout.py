@@ -8,7 +8,7 @@ from torch.nn import functional
 class StochasticDropout(nn.Module):
     """Dropout that acts in training and, when `stochastic` is set, also in evaluation mode.
 
-    `channels`: drops whole channels (dimension 1) instead of single elements.
+    `channels`: drop entire channels (dimension 1) instead of single elements.
     """
 
     def __init__(self, p: float, channels: bool = False) -> None:
@@ -27,12 +27,12 @@ class StochasticDropout(nn.Module):
         return functional.dropout(x, self.p)
 
     def extra_repr(self) -> str:
-        """What print shows."""
+        """Return the text between the parentheses in print."""
         return f"p={self.p}, channels={self.channels}"
 
 
-def set_stochastic(network: nn.Module, on: bool) -> None:
-    """Switch the dropout of a whole network on or off for evaluation mode."""
+def set_stochastic(network: nn.Module, is_on: bool) -> None:
+    """Switch the dropout of all layers of a network on or off for evaluation mode."""
     for module in network.modules():
         if isinstance(module, StochasticDropout):
-            module.stochastic = on
+            module.stochastic = is_on

@@ -1,4 +1,4 @@
-"""Frames to one vector: attention over time."""
+"""Attention pooling: from a sequence of frames to one vector."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from torch import nn
 
 
 class AttentionPooling(nn.Module):
-    """Logits of a sequence as the mean of its frames' logits, weighed by attention, with weights for each output.
+    """Logits of a sequence: the attention-weighted mean of the frames' logits, with weights for each output.
 
-    `softmax`: weights sum to 1 by themselves; `sigmoid`: each frame is weighed alone and the weights then scaled to
-    sum 1 (Kong et al. 2020). Both start as the plain mean.
+    `softmax`: a softmax over the frames. `sigmoid`: a sigmoid for each frame, then the weights are scaled to the sum 1
+    (Kong et al. 2020). Both are nearly the plain mean before training.
     """
 
     def __init__(self, features: int, outputs: int, attention: Literal["softmax", "sigmoid"]) -> None:
@@ -24,7 +24,7 @@ class AttentionPooling(nn.Module):
         nn.init.zeros_(self.weigh.bias)
 
     def weights(self, x: torch.Tensor) -> torch.Tensor:
-        """Weights (batch, frames, outputs) of (batch, frames, features), of sum 1 over the frames."""
+        """Return weights (batch, frames, outputs) of (batch, frames, features), with the sum 1 over the frames."""
         scores = self.weigh(x)
         if self.attention == "softmax":
             return torch.softmax(scores, dim=1)

@@ -1,6 +1,6 @@
-"""Residual networks of any depth and width: stem, stages of blocks, and global mean; dropout and gates are put in.
+"""Residual networks of any depth and width: stem and stages of blocks, with dropout and gates as parameters.
 
-Modules are named as in torchvision's ResNet, so that its weights fit without renaming.
+Modules have the names of torchvision's ResNet, so that its weights fit without renaming.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Sizes(BaseModel):
         return self
 
     def latents(self) -> int:
-        """Channels after the last block."""
+        """Return the number of channels after the last block."""
         return EXPANSION[self.block] * self.widths[-1]
 
 
@@ -53,37 +53,39 @@ class Block(nn.Module):
         gate: nn.Module,
     ) -> None:
         super().__init__()
-        out = EXPANSION[kind] * width
+        out_channels = EXPANSION[kind] * width
         shapes = {
-            "bottleneck": [(channels, width, 1, 1), (width, width, 3, stride), (width, out, 1, 1)],
-            "basic": [(channels, width, 3, stride), (width, out, 3, 1)],
+            "bottleneck": [(channels, width, 1, 1), (width, width, 3, stride), (width, out_channels, 1, 1)],
+            "basic": [(channels, width, 3, stride), (width, out_channels, 3, 1)],
         }[kind]
         self.steps = len(shapes)
         for number, (before, after, kernel, step) in enumerate(shapes, start=1):
             self.add_module(f"conv{number}", nn.Conv2d(before, after, kernel, step, kernel // 2, bias=False))
             self.add_module(f"bn{number}", nn.BatchNorm2d(after))
         self.downsample = None
-        if stride != 1 or channels != out:
-            self.downsample = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+        if stride != 1 or channels != out_channels:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
+            )
         self.relu = nn.ReLU(inplace=True)
         self.drop = drop
         self.gate = gate
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(batch, channels, frames, bands) to (batch, channels out, frames / stride, bands / stride)."""
-        kept = x if self.downsample is None else self.downsample(x)
+        shortcut = x if self.downsample is None else self.downsample(x)
         for number in range(1, self.steps + 1):
             x = getattr(self, f"bn{number}")(getattr(self, f"conv{number}")(x))
             if number < self.steps:
                 x = self.drop(self.relu(x))
-        return self.drop(self.relu(self.gate(x) + kept))
+        return self.drop(self.relu(self.gate(x) + shortcut))
 
 
 class Residual(nn.Module):
     """Stem and stages: (batch, channels, frames, bands) to maps (batch, `latents`, fewer frames, fewer bands).
 
-    `drop(place)` and `gate(channels)` make the dropout and the gate of a place; places are 0 (stem) to the number of
-    blocks. The blocks are `layer1`, `layer2` and so on.
+    `drop(place)` and `gate(channels)` return the dropout and the gate of a block. `place` is 0 for the stem and the
+    number of the block, from 1, for the others. The stages are `layer1`, `layer2` and so on.
     """
 
     def __init__(
@@ -108,26 +110,26 @@ class Residual(nn.Module):
             self.add_module(f"layer{stage}", nn.Sequential(*blocks))
         self.stages = len(sizes.depths)
         for name, module in self.named_modules():
-            if isinstance(module, nn.Conv2d) and ".gate." not in name:  # gates start by themselves
+            if isinstance(module, nn.Conv2d) and ".gate." not in name:  # gates have their own initialisation
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Any number of frames and bands will do."""
+        """The numbers of frames and bands may vary."""
         x = self.drop(self.maxpool(self.relu(self.bn1(self.conv1(x)))))
         for stage in range(1, self.stages + 1):
             x = getattr(self, f"layer{stage}")(x)
         return x
 
     def load_image_weights(self, weights: dict[str, torch.Tensor]) -> None:
-        """Take the weights of torchvision's ResNet of the same sizes; gates keep theirs. Raises ValueError.
+        """Load the weights of torchvision's ResNet of the same sizes; gates keep theirs. Raises ValueError.
 
-        Every other weight must be there in its shape, and nothing else but the classifier `fc`. With one input
-        channel the first filters are summed over the three of the image, which is the same as feeding the one three
-        times.
+        `weights` must contain every other weight in its shape, and nothing else but the classifier `fc`. For one input
+        channel, the first filters are summed over the three image channels, which is equivalent to an input of three
+        equal channels.
         """
-        given = {key: value for key, value in weights.items() if not key.startswith("fc.")}
-        if "conv1.weight" in given and self.conv1.in_channels == 1:
-            given["conv1.weight"] = given["conv1.weight"].sum(dim=1, keepdim=True)
-        mine = {key: value for key, value in self.state_dict().items() if ".gate." not in key}
-        refuse_misfits(given, mine)
-        self.load_state_dict(given, strict=False)
+        backbone_weights = {key: value for key, value in weights.items() if not key.startswith("fc.")}
+        if "conv1.weight" in backbone_weights and self.conv1.in_channels == 1:
+            backbone_weights["conv1.weight"] = backbone_weights["conv1.weight"].sum(dim=1, keepdim=True)
+        expected = {key: value for key, value in self.state_dict().items() if ".gate." not in key}
+        refuse_misfits(backbone_weights, expected)
+        self.load_state_dict(backbone_weights, strict=False)

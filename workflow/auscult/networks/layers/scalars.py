@@ -1,4 +1,4 @@
-"""Numbers about a recording that travel with its pictures: the first rows of the last channel, in every frame."""
+"""Scalars about a recording in the last channel of its image: its first rows, the same in every frame."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ HIDDEN = 64
 
 
 class Scalars(nn.Module):
-    """Takes `count` numbers off the last channel and makes `HIDDEN` of them; with `count` 0 it leaves all as it is."""
+    """Splits off the last channel and maps its `count` numbers to `HIDDEN` features; `count` 0: no such channel."""
 
     def __init__(self, count: int, channels: int, bands: int, act: type[nn.Module], bias: bool) -> None:
         super().__init__()
         if count and (channels < 2 or bands < count):
             raise ValueError(
-                f"scalars: {count} numbers need a channel of their own with as many bands; the front end gives "
+                f"scalars: {count} numbers need a separate channel with at least as many bands; the front end gives "
                 f"{channels} channels of {bands} bands (planes9 with scalars has them)"
             )
         self.count = count
@@ -28,7 +28,7 @@ class Scalars(nn.Module):
             )
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(batch, channels, frames, bands) to pictures (batch, channels left, frames, bands) and (batch, outputs)."""
+        """(batch, channels, frames, bands) to images (batch, `self.channels`, frames, bands) and (batch, outputs)."""
         if not self.count:
             return x, x.new_zeros((len(x), 0))
         return x[:, :-1], self.layers(x[:, -1, :, : self.count].mean(dim=1))

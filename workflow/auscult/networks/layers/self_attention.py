@@ -1,8 +1,10 @@
-"""Self-attention along time in the forms that networks of signals use; all keep (batch, frames, width).
+"""Kinds of self-attention along time; all keep the shape (batch, frames, width).
 
-`plain` attends to every frame; `reduced` to keys and values averaged over two frames; `shunted` gives half the heads
-all frames, a quarter an average over two and a quarter over four; `window` stays inside windows, `shifted` inside
-windows that are half a window on; `routed` attends to the windows whose mean is most alike (bi-level routing).
+- `plain`: all frames,
+- `reduced`: keys and values averaged over two frames,
+- `shunted`: all frames for half of the heads, averages over two for a quarter and over four for a quarter,
+- `window`: the frames of the same window, `shifted`: the same with windows shifted by half a window,
+- `routed`: the frames of the windows with the most similar means (bi-level routing).
 """
 
 from __future__ import annotations
@@ -17,9 +19,10 @@ Kind = Literal["plain", "reduced", "shunted", "window", "shifted", "routed"]
 
 
 class SelfAttention(nn.Module):
-    """Attention of several heads; the forms differ in which keys a query sees, not in their parameters.
+    """Multi-head attention; the kinds differ in the keys that a query attends to, not in their parameters.
 
-    windows: how many `window`, `shifted` and `routed` divide the frames into; routes: how many of them a window sees.
+    windows: number of windows for `window`, `shifted` and `routed`; routes: number of windows that a window attends
+    to.
     """
 
     def __init__(self, width: int, heads: int, kind: Kind, windows: int = 25, routes: int = 10) -> None:
@@ -34,64 +37,66 @@ class SelfAttention(nn.Module):
         q, k, v = self.qkv(x).view(batch, frames, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         if self.kind == "shunted":
             half, quarter = self.heads - self.heads // 2, self.heads // 4
-            parts = [slice(0, half), slice(half, self.heads - quarter), slice(self.heads - quarter, self.heads)]
-            mixed = torch.cat(
+            head_slices = [slice(0, half), slice(half, self.heads - quarter), slice(self.heads - quarter, self.heads)]
+            heads_output = torch.cat(
                 [
                     functional.scaled_dot_product_attention(
-                        q[:, part], _pooled(k[:, part], by), _pooled(v[:, part], by)
+                        q[:, slice_of_heads],
+                        _pooled(k[:, slice_of_heads], factor),
+                        _pooled(v[:, slice_of_heads], factor),
                     )
-                    for part, by in zip(parts, (1, 2, 4), strict=True)
-                    if part.stop > part.start
+                    for slice_of_heads, factor in zip(head_slices, (1, 2, 4), strict=True)
+                    if slice_of_heads.stop > slice_of_heads.start
                 ],
                 dim=1,
             )
         elif self.kind in ("window", "shifted", "routed"):
-            mixed = self._in_windows(q, k, v)
+            heads_output = self._in_windows(q, k, v)
         else:
-            by = 2 if self.kind == "reduced" else 1
-            mixed = functional.scaled_dot_product_attention(q, _pooled(k, by), _pooled(v, by))
-        return self.proj(mixed.transpose(1, 2).reshape(batch, frames, width))
+            factor = 2 if self.kind == "reduced" else 1
+            heads_output = functional.scaled_dot_product_attention(q, _pooled(k, factor), _pooled(v, factor))
+        return self.proj(heads_output.transpose(1, 2).reshape(batch, frames, width))
 
     def _in_windows(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        """Attention of (batch, heads, frames, size) inside windows; what is padded is never attended to."""
+        """Return the attention of (batch, heads, frames, size) inside windows; padding is masked."""
         batch, heads, frames, _ = q.shape
         length = -(-frames // self.windows)
         before = length // 2 if self.kind == "shifted" else 0
         count = -(-(before + frames) // length)
         after = count * length - before - frames
-        there = functional.pad(torch.ones(frames, dtype=torch.bool, device=q.device), (before, after))
-        q, k, v = (functional.pad(part, (0, 0, before, after)).unflatten(2, (count, length)) for part in (q, k, v))
-        there = there.view(count, length)
+        is_frame = functional.pad(torch.ones(frames, dtype=torch.bool, device=q.device), (before, after))
+        q, k, v = (functional.pad(x, (0, 0, before, after)).unflatten(2, (count, length)) for x in (q, k, v))
+        is_frame = is_frame.view(count, length)
         if self.kind == "routed":
-            k, v, there = self._routed(q, k, v, there)
+            k, v, is_frame = self._routed(q, k, v, is_frame)
         else:
-            there = there[None, None, :, None].expand(batch, heads, count, 1, length)
-        there = there | ~there.any(dim=-1, keepdim=True)  # a window of padding alone must see something
-        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=there).flatten(2, 3)
-        return mixed[:, :, before : before + frames]
+            is_frame = is_frame[None, None, :, None].expand(batch, heads, count, 1, length)
+        is_frame = is_frame | ~is_frame.any(dim=-1, keepdim=True)  # a window of padding alone needs an unmasked key
+        heads_output = functional.scaled_dot_product_attention(q, k, v, attn_mask=is_frame).flatten(2, 3)
+        return heads_output[:, :, before : before + frames]
 
     def _routed(
-        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, there: torch.Tensor
+        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, is_frame: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Keys and values of the windows that each window is sent to, by the likeness of their means."""
+        """Return keys, values and mask of the windows with the most similar means, for each window."""
         batch, heads, count, length, size = k.shape
-        likeness = torch.einsum("bhwd,bhvd->bwv", q.mean(dim=3), k.mean(dim=3))
-        chosen = likeness.topk(min(self.routes, count), dim=-1).indices  # (batch, windows, routes)
-        routes = chosen.shape[-1]
-        index = chosen[:, None, :, :, None, None].expand(batch, heads, count, routes, length, size)
+        similarity = torch.einsum("bhwd,bhvd->bwv", q.mean(dim=3), k.mean(dim=3))
+        window_numbers = similarity.topk(min(self.routes, count), dim=-1).indices  # (batch, windows, routes)
+        routes = window_numbers.shape[-1]
+        index = window_numbers[:, None, :, :, None, None].expand(batch, heads, count, routes, length, size)
         k, v = (
-            part[:, :, None].expand(batch, heads, count, count, length, size).gather(3, index).flatten(3, 4)
-            for part in (k, v)
+            x[:, :, None].expand(batch, heads, count, count, length, size).gather(3, index).flatten(3, 4)
+            for x in (k, v)
         )
-        there = there[chosen].flatten(2)[:, None, :, None].expand(batch, heads, count, 1, routes * length)
-        return k, v, there
+        is_frame = is_frame[window_numbers].flatten(2)[:, None, :, None].expand(batch, heads, count, 1, routes * length)
+        return k, v, is_frame
 
 
-def _pooled(x: torch.Tensor, by: int) -> torch.Tensor:
-    """Means over `by` neighbouring frames of (batch, heads, frames, size)."""
-    if by == 1 or x.shape[2] < by:
+def _pooled(x: torch.Tensor, factor: int) -> torch.Tensor:
+    """Return means over `factor` neighbouring frames of (batch, heads, frames, size)."""
+    if factor == 1 or x.shape[2] < factor:
         return x
-    return functional.avg_pool2d(x, (by, 1), ceil_mode=True)
+    return functional.avg_pool2d(x, (factor, 1), ceil_mode=True)
 
 
 class ConvolutionalModulation(nn.Module):

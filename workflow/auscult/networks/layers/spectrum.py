@@ -1,4 +1,4 @@
-"""Short-time spectra of samples inside a network, one picture per channel."""
+"""Short-time spectra of samples inside a network, one spectrogram per channel."""
 
 from __future__ import annotations
 
