@@ -24,8 +24,10 @@ def save(tmp_path: Path):
     return save
 
 
-def inspect(path: Path, onset=None, offset=None, short_s: float = 1.0, mono: bool = True) -> audio.Facts:
-    return audio.inspect(path, onset, offset, short_s, mono)
+def inspect(
+    path: Path, onset=None, offset=None, short_s: float = 1.0, mono: bool = True, sample_format: str = "int16"
+) -> audio.Facts:
+    return audio.inspect(path, onset, offset, short_s, mono, sample_format)
 
 
 def problems(path: Path, **options) -> list[str]:

@@ -13,6 +13,7 @@ import soundfile
 
 from auscult.datasets import base
 from auscult.datasets.base import Columns, DatasetError, Listing, build, load, raw_digest, read_table, read_text
+from tests.parts import dataset_of
 
 RATE = 4000
 TRAPS = ["10000", "2530", "9979", "9983", "50782", "007", "1e5", "NA", "12345.0"]  # ids that are not numbers
@@ -47,7 +48,7 @@ def with_cell(listing: Listing, column: str, row: int, value: object, table: str
 
 
 def build_manifest(listing: Listing, root: Path, short_s: float = 1.0, workers: int = 1) -> base.Manifest:
-    return build(listing, root, "mean", short_s, workers)
+    return build(listing, dataset_of(root, short_s=short_s), workers)
 
 
 def quality(manifest: base.Manifest) -> list[tuple]:

@@ -12,6 +12,7 @@ import soundfile
 
 from auscult.datasets import circor
 from auscult.datasets.base import DatasetError, load
+from tests.parts import dataset_of
 
 TRAPS = ["2530", "9979", "9983", "13918", "50782"]  # lexicographic and numeric order differ
 
@@ -388,7 +389,7 @@ def test_the_real_patients() -> None:
     from auscult.datasets.base import build
 
     root = Path(os.environ["AUSCULT_REAL_DATA"])
-    manifest = build(circor.ingest(root, circor.Options()), root, "mean", 4.0, workers=2)
+    manifest = build(circor.ingest(root, circor.Options()), dataset_of(root, short_s=4.0), workers=2)
     cases, recordings = manifest.cases, manifest.recordings
     assert (len(cases), cases["subject"].nunique(), len(recordings)) == (501, 475, 1679)
     assert (cases.groupby("subject").size() == 2).sum() == 26

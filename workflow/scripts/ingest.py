@@ -12,7 +12,7 @@ begin(snakemake)
 dataset = Dataset.model_validate(snakemake.params.dataset)
 module, root = adapter(dataset.adapter), Path(dataset.root)
 listing = module.ingest(root, module.Options.model_validate(dataset.options))
-manifest = build(listing, root, dataset.channels, dataset.short_s, snakemake.threads)
+manifest = build(listing, dataset, snakemake.threads)
 for row in manifest.quality.itertuples():
     note(f"{row.recording}: {row.problem} ({row.action}): {row.detail}")
 manifest.write(Path(snakemake.output.cases).parent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,18 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from auscult.datasets import wfdb_record
+from auscult.datasets import audio_length, wfdb_record
 from auscult.datasets.unusable import Unusable
 
 CLIPPED_SHARE = 0.01
+MIN_SAMPLES, MIN_S = 16, 0.01  # fewer are no signal
+QUIET = 64  # steps of 16-bit samples: a signal that stays within them loses its form
 FULL_SCALE = 0.999
 END_TOLERANCE_S = 0.01  # annotation times are rounded: the last offset may lie this far beyond the end
+
+
+class SampleFormatError(Exception):
+    """The data set's sample format cannot represent the samples of a file."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +51,9 @@ def read(path: Path, onset_s: float | None = None, offset_s: float | None = None
         if stop == start:
             raise Unusable("empty", "no samples")
         return samples[start:stop], rate, "WFDB"
-    _refuse_truncated(path)
+    _, correction = audio_length.check(path)
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(_corrected(path, *correction) if correction else path) as file:
             rate, total, subtype = file.samplerate, file.frames, file.subtype
             start, stop = _bounds(onset_s, offset_s, rate, total)
             file.seek(start)
@@ -56,7 +63,16 @@ def read(path: Path, onset_s: float | None = None, offset_s: float | None = None
         raise Unusable("corrupt", f"not readable as audio: {error}") from error
     if len(samples) == 0:
         raise Unusable("empty", "no samples")
+    if len(samples) < stop - start:
+        raise Unusable("truncated", f"the header states {total} samples, the file ends after {start + len(samples)}")
     return samples, rate, subtype
+
+
+def _corrected(path: Path, position: int, correction: bytes) -> io.BytesIO:
+    """The contents of a file with some bytes of its header replaced."""
+    contents = bytearray(path.read_bytes())
+    contents[position : position + len(correction)] = correction
+    return io.BytesIO(bytes(contents))
 
 
 def _bounds(onset_s: float | None, offset_s: float | None, rate: int, total: int) -> tuple[int, int]:
@@ -72,13 +88,20 @@ def _bounds(onset_s: float | None, offset_s: float | None, rate: int, total: int
     return start, stop
 
 
-def inspect(path: Path, onset_s: float | None, offset_s: float | None, short_s: float, mono: bool) -> Facts:
+def inspect(
+    path: Path, onset_s: float | None, offset_s: float | None, short_s: float, mono: bool, sample_format: str = "int16"
+) -> Facts:
     """Read an interval and check it. Raises Unusable.
 
     A recording shorter than `short_s` gets the problem `short`. `mono`: several channels will be averaged to one.
+    sample_format: of the data set; raises SampleFormatError for samples that it cannot represent.
     """
     samples, rate, subtype = read(path, onset_s, offset_s)
     problems = []
+    if path.suffix != ".hea" and (length := audio_length.check(path)[0]):
+        problems.append(("length", length))
+    if len(samples) < MIN_SAMPLES or len(samples) / rate < MIN_S:
+        raise Unusable("too_short", f"{len(samples)} samples, {1000 * len(samples) / rate:.3g} ms")
     if not np.isfinite(samples).all():
         raise Unusable("not_finite", "NaN or infinite samples")
     if (samples == samples[0]).all():
@@ -87,6 +110,8 @@ def inspect(path: Path, onset_s: float | None, offset_s: float | None, short_s: 
         problems.append(("channels", f"{samples.shape[1]} channels, averaged to one"))
     if subtype not in ("PCM_16", "WFDB"):
         problems.append(("sample_format", f"{subtype}, not 16-bit"))
+    if sample_format == "int16" and subtype != "PCM_16":
+        problems += _loss_in_int16(path, float(np.abs(samples).max()))
     # physical units have no full scale
     full_scales = {"PCM_16": 32768, "PCM_U8": 127 / 128, "PCM_S8": 127 / 128, "WFDB": math.inf}
     limit = FULL_SCALE * full_scales.get(subtype, 1)
@@ -100,18 +125,12 @@ def inspect(path: Path, onset_s: float | None, offset_s: float | None, short_s: 
     return Facts(rate, samples.shape[1], len(samples), sha256, tuple(problems))
 
 
-def _refuse_truncated(path: Path) -> None:
-    """Raise Unusable for a RIFF file with fewer bytes than its data chunk states: libsndfile would read it."""
-    with path.open("rb") as file:
-        head = file.read(12)
-        if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
-            return
-        size = path.stat().st_size
-        while len(chunk := file.read(8)) == 8:
-            length = int.from_bytes(chunk[4:], "little")
-            if chunk[:4] == b"data":
-                present = size - file.tell()
-                if length > present and length != 0xFFFFFFFF:
-                    raise Unusable("truncated", f"the header states {length} bytes of samples, the file has {present}")
-                return
-            file.seek(length + length % 2, 1)
+def _loss_in_int16(path: Path, peak: float) -> list[tuple[str, str]]:
+    """Return the problem of samples (largest magnitude `peak`) that lose their form as int16, which spans ±1."""
+    advice = "set dataset.sample_format: float32"
+    if peak > 1:
+        raise SampleFormatError(f"{path}: samples up to {peak:.6g} do not fit dataset.sample_format: int16; {advice}")
+    if peak * 32768 < QUIET:
+        steps = f"{peak * 32768:.2g} of 32768 steps"
+        return [("quiet", f"the largest sample is {peak:.3g}, as int16 {steps}: {advice}")]
+    return []

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from auscult.config.dataset import Dataset
 from auscult.datasets import audio
 from auscult.provenance import write_json, write_text
 
@@ -189,28 +190,30 @@ def read_text(path: Path) -> str:
     return text
 
 
-def build(listing: Listing, root: Path, channels: str, short_s: float, workers: int) -> Manifest:
+def build(listing: Listing, dataset: Dataset, workers: int) -> Manifest:
     """Open every listed recording and return the manifest.
 
     Parameters
     ----------
     listing : what the adapter returned.
-    root : folder to which the paths of the listing are relative.
-    channels : `mean` or `all` (see `config.Dataset`).
-    short_s : recordings shorter than this get a row `short`.
+    dataset : its root, to which the paths of the listing are relative, and how its samples are used.
     workers : number of threads that read.
 
     An unusable recording is dropped with a row in `quality`. Raises DatasetError, which names the row, for a
     structural error.
     """
+    root = Path(dataset.root)
     _check_structure(listing, root)
 
     def open_recording(row: dict) -> audio.Facts | audio.Unusable:
         interval = [None if pd.isna(row[key]) else float(row[key]) for key in ("onset_s", "offset_s")]
         try:
-            return audio.inspect(root / row["path"], *interval, short_s, channels == "mean")
+            mono = dataset.channels == "mean"
+            return audio.inspect(root / row["path"], *interval, dataset.short_s, mono, dataset.sample_format)
         except audio.Unusable as problem:
             return problem
+        except audio.SampleFormatError as error:
+            raise DatasetError(f"recording {row['recording']!r}: {error}") from None
 
     rows = listing.recordings.sort_values("recording").to_dict("records")
     with ThreadPoolExecutor(workers) as pool:

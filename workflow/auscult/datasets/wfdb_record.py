@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +61,25 @@ def _check_header(path: Path, header: Any) -> None:
         raise Unusable("units", f"leads in {' and '.join(sorted(set(header.units)))}")
     if any(samples > 1 for samples in header.samps_per_frame):
         raise Unusable("rate", "leads of different rates")
+    if file.suffix == ".mat":
+        _check_matlab(file, header)
     width = BYTES.get(header.fmt[0])
     if width and header.sig_len:
         offset = header.byte_offset[0] or 0
         stated_size, size = offset + header.sig_len * header.n_sig * width, file.stat().st_size
         if size < stated_size:
             raise Unusable("truncated", f"the header states {stated_size} bytes of samples, the file has {size}")
+
+
+def _check_matlab(file: Path, header: Any) -> None:
+    """Raise Unusable unless the file is a MATLAB 4 matrix of the header's shape, whose samples wfdb reads as bytes."""
+    with file.open("rb") as stream:
+        head = stream.read(20)
+    if len(head) < 20:
+        raise Unusable("truncated", f"{file.name} has {len(head)} bytes")
+    _, rows, columns, _, name_length = struct.unpack("<5i", head)
+    offset = header.byte_offset[0] or 0
+    size = header.n_sig * (header.sig_len or 0)
+    if 20 + name_length != offset or (size and rows * columns != size):
+        kind = head[:10].decode("latin-1") if head.startswith(b"MATLAB") else "no MATLAB 4 matrix of this shape"
+        raise Unusable("corrupt", f"{file.name} is {kind}: save `val` ({header.n_sig} leads) again with `-v4`")
