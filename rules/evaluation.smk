@@ -3,7 +3,7 @@
 TABLES = ["leaderboard", "cross_validation", "floors", "uncertainty", "comparison", "subgroups"]
 
 
-rule evaluate:
+rule decide:
     """Decide every test case by every variant, and score the variants on inner or validation cases."""
     input:
         cases=lambda w: networks.files_of(plan(w), paths.CASE_OUTPUTS, networks.unit_folds(plan(w))),
@@ -12,14 +12,14 @@ rule evaluate:
         manifest=manifest,
         inner=lambda w: networks.inner_outputs(plan(w), networks.unit_folds(plan(w))),
         groups=paths.GROUPS,
-        code=code("evaluate", *DECISIONS),
+        code=code("decide", *DECISIONS),
     output:
         predictions=paths.PREDICTIONS,
         scores=paths.SCORES,
     log:
-        f"{paths.LOGS}/{{study}}/evaluate.log",
+        f"{paths.LOGS}/{{study}}/decide.log",
     benchmark:
-        f"{paths.BENCHMARKS}/{{study}}/evaluate.tsv"
+        f"{paths.BENCHMARKS}/{{study}}/decide.tsv"
     conda:
         "../envs/auscult.yaml"
     threads: 1
@@ -29,10 +29,10 @@ rule evaluate:
     params:
         study=lambda w: reads.evaluation(plan(w)),
     script:
-        "../workflow/scripts/evaluate.py"
+        "../workflow/scripts/decide.py"
 
 
-rule compare:
+rule make_tables:
     """Write leaderboard, cross-validation, trivial baselines, comparisons, subgroups, winner and Challenge files."""
     input:
         predictions=paths.PREDICTIONS,
@@ -40,15 +40,15 @@ rule compare:
         audit=paths.AUDIT,
         manifest=manifest,
         models=lambda w: [network.file(paths.TRAINING) for network in networks.every_network(plan(w))],
-        code=code("compare"),
+        code=code("make_tables"),
     output:
         tables=expand(f"{paths.TABLE}.{{end}}", table=TABLES, end=FORMATS, allow_missing=True),
         winner=paths.WINNER,
         challenge=directory(paths.CHALLENGE),
     log:
-        f"{paths.LOGS}/{{study}}/compare.log",
+        f"{paths.LOGS}/{{study}}/make_tables.log",
     benchmark:
-        f"{paths.BENCHMARKS}/{{study}}/compare.tsv"
+        f"{paths.BENCHMARKS}/{{study}}/make_tables.tsv"
     conda:
         "../envs/auscult.yaml"
     threads: 1
@@ -59,7 +59,7 @@ rule compare:
         study=lambda w: reads.evaluation(plan(w)),
         ensembles=lambda w: {name: ensemble.systems for name, ensemble in plan(w).study.ensembles.items()},
     script:
-        "../workflow/scripts/compare.py"
+        "../workflow/scripts/make_tables.py"
 
 
 rule compare_studies:

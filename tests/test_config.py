@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from auscult.config import base, dataset, fusion, protocols, settings, study, systems, targets
+from auscult.config import base, command_line, dataset, fusion, protocols, study, systems, targets
 from auscult.config.study import Study
 
 HEADS = {
@@ -517,7 +517,7 @@ def test_a_multiclass_head_serves_a_target_alone_and_has_no_positive() -> None:
     ("given", "names"), [("a", ["a"]), ("a,b", ["a", "b"]), ("a,,b,", ["a", "b"]), (["a", "b"], ["a", "b"])]
 )
 def test_studies_of_the_command_line(given: Any, names: list[str]) -> None:
-    read = settings.Settings.model_validate({"studies": given})
+    read = command_line.Settings.model_validate({"studies": given})
     assert read.studies == names
     assert (read.root, read.tracking.uri) == (None, "sqlite:///results/mlflow.db")
 
@@ -525,4 +525,4 @@ def test_studies_of_the_command_line(given: Any, names: list[str]) -> None:
 @pytest.mark.parametrize("values", [{}, {"studies": ""}, {"studies": []}, {"studies": ","}, {"studies": 5}])
 def test_some_study_must_be_named(values: dict) -> None:
     with pytest.raises(ValidationError, match="studies"):
-        settings.Settings.model_validate(values)
+        command_line.Settings.model_validate(values)

@@ -1,7 +1,9 @@
 """The registry of decision rules, and the rules that are not fitted."""
 
 import json
+import sys
 from itertools import product
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -36,6 +38,16 @@ def test_a_name_is_one_rules(monkeypatch):
     twice = [*rules.modules(), rules.modules()[0]]
     monkeypatch.setattr(rules, "modules", lambda: twice)
     with pytest.raises(ValueError, match="there is a decision rule 'any_recording' already"):
+        rules._registry.__wrapped__()
+
+
+@pytest.mark.parametrize("names", [{}, {"RULES": 3}, {"RULES": [1]}])
+def test_a_file_without_a_tuple_of_rules_is_named(monkeypatch, names):
+    module = ModuleType("auscult.decisions.rules.mine")
+    vars(module).update(names)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(rules, "modules", lambda: [module.__name__])
+    with pytest.raises(ValueError, match=r"decisions\.rules\.mine: needs RULES, a tuple of Rule"):
         rules._registry.__wrapped__()
 
 

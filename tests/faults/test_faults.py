@@ -33,7 +33,7 @@ RULES = [
         "init_tracking",
         "train",
     ),
-    *("infer", "aggregate", "fuse", "evaluate", "compare", "plot", "report", "track"),
+    *("infer", "aggregate", "fuse", "decide", "make_tables", "plot", "report", "track"),
 ]
 TIMES = ["train_s", "epoch_s"]  # the columns that no two runs share
 MIB = [1, 2, 3, 4, 6]

@@ -208,7 +208,7 @@ def test_new_recordings_get_predictions_and_a_bad_file_stops_nothing(project):
     assert "3 cases" in page and "http" not in page and broken.stem in page
     assert project.run("predict", config=("recordings=new",)).jobs == {}
     assert "there is no folder nowhere" in project.run("predict", config=("recordings=nowhere",), fails=True).output
-    assert "which recordings?" in project.run("predict", fails=True).output
+    assert "no folder of recordings" in project.run("predict", fails=True).output
 
 
 def test_one_system_of_the_study_can_predict(project):
@@ -305,6 +305,7 @@ def read_predicted(project: Project, name: str) -> pd.DataFrame:
     return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
+@pytest.mark.slow
 def test_the_label_of_a_test_case_reaches_nothing_of_its_fold(project):
     def of_fold_0() -> pd.DataFrame:
         table = predictions(project)

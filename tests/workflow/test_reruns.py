@@ -138,7 +138,7 @@ def test_a_value_set_back_starts_nothing(project):
 def test_a_decision_trains_and_scores_nothing(project):
     project.change("tiny", "targets.outcome.decisions", ["reference"])
     ran = project.run()
-    assert set(ran.jobs) == {"evaluate", "compare", "plot", "explain_system", "report", "track"}
+    assert set(ran.jobs) == {"decide", "make_tables", "plot", "explain_system", "report", "track"}
     nothing_to_do(project)
 
 
@@ -152,22 +152,6 @@ def test_a_system_that_is_added_trains_and_nothing_else_does(project):
     assert {"small", "more"} <= set(board["system"])
     project.study("tiny", **STUDY)
     assert "train" not in project.run().jobs
-
-
-def test_pooling_trains_and_scores_nothing(project):
-    project.change("tiny", "systems.small.inference.pool", {"abnormal": {"recordings": "max"}})
-    ran = project.run(SCORED)
-    assert not {"train", "infer", "cache_audio"} & set(ran.jobs) and ran.jobs["aggregate"] == 2
-
-
-def test_a_training_key_trains_both_folds(project):
-    before = weights(project)
-    project.change("tiny", "systems.small.training.learning_rate", 0.002)
-    project.run(SCORED)
-    assert trained(project) == dict.fromkeys(FOLDS, "trained")
-    assert all(word == "val: scored test: scored" for word in scored(project).values())
-    assert all(before[fold] != now for fold, now in weights(project).items())
-    nothing_to_do(project, SCORED)
 
 
 def test_editing_the_network_trains_it_and_another_one_does_not(project):
@@ -207,12 +191,6 @@ def test_a_changed_recording_trains_the_fold_that_trains_on_it(project):
     after = weights(project)
     assert after["r0f0"] == before["r0f0"] and after["r0f1"] != before["r0f1"]
     nothing_to_do(project, SCORED)
-
-
-def test_a_changed_training_recording_trains_both(project):
-    change_wav(recording_of(project, "train", "train"))
-    project.run(SCORED)
-    assert trained(project) == dict.fromkeys(FOLDS, "trained")
 
 
 def test_a_removed_and_an_added_recording(project):

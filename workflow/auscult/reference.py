@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from auscult import datasets, features, networks
-from auscult.config import dataset, fusion, protocols, settings, study, systems, targets
+from auscult.config import command_line, dataset, fusion, protocols, study, systems, targets
 from auscult.decisions import rules
 
 HEAD = """# Configuration
@@ -60,7 +60,7 @@ STUDY_MODELS = [
 
 def readme() -> str:
     """Return the reference of all keys as Markdown: a table per model, then the options of every plug-in."""
-    parts = [HEAD, "## config.yaml\n", *(_section(model) for model in (settings.Settings, settings.Tracking))]
+    parts = [HEAD, "## config.yaml\n", *(_section(model) for model in (command_line.Settings, command_line.Tracking))]
     parts += ["## studies/<name>.yaml\n", *(_section(model) for model in STUDY_MODELS)]
     parts.append(_decision_rules())
     parts.append("## Options of data sets (`dataset.options`)\n")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from auscult import studies
-from auscult.config.settings import Settings
+from auscult.config.command_line import Settings
 from auscult.datasets import releases
 from auscult.datasets.releases import Release
 from auscult.features.frames import folder_name

@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from auscult import datasets, features, networks
-from auscult.config.settings import Settings
+from auscult.config.command_line import Settings
 from auscult.config.study import Study
 from auscult.config.targets import Target
 from auscult.decisions import rules

@@ -51,7 +51,7 @@ class StageOutputs:
 def predict(study: Study, manifest: Manifest, outputs: list[FoldOutputs]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Decide every fold; returns predictions and the scores of the variants on its own cases.
 
-    Predictions: see design of predictions.csv; besides, `information` and `variance` sum the mutual information and
+    Predictions: the columns of docs/architecture.md. `information` and `variance` sum the mutual information and
     the variance of the passes over the target's heads (empty for a second stage), `chosen_on` says which cases chose
     the rule (`none`: nothing was chosen; `inner`: all cases that the fold does not test, scored by networks of inner
     folds; `stopping`: validation cases, which also stopped the network; `twice` after it: they tuned the second stage

@@ -83,8 +83,16 @@ def module_of(name: str) -> str:
 
 @cache
 def _families() -> dict[str, ModuleType]:
-    """Return the module of each front end by name."""
+    """Return the module of each front end by name. Raises ValueError for an unfit file."""
     folder = Path(__file__).parent / "front_ends"
     stems = sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__")
-    modules = [importlib.import_module(f"auscult.features.front_ends.{stem}") for stem in stems]
-    return {name: module for module in modules for name in module.PRESETS}
+    families: dict[str, ModuleType] = {}
+    for stem in stems:
+        module = importlib.import_module(f"auscult.features.front_ends.{stem}")
+        if not isinstance(getattr(module, "PRESETS", None), Mapping):
+            raise ValueError(f"{module.__file__}: needs PRESETS, default settings by name of a front end")
+        for name in module.PRESETS:
+            if name in families:
+                raise ValueError(f"{module.__file__}: the front end {name!r} is in {families[name].__file__} already")
+            families[name] = module
+    return families

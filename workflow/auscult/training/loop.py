@@ -14,11 +14,11 @@ from torch import nn
 from auscult.config.systems import Head, Training
 from auscult.progress import progress
 from auscult.training.augment import augment, mix
-from auscult.training.balance import class_weights, draw_weights
+from auscult.training.balance import draw_weights
 from auscult.training.checkpoint import Checkpoint, resume, save_checkpoint
 from auscult.training.data import Frames, random_crops
 from auscult.training.device import MemoryFull, autocast
-from auscult.training.loss import Forward, patch_mix_loss, weighted_loss
+from auscult.training.loss import Forward, Loss, batch_loss, build_loss
 from auscult.training.optimiser import averaged_step, build_optimiser, learning_rate, set_learning_rate
 from auscult.training.role_data import RoleData
 from auscult.training.validation import validate
@@ -90,7 +90,7 @@ def fit(
 class _Trainer:
     """A network in training: `forward` is the network, compiled where the settings say so.
 
-    `targets` (recordings, outputs) and `class_weights` (2, outputs) lie on the device of `frames`.
+    `targets` (recordings, outputs) lie on the device of `frames`.
     """
 
     network: nn.Module
@@ -98,18 +98,13 @@ class _Trainer:
     optimiser: torch.optim.Optimizer
     frames: Frames
     targets: torch.Tensor
-    class_weights: torch.Tensor
+    loss: Loss
     plan: TrainingPlan
-
-    def loss(self, logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Loss of a batch of logits and targets (batch, outputs)."""
-        return weighted_loss(logits.float(), y, self.class_weights, self.plan.heads)
 
 
 def _trainer(network: nn.Module, train_data: RoleData, plan: TrainingPlan) -> _Trainer:
     settings, device = plan.training, train_data.frames.device
     optimiser = build_optimiser(network, settings)
-    weights = class_weights(plan.heads, train_data.targets, settings.balance == "loss")
     network.to(memory_format=torch.channels_last)  # convolutions are faster so, on a CPU as on a GPU
     return _Trainer(
         network,
@@ -117,7 +112,7 @@ def _trainer(network: nn.Module, train_data: RoleData, plan: TrainingPlan) -> _T
         optimiser,
         train_data.frames,
         torch.from_numpy(train_data.targets).to(device),
-        torch.from_numpy(weights).to(device),
+        build_loss(settings, plan.heads, train_data.targets, device),
         plan,
     )
 
@@ -200,10 +195,7 @@ def _step(trainer: _Trainer, x: torch.Tensor, y: torch.Tensor, generator: torch.
     """One step of the optimiser on a batch; returns its loss, a scalar without gradient."""
     settings, network = trainer.plan.training, trainer.network
     with autocast(trainer.frames.device, settings.precision):
-        if settings.patch_mix == "none":
-            loss = trainer.loss(trainer.forward(x)[0], y)
-        else:
-            loss = patch_mix_loss(network, trainer.forward, x, y, trainer.loss, settings.patch_mix, generator)
+        loss = batch_loss(trainer.loss, network, trainer.forward, x, y, generator)
     trainer.optimiser.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_norm)

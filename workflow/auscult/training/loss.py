@@ -1,19 +1,54 @@
-"""The loss of a batch: weighted cross-entropy over the heads, with mixed patches where the settings ask for them."""
+"""The loss of a batch: weighted cross-entropy over the heads, with mixed patches where the settings ask for them.
+
+The loop calls `batch_loss` alone, so that a new loss is a change of this file (and of `config.systems.Training`, for
+its key).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
-from auscult.config.systems import Head
+from auscult.config.systems import Head, Training
 from auscult.heads.outputs import columns
+from auscult.training.balance import class_weights
 from auscult.training.patch_mix import contrast, draw, mixed_targets
 
 Forward = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 """A network's forward pass, compiled or not: windows to logits (batch, outputs) and latents (batch, any)."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The loss of a training. weights: (2, outputs) on the network's device, see `balance.class_weights`."""
+
+    training: Training
+    heads: dict[str, Head]
+    weights: torch.Tensor
+
+    def __call__(self, logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Loss of logits and targets (batch, outputs), a scalar."""
+        return weighted_loss(logits.float(), y, self.weights, self.heads)
+
+
+def build_loss(training: Training, heads: dict[str, Head], targets: np.ndarray, device: torch.device) -> Loss:
+    """The loss that the settings choose. targets: (recordings, outputs) of the training cases, for class weights."""
+    weights = class_weights(heads, targets, training.balance == "loss")
+    return Loss(training, heads, torch.from_numpy(weights).to(device))
+
+
+def batch_loss(
+    loss: Loss, network: nn.Module, forward: Forward, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator
+) -> torch.Tensor:
+    """Loss of a batch of windows and targets, a scalar. forward: the network's forward pass."""
+    if loss.training.patch_mix == "none":
+        return loss(forward(x)[0], y)
+    return patch_mix_loss(network, forward, x, y, loss, loss.training.patch_mix, generator)
 
 
 def weighted_loss(logits: torch.Tensor, y: torch.Tensor, weights: torch.Tensor, heads: dict[str, Head]) -> torch.Tensor:

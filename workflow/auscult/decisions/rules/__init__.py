@@ -31,7 +31,10 @@ def get(name: str) -> Rule:
 def _registry() -> dict[str, Rule]:
     registry: dict[str, Rule] = {}
     for module in modules():
-        for rule in importlib.import_module(module).RULES:
+        rules = getattr(importlib.import_module(module), "RULES", None)
+        if not isinstance(rules, tuple):
+            raise ValueError(f"{module}: needs RULES, a tuple of Rule, as `RULES = (Rule(…),)`")
+        for rule in rules:
             if rule.name in registry:
                 raise ValueError(f"{module}: there is a decision rule {rule.name!r} already")
             registry[rule.name] = rule
