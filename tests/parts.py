@@ -4,19 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from auscult.config.dataset import Dataset
 from auscult.config.study import Study
 from auscult.config.systems import System, heads_of
 from auscult.fusion import fuse as fusion
 from auscult.inference import aggregate as aggregation
-
-
-def dataset_of(root: Path, **changes) -> Dataset:
-    """A data set of the release in a folder; ECG in physical units keeps its samples."""
-    sample_format = "float32" if changes.get("channels") == "all" else "int16"
-    return Dataset.model_validate(
-        {"name": "released", "adapter": "folder", "root": str(root), "sample_format": sample_format, **changes}
-    )
 
 
 def tasks_of(study: Study, system: System) -> dict:

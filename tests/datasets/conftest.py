@@ -13,7 +13,6 @@ import soundfile
 
 from auscult.datasets import circor, folder
 from auscult.datasets.base import Manifest, build
-from tests.parts import dataset_of
 
 RATE = 4000
 FACTS = {
@@ -87,11 +86,7 @@ class CircorRelease:
         self.write(name, text.replace(old, new, 1))
 
     def read(self, short_s: float = 4.0) -> Manifest:
-        return build(
-            circor.ingest(self.root, circor.Options()),
-            dataset_of(self.root, channels="mean", short_s=short_s),
-            workers=1,
-        )
+        return build(circor.ingest(self.root, circor.Options()), self.root, "mean", short_s, workers=1)
 
 
 @pytest.fixture
@@ -122,7 +117,7 @@ class OwnData:
 
     def read(self, **options) -> Manifest:
         folder_options = folder.Options(**{**self.options.model_dump(), **options})
-        return build(folder.ingest(self.root, folder_options), dataset_of(self.root, short_s=1.0), workers=1)
+        return build(folder.ingest(self.root, folder_options), self.root, "mean", 1.0, workers=1)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import soundfile
 
 from auscult.datasets import breath_phase
 from auscult.datasets.base import DatasetError, build
-from tests.parts import dataset_of
 
 CLIPS = {"steth_20180816_11_09_13_000.wav": "I", "steth_20180816_11_09_13_007.wav": "E",
          "steth_20180817_09_00_00_000.wav": "E"}  # fmt: skip
@@ -29,7 +28,7 @@ def table(root: Path, clips: dict[str, str]) -> None:
 
 
 def read(root: Path):
-    return build(breath_phase.ingest(root, breath_phase.Options()), dataset_of(root, short_s=0.9), workers=1)
+    return build(breath_phase.ingest(root, breath_phase.Options()), root, "mean", 0.9, workers=1)
 
 
 def test_a_day_is_the_subject_and_a_recording_the_source(root):

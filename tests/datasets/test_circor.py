@@ -12,7 +12,6 @@ import soundfile
 
 from auscult.datasets import circor
 from auscult.datasets.base import DatasetError, load
-from tests.parts import dataset_of
 
 TRAPS = ["2530", "9979", "9983", "13918", "50782"]  # lexicographic and numeric order differ
 
@@ -297,7 +296,7 @@ def test_hidden_files_are_ignored(two_patients) -> None:
 def test_a_listed_recording_that_is_missing_is_dropped(two_patients) -> None:
     (two_patients.data / "2530_AV.wav").unlink()
     manifest = two_patients.read()
-    assert quality(manifest) == [("2530_AV", "missing", "dropped", "the file is not there")]
+    assert quality(manifest) == [("2530_AV", "missing", "dropped", "there is no file 'training_data/2530_AV.wav'")]
     assert len(manifest.recordings) == 3
     assert "2530_AV" not in set(manifest.states["recording"])
 
@@ -389,7 +388,7 @@ def test_the_real_patients() -> None:
     from auscult.datasets.base import build
 
     root = Path(os.environ["AUSCULT_REAL_DATA"])
-    manifest = build(circor.ingest(root, circor.Options()), dataset_of(root, short_s=4.0), workers=2)
+    manifest = build(circor.ingest(root, circor.Options()), root, "mean", 4.0, workers=2)
     cases, recordings = manifest.cases, manifest.recordings
     assert (len(cases), cases["subject"].nunique(), len(recordings)) == (501, 475, 1679)
     assert (cases.groupby("subject").size() == 2).sum() == 26

@@ -9,7 +9,6 @@ import scipy.io
 
 from auscult.datasets import audio, challenge2021, ptbxl
 from auscult.datasets.base import DatasetError, build, load
-from tests.parts import dataset_of
 
 LEADS = ["I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6"]
 STATEMENTS = """,description,diagnostic,form,rhythm,diagnostic_class,diagnostic_subclass
@@ -56,7 +55,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def read(root: Path):
-    return build(ptbxl.ingest(root, ptbxl.Options()), dataset_of(root, channels="all", short_s=9.0), workers=1)
+    return build(ptbxl.ingest(root, ptbxl.Options()), root, "all", 9.0, workers=1, sample_format="float32")
 
 
 def test_labels_of_every_set(root):
@@ -166,7 +165,7 @@ def challenge(tmp_path: Path) -> Path:
 
 
 def test_records_of_the_challenges(challenge, tmp_path):
-    manifest = build(challenge2021.ingest(challenge, CODES), dataset_of(challenge, channels="all"), workers=1)
+    manifest = build(challenge2021.ingest(challenge, CODES), challenge, "all", 1.0, workers=1, sample_format="float32")
     assert manifest.quality.empty
     assert manifest.cases["diagnosis"].tolist() == ["sinus", "AF", "none"]
     np.testing.assert_array_equal(manifest.cases["age_years"], [74, np.nan, 60])

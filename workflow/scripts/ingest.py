@@ -12,7 +12,8 @@ begin(snakemake)
 dataset = Dataset.model_validate(snakemake.params.dataset)
 module, root = adapter(dataset.adapter), Path(dataset.root)
 listing = module.ingest(root, module.Options.model_validate(dataset.options))
-manifest = build(listing, dataset, snakemake.threads)
+checks = dataset.sample_format, dataset.distinct_ids
+manifest = build(listing, root, dataset.channels, dataset.short_s, snakemake.threads, *checks)
 for row in manifest.quality.itertuples():
     note(f"{row.recording}: {row.problem} ({row.action}): {row.detail}")
 manifest.write(Path(snakemake.output.cases).parent)

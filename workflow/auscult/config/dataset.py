@@ -24,4 +24,9 @@ class Dataset(Strict):
         default="int16", description="Format of the cached samples; use `float32` for signals outside ±1."
     )
     short_s: Positive = Field(default=4.0, description="Recordings shorter than this get a row `short` in quality.csv.")
+    distinct_ids: bool = Field(
+        default=False,
+        description="Whether ids of subjects or cases that differ in writing only (`P01`, `p1`) are different ones; "
+        "otherwise such ids stop the study.",
+    )
     shards: Count = Field(default=16, description="Number of HDF5 files per cache.")

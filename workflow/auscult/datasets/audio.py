@@ -16,6 +16,7 @@ from auscult.datasets.unusable import Unusable
 
 CLIPPED_SHARE = 0.01
 MIN_SAMPLES, MIN_S = 16, 0.01  # fewer are no signal
+UNBOUNDED = ("FLOAT", "DOUBLE", "WFDB")  # others are within ±1, but for what a lossy codec overshoots
 QUIET = 64  # steps of 16-bit samples: a signal that stays within them loses its form
 FULL_SCALE = 0.999
 END_TOLERANCE_S = 0.01  # annotation times are rounded: the last offset may lie this far beyond the end
@@ -100,18 +101,18 @@ def inspect(
     problems = []
     if path.suffix != ".hea" and (length := audio_length.check(path)[0]):
         problems.append(("length", length))
-    if len(samples) < MIN_SAMPLES or len(samples) / rate < MIN_S:
-        raise Unusable("too_short", f"{len(samples)} samples, {1000 * len(samples) / rate:.3g} ms")
     if not np.isfinite(samples).all():
         raise Unusable("not_finite", "NaN or infinite samples")
     if (samples == samples[0]).all():
         raise Unusable("constant", f"every sample is {samples[0].tolist()}")
+    if len(samples) < MIN_SAMPLES or len(samples) / rate < MIN_S:
+        raise Unusable("too_short", f"{len(samples)} samples, {1000 * len(samples) / rate:.3g} ms")
     if samples.shape[1] > 1 and mono:
         problems.append(("channels", f"{samples.shape[1]} channels, averaged to one"))
     if subtype not in ("PCM_16", "WFDB"):
         problems.append(("sample_format", f"{subtype}, not 16-bit"))
     if sample_format == "int16" and subtype != "PCM_16":
-        problems += _loss_in_int16(path, float(np.abs(samples).max()))
+        problems += _loss_in_int16(path, subtype, float(np.abs(samples).max()))
     # physical units have no full scale
     full_scales = {"PCM_16": 32768, "PCM_U8": 127 / 128, "PCM_S8": 127 / 128, "WFDB": math.inf}
     limit = FULL_SCALE * full_scales.get(subtype, 1)
@@ -125,10 +126,10 @@ def inspect(
     return Facts(rate, samples.shape[1], len(samples), sha256, tuple(problems))
 
 
-def _loss_in_int16(path: Path, peak: float) -> list[tuple[str, str]]:
+def _loss_in_int16(path: Path, subtype: str, peak: float) -> list[tuple[str, str]]:
     """Return the problem of samples (largest magnitude `peak`) that lose their form as int16, which spans ±1."""
     advice = "set dataset.sample_format: float32"
-    if peak > 1:
+    if peak > 1 and subtype in UNBOUNDED:
         raise SampleFormatError(f"{path}: samples up to {peak:.6g} do not fit dataset.sample_format: int16; {advice}")
     if peak * 32768 < QUIET:
         steps = f"{peak * 32768:.2g} of 32768 steps"

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import os
+import unicodedata
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,8 +20,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from auscult.config.dataset import Dataset
-from auscult.datasets import audio
+from auscult.datasets import audio, ids
+from auscult.datasets.paths_nearby import nearby
 from auscult.provenance import write_json, write_text
 
 FACTS = ["rate_hz", "channels", "frames", "sha256"]
@@ -125,39 +126,52 @@ def load(folder: Path) -> Manifest:
     """
     facts = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
     columns = Columns(**facts["columns"])
-    cases = read_table(folder / "cases.csv", columns.covariates)
-    recordings = read_table(folder / "recordings.csv", NUMBERS)
-    quality = read_table(folder / "quality.csv", [])
+    cases = read_table(folder / "cases.csv", columns.covariates, exact=True)
+    recordings = read_table(folder / "recordings.csv", NUMBERS, exact=True)
+    quality = read_table(folder / "quality.csv", [], exact=True)
     return Manifest(cases, recordings, quality, columns, subjects_known=facts["subjects_known"])
 
 
-def read_table(path: Path, numbers: Iterable[str]) -> pd.DataFrame:
+def read_table(path: Path, numbers: Iterable[str], exact: bool = False) -> pd.DataFrame:
     """Return a CSV as a table of strings ('' for an empty cell), with the columns `numbers` as floats (NaN for one).
+
+    As spreadsheets save tables: rows, and columns without a name, are skipped if they have no content, and blanks
+    around a cell are no part of it; `exact` keeps all cells as `Manifest.write` wrote them. `row_number` gives the
+    number of a row in the file.
 
     Raises DatasetError. It names the file, and the line of a row that does not fit the header, or the row and column
     of a cell that is not a number.
     """
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True, skipinitialspace=not exact)
     header: list[str] | None = None
-    rows = []
+    rows, numbers_of_rows = [], []
     try:
-        for row in filter(None, reader):
+        for number, cells in enumerate(reader, start=1):
+            row = cells if exact else [cell.strip() for cell in cells]
+            if not any(row):
+                continue
             if header is None:
-                header = row
-            elif len(row) == len(header):
-                rows.append(row)
-            else:
+                header = _without_empty_end(row)
+                continue
+            if len(row) > len(header):
+                row = row[: len(header)] + _without_empty_end(row[len(header) :])
+            if len(row) != len(header):
                 raise DatasetError(
                     f"{path}: line {reader.line_num}: {len(row)} cells under {len(header)} columns; "
                     "every row needs a cell, maybe an empty one, for each column"
                 )
+            rows.append(row)
+            numbers_of_rows.append(number)
     except csv.Error as error:
         raise DatasetError(f"{path}: line {reader.line_num}: not readable as CSV: {error}") from error
     if not header:
         raise DatasetError(f"{path}: line 1 should name the columns; it is empty")
+    used = [number for number, name in enumerate(header) if name or any(row[number] for row in rows)]
+    header, rows = [header[number] for number in used], [[row[number] for number in used] for row in rows]
     if duplicates := [name for name in header if header.count(name) > 1]:
         raise DatasetError(f"{path}: line 1: the column {duplicates[0]!r} is named twice")
     table = pd.DataFrame(rows, columns=header, dtype=str)
+    table.attrs["row_numbers"] = numbers_of_rows
     for column in numbers:
         if column in table:
             values = pd.to_numeric(table[column].replace("", None), errors="coerce")
@@ -165,11 +179,21 @@ def read_table(path: Path, numbers: Iterable[str]) -> pd.DataFrame:
             if is_invalid.any():
                 row = int(is_invalid.to_numpy().argmax())
                 raise DatasetError(
-                    f"{path}: row {row + 2}, column {column!r}: {table[column].iloc[row]!r} is not a number; "
-                    "leave the cell empty if there is none"
+                    f"{path}: row {row_number(table, row)}, column {column!r}: {table[column].iloc[row]!r} is not a "
+                    "number; leave the cell empty if there is none"
                 )
             table[column] = values
     return table
+
+
+def row_number(table: pd.DataFrame, position: int) -> int:
+    """Return the number of a row of `read_table` in its file, as a spreadsheet shows it: the header is row 1."""
+    return table.attrs["row_numbers"][position]
+
+
+def _without_empty_end(cells: list[str]) -> list[str]:
+    count = max((number for number, cell in enumerate(cells, start=1) if cell), default=0)
+    return cells[:count]
 
 
 def read_text(path: Path) -> str:
@@ -190,27 +214,38 @@ def read_text(path: Path) -> str:
     return text
 
 
-def build(listing: Listing, dataset: Dataset, workers: int) -> Manifest:
+def build(
+    listing: Listing,
+    root: Path,
+    channels: str,
+    short_s: float,
+    workers: int,
+    sample_format: str = "int16",
+    distinct_ids: bool = False,
+) -> Manifest:
     """Open every listed recording and return the manifest.
 
     Parameters
     ----------
     listing : what the adapter returned.
-    dataset : its root, to which the paths of the listing are relative, and how its samples are used.
+    root : folder to which the paths of the listing are relative.
+    channels : `mean` or `all` (see `config.Dataset`).
+    short_s : recordings shorter than this get a row `short`.
     workers : number of threads that read.
+    sample_format, distinct_ids : see `config.Dataset`.
 
     An unusable recording is dropped with a row in `quality`. Raises DatasetError, which names the row, for a
     structural error.
     """
-    root = Path(dataset.root)
-    _check_structure(listing, root)
+    _check_structure(listing, root, distinct_ids)
 
     def open_recording(row: dict) -> audio.Facts | audio.Unusable:
         interval = [None if pd.isna(row[key]) else float(row[key]) for key in ("onset_s", "offset_s")]
         try:
-            mono = dataset.channels == "mean"
-            return audio.inspect(root / row["path"], *interval, dataset.short_s, mono, dataset.sample_format)
+            return audio.inspect(root / row["path"], *interval, short_s, channels == "mean", sample_format)
         except audio.Unusable as problem:
+            if problem.problem == "missing":
+                return audio.Unusable("missing", _missing(root, row["path"]))
             return problem
         except audio.SampleFormatError as error:
             raise DatasetError(f"recording {row['recording']!r}: {error}") from None
@@ -254,6 +289,14 @@ def build(listing: Listing, dataset: Dataset, workers: int) -> Manifest:
     )
 
 
+def _missing(root: Path, path: str) -> str:
+    """Return the detail of a missing file: the path, and a file whose name differs in writing only."""
+    found = nearby(root, path)
+    if found and unicodedata.normalize("NFC", found) == unicodedata.normalize("NFC", path):
+        return f"there is no file {path!r}; there is one whose name looks the same in another Unicode form"
+    return f"there is no file {path!r}" + (f"; there is {found!r}" if found else "")
+
+
 def _first_reasons(quality: list[tuple]) -> str:
     reasons = [f"{name}: {detail}" for name, _, action, detail in quality if action == "dropped"]
     return f" ({'; '.join(reasons[:3])}{', …' if len(reasons) > 3 else ''})" if reasons else ""
@@ -275,13 +318,23 @@ def _header_problems(row: dict, facts: audio.Facts) -> list[tuple[str, str]]:
     return problems
 
 
-def _check_structure(listing: Listing, root: Path) -> None:
+def _check_structure(listing: Listing, root: Path, distinct_ids: bool) -> None:
     cases, recordings = listing.cases, listing.recordings
     if cases.empty:
         raise DatasetError(f"{root}: no cases found")
-    for table, key in ((cases, "case"), (recordings, "recording")):
+    for table, key in ((cases, "case"), (cases, "subject"), (recordings, "recording")):
         if (table[key].astype(str).str.strip() == "").any():
             raise DatasetError(f"{root}: a row without {key} id")
+        for name in table[key].astype(str):
+            if problem := ids.problem_of(name):
+                raise DatasetError(f"{root}: {key} {name!r} cannot be an id: {problem}; rename it")
+    for key in ("subject", "case"):
+        if not distinct_ids and (pair := ids.same_but_for_writing(cases[key].astype(str))):
+            raise DatasetError(
+                f"{root}: the {key} ids {pair[0]!r} and {pair[1]!r} differ in writing only; write them alike, or, if "
+                "they are two, set dataset.distinct_ids: true"
+            )
+    for table, key in ((cases, "case"), (recordings, "recording")):
         duplicates = table[key][table[key].duplicated()]
         if len(duplicates):
             raise DatasetError(f"{root}: {key} {duplicates.iloc[0]!r} is listed twice")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from auscult.datasets.base import Columns, DatasetError, Listing, read_table
+from auscult.datasets.base import Columns, DatasetError, Listing, read_table, row_number
 
 PHASES = {"I": "inhale", "E": "exhale"}
 NAME = re.compile(r"steth_(\d{8})_(\d\d_\d\d_\d\d)_\d+\.wav")
@@ -36,14 +36,15 @@ def ingest(root: Path, options: Options) -> Listing:
     if missing := [name for name in ("file_name", "label") if name not in table]:
         raise DatasetError(f"{path}: no column {missing[0]!r}; it has {', '.join(table.columns)}")
     rows = []
-    for number, (file, label) in enumerate(zip(table["file_name"], table["label"], strict=True), start=2):
+    for position, (file, label) in enumerate(zip(table["file_name"], table["label"], strict=True)):
         match = NAME.fullmatch(file)
         if not match:
             raise DatasetError(
-                f"{path}: row {number}, column 'file_name': {file!r} is not steth_<date>_<time>_<clip>.wav"
+                f"{path}: row {row_number(table, position)}, column 'file_name': {file!r} is not "
+                "steth_<date>_<time>_<clip>.wav"
             )
         if label not in PHASES:
-            raise DatasetError(f"{path}: row {number}, column 'label': {label!r} is not I or E")
+            raise DatasetError(f"{path}: row {row_number(table, position)}, column 'label': {label!r} is not I or E")
         day, time = match.groups()
         clip = file.removesuffix(".wav")
         rows.append((clip, day, f"{day}_{time}", PHASES[label], f"train/{file}"))

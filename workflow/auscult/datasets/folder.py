@@ -11,7 +11,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from auscult.datasets.base import RECORDING_COLUMNS, Columns, DatasetError, Listing, read_table
+from auscult.datasets.base import RECORDING_COLUMNS, Columns, DatasetError, Listing, read_table, row_number
+
+UNKNOWN = {"", "na", "n/a", "nan", "none", "null", "unknown", "?", "-"}
+"""Cells, in lower case, that do not name a subject."""
 
 
 class Options(BaseModel):
@@ -51,29 +54,30 @@ def ingest(root: Path, options: Options) -> Listing:
     _require_columns(root / "cases.csv", cases, case_columns)
     _require_columns(root / "recordings.csv", recordings, ["recording", "case", "path", *options.recording_labels])
     for column, allowed in options.labels.items():
-        for number, cell in enumerate(cases[column], start=2):
+        for position, cell in enumerate(cases[column]):
             for value in cell.split("|") if cell and allowed else []:
                 if value not in allowed:
                     raise DatasetError(
-                        f"{root / 'cases.csv'}: row {number}, column {column!r}: {value!r} is not one of "
-                        f"{', '.join(allowed)} (dataset.options.labels)"
+                        f"{root / 'cases.csv'}: row {row_number(cases, position)}, column {column!r}: {value!r} is "
+                        f"not one of {', '.join(allowed)} (dataset.options.labels)"
                     )
     subjects_known = "subject" in cases
     if not subjects_known:
         cases["subject"] = cases["case"]
-    elif (cases["subject"] == "").any():
-        number = int((cases["subject"] == "").to_numpy().argmax()) + 2
+    elif (is_unknown := cases["subject"].str.casefold().isin(UNKNOWN)).any():
+        position = int(is_unknown.to_numpy().argmax())
         raise DatasetError(
-            f"{root / 'cases.csv'}: row {number}, column 'subject': empty; name the subject of "
-            "every case, or leave the column out"
+            f"{root / 'cases.csv'}: row {row_number(cases, position)}, column 'subject': "
+            f"{cases['subject'][position]!r} names no subject; name the subject of every case, or leave the column out"
         )
     if (subjects := cases.groupby("case")["subject"].nunique()).gt(1).any():
         raise DatasetError(f"{root / 'cases.csv'}: case {subjects.idxmax()!r} is listed under two subjects")
     for path, table, key in ((root / "cases.csv", cases, "case"), (root / "recordings.csv", recordings, "recording")):
         if (is_duplicate := table[key].duplicated()).any():
-            number = int(is_duplicate.to_numpy().argmax())
+            position = int(is_duplicate.to_numpy().argmax())
             raise DatasetError(
-                f"{path}: row {number + 2}: {key} {table[key][number]!r} is listed twice; ids are unique"
+                f"{path}: row {row_number(table, position)}: {key} {table[key][position]!r} is listed twice; ids are "
+                "unique"
             )
     for column, default in (("site", ""), ("onset_s", None), ("offset_s", None)):
         if column not in recordings:

@@ -15,7 +15,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from auscult.datasets import download
-from auscult.datasets.base import Columns, DatasetError, Listing, read_table
+from auscult.datasets.base import Columns, DatasetError, Listing, read_table, row_number
 from auscult.datasets.wfdb_record import LEADS
 
 URL = "https://physionet.org/files/ptb-xl/1.0.3/"
@@ -68,8 +68,13 @@ def ingest(root: Path, options: Options) -> Listing:
     if missing := [name for name in required_columns if name not in table]:
         raise DatasetError(f"{path}: no column {missing[0]!r}; it has {', '.join(table.columns)}")
     if (is_empty := table["patient_id"].isna()).any():
-        raise DatasetError(f"{path}: row {int(is_empty.to_numpy().argmax()) + 2}, column 'patient_id': empty")
-    labels = [_labels(cell, statement_sets, path, number) for number, cell in enumerate(table["scp_codes"], start=2)]
+        raise DatasetError(
+            f"{path}: row {row_number(table, int(is_empty.to_numpy().argmax()))}, column 'patient_id': empty"
+        )
+    labels = [
+        _labels(cell, statement_sets, path, number)
+        for number, cell in zip(table.attrs["row_numbers"], table["scp_codes"], strict=True)
+    ]
     cases = pd.DataFrame(
         {
             "case": table["ecg_id"],

@@ -55,7 +55,7 @@ def ingest(dataset: Dataset, form: str, covariates: list[str], threads: int) -> 
             cases[column] = np.nan
     columns = Columns(covariates=covariates, channels=listing.columns.channels)
     listing = Listing(cases, listing.recordings, columns, listing.quality, None, listing.subjects_known)
-    return build(listing, dataset, threads)
+    return build(listing, root, dataset.channels, dataset.short_s, threads, dataset.sample_format, distinct_ids=True)
 
 
 def _options(dataset: Dataset, form: str, covariates: list[str]) -> dict[str, Any]:

@@ -1,0 +1,78 @@
+"""Ids: what cannot be one, and ids that differ in writing only, in any writing."""
+
+import unicodedata
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from auscult.datasets.ids import folded, problem_of, same_but_for_writing
+
+NAMES = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="/\\"), min_size=1, max_size=8).filter(
+    lambda name: not name.startswith(".")
+)
+
+
+@given(NAMES)
+def test_any_other_text_is_an_id(name):
+    assert problem_of(name) is None
+
+
+@given(NAMES, st.integers(0, 8), st.sampled_from(["/", "\\", "\0", "\n", "\x7f", "\u202e"]))
+def test_a_separator_or_control_character_anywhere_is_refused(name, place, letter):
+    assert problem_of(name[:place] + letter + name[place:])
+
+
+@pytest.mark.parametrize("name", ["", " ", "\t", ".", "..", ".hidden", "x" * 201, "ä" * 101])
+def test_what_cannot_be_a_file_name_is_refused(name):
+    assert problem_of(name)
+
+
+@st.composite
+def rewritten(draw):
+    """An id, and the same in another writing."""
+    name = draw(NAMES)
+    change = draw(st.sampled_from(["case", "blank", "zeros", "form"]))
+    if change == "case":
+        return name, name.swapcase()
+    if change == "blank":
+        return name, draw(st.sampled_from([f" {name}", f"{name} ", f"{name}\u00a0"]))
+    if change == "zeros":
+        return f"p7{name}", f"p{'0' * draw(st.integers(1, 4))}7{name}"
+    return unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)
+
+
+@given(rewritten(), st.lists(NAMES, max_size=4), st.randoms())
+def test_another_writing_anywhere_among_others_is_found(pair, others, random):
+    first, second = pair
+    assume(first != second and folded(first) == folded(second))  # some letters have two forms in one case
+    names = [first, second, *others]
+    random.shuffle(names)
+    found = same_but_for_writing(names)
+    assert found and folded(found[0]) == folded(found[1]) and found[0] != found[1]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("P01", "p01"),
+        ("p01", "p01 "),
+        ("007", "7"),
+        ("p1", "p01"),
+        ("Jose\u0301", "José"),
+        ("ｐ1", "p1"),
+        ("a10", "A010"),
+    ],
+)
+def test_pairs_that_are_one(first, second):
+    assert same_but_for_writing([first, "other", second]) == (first, second)
+
+
+@pytest.mark.parametrize(("first", "second"), [("p1", "p10"), ("p01", "p10"), ("a-1", "a1"), ("10", "1")])
+def test_pairs_that_are_two(first, second):
+    assert same_but_for_writing([first, second]) is None
+
+
+@given(st.lists(st.integers(0, 10**6), unique=True))
+def test_numbers_are_their_own_ids(numbers):
+    assert same_but_for_writing(map(str, numbers)) is None

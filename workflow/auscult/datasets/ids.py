@@ -1,0 +1,42 @@
+"""Ids of subjects, cases and recordings: what an id may be, and ids that differ in writing only."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+MOST_BYTES = 200  # ids are parts of file names
+
+
+def problem_of(name: str) -> str | None:
+    """Why a string cannot be an id, or None."""
+    if not name.strip():
+        return "it is empty"
+    if "/" in name or "\\" in name:
+        return "it contains a separator of paths"
+    if name.startswith("."):
+        return "it begins with a dot"
+    if any(unicodedata.category(letter).startswith("C") for letter in name):
+        return "it contains a control character"
+    if len(name.encode("utf-8", "surrogatepass")) > MOST_BYTES:
+        return f"it is longer than {MOST_BYTES} bytes"
+    return None
+
+
+def folded(name: str) -> str:
+    """The form in which ids that differ in writing only are the same.
+
+    Without blanks around it, in one Unicode form and case, and without zeros before a number: `P01 ` is `p1`.
+    """
+    return re.sub(r"(?<!\d)0+(?=\d)", "", unicodedata.normalize("NFKC", name).casefold().strip())
+
+
+def same_but_for_writing(names: Iterable[str]) -> tuple[str, str] | None:
+    """The first two distinct ids that have the same folded form, or None."""
+    first_of_form: dict[str, str] = {}
+    for name in names:
+        first = first_of_form.setdefault(folded(name), name)
+        if first != name:
+            return first, name
+    return None
