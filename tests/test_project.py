@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,14 @@ def wrong_imports(library: Path) -> list[str]:
 
 def test_imports_go_one_way():
     assert wrong_imports(LIBRARY) == []
+
+
+def test_no_file_imports_itself_by_a_detour():
+    graph = {}
+    for path in LIBRARY.rglob("*.py"):
+        name = ".".join(path.relative_to(LIBRARY.parent).with_suffix("").parts).removesuffix(".__init__")
+        graph[name] = {module for module in imports(path) if module != name}
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
 def test_an_import_against_the_flow_is_found(tmp_path):
