@@ -14,7 +14,19 @@ import importlib
 from pathlib import Path
 from types import ModuleType
 
-NOT_ADAPTERS = {"__init__", "base", "audio", "download", "releases", "simulated_sound", "unusable", "wfdb_record"}
+NOT_ADAPTERS = {
+    "audio_length",
+    "ids",
+    "paths_nearby",
+    "__init__",
+    "base",
+    "audio",
+    "download",
+    "releases",
+    "simulated_sound",
+    "unusable",
+    "wfdb_record",
+}
 
 
 def names() -> list[str]:
