@@ -30,6 +30,30 @@ rule cache_audio:
         "../workflow/scripts/cache_audio.py"
 
 
+rule find_copies:
+    """Find recordings that are copies of one another, however they were cut or changed."""
+    input:
+        manifest=paths.MANIFEST,
+        audio=shards("{dataset}", "audio"),
+        code=code("find_copies"),
+    output:
+        copies=paths.COPIES,
+    log:
+        f"{paths.LOGS}/find_copies-{{dataset}}.log",
+    benchmark:
+        f"{paths.BENCHMARKS}/find_copies-{{dataset}}.tsv"
+    conda:
+        "../envs/auscult.yaml"
+    threads: 4
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        dataset=lambda w: RELEASES[w.dataset].dataset.model_dump(),
+    script:
+        "../workflow/scripts/find_copies.py"
+
+
 rule extract_features:
     """Write the feature frames of one front end for every recording."""
     input:

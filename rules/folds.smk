@@ -55,6 +55,7 @@ rule audit_folds:
     input:
         manifest=manifest,
         folds=paths.FOLDS,
+        copies=lambda w: paths.COPIES.format(dataset=plan(w).dataset),
         inner=lambda w: paths.INNER_FOLDS if plan(w).study.inner_folds else [],
         declarations=lambda w: [
             path for file in reads.initial_weights(plan(w)).values() if os.path.isfile(path := f"{file}.json")

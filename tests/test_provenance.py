@@ -112,6 +112,45 @@ def test_plug_ins_are_not_in_a_closure_unless_added() -> None:
     assert not {LIBRARY / "config/systems.py", LIBRARY / "config/fusion.py"} & files
 
 
+IMPORTS = [
+    "from .deep import helper",
+    "from .deep.helper import x",
+    "from . import helper_here",
+    "from auscult.deep import helper",
+    "import auscult.deep.helper as h",
+    "import importlib; importlib.import_module('auscult.deep.helper')",
+    "from importlib import import_module; import_module('auscult.deep.helper')",
+    "import beside_the_library",
+    "def f():\n    from .deep import helper",
+]
+
+
+@pytest.mark.parametrize("statement", IMPORTS)
+@pytest.mark.parametrize("name", ["progress", "tracking", "helper"])
+def test_a_helper_changes_the_digest_however_it_is_imported_and_named(library: Path, statement: str, name: str) -> None:
+    """Only the library's own progress.py and tracking.py are left out."""
+    files = {
+        "helper_here": library / f"{name}_here.py",
+        "deep": library / f"deep/{name}.py",
+        "beside": library.parent / f"{name}_beside.py",
+    }
+    statement = statement.replace("helper", name).replace("beside_the_library", f"{name}_beside")
+    helper = files["beside" if "_beside" in statement else "helper_here" if "_here" in statement else "deep"]
+    helper.write_text("x = 1\n")
+    (library / "plugin.py").write_text(statement + "\n")
+    provenance._imports.cache_clear()
+    assert helper.resolve() in closure([library / "plugin.py"])
+    before = code_digest(closure([library / "plugin.py"]))
+    helper.write_text("x = 2\n")
+    assert code_digest(closure([library / "plugin.py"])) != before
+
+
+def test_a_relative_import_begins_from_the_right_package(library: Path) -> None:
+    (library / "deep/plugin.py").write_text("from ..base import x\nfrom .d import Thing\n")
+    found = names(closure([library / "deep/plugin.py"]), library)
+    assert {"base.py", "deep/d.py"} <= set(found) and "deep/base.py" not in found
+
+
 def test_the_library_has_no_relative_imports() -> None:
     """`closure` finds absolute imports only."""
     relative = [file for file in LIBRARY.rglob("*.py") if "\nfrom ." in file.read_text(encoding="utf-8")]

@@ -16,8 +16,8 @@ def assign_inner(study: Study, cases: pd.DataFrame, folds: pd.DataFrame) -> pd.D
     return inner.assign_inner(study.inner_folds, study.protocol, study.targets, cases, folds)
 
 
-def audit(study: Study, manifest: Manifest, folds: pd.DataFrame) -> pd.DataFrame:
-    return audits.audit(study.protocol, study.targets, manifest, folds)
+def audit(study: Study, manifest: Manifest, folds: pd.DataFrame, copies: pd.DataFrame | None = None) -> pd.DataFrame:
+    return audits.audit(study.protocol, study.targets, manifest, folds, copies)
 
 
 def leaks(study: Study, findings: pd.DataFrame) -> pd.DataFrame:

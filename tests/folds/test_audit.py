@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from auscult.config.study import Study
 from auscult.datasets import base, circor
@@ -20,9 +22,11 @@ YES_NO = {"sound": ["yes", "no"]}
 ROLES = ["train"] * 4 + ["val"] * 4 + ["test"] * 4 + ["unused"] * 2
 CASES = [f"c{i:02d}" for i in range(len(ROLES))]
 FIRST = {"train": 0, "val": 4, "test": 8, "unused": 12}
+NAN = float("nan")
 PAIRS = list(combinations(["train", "val", "test"], 2))
 
 Make = Callable[..., Study]
+ANYWHERE = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture
@@ -34,8 +38,8 @@ def clean(**columns: list[str]) -> Manifest:
     """14 cases that share nothing, with two recordings each; `columns` are further group columns."""
     cases = pd.DataFrame({"case": CASES, "subject": [f"s{c}" for c in CASES], "sound": ["yes", "no"] * 7, **columns})
     recordings = pd.DataFrame(
-        [(f"{case}_{i}", case, f"hash-{case}-{i}") for case in CASES for i in range(2)],
-        columns=["recording", "case", "sha256"],
+        [(f"{case}_{i}", case, f"hash-{case}-{i}", f"{case}_{i}.wav", NAN, NAN) for case in CASES for i in range(2)],
+        columns=["recording", "case", "sha256", "path", "onset_s", "offset_s"],
     )
     return Manifest(cases, recordings, pd.DataFrame(), Columns(groups=list(columns), labels=["sound"]))
 
@@ -69,6 +73,63 @@ def test_twins_across_two_roles_are_found(study: Study, first: str, second: str)
     set_subject(manifest, CASES[a + 2], f"s{CASES[a]}")  # a third of the first pair, in the first role
     findings = audit(study, manifest, table(1, 3))
     assert rows(findings) == [(1, 3, "shared_subject", f"{first}+{second}", 2, f"{CASES[b]} {CASES[b + 2]}")]
+
+
+def copies_of(*pairs: tuple[str, str, str]) -> pd.DataFrame:
+    return pd.DataFrame(pairs, columns=["recording", "other", "kind"])
+
+
+@ANYWHERE
+@given(
+    st.sampled_from(PAIRS),
+    st.sampled_from(["identical", "near_identical"]),
+    st.integers(0, 3),
+    st.integers(0, 3),
+    st.randoms(),
+)
+def test_copies_across_two_roles_are_found_whichever_recordings_they_are(study, roles, kind, a, b, random):
+    first, second = (CASES[FIRST[role] + number] for role, number in zip(roles, (a, b), strict=True))
+    pair = [f"{first}_{random.randrange(2)}", f"{second}_{random.randrange(2)}"]
+    random.shuffle(pair)
+    findings = audit(study, clean(), table(), copies_of((*pair, kind)))
+    assert rows(findings) == [(0, 0, f"{kind}_audio", "+".join(roles), 1, second)]
+    with pytest.raises(LeakError, match=f"{kind}_audio"):
+        refuse_leaks(study, findings)
+
+
+def test_a_copy_of_a_copy_is_a_copy_and_one_within_a_role_is_no_finding(study: Study) -> None:
+    chain = copies_of(("c00_0", "c12_0", "near_identical"), ("c08_1", "c12_0", "near_identical"))  # c12 is unused
+    assert rows(audit(study, clean(), table(), chain)) == [(0, 0, "near_identical_audio", "train+test", 1, "c08")]
+    assert audit(study, clean(), table(), copies_of(("c00_0", "c01_1", "identical"))).empty
+
+
+@ANYWHERE
+@given(st.sampled_from(PAIRS), st.floats(0, 10), st.floats(0.1, 5), st.floats(0, 10), st.floats(0.1, 5), st.booleans())
+def test_intervals_of_one_file_leak_where_they_overlap(study, roles, start_a, length_a, start_b, length_b, is_dotted):
+    first, second = (CASES[FIRST[role]] for role in roles)
+    manifest = clean()
+    for case, start, length, path in (
+        (first, start_a, length_a, "audio/day.wav"),
+        (second, start_b, length_b, "./audio/day.wav" if is_dotted else "audio/day.wav"),
+    ):
+        row = manifest.recordings["recording"] == f"{case}_0"
+        manifest.recordings.loc[row, ["path", "onset_s", "offset_s"]] = [path, start, start + length]
+    overlap = start_a < start_b + length_b and start_b < start_a + length_a
+    findings = audit(study, manifest, table())
+    finding = "overlapping_intervals" if overlap else "shared_file"
+    assert rows(findings) == [(0, 0, finding, "+".join(roles), 1, second)]
+    if overlap:
+        with pytest.raises(LeakError, match=finding):
+            refuse_leaks(study, findings)
+    else:
+        refuse_leaks(study, findings)
+
+
+def test_a_complete_file_overlaps_every_interval_of_it(study: Study) -> None:
+    manifest = clean()
+    manifest.recordings.loc[manifest.recordings["recording"].isin(["c00_0", "c09_1"]), "path"] = "day.wav"
+    manifest.recordings.loc[manifest.recordings["recording"] == "c09_1", ["onset_s", "offset_s"]] = [7.0, 8.0]
+    assert rows(audit(study, manifest, table())) == [(0, 0, "overlapping_intervals", "train+test", 1, "c09")]
 
 
 @pytest.mark.parametrize(("first", "second"), PAIRS)

@@ -70,6 +70,7 @@ def test_inner_folds_pass_the_audit(study):
     table = cases()
     _, inner_folds = folds_and_inner_folds(study, table)
     recordings = pd.DataFrame({"recording": table["case"], "case": table["case"], "sha256": table["case"]})
+    recordings = recordings.assign(path=table["case"], onset_s=float("nan"), offset_s=float("nan"))
     manifest = Manifest(table, recordings, pd.DataFrame(), Columns(labels=["sound"]))
     findings = audit(study, manifest, as_folds(inner_folds))
     refuse_leaks(study, findings)

@@ -1,8 +1,11 @@
 """A scoring job: what outputs.h5 holds, which of its groups are kept, and that no label is read."""
 
+import hashlib
+import json
 import os
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -18,6 +21,7 @@ from auscult.heads.uncertainty import MEASURES
 from auscult.inference import outputs
 from auscult.inference.trained import load_network
 from auscult.training.job import FrameCache
+from auscult.training.model_folder import DamagedModel
 
 VAL, TEST = "c06", "c07"
 
@@ -136,8 +140,30 @@ def test_code_and_cache_change_all(world, job, changes):
         assert world.score(job, ["val"], **changes) == {"val": "scored"}
 
 
+def record_weights(folder: Path) -> None:
+    """Enter the weights of a folder into its manifest, as if the training had written them."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["weights_sha256"] = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_weights_that_are_damaged_anywhere_are_named(job, world, seed):
+    path, rng = job.folder / "weights.safetensors", np.random.default_rng(seed)
+    contents = bytearray(path.read_bytes())
+    place = int(rng.integers(len(contents)))
+    if seed % 2:
+        contents[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(contents)
+    else:
+        path.write_bytes(contents[:place])
+    with pytest.raises(DamagedModel, match=r"weights\.safetensors: damaged.*: delete .* and run again"):
+        world.score(job, ["val"])
+
+
 def test_another_network_changes_all(world, scored, job):
     shutil.copy(scored["unknown"][0] / "weights.safetensors", job.folder)
+    record_weights(job.folder)
     before = read(job, "val")
     assert world.score(job, ["val", "test"]) == {"val": "scored", "test": "scored"}
     assert not equal(read(job, "val"), before)
@@ -212,6 +238,7 @@ def test_the_epoch_that_the_test_cases_choose(world, leaky):
         plain = world.job(leaky.folder.parent / f"plain{epoch}", epochs=4)
         shutil.copytree(leaky.folder, plain.folder)
         save_file(values, plain.folder / "weights.safetensors")
+        record_weights(plain.folder)
         world.score(plain, ["test"])
         groups.append(read(plain, "test"))
         scores.append(plain_score(world, plain, values, truth))

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from functools import partial
+from importlib import metadata
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from safetensors.torch import load_file
 from auscult.cache.store import write_cache
 from auscult.config.systems import System, Task
 from auscult.plan.names import NetworkName
-from auscult.training import network_training
+from auscult.training import computation, network_training
 from auscult.training.job import FrameCache, Job
 from auscult.training.model_folder import FILES
 from auscult.training.slices import fold_slice
@@ -223,6 +224,31 @@ def test_a_missing_file_is_made_again(world, folder, name):
     (folder / name).unlink()
     assert world.train(world.job(folder)) == "trained"
     assert contents(folder)["weights.safetensors"] == before["weights.safetensors"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_weights_that_are_damaged_anywhere_are_trained_again(world, folder, seed, capfd):
+    path, rng = folder / "weights.safetensors", np.random.default_rng(seed)
+    original = path.read_bytes()
+    contents, place = bytearray(original), int(rng.integers(len(original)))
+    contents[place] ^= 1 << int(rng.integers(8))
+    path.write_bytes(contents if seed % 2 else contents[:place])
+    assert world.train(world.job(folder)) == "trained"
+    assert path.read_bytes() == original and "weights.safetensors: damaged" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "outcome"),
+    [("torch", "1.0.2", "trained"), ("numpy", "1.26.4", "trained"), ("torch", "+patch", "reused")],
+)
+def test_another_minor_version_trains_again_and_another_patch_does_not(
+    world, folder, monkeypatch, name, value, outcome
+):
+    installed = metadata.version
+    version = installed(name)
+    other = version.replace("+", ".9+", 1) if value == "+patch" and "+" in version else value
+    monkeypatch.setattr(computation.metadata, "version", lambda key: other if key == name else installed(key))
+    assert world.train(world.job(folder)) == outcome
 
 
 def test_a_damaged_manifest_is_not_believed(world, folder):

@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 LIBRARY = Path(__file__).resolve().parent
-ONLY_REPORT = {"progress.py", "tracking.py"}  # they write logs and MLflow runs: no result depends on them
+ONLY_REPORT = {
+    "auscult/progress.py",
+    "auscult/tracking.py",
+}  # they write logs and MLflow runs: no result depends on them
 PACKAGES = ("torch", "xgboost", "numpy", "scipy", "pandas", "scikit-learn", "h5py", "soxr", "soundfile")
 
 
@@ -41,21 +44,34 @@ def _imports(file: Path) -> tuple[Path, ...]:
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"), filename=str(file))):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names += [node.module] + [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            module = ".".join([*_package(file, node.level), *filter(None, [node.module])])
+            names += [module] + [f"{module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            # a name that is computed is added by the rule
+            names += [str(argument.value) for argument in node.args[:1] if isinstance(argument, ast.Constant)]
     library_files = [path for name in names for path in module_files(name)]
     # a script may import another script of its folder
     siblings = [file.with_name(f"{name}.py") for name in names if file.parent.name == "scripts" and "." not in name]
     return tuple(library_files + [path for path in siblings if path.is_file()])
 
 
+def _package(file: Path, level: int) -> tuple[str, ...]:
+    """Return the package that an import with so many dots begins from; () for an import without dots."""
+    if not level or not file.is_relative_to(LIBRARY.parent):
+        return ()
+    folders = file.relative_to(LIBRARY.parent).parent.parts
+    return folders[: len(folders) - level + 1]
+
+
 def module_files(name: str) -> list[Path]:
-    """Return the files that an import of the module `name` runs, with `__init__.py`; [] outside the library."""
-    parts = name.split(".")
-    if parts[0] != LIBRARY.name:
-        return []
-    paths = [LIBRARY.joinpath(*parts[1:i], "__init__.py") for i in range(1, len(parts) + 1)]
-    paths.append(LIBRARY.joinpath(*parts[1:-1], f"{parts[-1]}.py"))
+    """Return the files that an import of the module `name` runs, with `__init__.py`.
+
+    Modules of the library, and others beside its folder; [] for installed packages.
+    """
+    home, parts = LIBRARY.parent, name.split(".")
+    paths = [home.joinpath(*parts[:i], "__init__.py") for i in range(1, len(parts) + 1)]
+    paths.append(home.joinpath(*parts[:-1], f"{parts[-1]}.py"))
     return [path for path in paths if path.is_file()]
 
 
@@ -70,8 +86,12 @@ def code_digest(files: Iterable[Path | str]) -> str:
 
     Names are relative to the folder of the library.
     """
-    files = sorted(path for file in files if (path := Path(file).resolve()).name not in ONLY_REPORT)
-    return digest({str(f.relative_to(LIBRARY.parent)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files})
+    paths = {
+        path.relative_to(LIBRARY.parent).as_posix(): path for path in sorted(Path(file).resolve() for file in files)
+    }
+    return digest(
+        {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items() if name not in ONLY_REPORT}
+    )
 
 
 def digest(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from itertools import combinations
 
 import pandas as pd
@@ -12,7 +13,7 @@ from auscult.datasets.base import Manifest
 from auscult.folds.planned import FoldError
 
 COLUMNS = ["repeat", "fold", "finding", "roles", "count", "ids"]
-LEAKS = ("shared_subject", "identical_audio", "weights_heard")
+LEAKS = ("shared_subject", "identical_audio", "near_identical_audio", "overlapping_intervals", "weights_heard")
 # by protocol: which keys to change when the training cases lack a class
 REMEDIES = {
     "group_cv": "lower protocol.folds or protocol.val, change protocol.seed",
@@ -29,7 +30,11 @@ class LeakError(Exception):
 
 
 def audit(
-    protocol: Protocol, targets: dict[str, TargetClasses], manifest: Manifest, folds: pd.DataFrame
+    protocol: Protocol,
+    targets: dict[str, TargetClasses],
+    manifest: Manifest,
+    folds: pd.DataFrame,
+    copies: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return what the roles of each fold share: a table `repeat, fold, finding, roles, count, ids`.
 
@@ -41,26 +46,32 @@ def audit(
     - `shared_subject`: cases whose subject is also in the first role (a leak),
     - `shared_<group column>`: the same for the data set's other groups,
     - `identical_audio`: cases with a recording that is also in the first role (a leak),
+    - `near_identical_audio`: cases with a copy of a recording of the first role, cut or changed (a leak),
+    - `overlapping_intervals`: cases with an interval of a file that an interval of the first role overlaps (a leak),
+    - `shared_file`: cases with an interval of a file of which the first role has other intervals,
     - `class_absent`: classes without a case in a role; `count` and `ids` are of these classes,
     - `subjects_unknown`: one row when the data set names no subjects.
 
-    Raises FoldError when a class has no training case.
+    copies: pairs of recordings, see `features.copies.find_copies`. Raises FoldError when a class has no training case.
     """
     cases = manifest.cases.set_index("case")
-    audio = manifest.recordings.groupby("case")["sha256"].agg(set)
+    units = {f"shared_{column}": _by_case(cases[column]) for column in ["subject", *manifest.columns.groups]}
+    samples, signals = _audio_by_case(manifest.recordings, copies)
+    files = _by_case(manifest.recordings.set_index("case")["path"].map(posixpath.normpath))
     rows = []
     for (repeat, fold), fold_rows in folds.groupby(["repeat", "fold"]):
         by_role = fold_rows[fold_rows["role"] != "unused"].groupby("role")
         cases_of_role = {role: sorted(case_ids) for role, case_ids in by_role["case"]}
         for first, second in combinations([role for role in ("train", "val", "test") if role in cases_of_role], 2):
             roles, first_cases, second_cases = f"{first}+{second}", cases_of_role[first], cases_of_role[second]
-            for column in ["subject", *manifest.columns.groups]:
-                first_groups = set(cases.loc[first_cases, column]) - {""}  # '' is unknown, not a group
-                shared_cases = [case for case in second_cases if cases.at[case, column] in first_groups]
-                rows.append((repeat, fold, f"shared_{column}", roles, len(shared_cases), " ".join(shared_cases)))
-            first_audio = set().union(*(audio.get(case, set()) for case in first_cases))
-            identical_cases = [case for case in second_cases if first_audio & audio.get(case, set())]
-            rows.append((repeat, fold, "identical_audio", roles, len(identical_cases), " ".join(identical_cases)))
+            shared = {finding: _shared(unit, first_cases, second_cases) for finding, unit in units.items()}
+            shared["identical_audio"] = _shared(samples, first_cases, second_cases)
+            near = _shared(signals, first_cases, second_cases)
+            shared["near_identical_audio"] = [case for case in near if case not in shared["identical_audio"]]
+            same_file = _shared(files, first_cases, second_cases)
+            shared["overlapping_intervals"] = _overlapping(manifest.recordings, first_cases, same_file)
+            shared["shared_file"] = [case for case in same_file if case not in shared["overlapping_intervals"]]
+            rows += [(repeat, fold, finding, roles, len(ids), " ".join(ids)) for finding, ids in shared.items()]
         for role, case_ids in cases_of_role.items():
             absent_classes = _absent_classes(targets, cases, case_ids)
             if absent_classes and role == "train":
@@ -76,6 +87,50 @@ def audit(
         unknown_row = pd.DataFrame([("", "", "subjects_unknown", "", len(cases), "")], columns=COLUMNS)
         table = pd.concat([table.astype(object), unknown_row])
     return table.reset_index(drop=True)
+
+
+def _by_case(values: pd.Series) -> dict[str, set[str]]:
+    """Return the values of each case; '' is unknown and not a value. values: indexed by case."""
+    return values[values != ""].groupby(level=0).agg(set).to_dict()
+
+
+def _shared(values: dict[str, set[str]], first_cases: list[str], second_cases: list[str]) -> list[str]:
+    """Return the second cases that have a value of the first cases."""
+    first_values = set().union(*(values.get(case, set()) for case in first_cases))
+    return [case for case in second_cases if first_values & values.get(case, set())]
+
+
+def _audio_by_case(recordings: pd.DataFrame, copies: pd.DataFrame | None) -> tuple[dict, dict]:
+    """Return, by case, marks of the samples of its recordings, and marks that copies of a recording share."""
+    samples = {name: {sha256} for name, sha256 in zip(recordings["recording"], recordings["sha256"], strict=True)}
+    signals = {name: {name} for name in samples}
+    pairs = copies if copies is not None else pd.DataFrame(columns=["recording", "other", "kind"])
+    for marks, kinds in ((samples, ["identical"]), (signals, ["identical", "near_identical"])):
+        for name, other in pairs.loc[pairs["kind"].isin(kinds), ["recording", "other"]].itertuples(index=False):
+            if name in marks and other in marks:
+                group = marks[name] | marks[other]  # copies of copies are copies
+                for member in [key for key, value in marks.items() if value & group]:
+                    marks[member] = group
+    case_of = recordings.set_index("recording")["case"]
+    by_case: tuple[dict, dict] = ({}, {})
+    for marks, of_case in zip((samples, signals), by_case, strict=True):
+        for name, values in marks.items():
+            of_case.setdefault(case_of[name], set()).update(values)
+    return by_case
+
+
+def _overlapping(recordings: pd.DataFrame, first_cases: list[str], second_cases: list[str]) -> list[str]:
+    """Return the second cases with an interval that overlaps one of the first cases in the same file."""
+    intervals = recordings[["case", "onset_s", "offset_s"]].assign(
+        path=recordings["path"].map(posixpath.normpath),
+        onset_s=recordings["onset_s"].fillna(0.0),
+        offset_s=recordings["offset_s"].fillna(float("inf")),
+    )
+    first = intervals[intervals["case"].isin(first_cases)]
+    second = intervals[intervals["case"].isin(second_cases)]
+    pairs = second.merge(first, on="path", suffixes=("", "_first"))
+    overlap = (pairs["onset_s"] < pairs["offset_s_first"]) & (pairs["onset_s_first"] < pairs["offset_s"])
+    return sorted(set(pairs.loc[overlap, "case"]))
 
 
 def _absent_classes(targets: dict[str, TargetClasses], cases: pd.DataFrame, case_ids: list[str]) -> list[str]:

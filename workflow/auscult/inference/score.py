@@ -6,7 +6,6 @@ whose digest is still right is kept.
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import h5py
@@ -14,8 +13,10 @@ import pandas as pd
 
 from auscult.cache.store import HDF5Writer
 from auscult.datasets.base import Manifest
+from auscult.training.computation import computation
 from auscult.training.epoch_by_test import epoch_by_test
 from auscult.training.job import FrameCache, Job, Resources
+from auscult.training.model_folder import checked_weights
 from auscult.training.slices import fold_slice, slice_digest
 
 
@@ -35,9 +36,10 @@ def score(
     (`aggregate` pools by rule).
     """
     path = job.folder / "outputs.h5"
-    weights = hashlib.sha256((job.folder / "weights.safetensors").read_bytes()).hexdigest()
+    weights = checked_weights(job.folder)
     inference = job.system.inference.model_dump(exclude={"pool"})
     config = {"network": job.config(), "cache": frame_cache.config, "inference": inference, "weights": weights}
+    config["computation"] = computation("float32")
     epoch_choice = epoch_by_test(job, manifest, folds)
     if epoch_choice:
         config["epoch_choice"] = epoch_choice.digest()

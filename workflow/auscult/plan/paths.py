@@ -17,6 +17,7 @@ CASES = "results/datasets/{dataset}/cases.csv"
 RECORDINGS = "results/datasets/{dataset}/recordings.csv"
 QUALITY = "results/datasets/{dataset}/quality.csv"
 STATES = "results/datasets/{dataset}/states.csv"
+COPIES = "results/datasets/{dataset}/copies.csv"
 FACTS = "results/datasets/{dataset}/dataset.json"
 MANIFEST = (CASES, RECORDINGS, FACTS)
 CACHE = "results/cache/{dataset}/{kind}"

@@ -12,7 +12,7 @@ import pandas as pd
 from auscult.config.study import Study
 from auscult.datasets.base import Manifest
 from auscult.folds.audit import mark
-from auscult.provenance import commit, environment
+from auscult.provenance import commit
 from auscult.training.model_folder import read_trainings
 
 
@@ -37,7 +37,7 @@ def facts(study: Study, manifest: Manifest, folds: str, audit: str, winner: str,
     return {
         "commit": commit(),
         "digest": manifest.digest(),
-        "versions": environment(),
+        "versions": _versions(models),
         "folds": int(pairs["fold"].nunique()),
         "repeats": int(pairs["repeat"].nunique()),
         "counts": {
@@ -50,3 +50,14 @@ def facts(study: Study, manifest: Manifest, folds: str, audit: str, winner: str,
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "trainings": read_trainings(models).to_dict("records"),
     }
+
+
+def _versions(models: list[Path]) -> dict[str, str]:
+    """Return the versions, devices and precisions with which networks were trained; several are joined by `and`."""
+    values: dict[str, set[str]] = {}
+    for folder in models:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        computed_with = {**manifest["versions"], "device": manifest["device"].split(":")[0]}
+        for key, value in {**computed_with, "precision": manifest["precision"]}.items():
+            values.setdefault(key, set()).add(value)
+    return {key: " and ".join(sorted(texts)) for key, texts in values.items()}

@@ -23,7 +23,8 @@ from auscult.report import sections
 from auscult.report.cells import METRICS, cell, duration, number, table, with_interval
 
 MOST_PROBLEMS = 1000  # rows of the list of problems on the page; quality.csv has all
-SHARED = ("shared_", "identical_audio")  # findings of the audit about two roles: their names, or prefixes of these
+# findings of the audit about two roles: their names, or prefixes of these
+SHARED = ("shared_", "identical_audio", "near_identical_audio", "overlapping_intervals")
 
 GROUPS: dict[str, list[str]] = {}  # columns of metrics by group
 for _metric in catalogue.METRICS:
@@ -39,6 +40,9 @@ SIZE = {
 }
 FINDINGS = {
     "identical_audio": "the same samples in both roles",
+    "near_identical_audio": "copies of a recording, cut or changed, in both roles",
+    "overlapping_intervals": "overlapping intervals of a file in both roles",
+    "shared_file": "different intervals of a file in both roles",
     "class_absent": "classes without a case in this role",
     "subjects_unknown": "the data set names no subjects",
     "weights_heard": "the system’s initial weights were trained on these subjects",

@@ -2,24 +2,52 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
 
 import pandas as pd
 
+from auscult.progress import note
+
 FILES = ("weights.safetensors", "config.json", "history.csv", "manifest.json")
 RECORD = ("parameters", "multiply_adds", "epochs", "val_score", "seconds", "device")
 """Keys of manifest.json that tables and the report show."""
 
 
+class DamagedModel(Exception):
+    """The weights of a model are not those that its training wrote."""
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def is_up_to_date(folder: Path, digest: str) -> bool:
-    """Whether the folder has a complete model with this slice digest (see `slices`)."""
+    """Whether the folder has a complete model with this slice digest (see `slices`), whose weights are undamaged."""
     try:
-        same = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["slice_digest"] == digest
-    except (OSError, ValueError, KeyError):
+        facts = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        if facts["slice_digest"] != digest or not all((folder / name).is_file() for name in FILES):
+            return False
+        if facts["weights_sha256"] == file_digest(folder / "weights.safetensors"):
+            return True
+    except (OSError, ValueError, KeyError, TypeError):
         return False
-    return same and all((folder / name).is_file() for name in FILES)
+    note(f"{folder / 'weights.safetensors'}: damaged, it is not what the training wrote: trained again")
+    return False
+
+
+def checked_weights(folder: Path) -> str:
+    """SHA-256 of the weights in a model folder. Raises DamagedModel if it is not that of manifest.json."""
+    path = folder / "weights.safetensors"
+    found = file_digest(path)
+    stated = json.loads((folder / "manifest.json").read_text(encoding="utf-8")).get("weights_sha256")
+    if stated != found:
+        raise DamagedModel(f"{path}: damaged, it is not what the training wrote: delete {folder} and run again")
+    return found
 
 
 def renew(folder: Path) -> None:

@@ -23,6 +23,7 @@ from auscult.training.device import device, precision, seed_everything
 from auscult.training.epoch_by_test import weights_writer
 from auscult.training.job import FrameCache, Job, Resources
 from auscult.training.loop import TrainingPlan, fit
+from auscult.training.model_folder import file_digest
 from auscult.training.role_data import RoleData, Source, read_role_data
 
 
@@ -50,6 +51,7 @@ def train_network(
     _write_model(job, network, windows.shape, history)
     facts = {
         "slice_digest": digest,
+        "weights_sha256": file_digest(job.folder / "weights.safetensors"),
         "versions": environment(),
         "device": str(torch_device),
         "precision": precision(torch_device, settings.precision),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from auscult.datasets.base import Manifest
+from auscult.training.computation import computation
 from auscult.training.job import FrameCache, Job, Resources
 from auscult.training.model_folder import is_up_to_date, renew
 from auscult.training.slices import fold_slice, slice_digest
@@ -25,7 +26,8 @@ def train(
 ) -> str:
     """Train one network into `job.folder`; return `trained` or `reused`.
 
-    A complete model whose slice digest is the same is reused: nothing is computed, only its time stamps are renewed.
+    A complete, undamaged model whose slice digest is the same is reused: nothing is computed, only its time stamps are
+    renewed.
 
     Parameters
     ----------
@@ -36,7 +38,8 @@ def train(
     log : called with a row of history.csv after every epoch.
     """
     tables = fold_slice(manifest, folds, job.name, ["train", "val"], job.task.heads)
-    digest = slice_digest(*tables, [job.config(), frame_cache.config, _pretrained_digest(job)], code)
+    depends_on = [job.config(), frame_cache.config, _pretrained_digest(job), computation(job.system.training.precision)]
+    digest = slice_digest(*tables, depends_on, code)
     if is_up_to_date(job.folder, digest):
         renew(job.folder)
         return "reused"

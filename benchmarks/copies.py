@@ -1,0 +1,109 @@
+"""How well copies of recordings are found: python -m benchmarks.copies FOLDER [--seed N].
+
+FOLDER has WAV files of different recordings. Half of them get one copy each, changed in a random way at a random place.
+The output is the share of copies found for every kind of change, and the number of pairs that are no copies.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import soundfile
+import soxr
+
+from auscult.cache.audio import cache_audio
+from auscult.config.dataset import Dataset
+from auscult.datasets import audio
+from auscult.features.copies import find_copies
+
+Signal = tuple[np.ndarray, int]
+
+
+def _cut(samples: np.ndarray, rate: int, rng: np.random.Generator) -> Signal:
+    length = min(int(rng.uniform(3, 8) * rate), len(samples))
+    start = int(rng.integers(len(samples) - length + 1))
+    return samples[start : start + length], rate
+
+
+def _half(samples: np.ndarray, rate: int, rng: np.random.Generator) -> Signal:
+    return samples[int(rng.integers(rate // 2, len(samples) // 2 + 1)) :], rate
+
+
+def _encoded(samples: np.ndarray, rate: int, form: str, subtype: str) -> Signal:
+    file = io.BytesIO()
+    soundfile.write(file, soxr.resample(samples, rate, 16000).clip(-1, 1), 16000, format=form, subtype=subtype)
+    file.seek(0)
+    return soundfile.read(file)
+
+
+def _noisy(samples: np.ndarray, rate: int, rng: np.random.Generator, decibels: float) -> Signal:
+    return samples + 10 ** (-decibels / 20) * samples.std() * rng.standard_normal(len(samples)), rate
+
+
+CHANGES: dict[str, Callable[[np.ndarray, int, np.random.Generator], Signal]] = {
+    "up to 40 samples cut off": lambda x, rate, rng: (x[int(rng.integers(1, 40)) :], rate),
+    "a part of 3 to 8 s": _cut,
+    "the end, from 0.5 s to half": _half,
+    "gain": lambda x, rate, rng: (x * rng.uniform(0.05, 0.9), rate),
+    "sign": lambda x, rate, rng: (-x, rate),
+    "44.1 kHz": lambda x, rate, rng: (soxr.resample(x, rate, 44100), 44100),
+    "1 kHz": lambda x, rate, rng: (soxr.resample(x, rate, 1000), 1000),
+    "8 bit": lambda x, rate, rng: (np.round(x * 127) / 127, rate),
+    "MP3": lambda x, rate, rng: _encoded(x, rate, "MP3", "MPEG_LAYER_III"),
+    "Ogg Vorbis": lambda x, rate, rng: _encoded(x, rate, "OGG", "VORBIS"),
+    "noise at 20 dB": lambda x, rate, rng: _noisy(x, rate, rng, 20),
+    "noise at 14 dB": lambda x, rate, rng: _noisy(x, rate, rng, 14),
+    "end, gain, sign and 2 kHz": lambda x, rate, rng: (-0.3 * soxr.resample(_half(x, rate, rng)[0], rate, 2000), 2000),
+}
+
+
+def main(folder: Path, seed: int, workers: int = 2) -> None:
+    """Print recall by kind of change, false pairs, and the time for each recording."""
+    rng = np.random.default_rng(seed)
+    files = sorted(folder.glob("*.wav"))
+    rate_hz = soundfile.info(files[0]).samplerate
+    with tempfile.TemporaryDirectory() as home:
+        for file in files:
+            (Path(home) / file.name).symlink_to(file.resolve())
+        change_of = {}
+        for number, index in enumerate(rng.permutation(len(files))[: len(files) // 2]):
+            change, name = list(CHANGES)[number % len(CHANGES)], files[index].stem
+            samples, rate = CHANGES[change](*soundfile.read(files[index]), rng)
+            soundfile.write(Path(home) / f"{name}=copy.wav", samples.clip(-1, 1), rate, subtype="PCM_16")
+            change_of[f"{name}=copy"] = change
+        names = sorted(path.stem for path in Path(home).glob("*.wav"))
+        table = pd.DataFrame({"recording": names, "onset_s": None, "offset_s": None})
+        table["path"] = table["recording"] + ".wav"
+        table["sha256"] = [audio.inspect(Path(home) / path, None, None, 1.0, True).sha256 for path in table["path"]]
+        dataset = Dataset(name="copies", adapter="folder", root=home, rate_hz=rate_hz)
+        cache_audio(Path(home) / "cache", table, dataset, "", workers)
+        start = time.perf_counter()
+        pairs = find_copies(Path(home) / "cache", names, dataset, workers)
+        seconds = time.perf_counter() - start
+    found = {frozenset(pair) for pair in zip(pairs["recording"], pairs["other"], strict=True)}
+    recall: dict[str, list[bool]] = defaultdict(list)
+    for name, change in change_of.items():
+        recall[change].append(frozenset((name, name.removesuffix("=copy"))) in found)
+    for change in CHANGES:
+        print(f"{change}: {sum(recall[change])} of {len(recall[change])} copies found")
+    false_pairs = [pair for pair in found if len({name.removesuffix("=copy") for name in pair}) > 1]
+    print(
+        f"{len(files)} recordings, {len(change_of)} copies; pairs that are no copies: {len(false_pairs)} {false_pairs}"
+    )
+    print(f"{1000 * seconds / len(names):.1f} ms a recording with {workers} processes")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    main(options.folder, options.seed)

@@ -1,0 +1,111 @@
+"""Copies of recordings are found however they were cut or changed; other recordings of the same kind are not."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import soxr
+
+from auscult.cache.audio import cache_audio
+from auscult.config.dataset import Dataset
+from auscult.datasets import audio
+from auscult.features.copies import find_copies, landmarks
+
+RATE = 4000
+
+
+def heart(seed: int, seconds: float = 12.0) -> np.ndarray:
+    """A regular heart with noise: beats of one shape, whose times and loudness vary."""
+    rng = np.random.default_rng(seed)
+    samples = 0.01 * rng.standard_normal(int(seconds * RATE))
+    time, period = rng.uniform(0, 0.5), rng.uniform(0.5, 0.9)
+    while time < seconds - 0.2:
+        for delay, frequency in ((0.0, 55), (0.3 * period, 75)):
+            at = int((time + delay) * RATE)
+            t = np.arange(int(0.09 * RATE)) / RATE
+            beat = rng.uniform(0.3, 0.6) * np.sin(2 * np.pi * frequency * t) * np.hanning(len(t))
+            samples[at : at + len(t)] += beat[: len(samples) - at]
+        time += period * rng.normal(1, 0.03)
+    return samples.clip(-1, 1)
+
+
+def changed(samples: np.ndarray, how: str, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    """A copy in another dress, at random places and strengths."""
+    start = int(rng.integers(1, len(samples) // 3))
+    stop = int(rng.integers(start + 4 * RATE, len(samples)))
+    if how == "a few samples":
+        return samples[int(rng.integers(1, 60)) :], RATE
+    if how == "cut":
+        return samples[start:stop], RATE
+    if how == "gain":
+        return samples * rng.uniform(0.05, 0.9), RATE
+    if how == "sign":
+        return -samples, RATE
+    if how == "rate":
+        rate = int(rng.choice([2000, 8000, 22050, 44100]))
+        return soxr.resample(samples, RATE, rate), rate
+    if how == "8 bit":
+        return np.round(samples * 127) / 127, RATE
+    if how == "noise":
+        return samples + 0.1 * samples.std() * rng.standard_normal(len(samples)), RATE
+    return -0.4 * soxr.resample(samples[start:stop], RATE, 2000), 2000
+
+
+CHANGES = ["a few samples", "cut", "gain", "sign", "rate", "8 bit", "noise", "all"]
+
+
+def find(folder: Path, recordings: dict[str, tuple[np.ndarray, int]], **formats: dict) -> pd.DataFrame:
+    """Copies among recordings (samples, rate) that are written as files."""
+    folder.mkdir(exist_ok=True)
+    for name, (samples, rate) in recordings.items():
+        soundfile.write(folder / f"{name}.wav", samples.clip(-1, 1), rate, **formats.get(name, {}))
+    table = pd.DataFrame({"recording": list(recordings), "onset_s": None, "offset_s": None})
+    table["path"] = table["recording"] + ".wav"
+    facts = [audio.inspect(folder / path, None, None, 1.0, True) for path in table["path"]]
+    table = table.assign(sha256=[f.sha256 for f in facts], rate_hz=RATE, channels=1)
+    dataset = Dataset(name="d", adapter="folder", root=str(folder), rate_hz=RATE, shards=2)
+    cache_audio(folder / "cache", table, dataset, "code", 1)
+    return find_copies(folder / "cache", list(recordings), dataset, 1)
+
+
+def test_every_change_is_found_and_no_other_pair(tmp_path):
+    rng = np.random.default_rng(0)
+    recordings = {f"h{seed:02d}": (heart(seed), RATE) for seed in range(24)}
+    expected = set()
+    for number, how in enumerate(CHANGES):
+        original = f"h{rng.integers(24):02d}"
+        recordings[f"copy{number}"] = changed(recordings[original][0], how, rng)
+        expected.add((original, f"copy{number}"))
+    found = find(tmp_path / "audio", recordings)
+    names = {frozenset(pair) for pair in zip(found["recording"], found["other"], strict=True)}
+    originals = {copy: original for original, copy in expected}
+    assert {frozenset(pair) for pair in expected} <= names
+    for first, second in names - {frozenset(pair) for pair in expected}:  # two copies of one recording
+        assert originals.get(first, first) == originals.get(second, second)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
+def test_the_same_samples_in_another_file_format_are_identical(tmp_path, subtype):
+    samples = np.round(heart(1) * 32767) / 32768
+    both = np.stack([samples, samples], axis=1)
+    recordings = {"a": (samples, RATE), "b": (samples, RATE), "c": (both, RATE), "d": (heart(2), RATE)}
+    found = find(tmp_path / "audio", recordings, b={"subtype": subtype})
+    assert found[["recording", "other", "kind"]].to_numpy().tolist() == [
+        ["a", "b", "identical"],
+        ["a", "c", "identical"],
+    ]
+
+
+def test_the_shift_is_that_of_the_cut(tmp_path):
+    samples = heart(3)
+    found = find(tmp_path / "audio", {"a": (samples, RATE), "b": (samples[10000:], RATE)})
+    assert found["shift_s"].tolist() == pytest.approx([2.5], abs=0.001) and found["correlation"][0] > 0.99
+
+
+@pytest.mark.parametrize("count", [1, 100, 257, 5000])
+def test_short_and_silent_signals_have_few_landmarks_or_none(count):
+    for samples in (np.zeros(count, np.float32), np.random.default_rng(0).standard_normal(count).astype(np.float32)):
+        codes, frames = landmarks(samples)
+        assert len(codes) == len(frames) and (codes >= 0).all()

@@ -1,0 +1,170 @@
+"""Find recordings that are copies of one another: cut, louder, inverted, resampled or encoded again.
+
+Peaks of the spectrogram are hashed in threes, by their frequencies and distances in time (after Wang 2003), and put
+into an index of all recordings. Two recordings with many threes at one shift are compared sample by sample at this
+shift: what correlates is a copy. The time is proportional to the number of recordings: a three that more than
+`MOST_RECORDINGS` have in common is left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.ndimage import maximum_filter1d
+from threadpoolctl import threadpool_limits
+
+from auscult.cache.audio import audio_config, read_audio, resample
+from auscult.config.dataset import Dataset
+from auscult.features.frames import audio_cache
+
+COLUMNS = ["recording", "other", "kind", "shift_s", "correlation"]
+SOUND_RATE, ECG_RATE = 2000, 100  # Hz, for signals of at least and of fewer than 1000 samples a second
+WINDOW, HOP, BANDS = 256, 64, 99  # samples of a spectrum, between spectra, and lowest frequencies that count
+NEIGHBOURHOOD = 7  # spectra and bands in which a peak is the largest
+DYNAMIC_RANGE = 1e-3  # of the largest peak: smaller ones are noise
+SPAN = 64  # most spectra from the first to the last of three peaks
+MOST_RECORDINGS = 200
+MIN_VOTES, CANDIDATES = 4, 3
+MIN_CORRELATION, MIN_OVERLAP_S = 0.9, 1.0
+LOW_PASS = np.array([1, 4, 6, 4, 1]) / 16
+
+
+class Landmarks(NamedTuple):
+    """Threes of peaks: `codes` (n,), each with the spectrum of its first peak, `frames` (n,); and `digest`, SHA-256 of
+    the samples as 16-bit numbers.
+    """
+
+    codes: np.ndarray
+    frames: np.ndarray
+    digest: str
+
+
+def find_copies(audio: Path, recordings: list[str], dataset: Dataset, workers: int) -> pd.DataFrame:
+    """Return the pairs of recordings that are copies: `recording, other, kind, shift_s, correlation`.
+
+    kind: `identical` (the same samples in the data set's format and rate), or `near_identical`. shift_s: seconds by
+    which `other` begins later in the common signal. correlation: of the samples they have in common, -1 to 1.
+
+    audio : folder of the audio cache.
+    workers : number of processes.
+    """
+    config = tuple(sorted(audio_config(dataset).items()))
+    read = partial(_read, audio=audio, config=config)
+    with ProcessPoolExecutor(workers, initializer=threadpool_limits, initargs=(1,)) as pool:
+        marks = list(pool.map(partial(_landmarks_of, read=read), recordings, chunksize=16))
+    rows = list(_identical(recordings, marks))
+    rate = analysis_rate(dataset.rate_hz)
+    for first, second, shift in _candidates(marks):
+        if marks[first].digest != marks[second].digest:
+            pair = recordings[first], recordings[second]
+            lag, correlation = aligned_correlation(read(pair[0]), read(pair[1]), shift * HOP, rate)
+            if abs(correlation) >= MIN_CORRELATION:
+                rows.append((*pair, "near_identical", lag / rate, correlation))
+    return pd.DataFrame(rows, columns=COLUMNS).sort_values(["recording", "other"]).reset_index(drop=True)
+
+
+def analysis_rate(rate_hz: int) -> int:
+    """The rate at which signals of this rate are compared, in Hz."""
+    return SOUND_RATE if rate_hz >= 1000 else ECG_RATE
+
+
+def _read(name: str, audio: Path, config: tuple) -> np.ndarray:
+    """The mean of a recording's channels, float32 (n,), at the rate of the analysis."""
+    samples = read_audio(audio_cache(audio, config), name).mean(axis=0)
+    rate = dict(config)["rate_hz"]
+    return resample(samples[:, None], rate, analysis_rate(rate))[:, 0].astype(np.float32)
+
+
+def _landmarks_of(name: str, read: partial) -> Landmarks:
+    samples = read(name)
+    full = read_audio(audio_cache(read.keywords["audio"], read.keywords["config"]), name).mean(axis=0)
+    exact = np.clip(np.rint(full * 32768), -32768, 32767).astype(np.int16) if np.abs(full).max() <= 1 else full
+    return Landmarks(*landmarks(samples), hashlib.sha256(exact.tobytes()).hexdigest())
+
+
+def landmarks(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return codes of threes of spectral peaks (n,) int64, and the spectrum of the first peak of each (n,).
+
+    samples: (n,) at the rate of the analysis. Gain and sign do not matter.
+    """
+    samples = np.pad(samples, (0, max(0, WINDOW - len(samples))))
+    windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP] * np.hanning(WINDOW).astype(np.float32)
+    spectra = np.abs(np.fft.rfft(windows, axis=1))[:, 1 : BANDS + 1].astype(np.float32)
+    largest = maximum_filter1d(maximum_filter1d(spectra, NEIGHBOURHOOD, axis=0), NEIGHBOURHOOD, axis=1)
+    frame, band = np.nonzero((spectra == largest) & (spectra > DYNAMIC_RANGE * spectra.max()))
+    codes, first_frames = [], []
+    for second, third in ((1, 2), (1, 3), (2, 3)):  # the next peaks in time
+        count = max(0, len(frame) - third)
+        to_second = frame[second : second + count] - frame[:count]
+        to_third = frame[third : third + count] - frame[second : second + count]
+        span = to_second + to_third
+        is_near = (span > 0) & (span < SPAN)
+        bands = (band[:count] * 128 + band[second : second + count]) * 128 + band[third : third + count]
+        codes.append(((bands * SPAN + to_second) * SPAN + to_third)[is_near])
+        first_frames.append(frame[:count][is_near])
+    return np.concatenate(codes).astype(np.int64), np.concatenate(first_frames)
+
+
+def _identical(recordings: list[str], marks: list[Landmarks]) -> Iterator[tuple[str, str, str, float, float]]:
+    first_of_digest: dict[str, str] = {}
+    for name, mark in zip(recordings, marks, strict=True):
+        first = first_of_digest.setdefault(mark.digest, name)
+        if first != name:
+            yield first, name, "identical", 0.0, 1.0
+
+
+def _candidates(marks: list[Landmarks]) -> Iterator[tuple[int, int, int]]:
+    """Numbers of two recordings, and the shift in spectra, at which they have the most threes in common."""
+    codes = np.concatenate([mark.codes for mark in marks]) if marks else np.zeros(0, np.int64)
+    frames = np.concatenate([mark.frames for mark in marks]) if marks else codes
+    owners = np.repeat(np.arange(len(marks)), [len(mark.codes) for mark in marks])
+    order = np.argsort(codes, kind="stable")
+    codes, frames, owners = codes[order], frames[order], owners[order]
+    span = 2 * int(frames.max(initial=0)) + 2
+    for number, mark in enumerate(marks):
+        start = np.searchsorted(codes, mark.codes, "left")
+        count = np.searchsorted(codes, mark.codes, "right") - start
+        is_rare = count <= MOST_RECORDINGS
+        start, count, own_frames = start[is_rare], count[is_rare], mark.frames[is_rare]
+        hits = np.repeat(start - np.r_[0, np.cumsum(count)[:-1]], count) + np.arange(count.sum())
+        is_later = owners[hits] > number  # each pair once
+        shifts = np.repeat(own_frames, count)[is_later] - frames[hits[is_later]]
+        places, votes = np.unique(owners[hits[is_later]] * span + shifts + span // 2, return_counts=True)
+        others: set[int] = set()
+        for place in np.argsort(-votes, kind="stable"):
+            other = int(places[place] // span)
+            if votes[place] < MIN_VOTES or len(others) == CANDIDATES:
+                break
+            if other not in others:
+                others.add(other)
+                yield number, other, int(places[place] % span - span // 2)
+
+
+def aligned_correlation(first: np.ndarray, second: np.ndarray, shift: int, rate: int) -> tuple[int, float]:
+    """Return the shift near `shift` (within `HOP` samples) at which two signals correlate most, and the correlation.
+
+    shift: samples by which the second signal begins later. The correlation is 0 where fewer than `MIN_OVERLAP_S`
+    seconds, or half of the shorter signal, are in common. High frequencies are weakened, so that a shift by a part of a
+    sample does not matter.
+    """
+    first, second = (np.convolve(signal, LOW_PASS, "same") for signal in (first, second))
+    start, stop = max(0, shift), min(len(first), shift + len(second))
+    core = first[start + HOP : stop - HOP]
+    if len(core) + 2 * HOP < min(MIN_OVERLAP_S * rate, min(len(first), len(second)) / 2) or len(core) < 2 * HOP:
+        return shift, 0.0
+    around = second[start - shift : stop - shift]
+    products = np.correlate(around, core, "valid")
+    sums, squares = (np.concatenate([[0.0], np.cumsum(values)]) for values in (around, around**2))
+    length = len(core)
+    mean = (sums[length:] - sums[:-length]) / length
+    variance = np.maximum((squares[length:] - squares[:-length]) / length - mean**2, 1e-30)
+    correlations = (products / length - mean * core.mean()) / np.sqrt(variance * max(core.var(), 1e-30))
+    best = int(np.argmax(np.abs(correlations)))
+    return shift + HOP - best, float(np.clip(correlations[best], -1, 1))
