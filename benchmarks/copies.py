@@ -82,7 +82,9 @@ def main(folder: Path, seed: int, workers: int = 2) -> None:
         names = sorted(path.stem for path in Path(home).glob("*.wav"))
         table = pd.DataFrame({"recording": names, "onset_s": None, "offset_s": None})
         table["path"] = table["recording"] + ".wav"
-        table["sha256"] = [audio.inspect(Path(home) / path, None, None, 1.0, True).sha256 for path in table["path"]]
+        facts = [audio.inspect(Path(home) / path, None, None, 1.0, True) for path in table["path"]]
+        for column in ("sha256", "rate_hz", "channels"):
+            table[column] = [getattr(fact, column) for fact in facts]
         dataset = Dataset(name="copies", adapter="folder", root=home, rate_hz=rate_hz)
         cache_audio(Path(home) / "cache", table, dataset, "", workers)
         start = time.perf_counter()

@@ -277,6 +277,37 @@ def test_a_damaged_shard_is_named_and_written_anew(folder: Path, damage: str) ->
     check(folder, listing(NAMES))
 
 
+def test_damage_at_any_place_is_seen_by_reader_and_writer(folder: Path) -> None:
+    """At every byte of a shard a change is named, or changes neither the index nor the values."""
+    files = {path: path.read_bytes() for path in folder.glob("shard-*.h5")}
+
+    @settings(deadline=None, max_examples=100)
+    @given(st.randoms(use_true_random=False), st.sampled_from(["flip", "zeros", "cut", "swap"]))
+    def damage_once(random, damage: str) -> None:
+        path = random.choice(sorted(files))
+        contents, place = bytearray(files[path]), random.randrange(len(files[path]))
+        if damage == "flip":
+            contents[place] ^= 1 << random.randrange(8)
+        elif damage == "zeros":
+            contents[place : place + 16] = bytes(len(contents[place : place + 16]))
+        elif damage == "cut":
+            del contents[place:]
+        else:
+            other = random.randrange(len(contents))
+            contents[place], contents[other] = contents[other], contents[place]
+        path.unlink()  # its pages may be mapped
+        path.write_bytes(contents)
+        try:
+            check(folder, listing(NAMES))
+        except CacheError as error:
+            assert path.name in str(error)
+            assert write(folder, listing(NAMES)) == {"written": 1, "reused": SHARDS - 1}
+        path.unlink()
+        path.write_bytes(files[path])
+
+    damage_once()
+
+
 def test_an_index_beyond_the_end_is_damage(folder: Path) -> None:
     with h5py.File(folder / "shard-002.h5", "r+") as file:
         file["index/length"][-1] += 1

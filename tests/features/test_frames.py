@@ -1,6 +1,8 @@
 """The caches of front ends and of statistics: computed from the cached audio, for any number of channels."""
 
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ from auscult.cache.audio import audio_config, cache_audio, read_audio
 from auscult.cache.store import CacheError, open_cache, shard_of
 from auscult.config.dataset import Dataset
 from auscult.config.systems import FrontEndConfig
+from auscult.features import frames
 from auscult.features.frames import extract, folder_name, frames_config
 from auscult.features.statistics import NAMES, statistics
 from auscult.features.tables import describe, read_table
@@ -135,3 +138,18 @@ def test_every_file_of_the_folder_is_found_with_its_code() -> None:
     folder = Path(features.__file__).parent / "front_ends"
     files = {file for name in features.names() for file in provenance.module_files(features.module_of(name))}
     assert {file for file in files if file.parent == folder} == set(folder.glob("*.py"))
+
+
+@pytest.mark.parametrize(("scale", "fits"), [(1.0, True), (1e3, True), (1e5, False), (5e6, False), (1e30, False)])
+def test_frames_beyond_half_precision_name_recording_front_end_and_key(monkeypatch, scale: float, fits: bool) -> None:
+    samples = scale * np.sin(np.arange(1000) / 7)[None]
+    monkeypatch.setattr(frames, "audio_cache", lambda *arguments: None)
+    monkeypatch.setattr(frames, "read_audio", lambda cache, name: samples)
+    front_end = features.front_end("samples", {"normalise": "none"})
+    compute = partial(frames._recording_frames, audio=None, audio_config=(("rate_hz", 100),), front_end=front_end)
+    if fits:
+        assert np.isfinite(compute(SimpleNamespace(recording="r1"))).all()
+    else:
+        message = r"recording .r1.: the front end samples gives values up to .*front_end\.settings"
+        with pytest.raises(CacheError, match=message):
+            compute(SimpleNamespace(recording="r1"))

@@ -33,6 +33,7 @@ SPAN = 64  # most spectra from the first to the last of three peaks
 MOST_RECORDINGS = 200
 MIN_VOTES, CANDIDATES = 4, 3
 MIN_CORRELATION, MIN_OVERLAP_S = 0.9, 1.0
+COMPARED_S = 8.0  # from the middle of what two signals have in common
 LOW_PASS = np.array([1, 4, 6, 4, 1]) / 16
 
 
@@ -156,6 +157,8 @@ def aligned_correlation(first: np.ndarray, second: np.ndarray, shift: int, rate:
     """
     first, second = (np.convolve(signal, LOW_PASS, "same") for signal in (first, second))
     start, stop = max(0, shift), min(len(first), shift + len(second))
+    spare = max(0, stop - start - int(COMPARED_S * rate)) // 2
+    start, stop = start + spare, stop - spare
     core = first[start + HOP : stop - HOP]
     if len(core) + 2 * HOP < min(MIN_OVERLAP_S * rate, min(len(first), len(second)) / 2) or len(core) < 2 * HOP:
         return shift, 0.0

@@ -11,7 +11,7 @@ import pandas as pd
 
 from auscult import features
 from auscult.cache.audio import audio_config, read_audio
-from auscult.cache.store import INPUTS, Cache, open_cache, write_cache
+from auscult.cache.store import INPUTS, Cache, CacheError, open_cache, write_cache
 from auscult.config.dataset import Dataset
 from auscult.config.systems import FrontEndConfig
 from auscult.provenance import digest
@@ -54,6 +54,9 @@ def extract(
     return write_cache(folder, recordings[[*INPUTS]], compute, config, code, dataset.shards, workers)
 
 
+LARGEST = float(np.finfo(np.float16).max)
+
+
 @lru_cache(maxsize=1)
 def audio_cache(folder: Path, config: tuple) -> Cache:
     """Return the audio cache, opened once per process. config: the items of its configuration (hashable)."""
@@ -62,4 +65,11 @@ def audio_cache(folder: Path, config: tuple) -> Cache:
 
 def _recording_frames(row: Any, audio: Path, audio_config: tuple, front_end: features.FrontEnd) -> np.ndarray:
     samples = read_audio(audio_cache(audio, audio_config), row.recording)
-    return front_end.compute(samples, dict(audio_config)["rate_hz"]).astype(np.float16)
+    frames = front_end.compute(samples, dict(audio_config)["rate_hz"])
+    if np.abs(frames).max(initial=0) > LARGEST:
+        raise CacheError(
+            f"recording {row.recording!r}: the front end {front_end.name} gives values up to {np.abs(frames).max():.3g}, "
+            f"and frames hold {LARGEST:.0f} at most: scale the samples to another unit, or normalise in "
+            "front_end.settings"
+        )
+    return frames.astype(np.float16)
