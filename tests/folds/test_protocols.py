@@ -217,7 +217,7 @@ def test_published_splits_take_ids_as_numbers_if_all_ids_are(make_study: Make) -
 
 
 def test_classes_too_rare_for_parts_are_drawn_by_group(make_study) -> None:
-    """Four cases in a class, of which two may train, cannot be divided by five: whole groups near the share are drawn."""
+    """Four cases in a class, of which two may train, cannot be divided by five: whole groups are drawn."""
     table = pd.DataFrame({"case": [f"c{n}" for n in range(16)], "sound": list("abcd") * 4})
     table["subject"] = [f"s{n // 2}" for n in range(16)]
     study = make_study({"name": "group_cv", "folds": 2}, {"sound": list("abcd")})
@@ -288,8 +288,10 @@ def test_fixed_draws_missing_validation_by_group(make_study: Make, tmp_path: Pat
 
 
 def test_fixed_reads_repeats_and_folds(make_study: Make, tmp_path: Path) -> None:
-    rows = [(r, f, f"c00{i}", role) for r, f in [("0", "0"), ("0", "01"), ("1", "10"), ("1", "2")]
-            for i, role in enumerate(["train", "val", "test"] if f in ("0", "10") else ["test", "val", "train"])]  # fmt: skip
+    roles = ["train", "val", "test"]
+    rows = [(r, f, f"c00{i}", role) for r, f, roles in
+            [("0", "0", roles), ("0", "01", roles[::-1]), ("1", "10", roles), ("1", "2", roles[::-1])]
+            for i, role in enumerate(roles)]  # fmt: skip
     study = make_study({"name": "fixed", "file": write_csv(tmp_path / "r.csv", rows, "repeat,fold,case,role")}, YES_NO)
     folds = assign(study, simple(["yes", "no"] * 2), LISTS)
     assert folds_of_protocol(study.protocol, LISTS, None) == [(0, 0), (0, 1), (1, 2), (1, 10)]

@@ -82,7 +82,7 @@ def test_one_subject_with_nearly_all_cases_does_not_validate_alone(make_study) -
 def test_too_few_subjects_get_an_advice_that_can_be_followed(make_study, folds: int, count: int) -> None:
     cases = pd.DataFrame({"case": [f"c{n}" for n in range(20)], "sound": ["yes", "no"] * 10})
     cases["subject"] = [f"s{n % count}" for n in range(20)]
-    with pytest.raises(FoldError, match="use more data or another protocol.group") as error:
+    with pytest.raises(FoldError, match=r"use more data or another protocol\.group") as error:
         assign(make_study({"name": "group_cv", "folds": folds}, YES_NO), cases, None)
     assert "lower" not in str(error.value) and "fewer folds" not in str(error.value)
 

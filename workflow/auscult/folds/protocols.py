@@ -233,8 +233,8 @@ def _report_missing(protocol: Fixed, cases: pd.DataFrame, table: pd.DataFrame) -
     ]:
         if missing := sorted(known - names):
             note(
-                f"protocol.file: {protocol.file}: {place} has no row for {len(missing)} of {len(cases)} cases, which are "
-                f"unused: {', '.join(missing)}"
+                f"protocol.file: {protocol.file}: {place} has no row for {len(missing)} of {len(cases)} cases, which "
+                f"are unused: {', '.join(missing)}"
             )
 
 
@@ -282,5 +282,6 @@ def splits_without_warnings(split, *arguments):
             return list(split(*arguments))
         except ValueError as error:
             raise FoldError(
-                f"protocol.folds: {error}; use fewer labels in protocol.stratify, more data, or fewer folds (two at least)"
+                f"protocol.folds: {error}; use fewer labels in protocol.stratify, more data, or fewer folds (at least "
+                "two)"
             ) from error
