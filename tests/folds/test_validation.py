@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from auscult.config.systems import TrainOn
 from auscult.folds.planned import FoldError
 from auscult.folds.validation import draw_validation
 from tests.folds.studies import assign
@@ -105,6 +106,20 @@ def test_a_fold_without_a_labelled_case_is_named(make_study, tmp_path, role: str
     message = f"fold {fold} of repeat 0: no {name} case has a label for tasks.all.heads: sound"
     with pytest.raises(FoldError, match=message):
         assign(study, cases.assign(sound=cases["sound"].where(roles != role, "")), None)
+
+
+def test_training_on_labels_of_recordings_needs_labelled_cases_for_validation_only(make_study, tmp_path) -> None:
+    roles = ["train", "val", "test"] * 4
+    cases = pd.DataFrame({"case": [f"c{n:02d}" for n in range(12)], "sound": ["", "yes", "no"] * 4})
+    cases["subject"] = cases["case"]
+    pd.DataFrame({"case": cases["case"], "role": roles}).to_csv(tmp_path / "roles.csv", index=False)
+    study = make_study({"name": "fixed", "file": str(tmp_path / "roles.csv")}, YES_NO)
+    with pytest.raises(FoldError, match="no training case"):
+        assign(study, cases, None)
+    task = study.tasks["all"]
+    head = task.heads["sound"].model_copy(update={"train_on": TrainOn(column="heard")})
+    task = task.model_copy(update={"heads": {"sound": head}})
+    assert len(assign(study.model_copy(update={"tasks": {"all": task}}), cases, None)) == 12
 
 
 # ---------------------------------------------------------------- fixed

@@ -116,10 +116,12 @@ def test_recordings_with_another_number_of_channels_are_dropped(tmp_path, seed):
     new = ingest(dataset, "folder", [], 12, 1)
     assert sorted(new.recordings["case"]) == sorted(n for n, count in zip(names, counts, strict=True) if count == 12)
     dropped = new.quality[new.quality["action"] == "dropped"]
-    assert set(dropped["problem"]) == {"channels"} and "the study's recordings have 12" in dropped["detail"].iloc[0]
+    assert set(dropped["problem"]) == {"channels"} and "instead of the study's 12 channels" in dropped["detail"].iloc[0]
     averaged = ingest(dataset.model_copy(update={"channels": "mean"}), "folder", [], 1, 1)
     assert len(averaged.recordings) == 6
-    with pytest.raises(DatasetError, match=r"none of the 6 recordings listed can be read .*channels; the study"):
+    with pytest.raises(
+        DatasetError, match=r"none of the 6 recordings listed can be read .*instead of the study's 8 channels"
+    ):
         ingest(dataset, "folder", [], 8, 1)
 
 

@@ -256,7 +256,7 @@ def build(
         except audio.SampleFormatError as error:
             raise DatasetError(f"recording {row['recording']!r}: {error}") from None
         if channels == "all" and channel_count not in (None, facts.channels):
-            return audio.Unusable("channels", f"{facts.channels} channels; the study's recordings have {channel_count}")
+            return audio.Unusable("channels", f"{facts.channels} instead of the study's {channel_count} channels")
         return facts
 
     rows = listing.recordings.sort_values("recording").to_dict("records")

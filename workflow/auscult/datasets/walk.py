@@ -13,12 +13,9 @@ def files_below(root: Path) -> Iterator[Path]:
     """Yield the files below `root`.
 
     The root may be the folder of the workflow itself, or above it: left out are hidden files and folders (such as .git,
-    .venv and .snakemake), byte code of Python, environments of Python, and the results of the workflow unless the root
-    is inside them.
+    .venv and .snakemake), byte code of Python, environments of Python, and the results of the workflow.
     """
     results = os.path.realpath(RESULTS)
-    real_root = os.path.realpath(root)
-    is_in_results = real_root == results or real_root.startswith(results + os.sep)
     for folder, folders, files in os.walk(root):
         folders[:] = [
             name
@@ -26,6 +23,6 @@ def files_below(root: Path) -> Iterator[Path]:
             if name[0] != "."
             and name != "__pycache__"
             and not Path(folder, name, "pyvenv.cfg").is_file()
-            and (is_in_results or os.path.realpath(Path(folder, name)) != results)
+            and os.path.realpath(Path(folder, name)) != results
         ]
         yield from (Path(folder, name) for name in files if name[0] != "." and Path(folder, name).is_file())
