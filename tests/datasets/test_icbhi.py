@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -82,7 +83,9 @@ def test_bad_lines_are_refused(root, line):
 
 def test_every_recording_needs_a_side_and_a_diagnosis(root):
     (root / "official_split.txt").write_text(f"{FIRST}\ttrain\n")
-    assert_refused(root, f"official_split.txt: no line for the recording '{SECOND}'")
+    manifest = read(root)
+    assert set(manifest.cases["source"]) == {FIRST}
+    assert manifest.quality[["recording", "problem", "action"]].to_numpy().tolist() == [[SECOND, "unlisted", "dropped"]]
     (root / "official_split.txt").write_text(f"{FIRST}\ttrain\n{SECOND}\tboth\n")
     assert_refused(root, "official_split.txt: line 2 should be")
     (root / "official_split.txt").write_text(f"{FIRST}\ttrain\n{SECOND}\ttest\n")
@@ -100,6 +103,55 @@ def test_an_annotation_file_must_be_there(root):
 def test_a_strange_name_is_refused(root):
     (root / "audio" / f"{FIRST}.wav").rename(root / "audio" / "heart.wav")
     assert_refused(root, "heart.wav: the name is not")
+
+
+DEVICES = ["Meditron", "LittC2SE", "AKGC417L", "Litt3200"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_recording_with_another_device_in_the_split_is_found(root, sine, seed):
+    """As 226_1b1_Pl_sc of the published release: Meditron in the split, LittC2SE in the file names."""
+    rng = np.random.default_rng(seed)
+    names = {}  # in the split, by file
+    for number in range(6):
+        device, other = rng.choice(DEVICES, 2, replace=False)
+        stem = f"{200 + number}_1b{rng.integers(1, 9)}_{rng.choice(icbhi.PLACES)}_sc"
+        names[f"{stem}_{device}"] = f"{stem}_{other}" if number < 2 else f"{stem}_{device}"
+        soundfile.write(root / "audio" / f"{stem}_{device}.wav", sine(120 + number, 3.0, 4000), 4000)
+        (root / "audio" / f"{stem}_{device}.txt").write_text("0.5\t2.0\t0\t1\n")
+    sides = {name: str(rng.choice(["train", "test"])) for name in names.values()}
+    lines = rng.permutation([f"{name}\t{side}\n" for name, side in sides.items()])
+    with (root / "official_split.txt").open("a") as file:
+        file.writelines(lines)
+    with (root / "patient_diagnosis.csv").open("a") as file:
+        file.writelines(f"{200 + number},COPD\n" for number in range(6))
+    manifest = read(root)
+    official = manifest.cases.set_index("source")["official"]
+    assert {file: official[file] for file in names} == {file: sides[name] for file, name in names.items()}
+    assert manifest.quality[["recording", "problem", "action"]].to_numpy().tolist() == sorted(
+        [file, "name", "kept"] for file, name in names.items() if file != name
+    )
+
+
+def test_a_recording_that_two_lines_may_mean_is_dropped(root):
+    stem = SECOND.rpartition("_")[0]
+    (root / "official_split.txt").write_text(f"{FIRST}\ttrain\n{stem}_Meditron\ttest\n{stem}_LittC2SE\ttrain\n")
+    manifest = read(root)
+    assert set(manifest.cases["source"]) == {FIRST}
+    assert manifest.quality[["recording", "problem", "action"]].to_numpy().tolist() == [[SECOND, "unlisted", "dropped"]]
+
+
+@pytest.mark.parametrize(
+    "header", ["Patient number,Diagnosis", "\ufeffpatient_id,diagnosis", "\n\npatient , diagnosis "]
+)
+def test_tables_may_have_a_header(root, header):
+    expected = read(root).digest()
+    for name, line in (("patient_diagnosis.csv", header), ("official_split.txt", "recording\tset")):
+        path = root / name
+        path.write_text(f"{line}\n{path.read_text()}")
+    assert read(root).digest() == expected
+    (root / "patient_diagnosis.csv").write_text(f"101,URTI\n{header.strip()}\n156,COPD\n")
+    assert_refused(root, "patient_diagnosis.csv: line . should be")
 
 
 @pytest.mark.real

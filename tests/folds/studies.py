@@ -13,7 +13,7 @@ def assign(study: Study, cases: pd.DataFrame, lists) -> pd.DataFrame:
 
 
 def assign_inner(study: Study, cases: pd.DataFrame, folds: pd.DataFrame) -> pd.DataFrame:
-    return inner.assign_inner(study.inner_folds, study.protocol, study.targets, cases, folds)
+    return inner.assign_inner(study.inner_folds, study.protocol, study.targets, study.tasks, cases, folds)
 
 
 def audit(study: Study, manifest: Manifest, folds: pd.DataFrame, copies: pd.DataFrame | None = None) -> pd.DataFrame:

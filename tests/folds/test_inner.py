@@ -103,12 +103,26 @@ def test_the_order_of_rows_and_labels_of_test_cases_are_irrelevant(study):
     pd.testing.assert_frame_equal(inner_folds.query("fold == 0"), with_other_labels.query("fold == 0"))
 
 
-def test_too_few_cases_name_the_keys(study):
+def test_too_rare_classes_name_the_keys(make_study):
     table = cases(24)
-    table["subject"] = table["case"]
-    few = study.model_copy(update={"inner_folds": inner(3).model_copy(update={"val": 0.05})})
-    with pytest.raises(FoldError, match=r"the 18 cases of fold 0 cannot be divided: lower inner_folds\.folds or raise"):
-        assign_inner(few, table, assign(study, table, None))
+    classes = [f"k{number}" for number in range(12)]
+    table["sound"], table["subject"] = classes * 2, table["case"]
+    few = make_study({"name": "group_cv", "folds": 2}, {"sound": classes}).model_copy(update={"inner_folds": inner(3)})
+    with pytest.raises(FoldError, match=r"the 12 cases of fold 0 cannot be divided: lower inner_folds\.folds"):
+        assign_inner(few, table, assign(few, table, None))
+
+
+def test_an_inner_fold_without_a_labelled_case_is_named(make_study):
+    table = cases(40)
+    table["murmur"] = [""] * 40
+    study = make_study({"name": "group_cv", "folds": 2}, {**YES_NO, "murmur": ["x", "y"]})
+    task = study.tasks["all"]
+    heads = {name: task.model_copy(update={"heads": {name: task.heads[name]}}) for name in task.heads}
+    folds = assign(study, table, None)
+    study = study.model_copy(update={"inner_folds": inner(3), "tasks": heads})
+    message = r"inner_folds: .*fold 0 .*inner fold 0: no validation case has a label .*murmur \(column 'murmur'\)"
+    with pytest.raises(FoldError, match=message):
+        assign_inner(study, table, folds)
 
 
 def test_more_inner_folds_than_subjects_is_refused(study):

@@ -1,11 +1,16 @@
 """Folds' decisions to one: votes, ties, several labels; and what is said of cases that the study knows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 
+from auscult.config.dataset import Dataset
 from auscult.config.targets import Target
-from auscult.datasets.base import Columns, Manifest
+from auscult.datasets.base import Columns, DatasetError, Manifest
+from auscult.prediction.inputs import ingest
 from auscult.prediction.pack import signs
 from auscult.prediction.page import render
 from auscult.prediction.vote import repeated_cases, vote, with_problems
@@ -63,12 +68,61 @@ def test_the_studys_own_cases_are_known_by_samples_and_by_id():
 
 def test_what_was_wrong_stands_beside_the_case():
     quality = [("a_AV", "clipped", "kept", ""), ("ab_MV", "corrupt", "dropped", "not audio")]
-    new = manifest([("a_AV", "a", "a", "aa")], quality)
+    new = replace(manifest([("a_AV", "a", "a", "aa")], quality), case_of_dropped={"ab_MV": "ab"})
     table = pd.DataFrame({"case": ["a", "ab"], "prediction": ["Absent", "Absent"]})
     said = with_problems(table, new, pd.DataFrame(columns=["case", "problem"]))
     assert said["recordings"].tolist() == [1, 0]
     assert said["problems"][0] == "a_AV: clipped (kept)"
     assert said["problems"][1].startswith("ab_MV: corrupt (dropped); no recording could be used")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_dropped_recording_belongs_to_the_case_of_the_table(tmp_path, seed):
+    """Whatever its name is: also if it begins with the id of another case."""
+    rng = np.random.default_rng(seed)
+    cases = ["A", "A_1", "A1", "B"]
+    names = rng.permutation(["A", "A_1_AV", "A1_old", "x", "B_2", "A_9", "zz", "B"])
+    case_of = {name: str(rng.choice(cases)) for name in names}
+    is_bad = {name: bool(rng.random() < 0.5) or number == 0 for number, name in enumerate(names)}
+    is_bad[names[1]] = False
+    for name in names:
+        soundfile.write(tmp_path / f"{name}.wav", rng.normal(0, 0.1, 8000), 4000)
+        if is_bad[name]:
+            (tmp_path / f"{name}.wav").write_bytes(b"not audio")
+    pd.DataFrame({"case": cases}).to_csv(tmp_path / "cases.csv", index=False)
+    rows = [(name, case_of[name], f"{name}.wav") for name in names]
+    pd.DataFrame(rows, columns=["recording", "case", "path"]).to_csv(tmp_path / "recordings.csv", index=False)
+    dataset = Dataset(name="n", adapter="folder", root=str(tmp_path), short_s=1, options={"labels": {}})
+    new = ingest(dataset, "folder", [], 1, 1)
+    table = with_problems(pd.DataFrame({"case": cases}), new, pd.DataFrame(columns=["case", "problem"]))
+    for row in table.itertuples():
+        expected = {f"{name}: corrupt (dropped)" for name in names if is_bad[name] and case_of[name] == row.case}
+        assert {text for text in row.problems.split("; ") if "corrupt" in text} == expected
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_recordings_with_another_number_of_channels_are_dropped(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    counts = [12, *rng.choice([1, 2, 3, 12], 4).tolist(), 1]
+    names = rng.permutation(list("abcdef"))
+    for name, count in zip(names, counts, strict=True):
+        soundfile.write(tmp_path / f"{name}.wav", rng.normal(0, 0.1, (600, count)), 100)
+    pd.DataFrame({"case": names}).to_csv(tmp_path / "cases.csv", index=False)
+    rows = pd.DataFrame({"recording": names, "case": names, "path": [f"{name}.wav" for name in names]})
+    rows.to_csv(tmp_path / "recordings.csv", index=False)
+    dataset = Dataset(
+        name="n", adapter="folder", root=str(tmp_path), rate_hz=100, channels="all", options={"labels": {}}
+    )
+    new = ingest(dataset, "folder", [], 12, 1)
+    assert sorted(new.recordings["case"]) == sorted(n for n, count in zip(names, counts, strict=True) if count == 12)
+    dropped = new.quality[new.quality["action"] == "dropped"]
+    assert set(dropped["problem"]) == {"channels"} and "instead of the study's 12 channels" in dropped["detail"].iloc[0]
+    averaged = ingest(dataset.model_copy(update={"channels": "mean"}), "folder", [], 1, 1)
+    assert len(averaged.recordings) == 6
+    with pytest.raises(
+        DatasetError, match=r"none of the 6 recordings listed can be read .*instead of the study's 8 channels"
+    ):
+        ingest(dataset, "folder", [], 8, 1)
 
 
 def test_the_page_escapes_every_word():

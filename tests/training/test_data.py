@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auscult.cache.segments import segments
-from auscult.cache.store import open_cache, write_cache
+from auscult.cache.store import CacheError, open_cache, write_cache
 from auscult.training.data import Windowing, load_frames, random_crops
 
 CPU = torch.device("cpu")
@@ -47,6 +47,14 @@ def test_windows_are_slices_of_the_cache(cache, resident):
         assert (window[:, : len(own)] == own.transpose(1, 0, 2)).all()
         assert (window[:, len(own) :] == np.float16(PAD)).all()
     assert part.length.tolist() == [40, 7, 25, 1, 12]
+
+
+@pytest.mark.parametrize("resident", [True, False])
+@pytest.mark.parametrize("shape", [(1, 3), (2, 1), (12, 3), (3, 2)])
+def test_frames_of_another_shape_are_refused_not_copied(cache, resident, shape):
+    channels, bands = shape
+    with pytest.raises(CacheError, match=f"2 channels and 3 bands, the network reads {channels} and {bands}"):
+        load_frames(cache, list(LENGTHS), Windowing((channels, WINDOW, bands), 5, PAD), CPU, resident)
 
 
 def test_resident_and_not_give_identical_batches(cache):

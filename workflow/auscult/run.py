@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from auscult import studies
 from auscult.config.command_line import Settings
 from auscult.datasets import releases
 from auscult.datasets.releases import Release
+from auscult.datasets.walk import files_below
 from auscult.features.frames import folder_name
 from auscult.folds.planned import FoldError, folds_of_protocol
 from auscult.metrics import catalogue
@@ -51,6 +53,15 @@ def set_environment(workflow: Path) -> None:
         os.environ.setdefault(name, str(4 * 2**30 - 1))
 
 
+def require_plain_interpreter(path: str = sys.executable) -> None:
+    """Raise RunError if a shell would split or change the path of the interpreter: Snakemake does not quote it."""
+    if special := sorted(set(re.findall(r"""[\s'"\\$&;()<>|*?`!#~{}\[\]]""", path))):
+        raise RunError(
+            f"the path of the Python interpreter, {path}, contains {' and '.join(map(repr, special))}, which Snakemake "
+            "cannot start jobs with: move the environment (or the folder that it is in) to a path without it"
+        )
+
+
 def has_gpu() -> bool:
     """Return whether torch can compute on a GPU of this machine."""
     import torch
@@ -64,6 +75,7 @@ def load(values: Mapping[str, Any], studies_folder: Path, lists: Path) -> tuple[
     values: config/config.yaml with the changes of `--config`. lists: folder of the published lists. Raises ConfigError
     and RunError.
     """
+    require_plain_interpreter()
     settings = studies.load_settings(values)
     plans: dict[str, Plan] = {}
     release_of_folder: dict[str, Release] = {}
@@ -106,7 +118,7 @@ def new_recordings(settings: Settings) -> NewRecordings:
     if not settings.recordings:
         return NewRecordings("none", "none")
     folder = Path(settings.recordings)
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = sorted(files_below(folder))
     file_facts = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
     key = digest([os.path.realpath(folder), settings.form, settings.system])[:8]
     return NewRecordings(f"{folder.name}-{key}", digest(file_facts))

@@ -1,6 +1,7 @@
 """Divide every fold's training and validation cases into inner folds."""
 
 from auscult.config.protocols import InnerFolds, Protocol
+from auscult.config.systems import Task
 from auscult.config.targets import TargetClasses
 from auscult.datasets.base import load
 from auscult.folds.inner import assign_inner
@@ -13,6 +14,7 @@ inner = assign_inner(
     part(InnerFolds, reads["inner_folds"]),
     part(Protocol, reads["protocol"]),
     part(dict[str, TargetClasses], reads["targets"]),
+    part(dict[str, Task], reads["tasks"]),
     load(folder_of(snakemake.input.manifest)).cases,
     read_rows(snakemake.input.folds),
 )

@@ -25,6 +25,7 @@ NOT_ADAPTERS = {
     "releases",
     "simulated_sound",
     "unusable",
+    "walk",
     "wfdb_record",
 }
 

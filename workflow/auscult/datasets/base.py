@@ -85,7 +85,10 @@ class Listing:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The tables of one data set, and the names of their columns by use."""
+    """The tables of one data set, and the names of their columns by use.
+
+    `case_of_dropped`: the case of each listed recording that was dropped; empty in a manifest that was read from files.
+    """
 
     cases: pd.DataFrame
     recordings: pd.DataFrame
@@ -93,6 +96,7 @@ class Manifest:
     columns: Columns
     states: pd.DataFrame | None = None
     subjects_known: bool = True
+    case_of_dropped: dict[str, str] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
         """Write the tables and dataset.json into `folder`, each under a temporary name first."""
@@ -222,6 +226,7 @@ def build(
     workers: int,
     sample_format: str = "int16",
     distinct_ids: bool = False,
+    channel_count: int | None = None,
 ) -> Manifest:
     """Open every listed recording and return the manifest.
 
@@ -233,6 +238,7 @@ def build(
     short_s : recordings shorter than this get a row `short`.
     workers : number of threads that read.
     sample_format, distinct_ids : see `config.Dataset`.
+    channel_count : with `all`, the number of channels that a recording needs; None: any.
 
     An unusable recording is dropped with a row in `quality`. Raises DatasetError, which names the row, for a
     structural error.
@@ -242,24 +248,28 @@ def build(
     def open_recording(row: dict) -> audio.Facts | audio.Unusable:
         interval = [None if pd.isna(row[key]) else float(row[key]) for key in ("onset_s", "offset_s")]
         try:
-            return audio.inspect(root / row["path"], *interval, short_s, channels == "mean", sample_format)
+            facts = audio.inspect(root / row["path"], *interval, short_s, channels == "mean", sample_format)
         except audio.Unusable as problem:
             if problem.problem == "missing":
                 return audio.Unusable("missing", _missing(root, row["path"]))
             return problem
         except audio.SampleFormatError as error:
             raise DatasetError(f"recording {row['recording']!r}: {error}") from None
+        if channels == "all" and channel_count not in (None, facts.channels):
+            return audio.Unusable("channels", f"{facts.channels} instead of the study's {channel_count} channels")
+        return facts
 
     rows = listing.recordings.sort_values("recording").to_dict("records")
     with ThreadPoolExecutor(workers) as pool:
         results = list(pool.map(open_recording, rows))
     quality = [tuple(row) for row in listing.quality]
     subjects = listing.cases.set_index("case")["subject"]
-    readable_rows, first_recording = [], {}
+    readable_rows, first_recording, case_of_dropped = [], {}, {}
     for row, result in zip(rows, results, strict=True):
         name = row["recording"]
         if isinstance(result, audio.Unusable):
             quality.append((name, result.problem, "dropped", str(result)))
+            case_of_dropped[name] = row["case"]
             continue
         quality += [(name, problem, "kept", detail) for problem, detail in result.problems]
         quality += [(name, problem, "kept", detail) for problem, detail in _header_problems(row, result)]
@@ -286,6 +296,7 @@ def build(
         columns,
         states,
         listing.subjects_known,
+        case_of_dropped,
     )
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from auscult.datasets.base import Columns, DatasetError, Listing, read_text
+from auscult.datasets.walk import files_below
 from auscult.datasets.wfdb_record import LEADS
 
 AGE = {"nan": "", "unknown": "", "": ""}
@@ -32,7 +33,7 @@ class Options(BaseModel):
 
 def files(root: Path, options: Options) -> list[Path]:
     """Return the files that `ingest` reads."""
-    return [path for path in (root / options.folder).rglob("[!.]*") if path.suffix in {".hea", ".mat"}]
+    return [path for path in files_below(root / options.folder) if path.suffix in {".hea", ".mat"}]
 
 
 def ingest(root: Path, options: Options) -> Listing:
@@ -41,7 +42,7 @@ def ingest(root: Path, options: Options) -> Listing:
     `diagnosis` is the names of a record's codes, joined by `|`, or `none` if it has none of `options.codes`.
     """
     cases, recordings = [], []
-    for path in sorted((root / options.folder).rglob("[!.]*.hea")):
+    for path in sorted(path for path in files_below(root / options.folder) if path.suffix == ".hea"):
         case = path.stem
         comments = _comments(path)
         if "Dx" not in comments:

@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from auscult.datasets.base import RECORDING_COLUMNS, Columns, DatasetError, Listing, read_table, row_number
+from auscult.datasets.walk import files_below
 
 UNKNOWN = {"", "na", "n/a", "nan", "none", "null", "unknown", "?", "-"}
 """Cells, in lower case, that do not name a subject."""
@@ -41,9 +42,30 @@ class Options(BaseModel):
 
 
 def files(root: Path, options: Options) -> list[Path]:
-    """Return the files that `ingest` reads."""
-    files = (path for path in root.rglob("*") if path.is_file())
-    return [path for path in files if not any(part[0] == "." for part in path.relative_to(root).parts)]
+    """Return the files that `ingest` reads: the two tables and what recordings.csv names.
+
+    If recordings.csv cannot be read, these are all files below the root, and `ingest` gives the reason.
+    """
+    tables = [path for path in (root / "cases.csv", root / "recordings.csv") if path.is_file()]
+    try:
+        names = dict.fromkeys(read_table(root / "recordings.csv", [])["path"])
+    except (DatasetError, KeyError):
+        return list(files_below(root))
+    paths = dict.fromkeys(root / name for name in names if name and "\0" not in name)
+    samples = [file for path in paths if path.suffix == ".hea" and path.is_file() for file in _sample_files(path)]
+    return [*tables, *(path for path in dict.fromkeys([*paths, *samples]) if _is_inside(path, root))]
+
+
+def _sample_files(header: Path) -> list[Path]:
+    """Return the files that the lines of a WFDB header name, and others of its name."""
+    lines = header.read_bytes().decode("utf-8", "replace").splitlines()
+    names = {line.split()[0] for line in lines if line.strip() and not line.startswith("#")}
+    names |= {header.with_suffix(suffix).name for suffix in (".dat", ".mat")}
+    return [header.parent / name for name in sorted(names) if "/" not in name and "\0" not in name]
+
+
+def _is_inside(path: Path, root: Path) -> bool:
+    return path.is_file() and path.resolve().is_relative_to(root.resolve())
 
 
 def ingest(root: Path, options: Options) -> Listing:

@@ -8,6 +8,7 @@ wheeze. The folder structure is the published one.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -42,19 +43,25 @@ def ingest(root: Path, options: Options) -> Listing:
     split = _split(root / "official_split.txt")
     diagnoses = _diagnoses(root / "patient_diagnosis.csv")
     cases, recordings, quality = [], [], []
-    for path in sorted((root / "audio").glob("[!.]*.wav")):
-        match = NAME.fullmatch(path.stem)
-        if not match:
+    sounds = sorted((root / "audio").glob("[!.]*.wav"))
+    for path in sounds:
+        if not NAME.fullmatch(path.stem):
             raise DatasetError(f"{path}: the name is not <patient>_<index>_<place>_<mode>_<device>")
-        patient, _, place, _, device = match.groups()
-        if path.stem not in split:
-            raise DatasetError(f"{root / 'official_split.txt'}: no line for the recording {path.stem!r}")
+    other_names = _other_names({path.stem for path in sounds}, set(split))
+    for path in sounds:
+        patient, _, place, _, device = NAME.fullmatch(path.stem).groups()
+        name = path.stem if path.stem in split else other_names.get(path.stem)
+        if name is None:
+            quality.append((path.stem, "unlisted", "dropped", f"official_split.txt has no line for {path.stem}"))
+            continue
+        if name != path.stem:
+            quality.append((path.stem, "name", "kept", f"official_split.txt names it {name}"))
         if patient not in diagnoses:
             raise DatasetError(f"{root / 'patient_diagnosis.csv'}: no line for the patient {patient!r}")
         for number, (onset, offset, sound) in enumerate(_cycles(path.with_suffix(".txt"), quality)):
             case = f"{path.stem}_{number:03d}"
             abnormal = "normal" if sound == "normal" else "abnormal"
-            cases.append((case, patient, path.stem, device, split[path.stem], sound, abnormal, diagnoses[patient]))
+            cases.append((case, patient, path.stem, device, split[name], sound, abnormal, diagnoses[patient]))
             recordings.append((case, case, place, f"audio/{path.name}", onset, offset))
     for path in sorted((root / "audio").glob("[!.]*.txt")):
         if not path.with_suffix(".wav").is_file():
@@ -93,25 +100,51 @@ def _cycles(path: Path, quality: list[tuple]) -> list[tuple[float, float, str]]:
     return cycles
 
 
+def _other_names(recordings: set[str], listed: set[str]) -> dict[str, str]:
+    """Return the names under which the split lists recordings that it does not list by their own name.
+
+    In the published release, one recording has another device in the split than in its file's name. A name is
+    another name of a recording if all but the device is the same, and no other name or recording fits.
+    """
+    unlisted, unused = recordings - listed, listed - recordings
+    pairs = {}
+    for name in unlisted:
+        part = name.rpartition("_")[0]
+        candidates = [other for other in unused if other.rpartition("_")[0] == part]
+        if len(candidates) == 1 and sum(other.rpartition("_")[0] == part for other in unlisted) == 1:
+            pairs[name] = candidates[0]
+    return pairs
+
+
 def _split(path: Path) -> dict[str, str]:
-    """Return the side of each recording, from lines `<recording> train|test`."""
+    """Return the side of each recording, from lines `<recording> train|test`; a header line is skipped."""
     sides = {}
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        cells = line.split()
-        if cells and (len(cells) != 2 or cells[1] not in ("train", "test")):
+    for number, cells in _rows(path, None, lambda first: not NAME.fullmatch(first)):
+        if len(cells) != 2 or cells[1] not in ("train", "test"):
+            line = "\t".join(cells)
             raise DatasetError(f"{path}: line {number} should be `<recording> train` or `… test`, it is {line!r}")
-        if cells:
-            sides[cells[0]] = cells[1]
+        sides[cells[0]] = cells[1]
     return sides
 
 
 def _diagnoses(path: Path) -> dict[str, str]:
-    """Return the diagnosis of each patient, from lines `<patient>,<diagnosis>` without a header."""
+    """Return the diagnosis of each patient, from lines `<patient>,<diagnosis>`; a header line is skipped."""
     diagnoses = {}
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        cells = [cell.strip() for cell in line.split(",")]
-        if line.strip() and (len(cells) != 2 or not cells[0].isdigit() or not cells[1]):
+    for number, cells in _rows(path, ",", lambda first: not any(letter.isdigit() for letter in first)):
+        if len(cells) != 2 or not cells[0].isdigit() or not cells[1]:
+            line = ",".join(cells)
             raise DatasetError(f"{path}: line {number} should be `<patient>,<diagnosis>`, it is {line!r}")
-        if line.strip():
-            diagnoses[cells[0]] = cells[1]
+        diagnoses[cells[0]] = cells[1]
     return diagnoses
+
+
+def _rows(path: Path, separator: str | None, is_title: Callable[[str], bool]) -> Iterator[tuple[int, list[str]]]:
+    """Yield number and cells of each line with content, but for a first one of two titles."""
+    is_first = True
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        cells = [cell.strip() for cell in line.split(separator)]
+        if not any(cells):
+            continue
+        if not (is_first and len(cells) == 2 and is_title(cells[0])):
+            yield number, cells
+        is_first = False

@@ -31,8 +31,10 @@ def find(dataset: Dataset) -> Release:
         return Release(dataset, True, [])
     try:
         return Release(dataset, False, module.files(Path(dataset.root), module.Options.model_validate(dataset.options)))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Release(dataset, False, [])
+    except OSError as error:
+        raise DatasetError(f"data set {dataset.name}: {dataset.root} cannot be read: {error}") from error
 
 
 def require(release: Release, folder: str) -> None:
@@ -41,9 +43,13 @@ def require(release: Release, folder: str) -> None:
     folder: name of the data set below results/datasets.
     """
     if not release.files and not release.generated:
+        root = release.dataset.root
+        advice = "name their folder with `--config studies=… root=DIR`"
+        if Path(root).is_file():
+            advice = f"this is a file; unpack it if it is an archive, and {advice}"
         raise DatasetError(
-            f"data set {folder}: no recordings below {release.dataset.root}: name their folder with `--config "
-            "studies=… root=DIR`, or, for a public release, run `snakemake download --config studies=…`"
+            f"data set {folder}: no recordings below {root}: {advice}, or, for a public release, run `snakemake "
+            "download --config studies=…`"
         )
 
 

@@ -7,9 +7,11 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from auscult.config.protocols import InnerFolds, Protocol
+from auscult.config.systems import Task
 from auscult.config.targets import TargetClasses
 from auscult.folds.planned import FoldError
-from auscult.folds.protocols import draw_validation, splits_without_warnings, stratify_keys
+from auscult.folds.protocols import splits_without_warnings, stratify_keys
+from auscult.folds.validation import check_labelled, draw_validation
 
 COLUMNS = ["repeat", "fold", "inner", "case", "role"]
 
@@ -18,6 +20,7 @@ def assign_inner(
     inner: InnerFolds,
     protocol: Protocol,
     targets: dict[str, TargetClasses],
+    tasks: dict[str, Task],
     cases: pd.DataFrame,
     folds: pd.DataFrame,
 ) -> pd.DataFrame:
@@ -27,7 +30,8 @@ def assign_inner(
     labels in proportion. In each repeat of the division, a case is `test` in one inner fold, and `train` or `val` in
     the others. Inner folds are numbered on from repeat to repeat. The fold's test cases are not in the table.
 
-    Raises FoldError when a fold does not have more groups than inner folds.
+    Raises FoldError when a fold does not have more groups than inner folds, and when no training or no validation case
+    of an inner fold has a label.
     """
     cases_by_id = cases.sort_values("case").set_index("case", drop=False)
     group_column = getattr(protocol, "group", "subject")
@@ -39,7 +43,8 @@ def assign_inner(
         if len(set(groups)) <= inner.folds:
             raise FoldError(
                 f"inner_folds.folds: {inner.folds} inner folds of {len(set(groups))} values of {group_column!r} in "
-                f"fold {fold}; lower it"
+                f"fold {fold}; "
+                + ("lower it" if len(set(groups)) > 2 else f"use more data or another column than {group_column!r}")
             )
         try:
             for repetition in range(inner.repeats):
@@ -52,10 +57,11 @@ def assign_inner(
                     roles[draw_validation(rest, keys, groups, inner.val, seed, "inner_folds.val")] = "val"
                     key = {"repeat": repeat, "fold": fold, "inner": repetition * inner.folds + number}
                     parts.append(pd.DataFrame({**key, "case": cases_of_fold["case"], "role": roles}))
+                    check_labelled(tasks, cases_of_fold, parts[-1], f"inner fold {key['inner']}")
         except FoldError as error:
             raise FoldError(
                 f"inner_folds: the {len(cases_of_fold)} cases of fold {fold} cannot be divided: lower "
-                f"inner_folds.folds or raise inner_folds.val ({error})"
+                f"inner_folds.folds ({error})"
             ) from None
     return pd.concat(parts)[COLUMNS].sort_values(COLUMNS[:4]).reset_index(drop=True)
 

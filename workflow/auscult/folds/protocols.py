@@ -13,6 +13,8 @@ from auscult.config.protocols import CV10, M2D3, Column, Fixed, GroupCV, Protoco
 from auscult.config.systems import Task
 from auscult.config.targets import TargetClasses
 from auscult.folds.planned import FoldError, read_fixed, read_list
+from auscult.folds.validation import check_labelled, draw_validation
+from auscult.progress import note
 
 # The published code stratifies by these indicators, joined. Their order decides which cases its seed selects.
 INDICATORS = ("Normal", "Abnormal", "Absent", "Present", "Unknown")
@@ -47,6 +49,7 @@ def assign(
         for role in ("train", "val", "test"):
             if role not in set(fold_rows["role"]):
                 raise FoldError(f"protocol: {protocol.name} gives fold {fold} of repeat {repeat} no {role} case")
+        check_labelled(tasks, cases, fold_rows, f"protocol: {protocol.name}: fold {fold} of repeat {repeat}")
     return folds.sort_values(["repeat", "fold", "case"]).reset_index(drop=True)
 
 
@@ -114,9 +117,14 @@ def _group_cv(protocol: GroupCV, cases: pd.DataFrame, keys: np.ndarray) -> pd.Da
     groups = _groups(cases, protocol.group)
     group_count = len(set(groups))
     if group_count < protocol.folds:
+        advice = (
+            f"lower it to {group_count}"
+            if group_count > 2
+            else "test, validation and training cases need a value each: use more data or another protocol.group"
+        )
         raise FoldError(
-            f"protocol.folds: {protocol.folds} folds of {group_count} values of {protocol.group!r}; lower it to "
-            f"{group_count}"
+            f"protocol.folds: {protocol.folds} folds of {group_count} value{'s' if group_count > 1 else ''} of "
+            f"{protocol.group!r}; {advice}"
         )
     parts = []
     for repeat in range(protocol.repeats):
@@ -128,28 +136,6 @@ def _group_cv(protocol: GroupCV, cases: pd.DataFrame, keys: np.ndarray) -> pd.Da
             roles[draw_validation(rest, keys, groups, protocol.val, seed, "protocol.val")] = "val"
             parts.append(_fold_rows(repeat, fold, cases, roles))
     return pd.concat(parts)
-
-
-def draw_validation(
-    rest: np.ndarray, keys: np.ndarray, groups: np.ndarray, share: float, seed: int, key: str
-) -> np.ndarray:
-    """Return the validation positions among `rest`: complete groups, about `share` of `rest`, labels in proportion.
-
-    Raises FoldError that names `key`, the study's key of the share.
-    """
-    group_count = len(set(groups[rest]))
-    part_count = min(max(2, round(1 / share)), group_count)
-    if part_count < 2:
-        raise FoldError(f"{key}: {group_count} group left to draw validation cases from; use fewer folds or more data")
-    splitter = StratifiedGroupKFold(part_count, shuffle=True, random_state=seed)
-    try:
-        _, val = next(iter(splits_without_warnings(splitter.split, keys[rest], keys[rest], groups[rest])))
-    except FoldError as error:
-        raise FoldError(
-            f"{key}: {share:g} of {len(rest)} cases, drawn as one of {part_count} parts: {error.__cause__}; raise "
-            "it, name fewer labels in protocol.stratify, or use more data"
-        ) from error
-    return rest[val]
 
 
 def _cv10(protocol: CV10, cases: pd.DataFrame, keys: np.ndarray) -> pd.DataFrame:
@@ -209,6 +195,16 @@ def _fixed(protocol: Fixed, cases: pd.DataFrame, keys: np.ndarray) -> pd.DataFra
     unknown_cases = set(table["case"]) - set(cases["case"])
     if unknown_cases:
         raise FoldError(f"protocol.file: {protocol.file}: case {min(unknown_cases)!r} is not in the data set")
+    _report_missing(protocol, cases, table)
+    tests = table[table["role"] == "test"].drop_duplicates(["repeat", "fold", "case"])
+    if (is_repeated := tests.duplicated(["repeat", "case"])).any():
+        repeat, case = tests.loc[is_repeated, ["repeat", "case"]].iloc[0]
+        folds = tests.loc[(tests["repeat"] == repeat) & (tests["case"] == case), "fold"]
+        raise FoldError(
+            f"protocol.file: {protocol.file}: case {case!r} is a test case of folds "
+            f"{' and '.join(map(str, sorted(folds)))} of repeat {repeat}; a case is tested once in a repeat, so number "
+            "the second one as another repeat"
+        )
     groups = _groups(cases, protocol.group)
     parts = []
     for (repeat, fold), rows in table.groupby(["repeat", "fold"]):
@@ -223,6 +219,23 @@ def _fixed(protocol: Fixed, cases: pd.DataFrame, keys: np.ndarray) -> pd.DataFra
             roles[draw_validation(rest, keys, groups, protocol.val, protocol.seed, "protocol.val")] = "val"
         parts.append(_fold_rows(repeat, fold, cases, roles))
     return pd.concat(parts)
+
+
+def _report_missing(protocol: Fixed, cases: pd.DataFrame, table: pd.DataFrame) -> None:
+    """Write into the log which cases of the data set the file, or one of its folds, does not name."""
+    in_file = set(table["case"])
+    for place, names, known in [
+        ("the file", in_file, set(cases["case"])),
+        *(
+            (f"fold {fold} of repeat {repeat}", set(rows["case"]), in_file)
+            for (repeat, fold), rows in table.groupby(["repeat", "fold"])
+        ),
+    ]:
+        if missing := sorted(known - names):
+            note(
+                f"protocol.file: {protocol.file}: {place} has no row for {len(missing)} of {len(cases)} cases, which "
+                f"are unused: {', '.join(missing)}"
+            )
 
 
 def _column(protocol: Column, cases: pd.DataFrame, keys: np.ndarray) -> pd.DataFrame:
@@ -268,4 +281,7 @@ def splits_without_warnings(split, *arguments):
         try:
             return list(split(*arguments))
         except ValueError as error:
-            raise FoldError(f"protocol.folds: {error}; use fewer folds or fewer labels in protocol.stratify") from error
+            raise FoldError(
+                f"protocol.folds: {error}; use fewer labels in protocol.stratify, more data, or fewer folds (at least "
+                "two)"
+            ) from error

@@ -30,6 +30,7 @@ def inner_folds(plan: Plan) -> dict[str, Any]:
     return {
         "protocol": plan.study.protocol.model_dump(),
         "targets": _classes(plan.study.targets),
+        "tasks": {name: task.model_dump() for name, task in plan.study.tasks.items()},
         "inner_folds": plan.study.inner_folds.model_dump(exclude={"seeds", "bag"}),
     }
 

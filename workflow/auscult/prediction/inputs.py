@@ -39,11 +39,12 @@ class NewRecordings:
         return {name: read_numbers(name, self.work / name, self.dataset) for name in tables}
 
 
-def ingest(dataset: Dataset, form: str, covariates: list[str], threads: int) -> Manifest:
+def ingest(dataset: Dataset, form: str, covariates: list[str], channel_count: int, threads: int) -> Manifest:
     """The manifest of new recordings in the form of a data set's adapter, or as a `folder` with its two tables.
 
     covariates: columns of numbers about a case; a column that the files lack is empty. Labels in the files are not
-    read. A bad file is dropped, with a row in `quality`. Raises DatasetError as an adapter does.
+    read. channel_count: of the study's recordings. A bad file, or one with another number of channels, is dropped with
+    a row in `quality`. Raises DatasetError as an adapter does.
     """
     module, root = adapter(form), Path(dataset.root)
     listing: Listing = module.ingest(root, module.Options.model_validate(_options(dataset, form, covariates)))
@@ -55,7 +56,16 @@ def ingest(dataset: Dataset, form: str, covariates: list[str], threads: int) -> 
             cases[column] = np.nan
     columns = Columns(covariates=covariates, channels=listing.columns.channels)
     listing = Listing(cases, listing.recordings, columns, listing.quality, None, listing.subjects_known)
-    return build(listing, root, dataset.channels, dataset.short_s, threads, dataset.sample_format, distinct_ids=True)
+    return build(
+        listing,
+        root,
+        dataset.channels,
+        dataset.short_s,
+        threads,
+        dataset.sample_format,
+        distinct_ids=True,
+        channel_count=channel_count,
+    )
 
 
 def _options(dataset: Dataset, form: str, covariates: list[str]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def apply_winner(
     """
     study = packed.study
     dataset = study.dataset.model_copy(update={"root": str(root), "shards": 1})
-    manifest = ingest(dataset, form or dataset.adapter, packed.covariates, threads)
+    manifest = ingest(dataset, form or dataset.adapter, packed.covariates, packed.channels, threads)
     repeated = repeated_cases(manifest, packed.samples, packed.ids)
     if len(repeated):
         first = repeated["case"].iloc[0]

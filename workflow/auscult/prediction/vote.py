@@ -60,9 +60,10 @@ def with_problems(table: pd.DataFrame, new: Manifest, repeated: pd.DataFrame) ->
     """
     count = new.recordings.groupby("case").size()
     problems: dict[str, list[str]] = {}
-    owner = new.recordings.set_index("recording")["case"].to_dict()
+    case_of_recording = {**new.case_of_dropped, **new.recordings.set_index("recording")["case"]}
     for row in new.quality.itertuples():
-        case = owner.get(row.recording) or _owner(row.recording, table["case"])
+        # a row about a file that no table lists belongs to no case
+        case = case_of_recording.get(row.recording, "")
         problems.setdefault(case, []).append(f"{row.recording}: {row.problem} ({row.action})")
     for row in repeated.itertuples():
         problems.setdefault(row.case, []).append(row.problem)
@@ -72,9 +73,3 @@ def with_problems(table: pd.DataFrame, new: Manifest, repeated: pd.DataFrame) ->
             "no recording could be used: the probabilities are those of the training cases"
         )
     return table.assign(recordings=counts, problems=["; ".join(problems.get(case, [])) for case in table["case"]])
-
-
-def _owner(recording: str, cases: pd.Series) -> str:
-    """The case of a dropped recording, found by its name: `<case>` or `<case>_…`; '' where no case matches."""
-    matches = [case for case in cases if recording == case or recording.startswith(f"{case}_")]
-    return max(matches, key=len, default="")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from auscult.cache.segments import segments, window_frames
-from auscult.cache.store import Cache
+from auscult.cache.store import Cache, CacheError
 from auscult.training.job import Job
 
 
@@ -80,12 +80,20 @@ class Frames:
 def load_frames(
     cache: Cache, recordings: list[str], windowing: Windowing, device: torch.device, resident: bool
 ) -> Frames:
-    """Frames of `recordings`; `resident` copies them to `device`, else each window is read when it is needed."""
+    """Frames of `recordings`; `resident` copies them to `device`, else each window is read when it is needed.
+
+    Raises CacheError if the cached frames do not have the channels and bands of the windows.
+    """
+    channels, _, bands = windowing.shape
+    if recordings and cache.shape != (channels, bands):  # numpy would copy one channel into all
+        raise CacheError(
+            f"the cached frames have {cache.shape[0]} channels and {cache.shape[-1]} bands, the network reads "
+            f"{channels} and {bands}"
+        )
     lengths = cache.lengths(recordings)
     offsets = np.cumsum(lengths) - lengths
     values = None
     if resident:
-        channels, _, bands = windowing.shape
         rows = np.full((int(lengths.sum()) + 1, channels * bands), windowing.pad, dtype=np.float16)
         for name, first, count in zip(recordings, offsets, lengths, strict=True):
             rows[first : first + count] = cache.read(name).reshape(count, -1)

@@ -1,0 +1,28 @@
+"""The files below the root of a release, without those of the workflow and of programs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+RESULTS = "results"  # in the working directory
+
+
+def files_below(root: Path) -> Iterator[Path]:
+    """Yield the files below `root`.
+
+    The root may be the folder of the workflow itself, or above it: left out are hidden files and folders (such as .git,
+    .venv and .snakemake), byte code of Python, environments of Python, and the results of the workflow.
+    """
+    results = os.path.realpath(RESULTS)
+    for folder, folders, files in os.walk(root):
+        folders[:] = [
+            name
+            for name in folders
+            if name[0] != "."
+            and name != "__pycache__"
+            and not Path(folder, name, "pyvenv.cfg").is_file()
+            and os.path.realpath(Path(folder, name)) != results
+        ]
+        yield from (Path(folder, name) for name in files if name[0] != "." and Path(folder, name).is_file())
