@@ -31,6 +31,7 @@ onstart:
     LOCKS = checked(run.lock, list(PLANS))
     checked(run.estimate, PLANS, RELEASES)
     if not CLUSTER:
+        devices.report(GPUS)
         # Without this, Snakemake 9.27 selects jobs once more per second for every finished job, and checks all their
         # inputs each time. After 50 jobs of a large study this took a quarter of a core.
         workflow.scheduler.job_rate_limiter = None

@@ -11,7 +11,7 @@ from snakemake.resources import Resource
 TOP = Path(workflow.basedir)
 sys.path.insert(0, str(TOP / "workflow"))
 
-from auscult import features, provenance, run
+from auscult import devices, features, provenance, run
 from auscult.cache.store import shard_names
 from auscult.datasets import releases
 from auscult.decisions import rules as decision_rules
@@ -98,7 +98,8 @@ def cap(name, limit):
 # True if jobs run on other machines, or if this process runs such a job. (`workflow.local_exec` is always true while
 # rules are read.)
 CLUSTER = workflow.remote_exec or workflow.resource_settings.cores is None
-GPU = run.has_gpu() or CLUSTER
+GPUS = [] if CLUSTER else checked(devices.usable_gpus, SETTINGS.device)
+GPU = bool(GPUS) or CLUSTER
 
 if not CLUSTER:
     cap("_cores", os.cpu_count())

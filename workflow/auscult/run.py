@@ -62,13 +62,6 @@ def require_plain_interpreter(path: str = sys.executable) -> None:
         )
 
 
-def has_gpu() -> bool:
-    """Return whether torch can compute on a GPU of this machine."""
-    import torch
-
-    return torch.cuda.is_available()
-
-
 def load(values: Mapping[str, Any], studies_folder: Path, lists: Path) -> tuple[Settings, dict[str, Plan], dict]:
     """Return settings, the plan of each study, and the release of each data set by its folder below results/datasets.
 

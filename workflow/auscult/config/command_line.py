@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -33,6 +33,9 @@ class Settings(Strict):
     system: str | None = Field(
         default=None,
         description="System or ensemble whose best variant `predict` and `bundle` use; default: the study's winner.",
+    )
+    device: Literal["auto", "cpu"] = Field(
+        default="auto", description="`auto`: a GPU where there is one; `cpu`: no GPU, whatever this machine has."
     )
     tracking: Tracking = Tracking()
 

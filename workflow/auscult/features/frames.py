@@ -69,7 +69,7 @@ def _recording_frames(row: Any, audio: Path, audio_config: tuple, front_end: fea
     if np.abs(frames).max(initial=0) > LARGEST:
         raise CacheError(
             f"recording {row.recording!r}: the front end {front_end.name} gives values up to "
-            f"{np.abs(frames).max():.3g}, and frames hold {LARGEST:.0f} at most: scale the samples to another unit, or normalise in "
-            "front_end.settings"
+            f"{np.abs(frames).max():.3g}, and frames hold {LARGEST:.0f} at most: scale the samples to another unit, or "
+            "normalise in front_end.settings"
         )
     return frames.astype(np.float16)

@@ -1,0 +1,59 @@
+"""Which devices this machine has, and whether PyTorch can use them: found out before the first job starts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+class DeviceError(Exception):
+    """A GPU is there that PyTorch cannot use; the message says what to do."""
+
+
+def usable_gpus(device: str) -> list[str]:
+    """Return the names of the GPUs on which jobs of this machine compute; [] for the CPU.
+
+    device: the key of config.yaml. `cpu` hides all GPUs from this process and its jobs. Raises DeviceError where the
+    driver shows a GPU and PyTorch cannot open it: a training of hours would otherwise run for days on the CPU.
+    """
+    if device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    import torch
+
+    if torch.cuda.is_available():
+        return [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    if os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1") and (names := gpus_of_driver()):
+        raise DeviceError(
+            f"this machine has a GPU ({', '.join(names)}) that PyTorch {torch.__version__} cannot use: "
+            f"{_reason(torch)}. Mend that, or compute on the CPU with --config device=cpu"
+        )
+    return []
+
+
+def report(gpus: list[str]) -> None:
+    """Print the devices on which jobs compute."""
+    print(f"devices: {', '.join(gpus) if gpus else f'CPU with {os.cpu_count()} cores'}", file=sys.stderr)
+
+
+def gpus_of_driver(devices: Path = Path("/dev")) -> list[str]:
+    """Return the NVIDIA GPUs that the driver or the device files show; [] without any."""
+    try:
+        command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+        listing = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
+        if names := [line.strip() for line in listing.splitlines() if line.strip()]:
+            return names
+    except (OSError, subprocess.SubprocessError):
+        pass
+    return [str(path) for path in sorted(devices.glob("nvidia[0-9]*"))]
+
+
+def _reason(torch) -> str:
+    if not torch.version.cuda:
+        return "this build of PyTorch is for CPUs only; install one for CUDA"
+    try:
+        torch.cuda.init()
+    except Exception as error:  # whatever CUDA raises is what the user must know
+        return " ".join(str(error).split())
+    return "no device can be opened; are its device files readable for this user?"
