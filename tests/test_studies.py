@@ -215,7 +215,7 @@ def test_the_error_for_a_key_unlike_any_lists_all_keys(load) -> None:
         (
             "targets.murmur.decisions",
             ["reference", "cots"],
-            "targets.murmur.decisions: 'cots' is not one of any_recording, cost, reference, temperature, tuned_both, "
+            "targets.murmur.decisions: 'cots' is not one of any_recording, argmax, cost, reference, temperature, tuned_both, "
             "tuned_uar, tuned_w_acc (did you mean 'cost'?)",
         ),
         ("fusion.systems", ["smal"], "fusion.systems: 'smal' is not one of ['small']"),
@@ -348,7 +348,7 @@ def test_settings() -> None:
     for values, message in (
         (
             {"studies": "demo", "rot": "x"},
-            f"{source}: rot: unknown key (did you mean 'root'?); known keys: form, recordings, root, studies,",
+            f"{source}: rot: unknown key (did you mean 'root'?); known keys: device, form, recordings, root, studies,",
         ),
         ({"studies": ["demo"], "tracking": {"url": "x"}}, f"{source}: tracking.url: unknown key (did you mean 'uri'?)"),
         ({"study": "demo"}, f"{source}: study: unknown key (did you mean 'studies'?)"),
