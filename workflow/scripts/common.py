@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from pydantic import TypeAdapter
 
+from auscult.evaluation.writing import read_table
 from auscult.plan.names import NetworkName, inner_set
 from auscult.progress import log_to
 
@@ -49,11 +50,12 @@ def rows_of_fold(path: str, name: NetworkName) -> pd.DataFrame:
 
 
 TEXT_COLUMNS = ["case", "recording", "site", "subject", "label", "prediction", "fit_on", "chosen_on", "should_refer"]
+NAMES = ["target", "system", "stage", "decision", "scored_on", "role", "finding", "roles", "ids"]
 
 
 def read_rows(path: str) -> pd.DataFrame:
     """A table of cases or recordings; ids and labels are text as written (`007` stays), '' when missing."""
-    table = pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, str), keep_default_na=False, na_values=[""])
+    table = pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS + NAMES, str), keep_default_na=False, na_values=[""])
     return table.fillna({column: "" for column in TEXT_COLUMNS if column in table})
 
 
@@ -86,11 +88,11 @@ def read_histories(paths: list[str]) -> pd.DataFrame:
     tables = []
     for path in map(Path, paths):
         system, task, network = path.parts[-4:-1]
-        tables.append(pd.read_csv(path).assign(system=system, task=task, network=network))
+        tables.append(read_table(path).assign(system=system, task=task, network=network))
     return pd.concat(tables, ignore_index=True)
 
 
 def read_importances(paths: list[str]) -> pd.DataFrame:
     """importances.csv of fusions `…/<system>/<fold>/`, with these three as columns; empty without any."""
-    tables = [pd.read_csv(path).assign(system=Path(path).parts[-3], fold=Path(path).parts[-2]) for path in paths]
+    tables = [read_table(path).assign(system=Path(path).parts[-3], fold=Path(path).parts[-2]) for path in paths]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
