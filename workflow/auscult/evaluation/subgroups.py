@@ -35,9 +35,8 @@ def subgroups(study: Study, manifest: Manifest, predictions: pd.DataFrame, leak:
                 if part.empty:
                     continue
                 scores = scoring.with_intervals(study, target, part)
-                scores = {
-                    k: v for k, v in scores.items() if k in keys or (catalogue.class_of(k) or [""])[0] == "recall_"
-                }
+                prefixes = {key: (catalogue.class_of(key) or ("", ""))[0] for key in scores}
+                scores = {k: v for k, v in scores.items() if k in keys or prefixes[k] == "recall_"}
                 rows.append({"target": name, "by": by, "group": group, "n": len(part), **scores, "leak": leak})
     return pd.DataFrame(rows, columns=None if rows else ["target", "by", "group", "n"])
 

@@ -32,6 +32,7 @@ def check_single_labels(
             if is_joined.any():
                 row = table[is_joined].iloc[0]
                 raise FoldError(
-                    f"{key_column}s.csv: {key_column} {row[key_column]!r}, column {column!r}: {row[column]!r} has several "
-                    f"labels, and {key} is {kind} and takes one; leave one label in the cell, or set kind: multilabel"
+                    f"{key_column}s.csv: {key_column} {row[key_column]!r}, column {column!r}: {row[column]!r} has "
+                    f"several labels, and {key} is {kind} and takes one; leave one label in the cell, or set kind: "
+                    "multilabel"
                 )

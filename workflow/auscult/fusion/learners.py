@@ -152,8 +152,9 @@ def importances(fitted: FittedLearner, x: pd.DataFrame) -> pd.DataFrame:
 
 
 def save(fitted: FittedLearner, path: Path) -> None:
-    """XGBoost's own JSON, with the class numbers as an attribute, and the columns where XGBoost has other names; of a logistic regression its columns, their medians
-    and quantiles, and the coefficients; without a model the columns and the one class.
+    """XGBoost's own JSON, with the class numbers as an attribute, and the columns where XGBoost has other names; of a
+    logistic regression its columns, their medians and quantiles, and the coefficients; without a model the columns and
+    the one class.
     """
     if isinstance(fitted.model, xgboost.XGBClassifier):
         fitted.model.get_booster().set_attr(classes=json.dumps(fitted.classes.tolist()))

@@ -331,7 +331,7 @@ def class_metrics() -> list[ClassMetric]:
 def class_column(prefix: str, class_name: str) -> str:
     """Return the column of a class: `<prefix><class>`; `<prefix>'<class>'` where that is a column of another metric.
 
-    prefix: key of a metric of `class_metrics`. `auroc_low` is the end of an interval: the class `low` has `auroc_'low'`.
+    prefix: key of a metric of `class_metrics`. `auroc_low` is the end of an interval: class `low` has `auroc_'low'`.
     """
     column = f"{prefix}{class_name}"
     return f"{prefix}'{class_name}'" if column in _fixed_columns() or class_name.startswith("'") else column
