@@ -21,8 +21,8 @@ def predict_rows(packed: Packed, rows: pd.DataFrame) -> pd.DataFrame:
     """Predictions, a row per target and case: see `vote.vote` and `vote.with_problems`.
 
     rows: a row per recording: `case`, `audio` (bytes of a WAV or FLAC file) and, where known, `site` and the study's
-    covariates (see `covariate_column`), which are taken from the first row of a case. Raises ValueError for missing columns and for a case
-    without a name. A file that cannot be read is named in `problems`.
+    covariates (see `covariate_column`), which are taken from the first row of a case. Raises ValueError for missing
+    columns and for a case without a name. A file that cannot be read is named in `problems`.
     """
     if missing := {"case", "audio"} - set(rows):
         raise ValueError(f"the columns {', '.join(sorted(missing))} are missing; there are {', '.join(map(str, rows))}")
