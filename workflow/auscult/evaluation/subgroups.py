@@ -46,7 +46,7 @@ def group_cases(manifest: Manifest, by: str) -> dict[str, set[str]]:
     cases = manifest.cases.set_index("case")
     if by == "site" and by in cases:
         raise SubgroupError(
-            "evaluation.subgroups: `site` is a column of cases.csv and of recordings.csv; rename the first"
+            "evaluation.subgroups: 'site' is a column of cases.csv and of recordings.csv; rename that of cases.csv"
         )
     if by == "site":
         with_site = manifest.recordings[manifest.recordings["site"] != ""]
