@@ -20,7 +20,6 @@ from urllib.parse import unquote, urlparse
 
 import pandas as pd
 
-from auscult.evaluation.writing import read_table
 from auscult.progress import note
 
 KEY = "auscult.key"
@@ -120,7 +119,7 @@ def complete(
             client.set_tag(run_of_job.info.run_id, PARENT, parents[system])
             continue
         run = _fresh_run(client, experiment, key, job, parents[system])
-        history = read_table(folder / "history.csv").to_dict("records")
+        history = pd.read_csv(folder / "history.csv").to_dict("records")
         client.log_batch(run, metrics=_history_metrics(history), params=_params(facts))
         for name in ("config.json", "history.csv", "manifest.json"):
             client.log_artifact(run, str(folder / name))

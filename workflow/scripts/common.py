@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 from pydantic import TypeAdapter
 
-from auscult.evaluation.writing import read_table
 from auscult.plan.names import NetworkName, inner_set
 from auscult.progress import log_to
 
@@ -50,7 +49,7 @@ def rows_of_fold(path: str, name: NetworkName) -> pd.DataFrame:
 
 
 TEXT_COLUMNS = ["case", "recording", "site", "subject", "label", "prediction", "fit_on", "chosen_on", "should_refer"]
-NAMES = ["target", "system", "stage", "decision", "scored_on", "role", "finding", "roles", "ids"]
+NAMES = ["target", "system", "stage", "decision", "scored_on", "role", "finding", "roles", "ids", "feature"]
 
 
 def read_rows(path: str) -> pd.DataFrame:
@@ -88,11 +87,11 @@ def read_histories(paths: list[str]) -> pd.DataFrame:
     tables = []
     for path in map(Path, paths):
         system, task, network = path.parts[-4:-1]
-        tables.append(read_table(path).assign(system=system, task=task, network=network))
+        tables.append(pd.read_csv(path).assign(system=system, task=task, network=network))
     return pd.concat(tables, ignore_index=True)
 
 
 def read_importances(paths: list[str]) -> pd.DataFrame:
     """importances.csv of fusions `…/<system>/<fold>/`, with these three as columns; empty without any."""
-    tables = [read_table(path).assign(system=Path(path).parts[-3], fold=Path(path).parts[-2]) for path in paths]
+    tables = [read_rows(path).assign(system=Path(path).parts[-3], fold=Path(path).parts[-2]) for path in paths]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()

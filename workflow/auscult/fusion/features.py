@@ -58,7 +58,7 @@ def stems(columns: list[str]) -> dict[str, str]:
     for column in columns:
         stem = column
         while any(
-            other.startswith((f"{stem}_max", f"{stem}@")) or (other == stem and other != column)
+            other == f"{stem}_max" or other.startswith(f"{stem}@") or (other == stem and other != column)
             for other in (*columns, *names.values())
         ):
             stem += "'"
