@@ -45,7 +45,7 @@ class Options(BaseModel):
         if duplicates := [
             name for names in (case_columns, recording_columns) for name in names if names.count(name) > 1
         ]:
-            raise ValueError(f"the column {duplicates[0]!r} is named for two uses")
+            raise ValueError(f"the column {duplicates[0]!r} is named for two uses; give one another name in the table")
         return self
 
 
