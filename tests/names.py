@@ -21,7 +21,7 @@ WORDS = [
         "a@AV",
     ),
     *("NA", "None", "nan", "null", "NULL", "N/A", "<NA>", "true", "False", "007", "1", "1.0", "inf", "-1.#IND", "1e5"),
-    *("seconds", "recordings", "sites", "site_AV", "site_count", "repeats", "bmi", "cases:seconds", "cases:a", "audio"),
+    *("seconds", "recordings", "sites", "site_AV", "site_count", "repeats", "bmi", "cases:seconds", "cases:a", "site"),
     *("p_a", "p_a_max", "p_a@AV", "rms", "rms@AV", "rms_mean", "present@AV", "latent_a_0", "variance_a", "entropy_a"),
     *("EF<50", "EF>50", "EF[50]", "EF(50)", "EF‹50", "w/", "/w", "a//b", "..", ".", "a:b", "Ä ö", "心音", "💓", "a,b"),
     *("subject", "label", "uncertainty", "another", "not a", "(no label)", "chosen", "index", "feature", '"', "\\"),

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 
 from auscult.datasets.base import Columns, Manifest
 from auscult.evaluation import scoring
@@ -85,6 +85,7 @@ def test_the_error_on_an_unknown_grouping_lists_all_groupings(murmur_study, mani
 
 
 @given(name=NAMES, groups=distinct(2, 4))
+@example(name="site", groups=["a", "b"])
 def test_any_column_and_any_groups_of_cases_csv(name, groups):
     """A covariate, or a group column, may have the name of a computed covariate; `site` is refused if it means two."""
     cases = pd.DataFrame({"case": [f"c{k}" for k in range(8)], "subject": [f"s{k}" for k in range(8)]})
