@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from auscult import datasets, features, networks
 from auscult.config.study import Study
 from auscult.studies import ConfigError, load_settings, load_study
+from tests.names import NAMES, distinct
 
 STUDIES = Path(__file__).parents[1] / "config" / "studies"
 STUDY = yaml.safe_load((STUDIES / "demo.yaml").read_text(encoding="utf-8"))
@@ -364,3 +367,87 @@ def test_a_study_cannot_have_the_name_of_a_folder_of_results(tmp_path):
     (tmp_path / "cache.yaml").write_text((STUDIES / "demo.yaml").read_text())
     with pytest.raises(ConfigError, match="give the study another name"):
         load_study("cache", tmp_path)
+
+
+# ---------------------------------------------------------------- names
+
+
+def grades(classes: list, heads: dict | None = None, name: str = "grade") -> dict:
+    """Values of a study with one target of one multiclass head; heads: more of its heads."""
+    values = copy.deepcopy(STUDY)
+    head = {"label": "murmur", "kind": "multiclass", "classes": classes}
+    values["tasks"] = {"grades": {"heads": {"grade": head, **(heads or {})}}}
+    values["targets"] = {name: {"label": "murmur", "classes": classes, "heads": ["grade"]}}
+    values["systems"]["small"] |= {"tasks": ["grades"], "inference": {}}
+    values.pop("fusion", None)
+    return values
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(classes=distinct(2, 4))
+def test_any_text_is_the_name_of_a_class(load, classes: list[str]) -> None:
+    assert load(grades(classes)).targets["grade"].classes == classes
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    word=st.sampled_from(
+        [*(["yes", "no", "on", "Off", "true", "0", "007", "1.5", "null", "~", "2024-01-31", "1:30"]), ""]
+    )
+)
+@pytest.mark.parametrize("place", ["targets.grade.classes.1", "tasks.grades.heads.grade.classes.1"])
+def test_a_word_that_yaml_takes_for_something_else_needs_quotation_marks(load, place: str, word: str) -> None:
+    text = yaml.safe_dump(grades(["mild", "severe"]))
+    message = message_of_error(load, text.replace("- severe", f"- {word}"))
+    assert f"{place}: Input should be a valid string" in message and "put quotation marks round it" in message
+    if word:
+        assert load(text.replace("- severe", f"- '{word}'")).targets["grade"].classes == ["mild", word]
+
+
+@pytest.mark.parametrize("option", [True, 7, 1.5, None])
+def test_a_folder_of_the_command_line_that_is_read_as_a_number(option: Any) -> None:
+    values = {"studies": ["demo"], "recordings": option}
+    if option is None:
+        assert load_settings(values).recordings is None
+        return
+    with pytest.raises(ConfigError, match=r"recordings: .*; the command line reads .* write `recordings=./NAME`"):
+        load_settings(values)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "an empty cell means that a case has no label"),
+        ("a|b", "`|` separates several labels of one cell"),
+        (" a", "blanks around a cell are no part of it"),
+        ("a\tb", "has a control character"),
+    ],
+)
+def test_a_class_that_no_cell_can_have_is_refused(load, name: str, message: str) -> None:
+    assert f"targets.grade.classes.1: {name!r}: {message}"[-len(message) :] in message_of_error(
+        load, grades(["x", name])
+    )
+    values = with_value("dataset", {"name": "x", "adapter": "folder", "root": "x"})
+    values["dataset"]["options"] = {"labels": {"murmur": ["x", name]}}
+    assert message in message_of_error(load, values)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=NAMES, head=st.from_regex(r"[a-z][a-z0-9_]{0,4}", fullmatch=True))
+def test_two_heads_with_the_same_column_are_refused(load, name: str, head: str) -> None:
+    other = {"label": "murmur", "kind": "multiclass", "classes": [name, f"{name}x"]}
+    classes = [f"{head}_{name}", "y"]
+    message = message_of_error(load, grades(classes, {f"grade_{head}": other}))
+    assert f"head 'grade', class {classes[0]!r} and head 'grade_{head}', class {name!r} have the same column" in message
+    assert "give one of these heads another name" in message
+
+
+def test_a_target_with_the_column_of_a_head_is_refused(load) -> None:
+    message = message_of_error(load, grades(["b:c", "c"], {}, "p_grade_b"))
+    assert "targets.p_grade_b: its class 'c' has the same column as head 'grade', class 'b:c'" in message
+
+
+@pytest.mark.parametrize("column", ["case", "role"])
+def test_a_label_with_the_name_of_a_column_of_the_folds_is_refused(load, column: str) -> None:
+    message = message_of_error(load, with_value("targets.murmur.label", column))
+    assert f"targets.murmur.label: {column!r} is a column of the folds" in message

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import given
 
 from auscult import tracking
+from tests.names import distinct
 
 WRITE = """
 import sys
@@ -125,3 +127,65 @@ def test_an_error_is_a_line_in_the_log(uri, tmp_path, capfd, monkeypatch):
     assert not complete(uri, tmp_path)
     tracking.live(uri, tmp_path, "study", "small", "task r0f0")({"epoch": 0, "train_loss": 1.0})
     assert "tracking: initialise" in capfd.readouterr().err
+
+
+@given(names=distinct(1, 12))
+def test_any_names_are_distinct_names_that_mlflow_takes(names):
+    from mlflow.utils.validation import _validate_metric_name, _validate_param_name
+
+    metrics = tracking._metrics(dict.fromkeys(names, 0.5), 0)
+    parameters = tracking._params({"options": dict.fromkeys(names, 0)})
+    for entities in (metrics, parameters):
+        assert len({entity.key for entity in entities}) == len(names)
+    for metric, parameter in zip(metrics, parameters, strict=True):
+        _validate_metric_name(metric.key)
+        _validate_param_name(parameter.key)
+
+
+def test_ordinary_names_of_metrics_stay():
+    names = ["w_acc", "recall_mild AS", "recall_a/b", "auroc_low", "v1.5-x"]
+    assert tracking._allowed_names(names) == names
+
+
+def test_classes_whose_names_differ_in_one_sign_have_a_metric_each(store, tmp_path, monkeypatch):
+    scores = {"recall_EF<50": 0.25, "recall_EF>50": 0.75, "recall_w/": 0.5}
+    monkeypatch.setattr(sys.modules[__name__], "BOARD", BOARD.assign(**scores))
+    assert complete(store, tmp_path)
+    metrics = runs(store)["row/small/murmur network none cost"].data.metrics
+    assert {key: value for key, value in metrics.items() if key.startswith("recall")} == {
+        "recall_EF_50": 0.25,
+        "recall_EF_50 2": 0.75,
+        "recall_w_": 0.5,
+    }
+
+
+def test_a_deleted_experiment_gets_a_new_one(store, tmp_path):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(store)
+    for _ in range(2):
+        assert complete(store, tmp_path)
+        client.delete_experiment(client.get_experiment_by_name("study").experiment_id)
+    assert tracking.initialise(store, "study", tmp_path / "artifacts")
+    assert complete(store, tmp_path)
+    assert client.get_experiment_by_name("study").lifecycle_stage == "active"
+    assert len(runs(store)) == 5
+
+
+def test_files_of_a_moved_project_lie_where_it_is_now(tmp_path, monkeypatch):
+    from mlflow import MlflowClient
+
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        if folder is first:
+            folder.mkdir()
+        else:
+            first.rename(second)
+        store = f"sqlite:///{folder}/mlflow.db"
+        assert complete(store, folder) and complete(store, folder)
+        client = MlflowClient(store)
+        experiment = client.get_experiment_by_name("study")
+        assert experiment.artifact_location == (folder / "artifacts/study").as_uri()
+        assert list((folder / "artifacts/study").rglob("report.html"))
+    assert not first.exists()
+    assert sorted(e.name for e in client.search_experiments()) == ["Default", "study", "study (before a move, 1)"]

@@ -226,6 +226,7 @@ def test_the_same_interval_under_two_ids_is_reported(own) -> None:
         ({"labels": {"case": []}}, "case"),
         ({"recording_labels": ["site"]}, "site"),
         ({"recording_labels": ["phase", "phase"]}, "phase"),
+        ({"recording_labels": ["header_frames"]}, "header_frames"),  # a number in listings of other data sets
     ],
 )
 def test_a_column_has_one_use(options: dict, column: str) -> None:

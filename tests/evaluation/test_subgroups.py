@@ -1,13 +1,17 @@
 """Subgroups: their cases, their scores against those of the same rows alone, and an unknown grouping."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import example, given
 
 from auscult.datasets.base import Columns, Manifest
 from auscult.evaluation import scoring
 from auscult.evaluation.subgroups import SubgroupError, group_cases, subgroups
 from tests.evaluation.test_tables import CLASSES, predictions
+from tests.names import NAMES, distinct
 
 SIZE = 60
 
@@ -78,3 +82,24 @@ def test_the_error_on_an_unknown_grouping_lists_all_groupings(murmur_study, mani
     study = murmur_study(evaluation={"draws": 100, "subgroups": ["colour"]})
     with pytest.raises(SubgroupError, match="'colour' is not one of site, murmur, age_group, day, weight_kg"):
         subgroups(study, manifest, rows(), "")
+
+
+@given(name=NAMES, groups=distinct(2, 4))
+@example(name="site", groups=["a", "b"])
+def test_any_column_and_any_groups_of_cases_csv(name, groups):
+    """A covariate, or a group column, may have the name of a computed covariate; `site` is refused if it means two."""
+    cases = pd.DataFrame({"case": [f"c{k}" for k in range(8)], "subject": [f"s{k}" for k in range(8)]})
+    if name in cases:
+        return  # refused by the data set
+    recordings = pd.DataFrame({"recording": cases["case"], "case": cases["case"], "site": "AV"})
+    recordings = recordings.assign(frames=8, rate_hz=4)
+    numbers = Manifest(cases.assign(**{name: [2.0, 3.0] * 4}), recordings, pd.DataFrame(), Columns(covariates=[name]))
+    words = [groups[k % len(groups)] for k in range(8)]
+    texts = replace(numbers, cases=cases.assign(**{name: words}), columns=Columns(groups=[name]))
+    if name == "site":
+        for manifest in (numbers, texts):
+            with pytest.raises(SubgroupError, match=r"evaluation.subgroups: 'site' is a column of cases.csv"):
+                group_cases(manifest, name)
+        return
+    assert {group: len(members) for group, members in group_cases(numbers, name).items()} == {"2": 4, "3": 4}
+    assert set(group_cases(texts, name)) == set(groups)

@@ -6,10 +6,14 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as options
 
 from auscult.decisions.winner import KEYS, VARIANT
 from auscult.evaluation import challenge, scoring, tables, writing
 from auscult.heads.outputs import class_columns
+from auscult.metrics import catalogue
+from tests.names import distinct
 
 CLASSES = ["Present", "Unknown", "Absent"]
 P = class_columns(CLASSES)
@@ -439,3 +443,51 @@ def test_challenge_files_of_one_target(murmur_study, tmp_path):
 def test_no_challenge_files_of_a_multilabel_target(rhythm_study, rhythms, tmp_path):
     challenge.write_challenge(rhythm_study, rhythms.assign(system="chosen"), tmp_path / "challenge")
     assert (tmp_path / "challenge").is_dir() and not list((tmp_path / "challenge").iterdir())
+
+
+@options(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(names=distinct(2, 5))
+def test_any_name_is_read_as_it_was_written(tmp_path, names):
+    """Names that pandas takes for missing, for numbers or for booleans stay text; an empty cell is missing."""
+    for column in ("always", "group", "by", "feature", "system", "state", "roles", "leak"):
+        for values in (names, names[:1]):
+            table = pd.DataFrame({column: [*values, None], "n": [*(0.5 for _ in values), np.nan]})
+            table.to_csv(tmp_path / "x.csv", index=False)
+            again = writing.read_table(tmp_path / "x.csv")
+            assert again[column][:-1].tolist() == values and pd.isna(again[column].iloc[-1])
+            assert again["n"].dtype == float
+
+
+@options(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(classes=distinct(3, 3))
+def test_intervals_contain_their_value_whatever_the_classes_are_called(murmur_study, tmp_path, classes):
+    target = {"label": "murmur", "classes": classes, "heads": ["grade"]}
+    head = {"label": "murmur", "kind": "multiclass", "classes": classes}
+    system = {**murmur_study().systems["small"].model_dump(), "tasks": ["grade"]}
+    tasks = {"grade": {"heads": {"grade": head}}}
+    study = murmur_study(targets={"murmur": target}, tasks=tasks, systems={"small": system}, fusion=None)
+    table = random_predictions()
+    names = dict(zip(CLASSES, classes, strict=True))
+    labels = {column: table[column].map({**names, "": ""}) for column in ("label", "prediction")}
+    renamed = table.assign(**labels).rename(columns=dict(zip(P, class_columns(classes), strict=True)))
+    single = [metric.key for metric in catalogue.METRICS]
+    ends = [f"{key}{end}" for key in single for end in ("", "_low", "_high")]
+    board, expected = tables.leaderboard(study, renamed, ""), tables.leaderboard(murmur_study(), table, "")
+    columns = [column for column in ends if column in expected and not column.startswith(("cost", "w_acc"))]
+    pd.testing.assert_frame_equal(board[columns], expected[columns])
+    for key in ("recall_", "auroc_"):
+        for old, new in names.items():
+            column = catalogue.class_column(key, new)
+            assert board[column].tolist() == expected[catalogue.class_column(key, old)].tolist()
+    writing.write_table(board, tmp_path / "board", "All variants.")
+    assert writing.read_table(tmp_path / "board.csv").columns.tolist() == board.columns.tolist()
+
+
+def test_a_class_with_a_comma_is_one_cell_of_a_challenge_file(murmur_study, tmp_path, six):
+    study = murmur_study()
+    target = study.targets["murmur"].model_copy(update={"classes": ["Present, loud", "Unknown", "Absent"]})
+    study = study.model_copy(update={"targets": {"murmur": target}})
+    rows = six.replace("Present", "Present, loud").rename(columns={"p_Present": "p_Present, loud"})
+    challenge.write_challenge(study, rows.assign(system="chosen"), tmp_path)
+    lines = list(csv.reader((tmp_path / "c000.csv").open()))
+    assert lines[1] == target.classes and [len(line) for line in lines[1:]] == [3, 3, 3]

@@ -189,3 +189,21 @@ def test_recordings_of_a_case_are_in_descending_order_of_the_output(world, score
     _, _, logits, by = explain_recordings(job, ["c05_AV", "c05_MV"], 0, frames, cpu)
     assert explanations["c05"][0].recording == ["c05_AV", "c05_MV"][int(np.argmax(logits))]
     assert by == explanations["c05"][0].by == "Grad-CAM"
+
+
+def test_a_class_called_another_is_not_all_cases(murmur_study, world):
+    """Cases of the other class have a label in `pick` that no name of the explained class equals."""
+    picked = {}
+    for name in ("another", "not another", "Present"):
+        classes = [name, "Absent"]
+        head = {"label": "murmur", "kind": "multiclass", "classes": classes}
+        system = {**murmur_study().systems["small"].model_dump(), "tasks": ["grade"]}
+        study = murmur_study(
+            targets={"murmur": {"label": "murmur", "classes": classes, "heads": ["grade"]}},
+            tasks={"grade": {"heads": {"grade": head}}}, systems={"small": system}, fusion=None,
+        )  # fmt: skip
+        rows = predictions().replace("Present", name).rename(columns={"p_Present": f"p_{name}"})
+        calls = []
+        explain_system(study, "small", rows, world.manifest, lambda *call, calls=calls: calls.append(call) or {})
+        picked[name] = [cases for *_, cases in calls]
+    assert picked["another"] == picked["not another"] == picked["Present"]

@@ -5,11 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import settings as options
+from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
 from auscult.config.fusion import Fusion
 from auscult.config.systems import Head
 from auscult.datasets.base import Columns, Manifest
+from auscult.fusion.covariates import case_covariates, own_name
 from auscult.fusion.features import (
     Inputs,
     by_site,
@@ -18,8 +22,12 @@ from auscult.fusion.features import (
     probability_columns,
     reduce_latents,
     statistics_by_site,
+    stems,
+    taken_by,
     uncertainty_columns,
 )
+from auscult.heads.outputs import output_names
+from tests.names import NAMES, distinct
 
 NAN = np.nan
 MEASURES = ["variance_present", "entropy_present", "information_present"]
@@ -191,3 +199,54 @@ def test_latents_of_few_rows_or_none():
     components = fit_latents(few, 5)
     assert reduce_latents(components, few, "present").shape == (3, 3)
     assert reduce_latents(components, pd.DataFrame(), "present").shape == (0, 3)
+
+
+EVERYTHING = ["probabilities", "uncertainty", "covariates", "statistics", "pooled_statistics", "descriptors"]
+
+
+@options(max_examples=150, deadline=None)
+@given(classes=distinct(2, 4), sites=distinct(2, 2), own=distinct(1, 6), is_binary=st.booleans())
+def test_no_name_of_a_class_site_or_covariate_is_another_features(classes, sites, own, is_binary):
+    heads = HEADS if is_binary else {"a": Head(label="murmur", kind="multiclass", classes=classes)}
+    outputs = output_names(heads)
+    columns = [*(f"p_{name}" for name in outputs), *(f"variance_{name}" for name in outputs)]
+    columns += [f"{measure}_{name}" for name in heads for measure in ("entropy", "information")]
+    values = {name: 0.01 * number for number, name in enumerate(columns)}
+    cases = pd.DataFrame({"case": ["a", "b"], "subject": ["s", "t"]} | {name: float(k) for k, name in enumerate(own)})
+    if set(own) & {"case", "subject"}:
+        return  # refused by the data set
+    recordings = RECORDINGS.assign(site=[sites[0], sites[1], sites[0], sites[1]])
+    manifest = Manifest(cases, recordings, pd.DataFrame(), Columns([], [], own, []))
+    inputs = Inputs(
+        pd.DataFrame({"role": "test", "case": ["a", "b"]} | values),
+        recordings.assign(role="test", **values),
+        *(manifest, TABLES, {}),
+    )
+    blocks = case_features(Fusion(systems=["small"], features=EVERYTHING), heads, inputs, "test")
+    table = pd.concat(blocks.values(), axis=1)
+    assert table.columns.is_unique
+    is_taken = taken_by(columns, [name for numbers in TABLES.values() for name in numbers])
+    for number, name in enumerate(own):
+        assert (table[own_name(manifest, name, is_taken)] == number).all()
+    for name in outputs:  # the features of a class are those of its own column
+        assert np.allclose(table[f"p_{name}"], values[f"p_{name}"])
+        assert np.allclose(table[f"{stems(columns[: len(outputs)])[f'p_{name}']}_max"], values[f"p_{name}"])
+
+
+@given(own=distinct(1, 5), site=NAMES)
+def test_names_of_covariates_do_not_depend_on_the_sites(own, site):
+    cases = pd.DataFrame({"case": ["a"], "subject": ["s"]} | dict.fromkeys(own, 1.0))
+    if set(own) & {"case", "subject"}:
+        return  # refused by the data set
+    columns = Columns([], [], own, [])
+    tables = [
+        case_covariates(Manifest(cases, RECORDINGS[:1].assign(case="a", site=name), pd.DataFrame(), columns))
+        for name in (site, "")
+    ]
+    assert all(table.columns.is_unique for table in tables)
+    assert set(tables[0]) - set(tables[1]) == {f"site_{site}"}
+
+
+def test_ordinary_names_stay():
+    assert stems(["p_present", "p_unknown"]) == {"p_present": "p_present", "p_unknown": "p_unknown"}
+    assert stems(["p_a", "p_a_max"]) == {"p_a": "p_a'", "p_a_max": "p_a_max"}

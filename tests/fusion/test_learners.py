@@ -6,11 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import xgboost
+from hypothesis import HealthCheck, given
+from hypothesis import settings as options
 from scipy.special import softmax
 from scipy.stats import norm
 
 from auscult.config.fusion import Booster, Logistic
-from auscult.fusion.learners import fit, importances, load, predict, row_weights, save
+from auscult.fusion.learners import fit, importances, load, names_for_xgboost, predict, row_weights, save
+from tests.names import distinct
 
 CLASSES = ["Present", "Unknown", "Absent"]
 SMALL = Booster(rounds=15, learning_rate=0.3, min_child_weight=1e-6)
@@ -155,3 +158,27 @@ def test_another_file_is_refused(tmp_path):
     (tmp_path / "model.json").write_text("{}")
     with pytest.raises(ValueError, match="not a second stage"):
         load(tmp_path / "model.json")
+
+
+@options(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(names=distinct(4, 4))
+@LEARNERS
+def test_any_name_is_a_name_of_a_feature(target, tmp_path, settings, names):
+    (x, y), (other, _) = rows(60), rows(30, 1)
+    plain, named = fit(x, y, target, settings, 1), fit(x.set_axis(names, axis=1), y, target, settings, 1)
+    other_named = other.set_axis(names, axis=1)
+    np.testing.assert_array_equal(predict(named, other_named, target), predict(plain, other, target))
+    table, expected = importances(named, other_named), importances(plain, other)
+    assert table["feature"].tolist() == names
+    pd.testing.assert_frame_equal(table[["gain", "shap"]], expected[["gain", "shap"]])
+    save(named, tmp_path / "model.json")
+    again = load(tmp_path / "model.json")
+    assert again.columns == names
+    np.testing.assert_allclose(predict(again, other_named, target), predict(plain, other, target), rtol=1e-6)
+
+
+@given(names=distinct(1, 12))
+def test_names_for_xgboost_are_distinct_and_its_own(names):
+    masked = names_for_xgboost(names)
+    assert len(set(masked)) == len(names) and not any(set("[]<") & set(name) for name in masked)
+    assert all(new == old for new, old in zip(masked, names, strict=True) if not set("[]<") & set(old))

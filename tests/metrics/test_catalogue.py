@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
 
 from auscult.evaluation import scoring, tables
 from auscult.metrics import catalogue
 from auscult.metrics.catalogue import Metric
 from auscult.report import cells, page
 from tests.evaluation.test_tables import random_predictions
+from tests.names import NAMES, distinct
 
 
 def recall_of_last(scored: catalogue.Scored):
@@ -83,3 +85,29 @@ def test_the_report_has_the_metrics_of_the_catalogue_and_no_others():
     assert set(cells.METRICS) == keys | {metric.key for metric in catalogue.class_metrics()}
     assert sorted(key for group in page.GROUPS.values() for key in group) == sorted(keys)
     assert cells.METRICS["nll"][1].endswith("Lower is better.") and "better" not in cells.METRICS["uar"][1]
+
+
+@given(classes=distinct(2, 6))
+def test_no_class_has_the_column_of_another_metric(classes):
+    size = 4 * len(classes)
+    truth = np.arange(size) % len(classes)
+    p = np.random.default_rng(0).dirichlet(np.ones(len(classes)), size)
+    row = catalogue.values(catalogue.Scored(truth, p.argmax(axis=1), p, [1.0] * len(classes)), classes)
+    single = {metric.key for metric in catalogue.METRICS}
+    of_classes = [catalogue.class_of(column) for column in row if column not in single]
+    assert of_classes == [("recall_", name) for name in classes] + [("auroc_", name) for name in classes]
+    assert not set(row) & {f"{metric.key}{end}" for metric in catalogue.with_interval() for end in ("_low", "_high")}
+
+
+@given(name=NAMES)
+def test_a_column_says_its_class_and_the_report_shows_it(name):
+    for metric in catalogue.class_metrics():
+        column = catalogue.class_column(metric.key, name)
+        assert catalogue.class_of(column) == (metric.key, name) and page._key(column) == metric.key
+
+
+def test_columns_of_ordinary_classes_and_of_intervals():
+    assert catalogue.class_column("auroc_", "Present") == "auroc_Present"
+    assert catalogue.class_column("recall_", "low") == "recall_low"
+    assert catalogue.class_column("auroc_", "low") == "auroc_'low'"
+    assert catalogue.class_of("auroc_low") is None and page._key("auroc_high") == ""

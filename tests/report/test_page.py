@@ -7,8 +7,10 @@ import pytest
 
 from auscult.config.study import Study
 from auscult.decisions.winner import VARIANT
+from auscult.metrics import catalogue
+from auscult.report import sections
 from auscult.report.cells import duration
-from auscult.report.page import render
+from auscult.report.page import _columns, render
 
 EVIL = "<script>alert('x')</script>"
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -383,3 +385,14 @@ def test_a_figure_outside_the_folder_is_refused(folder):
 @pytest.mark.parametrize(("seconds", "text"), [(4.4, "4 s"), (200, "3 min 20 s"), (7501, "2 h 5 min")])
 def test_durations(seconds, text):
     assert duration(seconds) == text
+
+
+def test_classes_called_like_ends_of_intervals_are_shown():
+    names = ("low", "high", "x_low", "'low'", "1")
+    scores = {catalogue.class_column(key, name): 0.5 for key in ("recall_", "auroc_") for name in names}
+    groups = dict(_columns(board().assign(**scores)))
+    labels = {group: [label for _, (label, _) in columns] for group, columns in groups.items()}
+    assert labels["Recall"][-5:] == labels["AUROC by class"] == list(names)
+    recalls = {column: value for column, value in scores.items() if column.startswith("recall_")}
+    heads = [name for name, _ in sections.subgroups(subgroups().assign(**recalls))["heads"]]
+    assert heads[-6:] == ["Recall Present", *(f"Recall {name}" for name in names)]

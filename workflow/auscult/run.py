@@ -175,12 +175,12 @@ def forget_failed_tracking(names: list[str], uri: str) -> None:
 
 def summary(names: list[str]) -> None:
     """Print the leaderboard of each study that has one, and the paths of its results."""
-    import pandas as pd
+    from auscult.evaluation.writing import read_table
 
     # the targets of a run may not include the tables
     names_with_results = [name for name in names if Path(paths.LEADERBOARD.format(study=name)).is_file()]
     for name in names_with_results:
-        board = pd.read_csv(paths.LEADERBOARD.format(study=name))
+        board = read_table(paths.LEADERBOARD.format(study=name))
         metrics = [metric.key for metric in catalogue.metrics_of("winner")]
         columns = ["target", "system", "stage", "fit_on", "decision", "n", *metrics, "chosen_on", "leak"]
         rows = board[[column for column in columns if column in board]].round(3).fillna("")

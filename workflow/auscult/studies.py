@@ -7,6 +7,7 @@ import importlib
 import types
 import typing
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -147,8 +148,24 @@ def _check(model: type[BaseModel], values: Mapping[str, Any], key_path: str) -> 
                 text = problem["msg"].removeprefix("Value error, ")
                 if not isinstance(problem["input"], (dict, list)):
                     text += f" (it is {problem['input']!r})"
+                if problem["type"] == "string_type":
+                    text += _remedy_for_text(model, key, problem["input"])
             lines.append(f"{key_path}: {key}: {text}")
         raise ConfigError("\n".join(lines)) from None
+
+
+def _remedy_for_text(model: type[BaseModel], key: str, value: Any) -> str:
+    """Return what to do where YAML or the command line read a text as a value of another kind."""
+    kinds = {bool: "true or false", int: "a number", float: "a number", type(None): "nothing", date: "a date"}
+    kind = next((name for kind, name in kinds.items() if isinstance(value, kind)), None)
+    if kind is None:
+        return ""
+    if model is Settings:
+        return (
+            f"; the command line reads this as {kind}: for a folder write `{key.removesuffix('.[key]')}=./NAME`, in "
+            "config.yaml put quotation marks round it"
+        )
+    return f"; YAML reads this word as {kind}: put quotation marks round it, such as 'yes', '0', 'null'"
 
 
 def _fields(annotation: Any, path: tuple[int | str, ...]) -> list[str]:

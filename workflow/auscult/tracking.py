@@ -10,11 +10,13 @@ import fcntl
 import functools
 import json
 import os
+import posixpath
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlparse
 
 import pandas as pd
 
@@ -25,6 +27,7 @@ DIGEST = "auscult.digest"
 PARENT = "mlflow.parentRunId"
 # if the server does not answer, a job waits for seconds; with MLflow's defaults it would wait for minutes
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+MOST_LETTERS = 240  # of a name; MLflow takes 250, and a number may follow
 LIVE_AFTER_S = 10.0  # importing mlflow takes seconds: `live` writes no shorter training, `complete` does
 
 
@@ -67,8 +70,8 @@ def live(uri: str, artifacts: Path, study: str, system: str, job: str) -> Callab
     def write() -> None:
         if "client" not in state:
             client = _client(uri)
-            experiment = client.get_experiment_by_name(study).experiment_id
             with _lock(artifacts):
+                experiment = _experiment(client, study, artifacts)
                 parent = _system_run(client, experiment, system)
             state["run"] = _fresh_run(client, experiment, f"train/{system}/{job}", job, parent)
             state["client"] = client
@@ -167,13 +170,36 @@ def _client(uri: str):
 
 
 def _experiment(client, study: str, artifacts: Path) -> str:
-    experiment = client.get_experiment_by_name(study)
-    if experiment:
-        return experiment.experiment_id
+    """Return the id of the study's experiment, and create it if there is none that can be written to.
+
+    An experiment that was deleted, or whose files belong below the folder from which the project was moved, cannot be
+    changed into one that takes files here. It gets another name, which says why.
+    """
     is_server = client.tracking_uri.startswith(("http:", "https:"))  # a server stores files in its own place
     location = None if is_server else (artifacts / study).resolve().as_uri()
+    experiment = client.get_experiment_by_name(study)
+    if experiment and experiment.lifecycle_stage == "deleted":
+        number = experiment.experiment_id
+        client.restore_experiment(number)  # MLflow renames no deleted experiment
+        client.rename_experiment(number, f"{study} (deleted, {number})")
+        client.delete_experiment(number)
+    elif experiment and location and _is_elsewhere(experiment.artifact_location, location, client.tracking_uri):
+        client.rename_experiment(experiment.experiment_id, f"{study} (before a move, {experiment.experiment_id})")
+    elif experiment:
+        return experiment.experiment_id
     # without this tag, MLflow's pages would guess the kind of the experiment
     return client.create_experiment(study, location, tags={"mlflow.experimentKind": "custom_model_development"})
+
+
+def _is_elsewhere(old: str, new: str, uri: str) -> bool:
+    """Whether an experiment's files lie in another folder because the project was moved or copied.
+
+    A database outside the project may serve two projects: then the old folder must be gone.
+    """
+    if not old.startswith("file:") or old == new:
+        return False
+    is_in_project = uri.startswith("sqlite:///") and not uri.startswith("sqlite:////")
+    return is_in_project or not Path(unquote(urlparse(old).path)).parent.exists()
 
 
 def _find_run(client, experiment: str, key: str):
@@ -220,18 +246,47 @@ def _metrics(values: dict[str, float], step: int) -> list:
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
-    allowed = {name: "".join(c if c.isalnum() or c in "_-./ " else "_" for c in name) for name in values}
-    return [Metric(allowed[name], float(value), now, step) for name, value in values.items()]
+    names = _allowed_names(list(values))
+    return [Metric(name, float(value), now, step) for name, value in zip(names, values.values(), strict=True)]
 
 
-def _params(values: dict[str, Any], prefix: str = "") -> list:
+def _allowed_names(names: list[str]) -> list[str]:
+    """Return distinct names of metrics or parameters that MLflow takes; a name that it takes stays as it is.
+
+    Other signs than letters, digits, `_-./` and blanks become `_`, and slashes too where the name is no path. Names
+    that are then the same are numbered.
+    """
+    results: list[str] = []
+    used = {name for name in names if _allowed_name(name) == name}
+    for name in names:
+        allowed = base = _allowed_name(name)
+        number = 1
+        while allowed != name and allowed in used:
+            number += 1
+            allowed = f"{base} {number}"
+        used.add(allowed)
+        results.append(allowed)
+    return results
+
+
+def _allowed_name(name: str) -> str:
+    allowed = "".join(c if c.isalnum() or c in "_-./ " else "_" for c in name)[:MOST_LETTERS]
+    is_path = posixpath.normpath(allowed) == allowed and not allowed.startswith(("/", ".."))
+    return allowed if is_path and allowed != "." else allowed.replace("/", "_").replace(".", "_")
+
+
+def _params(values: dict[str, Any]) -> list:
     """Return nested values as flat parameters `a.b.c`; MLflow keeps 100 of a batch and 6,000 characters of each."""
     from mlflow.entities import Param
 
-    flat: list = []
+    flat = dict(_flat(values))
+    names = _allowed_names(list(flat))
+    return [Param(name, str(value)[:500]) for name, value in zip(names, flat.values(), strict=True)][:100]
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in values.items():
         if isinstance(value, dict):
-            flat += _params(value, f"{prefix}{key}.")
+            yield from _flat(value, f"{prefix}{key}.")
         else:
-            flat.append(Param(f"{prefix}{key}", str(value)[:500]))
-    return flat[:100]
+            yield f"{prefix}{key}", value

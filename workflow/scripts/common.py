@@ -49,11 +49,12 @@ def rows_of_fold(path: str, name: NetworkName) -> pd.DataFrame:
 
 
 TEXT_COLUMNS = ["case", "recording", "site", "subject", "label", "prediction", "fit_on", "chosen_on", "should_refer"]
+NAMES = ["target", "system", "stage", "decision", "scored_on", "role", "finding", "roles", "ids", "feature"]
 
 
 def read_rows(path: str) -> pd.DataFrame:
     """A table of cases or recordings; ids and labels are text as written (`007` stays), '' when missing."""
-    table = pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, str), keep_default_na=False, na_values=[""])
+    table = pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS + NAMES, str), keep_default_na=False, na_values=[""])
     return table.fillna({column: "" for column in TEXT_COLUMNS if column in table})
 
 
@@ -92,5 +93,5 @@ def read_histories(paths: list[str]) -> pd.DataFrame:
 
 def read_importances(paths: list[str]) -> pd.DataFrame:
     """importances.csv of fusions `…/<system>/<fold>/`, with these three as columns; empty without any."""
-    tables = [pd.read_csv(path).assign(system=Path(path).parts[-3], fold=Path(path).parts[-2]) for path in paths]
+    tables = [read_rows(path).assign(system=Path(path).parts[-3], fold=Path(path).parts[-2]) for path in paths]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from auscult.cache.audio import audio_config
 from auscult.cache.store import open_cache
 from auscult.config.study import Study
 from auscult.datasets.base import load
+from auscult.evaluation.writing import read_table
 from auscult.features.frames import frames_config
 from auscult.figures.drawing import save
 from auscult.figures.explanations import explain_system, explainer
@@ -19,7 +18,7 @@ from network_job import job_in
 begin(snakemake)
 study, inputs, system = Study.model_validate(snakemake.params.study), snakemake.input, snakemake.wildcards.system
 manifest = load(folder_of(inputs.manifest))
-states = pd.read_csv(inputs.states, dtype={"recording": str, "state": str})
+states = read_table(inputs.states)
 frames = open_cache(folder_of(inputs.frames), frames_config(study.dataset, study.systems[system].front_end))
 audio = open_cache(folder_of(inputs.audio), audio_config(study.dataset))
 folders = {Path(path).parent: None for path in inputs.networks}

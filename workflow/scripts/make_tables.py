@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from auscult.config.study import Study
 from auscult.datasets.base import load
 from auscult.evaluation import tables
@@ -11,7 +9,7 @@ from auscult.evaluation.challenge import write_challenge
 from auscult.evaluation.comparison import comparison
 from auscult.evaluation.selective import uncertainty_table
 from auscult.evaluation.subgroups import subgroups
-from auscult.evaluation.writing import write_table
+from auscult.evaluation.writing import read_table, write_table
 from auscult.folds.audit import mark
 from auscult.provenance import commit, write_json
 from auscult.training.model_folder import read_trainings
@@ -20,7 +18,7 @@ from common import begin, folder_of, read_rows
 begin(snakemake)
 study, name = Study.model_validate(snakemake.params.study), snakemake.wildcards.study
 predictions = read_rows(snakemake.input.predictions)
-leak = mark(study.protocol, pd.read_csv(snakemake.input.audit))
+leak = mark(study.protocol, read_table(snakemake.input.audit))
 trainings = read_trainings([Path(path).parent for path in snakemake.input.models])
 bag = study.inner_folds is not None and study.inner_folds.bag
 board = tables.with_sizes(tables.leaderboard(study, predictions, leak), trainings, snakemake.params.ensembles, bag)
@@ -36,5 +34,5 @@ captions = {
 }
 for table, (values, caption) in captions.items():
     write_table(values, folder_of(snakemake.output.tables) / table, f"{origin} {caption}".strip())
-write_json(snakemake.output.winner, tables.winner(board, pd.read_csv(snakemake.input.scores)))
+write_json(snakemake.output.winner, tables.winner(board, read_table(snakemake.input.scores)))
 write_challenge(study, predictions, Path(snakemake.output.challenge))

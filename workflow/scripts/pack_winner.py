@@ -3,11 +3,10 @@
 import json
 from pathlib import Path
 
-import pandas as pd
-
 from auscult.config.study import Study
 from auscult.datasets.base import load
 from auscult.evaluation.tables import winner
+from auscult.evaluation.writing import read_table
 from auscult.prediction.card import card
 from auscult.prediction.pack import FoldResults, Model, pack
 from auscult.provenance import commit, write_text
@@ -16,7 +15,7 @@ from common import begin, by_fold, fold_outputs, folder_of, read_rows
 begin(snakemake)
 p, inputs, folder = snakemake.params, snakemake.input, Path(snakemake.output[0])
 study, own = Study.model_validate(p.study), load(folder_of(inputs.manifest))
-board, scores = pd.read_csv(inputs.board), read_rows(inputs.scores)
+board, scores = read_table(inputs.board), read_rows(inputs.scores)
 winners = json.loads(Path(inputs.winner).read_text(encoding="utf-8"))
 if p.system:
     winners = winner(board, scores[scores["system"] == p.system])
@@ -29,5 +28,5 @@ for (unit, fold), tables in fold_outputs(inputs).items():
     stages = (read_rows(path), path.parent / "models") if path else (None, None)
     results[unit, fold] = FoldResults(models, *tables, *stages)
 pack(study, winners, results, own, folder)
-text = card(snakemake.wildcards.study, study, winners, own, board, pd.read_csv(inputs.subgroups), commit())
+text = card(snakemake.wildcards.study, study, winners, own, board, read_table(inputs.subgroups), commit())
 write_text(folder / "card.md", text)

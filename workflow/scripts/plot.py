@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from auscult.config.study import Study
+from auscult.evaluation.writing import read_table
 from auscult.figures.results import draw_all
 from auscult.provenance import write_text
 from common import begin, read_histories, read_importances, read_rows
@@ -14,7 +13,7 @@ folder = Path(snakemake.output.figures).parent
 figures = draw_all(
     Study.model_validate(snakemake.params.study),
     read_rows(snakemake.input.predictions),
-    pd.read_csv(snakemake.input.tables),
+    read_table(snakemake.input.tables),
     read_histories(snakemake.input.histories),
     read_importances(snakemake.input.importances),
     folder,

@@ -6,6 +6,7 @@ import pandas as pd
 
 from auscult.config.study import Study
 from auscult.datasets.base import load
+from auscult.evaluation.writing import read_table
 from auscult.provenance import write_text
 from auscult.report.facts import class_counts, facts
 from auscult.report.page import render
@@ -14,7 +15,7 @@ from common import begin, folder_of
 begin(snakemake)
 study, inputs = Study.model_validate(snakemake.params.study), snakemake.input
 manifest = load(folder_of(inputs.manifest))
-tables = {Path(path).stem: pd.read_csv(path, dtype={"repeat": str, "fold": str}) for path in inputs.tables}
+tables = {Path(path).stem: read_table(path, ["repeat", "fold"]) for path in inputs.tables}
 tables["audit"] = pd.read_csv(inputs.audit, dtype=str, keep_default_na=False)
 tables["quality"] = manifest.quality
 tables["cases"] = class_counts(study, manifest)
@@ -23,6 +24,6 @@ folders = [Path(inputs.figures).parent, Path(inputs.explanations).parent]
 study_facts = facts(
     study, manifest, inputs.folds, inputs.audit, inputs.winner, [Path(p).parent for p in inputs.histories]
 )
-published = pd.read_csv(inputs.published)
+published = read_table(inputs.published)
 page = render(snakemake.wildcards.study, study, tables, [figures, explanations], folders, study_facts, published)
 write_text(snakemake.output.report, page)

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-import pandas as pd
-
+from auscult.evaluation.writing import read_table
 from auscult.provenance import write_json
 from auscult.tracking import complete
 from common import begin
@@ -18,7 +17,7 @@ counts = complete(
     Path(p.artifacts),
     p.systems,
     models,
-    pd.read_csv(inputs.tables),
+    read_table(inputs.tables),
     [Path(inputs.tables).parent, Path(inputs.figures).parent],
     [Path(inputs.report)],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -21,6 +22,33 @@ def _without_duplicates(values: list) -> list:
 
 
 Unique = AfterValidator(_without_duplicates)
+
+
+def _cell_of_a_table(name: str) -> str:
+    """Return a class name. Raises ValueError for one that no cell of a table can have as its label."""
+    if not name:
+        raise ValueError("an empty cell means that a case has no label; give this class a name in the data")
+    if "|" in name:
+        raise ValueError(f"{name!r}: `|` separates several labels of one cell; write the class without it in the data")
+    if name != name.strip():
+        raise ValueError(f"{name!r}: blanks around a cell are no part of it; leave them out here")
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
+        raise ValueError(f"{name!r}: has a control character; write the class without it in the data")
+    return name
+
+
+def _label_column(name: str) -> str:
+    """Return a column's name. Raises ValueError for a column of the folds, which a label cannot stand beside."""
+    if name in ("case", "role"):
+        raise ValueError(f"{name!r} is a column of the folds; give the label column another name in the data")
+    return name
+
+
+LabelColumn = Annotated[str, AfterValidator(_label_column)]
+"""Name of a column of cases.csv with labels."""
+
+ClassName = Annotated[str, AfterValidator(_cell_of_a_table)]
+"""Any text that can be one label of a cell."""
 
 
 class Strict(BaseModel):

@@ -63,6 +63,7 @@ class Study(Strict):
             heads = [head for task in system.tasks for head in self.tasks[task].heads]
             if duplicates := {head for head in heads if heads.count(head) > 1}:
                 raise ValueError(f"systems.{name}.tasks: the head {min(duplicates)!r} is in two of its tasks")
+            self._check_columns(name)
             for head in system.inference.pool:
                 _require_known(f"systems.{name}.inference.pool", head, heads)
         if "chosen" in {*self.systems, *self.ensembles}:
@@ -112,6 +113,30 @@ class Study(Strict):
                     "second stage is fitted to, so their values of `uncertainty` differ; leave it out"
                 )
         return self
+
+    def _check_columns(self, system: str) -> None:
+        """Refuse heads and targets of a system whose names, joined with those of classes, name the same column."""
+        column_of: dict[str, str] = {}
+        for name, head in self.heads_of(self.systems[system]).items():
+            for class_name in head.classes or [""]:
+                column, text = name, f"head {name!r}"
+                if class_name:
+                    column, text = f"{name}_{class_name}", f"{text}, class {class_name!r}"
+                if column in column_of:
+                    raise ValueError(
+                        f"systems.{system}.tasks: {column_of[column]} and {text} have the same column {column!r} in "
+                        "the tables of outputs; give one of these heads another name"
+                    )
+                column_of[column] = text
+        for name, target in self.targets.items():
+            for class_name in target.classes:
+                for kind in ("p", "variance"):
+                    text = column_of.get(f"{name}:{class_name}".removeprefix(f"{kind}_"))
+                    if text and name.startswith(f"{kind}_"):
+                        raise ValueError(
+                            f"targets.{name}: its class {class_name!r} has the same column as {text} in the tables of "
+                            "outputs; give the target another name"
+                        )
 
     def _check_ensembles(self) -> None:
         for name, ensemble in self.ensembles.items():

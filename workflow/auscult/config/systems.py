@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from auscult.config.base import Count, Name, Positive, Seed, Strict, Unique
+from auscult.config.base import ClassName, Count, LabelColumn, Name, Positive, Seed, Strict, Unique
 
 
 class TrainOn(Strict):
@@ -19,12 +19,12 @@ class TrainOn(Strict):
 class Head(Strict):
     """One output of a network and the label that it is trained on."""
 
-    label: str = Field(description="Column of cases.csv.")
+    label: LabelColumn = Field(description="Column of cases.csv.")
     kind: Literal["binary", "multiclass", "multilabel"] = "binary"
     positive: list[str] = Field(
         default=[], description="Values that are the positive class; all others are negative (binary)."
     )
-    classes: list[str] = Field(default=[], description="Classes in order (multiclass, multilabel).")
+    classes: list[ClassName] = Field(default=[], description="Classes in order (multiclass, multilabel).")
     train_on: TrainOn | None = Field(
         default=None, description="Label of the recording to train on instead of the label of the case."
     )

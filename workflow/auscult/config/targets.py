@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from auscult.config.base import Name, Positive, Strict, Unique
+from auscult.config.base import ClassName, LabelColumn, Name, Positive, Strict, Unique
 
 
 class Referral(Strict):
     """Predicted classes that are referred to an expert, and the cases that should be: inputs of the Challenge cost."""
 
-    classes: list[str] = Field(min_length=1, description="Predicted classes that send a case to an expert.")
+    classes: list[ClassName] = Field(min_length=1, description="Predicted classes that send a case to an expert.")
     label: str = Field(description="Column of cases.csv that tells whether a case should be referred.")
     positive: list[str] = Field(min_length=1, description="Values of that column with which a case should be referred.")
 
@@ -20,9 +20,9 @@ class Referral(Strict):
 class TargetClasses(Strict):
     """The part of a target that jobs before the evaluation read: its classes, and the heads that give them."""
 
-    label: str = Field(description="Column of cases.csv.")
+    label: LabelColumn = Field(description="Column of cases.csv.")
     kind: Literal["multiclass", "multilabel"] = "multiclass"
-    classes: list[str] = Field(
+    classes: list[ClassName] = Field(
         min_length=2, description="Classes in the order in which the decision `reference` tests them."
     )
     weights: list[Positive] | None = Field(
@@ -67,6 +67,6 @@ class Target(TargetClasses):
     def _consistent_options(self) -> Target:
         if self.referral and (unknown := set(self.referral.classes) - set(self.classes)):
             raise ValueError(f"referral.classes: {sorted(unknown)} not among the classes {self.classes}")
-        if self.normal and (self.normal not in self.classes or self.kind == "multilabel"):
+        if self.normal is not None and (self.normal not in self.classes or self.kind == "multilabel"):
             raise ValueError(f"normal: {self.normal!r} is not one of the classes {self.classes} of a multiclass target")
         return self

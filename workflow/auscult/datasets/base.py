@@ -26,6 +26,7 @@ from auscult.provenance import write_json, write_text
 
 FACTS = ["rate_hz", "channels", "frames", "sha256"]
 RECORDING_COLUMNS = ["recording", "case", "subject", "site", "path", "onset_s", "offset_s", *FACTS]
+HEADER_COLUMNS = ["header_rate_hz", "header_frames"]  # of a listing whose files have headers
 QUALITY_COLUMNS = ["recording", "problem", "action", "detail"]
 NUMBERS = ["onset_s", "offset_s", "rate_hz", "channels", "frames"]
 

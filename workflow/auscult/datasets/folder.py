@@ -11,7 +11,16 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from auscult.datasets.base import RECORDING_COLUMNS, Columns, DatasetError, Listing, read_table, row_number
+from auscult.config.base import ClassName
+from auscult.datasets.base import (
+    HEADER_COLUMNS,
+    RECORDING_COLUMNS,
+    Columns,
+    DatasetError,
+    Listing,
+    read_table,
+    row_number,
+)
 from auscult.datasets.walk import files_below
 
 UNKNOWN = {"", "na", "n/a", "nan", "none", "null", "unknown", "?", "-"}
@@ -22,7 +31,7 @@ class Options(BaseModel):
     """The columns of the two tables, by their use."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    labels: dict[str, list[str]] = Field(
+    labels: dict[str, list[ClassName]] = Field(
         description="Label columns of cases.csv with their allowed values; `[]` allows any. Several labels of one "
         "case are joined by `|`; an empty cell is an unlabelled case."
     )
@@ -33,11 +42,11 @@ class Options(BaseModel):
     @model_validator(mode="after")
     def _one_use(self) -> Options:
         case_columns = ["case", "subject", *self.labels, *self.groups, *self.covariates]
-        recording_columns = [*RECORDING_COLUMNS, *self.recording_labels]
+        recording_columns = [*RECORDING_COLUMNS, *HEADER_COLUMNS, *self.recording_labels]
         if duplicates := [
             name for names in (case_columns, recording_columns) for name in names if names.count(name) > 1
         ]:
-            raise ValueError(f"the column {duplicates[0]!r} is named for two uses")
+            raise ValueError(f"the column {duplicates[0]!r} is named for two uses; give one another name in the table")
         return self
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
 import pandas as pd
@@ -26,5 +28,7 @@ def write_challenge(study: Study, predictions: pd.DataFrame, folder: Path) -> No
                 decisions += [str(int(c == row["prediction"])) for c in target.classes]
                 p += [f"{row[column]:.6g}" for column in class_columns(target.classes)]
         if names:
-            lines = [f"#{case}", ",".join(names), ",".join(decisions), ",".join(p)]
+            header = io.StringIO()
+            csv.writer(header, lineterminator="").writerow(names)  # a class with a comma gets quotation marks
+            lines = [f"#{case}", header.getvalue(), ",".join(decisions), ",".join(p)]
             write_text(folder / f"{case}.csv", "\n".join(lines) + "\n")

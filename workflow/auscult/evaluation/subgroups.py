@@ -7,7 +7,7 @@ import pandas as pd
 from auscult.config.study import Study
 from auscult.datasets.base import Manifest
 from auscult.evaluation import scoring
-from auscult.features.covariates import covariates
+from auscult.fusion.covariates import case_covariates, own_name
 from auscult.metrics import catalogue
 
 MOST_VALUES = 6  # a number with more distinct values is divided into thirds
@@ -35,7 +35,8 @@ def subgroups(study: Study, manifest: Manifest, predictions: pd.DataFrame, leak:
                 if part.empty:
                     continue
                 scores = scoring.with_intervals(study, target, part)
-                scores = {k: v for k, v in scores.items() if k in keys or k.startswith("recall_")}
+                prefixes = {key: (catalogue.class_of(key) or ("", ""))[0] for key in scores}
+                scores = {k: v for k, v in scores.items() if k in keys or prefixes[k] == "recall_"}
                 rows.append({"target": name, "by": by, "group": group, "n": len(part), **scores, "leak": leak})
     return pd.DataFrame(rows, columns=None if rows else ["target", "by", "group", "n"])
 
@@ -43,6 +44,10 @@ def subgroups(study: Study, manifest: Manifest, predictions: pd.DataFrame, leak:
 def group_cases(manifest: Manifest, by: str) -> dict[str, set[str]]:
     """Return the cases of every group of a grouping. Raises SubgroupError if the data set does not have it."""
     cases = manifest.cases.set_index("case")
+    if by == "site" and by in cases:
+        raise SubgroupError(
+            "evaluation.subgroups: 'site' is a column of cases.csv and of recordings.csv; rename that of cases.csv"
+        )
     if by == "site":
         with_site = manifest.recordings[manifest.recordings["site"] != ""]
         return {site: set(site_cases) for site, site_cases in with_site.groupby("site")["case"]}
@@ -50,7 +55,8 @@ def group_cases(manifest: Manifest, by: str) -> dict[str, set[str]]:
     if by in columns:
         values = cases[by].astype(str)
     else:
-        numbers = covariates(manifest)
+        numbers = case_covariates(manifest)
+        by = own_name(manifest, by) if by in manifest.columns.covariates else by
         if by not in numbers:
             groupings = ["site", *columns, *numbers]
             raise SubgroupError(f"evaluation.subgroups: {by!r} is not one of {', '.join(groupings)}")

@@ -1,8 +1,9 @@
-"""Write a table as CSV, Markdown, HTML and LaTeX."""
+"""Write a table as CSV, Markdown, HTML and LaTeX, and read tables of results again."""
 
 from __future__ import annotations
 
 import html
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,23 @@ import numpy as np
 import pandas as pd
 
 from auscult.provenance import write_text
+
+TEXT_COLUMNS = [
+    *("target", "system", "stage", "fit_on", "decision", "chosen_on", "scored_on", "leak", "measure", "metric"),
+    *("task", "network", "always", "by", "group", "feature", "recording", "state", "case", "subject", "role", "roles"),
+    *("finding", "ids", "label", "adapter", "protocol", "trap", "source", "file", "title", "alt", "caption"),
+    *(f"{side}_{column}" for side in "ab" for column in ("system", "stage", "fit_on", "decision")),
+]
+"""Columns that stay text, whatever is in them: a class may be called `007`, `None` or `NA`."""
+
+
+def read_table(path: str | Path, text: Iterable[str] = ()) -> pd.DataFrame:
+    """Return a CSV of the workflow. Only an empty cell is missing (NaN); names such as `None` and `NA` are text.
+
+    text: columns that are text besides TEXT_COLUMNS.
+    """
+    types = dict.fromkeys([*TEXT_COLUMNS, *text], str)
+    return pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])
 
 
 def write_table(table: pd.DataFrame, path: Path, caption: str) -> None:

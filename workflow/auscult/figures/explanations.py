@@ -170,9 +170,8 @@ def explain_system(
     is_positive, is_predicted = (
         [positive in cell.split("|") for cell in rows[column]] for column in ("label", "prediction")
     )
-    rows = rows.assign(
-        label=np.where(is_positive, positive, "another"), prediction=np.where(is_predicted, positive, "another")
-    )
+    other = f"not {positive}"  # never `positive` itself, whatever the classes are called
+    rows = rows.assign(label=np.where(is_positive, positive, other), prediction=np.where(is_predicted, positive, other))
     (probability,) = class_columns([positive])
     kind_of_case = pick(rows, positive).set_index("case")["kind"].to_dict()
     plots, shares = [], []

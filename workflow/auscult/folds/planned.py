@@ -49,7 +49,7 @@ def _list_file(lists: Path, number: int) -> Path:
 
 def read_list(lists: Path, number: int) -> pd.DataFrame:
     """Return a published list: a table `case, role`."""
-    return pd.read_csv(_list_file(lists, number), dtype=str)
+    return pd.read_csv(_list_file(lists, number), dtype=str, keep_default_na=False)
 
 
 def read_fixed(protocol: Fixed) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from sklearn.decomposition import PCA
 from auscult.config.fusion import Fusion
 from auscult.config.systems import Head
 from auscult.datasets.base import Manifest
-from auscult.features.covariates import covariates, site_names
+from auscult.features.covariates import site_names
+from auscult.fusion.covariates import case_covariates
 from auscult.heads.outputs import output_names
 from auscult.inference.aggregate import read_latents
 
@@ -47,11 +49,42 @@ def uncertainty_columns(heads: dict[str, Head]) -> list[str]:
     ]
 
 
+def stems(columns: list[str]) -> dict[str, str]:
+    """Return by column the name to which `_max` and `@<site>` are added: the column's own, if no other feature has it.
+
+    Classes may be called `a` and `a_max`, or `a@AV`; the stem of the column of `a` then has apostrophes at its end.
+    """
+    names: dict[str, str] = {}
+    for column in columns:
+        stem = column
+        while any(
+            other == f"{stem}_max" or other.startswith(f"{stem}@") or (other == stem and other != column)
+            for other in (*columns, *names.values())
+        ):
+            stem += "'"
+        names[column] = stem
+    return names
+
+
+def taken_by(columns: list[str], numbers: list[str]) -> Callable[[str], bool]:
+    """Return a function: whether a feature that is no covariate has a name. It does not depend on the sites.
+
+    columns: of outputs, see `probability_columns` and `uncertainty_columns`. numbers: of recordings, as statistics.
+    """
+    names = [*columns, *stems(columns).values(), *numbers]
+    fixed = {f"{name}{end}" for name in names for end in ("", "_mean", "_min", "_max")}
+    prefixes = ("latent_", *(f"{name}@" for name in names))
+    return lambda name: name in fixed or name.startswith(prefixes)
+
+
 def by_site(recordings: pd.DataFrame, columns: list[str], sites: list[str]) -> pd.DataFrame:
-    """Mean of recording columns per case and site, as `<column>@<site>`; NaN where a site was not recorded."""
-    means = recordings.groupby(["case", "site"])[columns].mean().unstack("site")
-    means.columns = [f"{column}@{site}" for column, site in means.columns]
-    return means.reindex(columns=[f"{column}@{site}" for column in columns for site in sites])
+    """Mean of recording columns per case and site, as `<stem>@<site>`; NaN where a site was not recorded.
+
+    The stem is the column, see `stems`.
+    """
+    means, stem_of = recordings.groupby(["case", "site"])[columns].mean().unstack("site"), stems(columns)
+    means.columns = [f"{stem_of[column]}@{site}" for column, site in means.columns]
+    return means.reindex(columns=[f"{stem_of[column]}@{site}" for column in columns for site in sites])
 
 
 def statistics_by_site(manifest: Manifest, statistics: pd.DataFrame, missing: str) -> pd.DataFrame:
@@ -90,15 +123,16 @@ def case_features(settings: Fusion, heads: dict[str, Head], inputs: Inputs, role
     manifest, tables = inputs.manifest, inputs.tables
     probabilities, uncertainties = probability_columns(heads), uncertainty_columns(heads)
     index = inputs.cases[inputs.cases["role"] == role].set_index("case")
+    taken = taken_by([*probabilities, *uncertainties], [name for table in tables.values() for name in table])
     recordings, sites = inputs.recordings[inputs.recordings["role"] == role], site_names(manifest)
     blocks = {
         "probabilities": lambda: [
             index[probabilities],
-            recordings.groupby("case")[probabilities].max().add_suffix("_max"),
+            recordings.groupby("case")[probabilities].max().rename(columns=stems(probabilities)).add_suffix("_max"),
             by_site(recordings, probabilities, sites),
         ],
         "uncertainty": lambda: [index[uncertainties], by_site(recordings, uncertainties, sites)],
-        "covariates": lambda: [covariates(manifest)],
+        "covariates": lambda: [case_covariates(manifest, taken)],
         "statistics": lambda: [statistics_by_site(manifest, tables["statistics"], settings.missing_site)],
         "pooled_statistics": lambda: [
             over_recordings(manifest, tables["statistics"].drop(columns="present"), ["mean", "min", "max"])

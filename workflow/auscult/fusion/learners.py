@@ -20,16 +20,38 @@ from auscult.provenance import write_json
 
 Settings = Booster | Logistic
 
+MASKS = str.maketrans("[]<", "()‹")
 QUANTILES = 100  # of a feature's distribution, by which the logistic regression ranks it
 
 
 @dataclass(frozen=True)
 class FittedLearner:
-    """A model, the columns it reads, and the class numbers that it gives (no model: the fit rows had one class)."""
+    """A model, the columns it reads, and the class numbers that it gives (no model: the fit rows had one class).
+
+    XGBoost takes no `[`, `]` and `<` in names of columns: it reads the columns as `names_for_xgboost`.
+    """
 
     model: xgboost.XGBClassifier | Pipeline | None
     columns: list[str]
     classes: np.ndarray
+
+
+def names_for_xgboost(columns: list[str]) -> list[str]:
+    """Return distinct names without `[`, `]` and `<`; the columns themselves if none has these."""
+    names: list[str] = []
+    used = {column for column in columns if column.translate(MASKS) == column}
+    for column in columns:
+        name = column.translate(MASKS)
+        while name != column and name in used:
+            name += "_"
+        used.add(name)
+        names.append(name)
+    return names
+
+
+def _rows(x: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Columns of features under the names that XGBoost reads."""
+    return x[columns].set_axis(names_for_xgboost(columns), axis=1)
 
 
 def fit(
@@ -59,7 +81,7 @@ def fit(
         labels = labels[has_model_class]
         stop_weights = None if weights is None else [row_weights(labels, target, settings.weigh)]
         early_stopping = {
-            "eval_set": [(rows[has_model_class], np.searchsorted(classes, labels))],
+            "eval_set": [(_rows(rows[has_model_class], list(x)), np.searchsorted(classes, labels))],
             "sample_weight_eval_set": stop_weights,
         }
     model = xgboost.XGBClassifier(
@@ -77,7 +99,7 @@ def fit(
         early_stopping_rounds=stop[2] if stop else None,
     )
     return FittedLearner(
-        model.fit(x, numbers, sample_weight=weights, verbose=False, **early_stopping), list(x), classes
+        model.fit(_rows(x, list(x)), numbers, sample_weight=weights, verbose=False, **early_stopping), list(x), classes
     )
 
 
@@ -96,7 +118,11 @@ def predict(fitted: FittedLearner, x: pd.DataFrame, target: Target) -> np.ndarra
     out = np.zeros((len(x), len(target.classes)))
     if not len(x):
         return out
-    out[:, fitted.classes] = 1.0 if fitted.model is None else fitted.model.predict_proba(x[fitted.columns])
+    if fitted.model is None:
+        out[:, fitted.classes] = 1.0
+        return out
+    is_pipeline = isinstance(fitted.model, Pipeline)
+    out[:, fitted.classes] = fitted.model.predict_proba(x[fitted.columns] if is_pipeline else _rows(x, fitted.columns))
     return out
 
 
@@ -116,19 +142,24 @@ def importances(fitted: FittedLearner, x: pd.DataFrame) -> pd.DataFrame:
         shap[fitted.columns] = ranks.sum(axis=0) * coefficients.mean(axis=0)
     elif fitted.model is not None:
         booster = fitted.model.get_booster()
-        gain.update(pd.Series(booster.get_score(importance_type="total_gain"), dtype=float))
-        values = booster.predict(xgboost.DMatrix(rows), pred_contribs=True)[..., :-1]
+        column_of = dict(zip(names_for_xgboost(fitted.columns), fitted.columns, strict=True))
+        gains = booster.get_score(importance_type="total_gain")
+        gain.update(pd.Series({column_of[name]: value for name, value in gains.items()}, dtype=float))
+        values = booster.predict(xgboost.DMatrix(_rows(x, fitted.columns)), pred_contribs=True)[..., :-1]
         shap[fitted.columns] = np.abs(values).reshape(-1, len(fitted.columns)).sum(axis=0)
     table = pd.DataFrame({"gain": gain, "shap": shap})
     return (table / table.sum().replace(0.0, 1.0)).rename_axis("feature").reset_index()
 
 
 def save(fitted: FittedLearner, path: Path) -> None:
-    """XGBoost's own JSON, with the class numbers as an attribute; of a logistic regression its columns, their medians
-    and quantiles, and the coefficients; without a model the columns and the one class.
+    """XGBoost's own JSON, with the class numbers as an attribute, and the columns where XGBoost has other names; of a
+    logistic regression its columns, their medians and quantiles, and the coefficients; without a model the columns and
+    the one class.
     """
     if isinstance(fitted.model, xgboost.XGBClassifier):
         fitted.model.get_booster().set_attr(classes=json.dumps(fitted.classes.tolist()))
+        if names_for_xgboost(fitted.columns) != fitted.columns:
+            fitted.model.get_booster().set_attr(columns=json.dumps(fitted.columns))
         fitted.model.save_model(path)
         return
     numbers = {"classes": fitted.classes}
@@ -150,7 +181,9 @@ def load(path: Path) -> FittedLearner:
         model = xgboost.XGBClassifier()
         model.load_model(path)
         booster = model.get_booster()
-        return FittedLearner(model, list(booster.feature_names), np.array(json.loads(booster.attr("classes"))))
+        columns = booster.attr("columns")
+        columns = json.loads(columns) if columns else list(booster.feature_names)
+        return FittedLearner(model, columns, np.array(json.loads(booster.attr("classes"))))
     if not {"columns", "classes"} <= set(values):
         raise ValueError(f"{path}: not a second stage that auscult saved")
     classes = np.array(values["classes"])

@@ -110,7 +110,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class ClassMetric:
-    """A metric with a column `<key><class>` for each class of a target; `value` returns an array (classes,)."""
+    """A metric with a column for each class of a target, see `class_column`; `value` returns an array (classes,)."""
 
     key: str
     label: str
@@ -328,6 +328,31 @@ def class_metrics() -> list[ClassMetric]:
     return [metric for group in BY_CLASS for metric in group]
 
 
+def class_column(prefix: str, class_name: str) -> str:
+    """Return the column of a class: `<prefix><class>`; `<prefix>'<class>'` where that is a column of another metric.
+
+    prefix: key of a metric of `class_metrics`. `auroc_low` is the end of an interval: class `low` has `auroc_'low'`.
+    """
+    column = f"{prefix}{class_name}"
+    return f"{prefix}'{class_name}'" if column in _fixed_columns() or class_name.startswith("'") else column
+
+
+def class_of(column: str) -> tuple[str, str] | None:
+    """Return prefix and class of a column named by `class_column`; None for any other column."""
+    if column in _fixed_columns():
+        return None
+    for metric in class_metrics():
+        if column.startswith(metric.key):
+            name = column.removeprefix(metric.key)
+            return metric.key, name[1:-1] if name.startswith("'") else name
+    return None
+
+
+def _fixed_columns() -> set[str]:
+    """Columns of metrics that no class has, and of their intervals."""
+    return {f"{metric.key}{end}" for metric in METRICS for end in ("", "_low", "_high")}
+
+
 def metrics_of(place: Place) -> list[Metric]:
     """The metrics of a place, most important first."""
     return sorted((metric for metric in METRICS if place in metric.places), key=lambda metric: not metric.first)
@@ -344,5 +369,5 @@ def values(scored: Scored, classes: list[str]) -> dict[str, float]:
     for group in BY_CLASS:
         columns = [(metric.key, metric.value(scored)) for metric in group]
         for number, name in enumerate(classes):
-            row |= {f"{key}{name}": by_class[number] for key, by_class in columns if by_class is not None}
+            row |= {class_column(key, name): by_class[number] for key, by_class in columns if by_class is not None}
     return {key: float(value) for key, value in row.items() if value is not None}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from auscult.heads.outputs import class_columns
 from auscult.prediction.pack import read
-from auscult.prediction.rows import example
+from auscult.prediction.rows import covariate_column, example
 from auscult.provenance import LIBRARY
 
 PACKAGES = (
@@ -25,7 +25,7 @@ def save(pack: Path, folder: Path) -> None:
 
     packed = read(pack)
     shutil.rmtree(folder, ignore_errors=True)
-    covariates = [ColSpec("double", name, required=False) for name in packed.covariates]
+    covariates = [ColSpec("double", covariate_column(name), required=False) for name in packed.covariates]
     inputs = [
         ColSpec("string", "case"),
         ColSpec("binary", "audio"),

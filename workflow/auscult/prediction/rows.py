@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from auscult.fusion.covariates import OWN
 from auscult.prediction.pack import Packed
 from auscult.prediction.predict import apply_winner
 
+INPUTS = ("case", "audio", "site")
 SUFFIX = {b"RIFF": ".wav", b"fLaC": ".flac"}
 
 
@@ -19,8 +21,8 @@ def predict_rows(packed: Packed, rows: pd.DataFrame) -> pd.DataFrame:
     """Predictions, a row per target and case: see `vote.vote` and `vote.with_problems`.
 
     rows: a row per recording: `case`, `audio` (bytes of a WAV or FLAC file) and, where known, `site` and the study's
-    covariates, which are taken from the first row of a case. Raises ValueError for missing columns and for a case
-    without a name. A file that cannot be read is named in `problems`.
+    covariates (see `covariate_column`), which are taken from the first row of a case. Raises ValueError for missing
+    columns and for a case without a name. A file that cannot be read is named in `problems`.
     """
     if missing := {"case", "audio"} - set(rows):
         raise ValueError(f"the columns {', '.join(sorted(missing))} are missing; there are {', '.join(map(str, rows))}")
@@ -37,10 +39,16 @@ def predict_rows(packed: Packed, rows: pd.DataFrame) -> pd.DataFrame:
         recordings = pd.DataFrame({"recording": table["case"] + "_" + table.index.astype(str), "case": table["case"]})
         recordings["path"], recordings["site"] = names, table["site"].fillna("") if "site" in table else ""
         recordings.to_csv(root / "recordings.csv", index=False)
-        covariates = [name for name in packed.covariates if name in table]
-        table.drop_duplicates("case")[["case", *covariates]].to_csv(root / "cases.csv", index=False)
+        columns = {covariate_column(name): name for name in packed.covariates if covariate_column(name) in table}
+        cases = table.drop_duplicates("case")[["case", *columns]].rename(columns=columns)
+        cases.to_csv(root / "cases.csv", index=False)
         table, _ = apply_winner(packed, root, "folder", work, os.cpu_count() or 1)
     return table.assign(refer=table["refer"].astype(str))
+
+
+def covariate_column(name: str) -> str:
+    """Return the column of a covariate: its name, or `cases:<name>` where another column of the rows has that."""
+    return f"{OWN}{name}" if name in INPUTS or name.startswith(OWN) else name
 
 
 def example(packed: Packed) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from auscult.config.study import Study
 from auscult.datasets.base import Manifest
+from auscult.evaluation.writing import read_table
 from auscult.folds.audit import mark
 from auscult.provenance import commit
 from auscult.training.model_folder import read_trainings
@@ -45,7 +46,7 @@ def facts(study: Study, manifest: Manifest, folds: str, audit: str, winner: str,
             "subjects": int(manifest.cases["subject"].nunique()),
             "recordings": len(manifest.recordings),
         },
-        "leak": mark(study.protocol, pd.read_csv(audit)),
+        "leak": mark(study.protocol, read_table(audit)),
         "winner": json.loads(Path(winner).read_text(encoding="utf-8")),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "trainings": read_trainings(models).to_dict("records"),

@@ -166,9 +166,10 @@ def _of(table: pd.DataFrame, target: str) -> pd.DataFrame:
 
 def _key(column: str) -> str:
     """The key of METRICS that a column of a table belongs to; an empty text if none."""
-    if column in METRICS or column.endswith(("_low", "_high")):
-        return column if column in METRICS else ""
-    return next((key for key in BY_CLASS if column.startswith(key)), "")
+    if column in METRICS:
+        return column
+    prefix_and_class = catalogue.class_of(column)
+    return prefix_and_class[0] if prefix_and_class else ""
 
 
 def _columns(table: pd.DataFrame) -> list[tuple[str, list[tuple[str, tuple[str, str]]]]]:
@@ -178,7 +179,7 @@ def _columns(table: pd.DataFrame) -> list[tuple[str, list[tuple[str, tuple[str, 
         groups.append((group, [(c, METRICS[c]) for c in columns if c in table]))
     for key in BY_CLASS:
         columns = [c for c in table if _key(c) == key and c != key]
-        groups.append((METRICS[key][0], [(c, (c.removeprefix(key), METRICS[key][1])) for c in columns]))
+        groups.append((METRICS[key][0], [(c, (catalogue.class_of(c)[1], METRICS[key][1])) for c in columns]))
     return [(group, columns) for group, columns in groups if columns]
 
 

@@ -140,7 +140,8 @@ def subgroups(rows: pd.DataFrame) -> dict | None:
     if rows.empty:
         return None
     metrics = [name for name in DIFFERENCES if name in rows]
-    recalls = [column for column in rows if column.startswith("recall_")]
+    classes = {column: catalogue.class_of(column) for column in rows}
+    recalls = {column: key[1] for column, key in classes.items() if key and key[0] == "recall_"}
     lines = [
         [row["by"], row["group"], int(row["n"])]
         + [cell(row[metric], with_interval(row, metric)) for metric in metrics]
@@ -148,7 +149,7 @@ def subgroups(rows: pd.DataFrame) -> dict | None:
         for row in rows.to_dict("records")
     ]
     heads = [METRICS[metric] for metric in metrics]
-    heads += [(f"Recall {column.removeprefix('recall_')}", METRICS["recall_"][1]) for column in recalls]
+    heads += [(f"Recall {class_name}", METRICS["recall_"][1]) for class_name in recalls.values()]
     return table(["Grouped by", "Group", "Cases", *heads], lines)
 
 
