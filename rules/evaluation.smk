@@ -38,6 +38,7 @@ rule make_tables:
         predictions=paths.PREDICTIONS,
         scores=paths.SCORES,
         audit=paths.AUDIT,
+        folds=paths.FOLDS,
         manifest=manifest,
         models=lambda w: [network.file(paths.TRAINING) for network in networks.every_network(plan(w))],
         code=code("make_tables"),

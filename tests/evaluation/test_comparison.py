@@ -5,8 +5,20 @@ import pandas as pd
 import pytest
 
 from auscult.evaluation import tables
-from auscult.evaluation.comparison import ComparisonError, comparison, join_studies
+from auscult.evaluation.comparison import ComparisonError, comparison, join_studies, train_test_ratio
+from auscult.evaluation.selective import uncertainty_table
+from auscult.metrics.intervals import corrected_t_test
 from tests.evaluation.test_tables import CLASSES, predictions
+
+# three folds of 30 test, 48 training and 12 validation cases
+FOLDS = pd.DataFrame(
+    [
+        (0, fold, f"c{case}", "test" if case // 3 % 3 == fold else "val" if case % 5 == 0 else "train")
+        for fold in range(3)
+        for case in range(90)
+    ],
+    columns=["repeat", "fold", "case", "role"],
+)
 
 
 def variants(**shares: float) -> pd.DataFrame:
@@ -31,7 +43,7 @@ def row(table: pd.DataFrame, a: str, b: str, metric: str = "uar") -> pd.Series:
 def test_differences_are_those_of_the_leaderboard(murmur_study):
     study, rows = murmur_study(), variants(good=0.9, poor=0.5)
     board = tables.leaderboard(study, rows, "").set_index("system")
-    table = comparison(study, rows, "")
+    table = comparison(study, rows, "", FOLDS)
     for metric in ("w_acc", "uar", "auroc"):
         pair = row(table, "good", "poor", metric)
         assert pair["difference"] == pytest.approx(board.loc["good", metric] - board.loc["poor", metric])
@@ -44,13 +56,13 @@ def test_differences_are_those_of_the_leaderboard(murmur_study):
 def test_paired_intervals_are_narrower_than_those_of_the_two_systems(murmur_study):
     study, rows = murmur_study(), variants(good=0.9, less=0.85)
     board = tables.leaderboard(study, rows, "").set_index("system")
-    pair = row(comparison(study, rows, ""), "good", "less")
+    pair = row(comparison(study, rows, "", FOLDS), "good", "less")
     widths = board["uar_high"] - board["uar_low"]
     assert pair["difference_high"] - pair["difference_low"] < widths.sum() / 2
 
 
 def test_equal_systems_do_not_differ(murmur_study):
-    pair = row(comparison(murmur_study(), variants(one=0.7, two=0.7), ""), "one", "two")
+    pair = row(comparison(murmur_study(), variants(one=0.7, two=0.7), "", FOLDS), "one", "two")
     assert pair["difference"] == 0 and pair["p_bootstrap"] == 1 and np.isnan(pair["p_t_test"])
 
 
@@ -64,7 +76,7 @@ def test_pairs_differ_in_one_respect_and_chosen_is_paired_with_all(murmur_study)
             rows.query("system == 'one'").assign(system="chosen", stage="chosen", decision="chosen"),
         ]
     )
-    table = comparison(murmur_study(), rows, "").query("metric == 'uar'")
+    table = comparison(murmur_study(), rows, "", FOLDS).query("metric == 'uar'")
     columns = ["system", "stage", "decision"]
     pairs = {
         tuple(" ".join(pair[f"{side}_{column}"] for column in columns) for side in "ab")
@@ -85,17 +97,19 @@ def test_pairs_differ_in_one_respect_and_chosen_is_paired_with_all(murmur_study)
 def test_the_order_of_rows_changes_nothing(murmur_study):
     rows = variants(good=0.9, poor=0.5)
     shuffled = pd.concat([part.sample(frac=1, random_state=0) for _, part in rows.groupby("system", sort=False)])
-    pd.testing.assert_frame_equal(comparison(murmur_study(), rows, ""), comparison(murmur_study(), shuffled, ""))
+    pd.testing.assert_frame_equal(
+        comparison(murmur_study(), rows, "", FOLDS), comparison(murmur_study(), shuffled, "", FOLDS)
+    )
 
 
 def test_a_leak_marks_the_pair(murmur_study):
     rows = variants(good=0.9, poor=0.5)
     leaky = rows.assign(stage="xgboost", fit_on="train")
-    table = comparison(murmur_study(), pd.concat([rows, leaky]), "")
+    table = comparison(murmur_study(), pd.concat([rows, leaky]), "", FOLDS)
     with_leak = table[(table["a_fit_on"] == "train") | (table["b_fit_on"] == "train")]
     assert len(with_leak) and with_leak["leak"].str.contains("training cases").all()
     assert (table.drop(with_leak.index)["leak"] == "").all()
-    assert set(comparison(murmur_study(), rows, "shared")["leak"]) == {"shared"}
+    assert set(comparison(murmur_study(), rows, "shared", FOLDS)["leak"]) == {"shared"}
 
 
 def folds(test_cases: str = "abc") -> pd.DataFrame:
@@ -115,7 +129,7 @@ def join(first, second, test_cases: str = "abc") -> pd.DataFrame:
 def test_systems_of_two_studies_have_different_names(murmur_study):
     table = join(murmur_study(), murmur_study(description="another"))
     assert table["system"].unique().tolist() == ["first/small", "second/small"]
-    assert row(comparison(murmur_study(), table, ""), "first/small", "second/small")["difference"] == 0
+    assert row(comparison(murmur_study(), table, "", FOLDS), "first/small", "second/small")["difference"] == 0
 
 
 def test_training_and_validation_cases_may_differ(murmur_study):
@@ -141,3 +155,36 @@ def test_studies_that_cannot_be_compared_are_refused(murmur_study, difference):
         changes = {"targets": {"murmur": target.model_copy(update={"classes": CLASSES[::-1]})}}
     with pytest.raises(ComparisonError, match=f"first and second.*{difference}"):
         join(study, study.model_copy(update=changes), test_cases)
+
+
+def test_an_epoch_that_the_test_cases_chose_marks_every_pair_and_table(murmur_study):
+    rows = variants(good=0.9, poor=0.5)
+    is_by_test = rows["system"] == "good"
+    rows.loc[is_by_test, "chosen_on"] = "test"
+    table = comparison(murmur_study(), rows, "", FOLDS)
+    assert table["leak"].str.contains("epoch chosen on the test cases").all() and len(table)
+    for make in (tables.leaderboard, tables.cross_validation):
+        marks = make(murmur_study(), rows, "").groupby("system")["leak"].unique()
+        assert marks["good"].tolist() == ["epoch chosen on the test cases"] and marks["poor"].tolist() == [""]
+    uncertainty = uncertainty_table(murmur_study(), rows.assign(information=0.1, variance=0.1), "")
+    marks = uncertainty.groupby("system")["leak"].unique()
+    assert marks["good"].tolist() == ["epoch chosen on the test cases"] and marks["poor"].tolist() == [""]
+
+
+def test_the_ratio_is_of_training_to_test_cases_without_validation():
+    assert train_test_ratio(FOLDS) == pytest.approx(48 / 30)
+    more = pd.DataFrame({"repeat": 1, "fold": 0, "case": range(10), "role": ["test"] * 2 + ["val"] * 3 + ["train"] * 5})
+    assert train_test_ratio(pd.concat([FOLDS, more])) == pytest.approx((3 * 48 / 30 + 5 / 2) / 4)
+
+
+def test_repeats_of_one_fold_give_a_t_test():
+    """Three repeats of a hold-out: .30, .32 and .28 with 3.2 training cases per test case."""
+    t_test = corrected_t_test([0.30, 0.32, 0.28], 3.2)
+    assert t_test.t == pytest.approx(18.7, abs=0.05) and t_test.p == pytest.approx(0.0029, abs=5e-5)
+
+
+def test_variants_of_repeats_of_one_fold_are_compared_by_their_folds_table(murmur_study):
+    rows = pd.concat([variants(good=0.9, poor=0.6 - 0.1 * repeat).assign(repeat=repeat, fold=0) for repeat in range(3)])
+    folds = pd.concat([FOLDS.query("fold == 0").assign(repeat=repeat) for repeat in range(3)])
+    pair = row(comparison(murmur_study(), rows, "", folds), "good", "poor")
+    assert pair["folds"] == 3 and 0.0001 < pair["p_t_test"] < 0.5

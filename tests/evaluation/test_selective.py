@@ -84,7 +84,9 @@ def example(study_of) -> tuple:
     key = {"target": "murmur", "system": "small", "stage": "network", "fit_on": "none", "decision": "reference"}
     part = pd.DataFrame({**key, "repeat": 0, "fold": 0, "case": [f"{k:03}" for k in range(n)], "label": label})
     errors = (predicted != label) + 0.0
-    part = part.assign(subject=part["case"], prediction=predicted, information=errors, variance=0.5, should_refer="")
+    part = part.assign(
+        subject=part["case"], prediction=predicted, information=errors, variance=0.5, should_refer="", chosen_on="none"
+    )
     part[["p_Present", "p_Unknown", "p_Absent"]] = p
     xgboost = part.assign(stage="xgboost", fit_on="train", information=np.nan, variance=np.nan)
     return study_of(), pd.concat([part, xgboost, part.assign(decision="cost", label="")])

@@ -216,7 +216,7 @@ def test_marks(murmur_study, six):
         marks = table.set_index("fit_on")["leak"].groupby(level=0).unique()
         assert marks["none"].tolist() == ["shared_subject train+test: 14"]
         assert marks["train"].tolist() == ["shared_subject train+test: 14; fitted on the network's training cases"]
-    assert scoring.variant_mark("", "none") == "" and scoring.variant_mark("", "validation") == ""
+    assert scoring.variant_mark("", six) == scoring.variant_mark("", six.assign(fit_on="validation")) == ""
 
 
 def circor() -> pd.DataFrame:

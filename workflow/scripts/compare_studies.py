@@ -21,4 +21,8 @@ leak = "; ".join(sorted({mark(study.protocol, audits[name]) for name, study in s
 origin = f"Studies {', '.join(studies)}, commit {commit()}."
 folder = folder_of(snakemake.output.tables)
 write_table(tables.leaderboard(first, predictions, leak), folder / "leaderboard", f"{origin} Pooled out-of-fold.")
-write_table(comparison(first, predictions, leak), folder / "comparison", f"{origin} Differences a - b, paired.")
+write_table(
+    comparison(first, predictions, leak, folds[next(iter(studies))]),
+    folder / "comparison",
+    f"{origin} Differences a - b, paired.",
+)

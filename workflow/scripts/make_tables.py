@@ -17,19 +17,20 @@ from common import begin, folder_of, read_rows
 
 begin(snakemake)
 study, name = Study.model_validate(snakemake.params.study), snakemake.wildcards.study
-predictions = read_rows(snakemake.input.predictions)
+predictions, folds = read_rows(snakemake.input.predictions), read_rows(snakemake.input.folds)
 leak = mark(study.protocol, read_table(snakemake.input.audit))
 trainings = read_trainings([Path(path).parent for path in snakemake.input.models])
 bag = study.inner_folds is not None and study.inner_folds.bag
 board = tables.with_sizes(tables.leaderboard(study, predictions, leak), trainings, snakemake.params.ensembles, bag)
 manifest = load(folder_of(snakemake.input.manifest))
 origin = f"Study {name}, commit {commit()}, data set {manifest.digest()[:12]}."
+differences = comparison(study, predictions, leak, folds)
 captions = {
     "leaderboard": (board, "Pooled out-of-fold; 95 % intervals over subjects."),
     "cross_validation": (tables.cross_validation(study, predictions, leak), ""),
     "floors": (tables.floors(study, predictions), "Always the same class."),
     "uncertainty": (uncertainty_table(study, predictions, leak), "AURC: lower is better."),
-    "comparison": (comparison(study, predictions, leak), "Differences a - b, paired; 95 % intervals over subjects."),
+    "comparison": (differences, "Differences a - b, paired; 95 % intervals over subjects."),
     "subgroups": (subgroups(study, manifest, predictions, leak), "The row chosen; 95 % intervals over subjects."),
 }
 for table, (values, caption) in captions.items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import combinations
 
-import numpy as np
 import pandas as pd
 
 from auscult.config.study import Study
@@ -22,15 +21,15 @@ class ComparisonError(Exception):
     """Two studies whose systems have different data, test cases or targets."""
 
 
-def comparison(study: Study, predictions: pd.DataFrame, leak: str) -> pd.DataFrame:
+def comparison(study: Study, predictions: pd.DataFrame, leak: str, folds: pd.DataFrame) -> pd.DataFrame:
     """Return the differences a − b of all metrics with intervals, a row per target, pair and metric.
 
     Pairs are the variants that differ in one respect (the system, the stage with `fit_on`, or the decision), and the
     row `chosen` with every other. The interval and `p_bootstrap` come from a paired bootstrap over subjects of all test
     cases, `p_t_test` from the corrected resampled t-test over the folds (empty with fewer than two folds). Neither is
-    corrected for the number of pairs.
+    corrected for the number of pairs. folds: folds.csv, for the numbers of training and test cases.
     """
-    rows = []
+    rows, ratio = [], train_test_ratio(folds)
     for name, part in predictions.groupby("target", sort=False):
         target = study.targets[name]
         variants = {key: scoring.labelled_rows(variant) for key, variant in part.groupby(VARIANT, sort=False)}
@@ -39,7 +38,6 @@ def comparison(study: Study, predictions: pd.DataFrame, leak: str) -> pd.DataFra
         of_draws = {key: scoring.bootstrap_scores(study, target, variant) for key, variant in variants.items()}
         pooled = {key: scoring.score(target, variant) for key, variant in variants.items()}
         by_fold = {key: _by_fold(target, variant) for key, variant in variants.items()}
-        ratio = _train_test_ratio(next(iter(variants.values())))
         for a, b in combinations(variants, 2):
             if b[0] == "chosen":
                 a, b = b, a
@@ -51,7 +49,7 @@ def comparison(study: Study, predictions: pd.DataFrame, leak: str) -> pd.DataFra
                 )
                 differences = by_fold[a][metric] - by_fold[b][metric]
                 t_test = intervals.corrected_t_test(differences, ratio)
-                marks = [scoring.variant_mark(leak, key[2]) for key in (a, b)]
+                marks = [scoring.variant_mark(leak, variants[key]) for key in (a, b)]
                 cells = [name, *a, *b, metric, len(variants[a]), *pooled_difference, t_test.p, len(differences)]
                 rows.append([*cells, max(marks, key=len)])
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -108,8 +106,7 @@ def _by_fold(target, part: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({key: scoring.score(target, rows) for key, rows in part.groupby(["repeat", "fold"])}).T
 
 
-def _train_test_ratio(part: pd.DataFrame) -> float:
-    """Number of training and validation cases per test case, on average over the folds."""
-    repeat = part[part["repeat"] == part["repeat"].iloc[0]]
-    test_cases = repeat.groupby("fold").size().mean()
-    return float(max((len(repeat) - test_cases) / test_cases, np.finfo(float).tiny))
+def train_test_ratio(folds: pd.DataFrame) -> float:
+    """Number of training cases per test case, on average over all repeats and folds; validation cases are neither."""
+    counts = folds.groupby(["repeat", "fold"])["role"].value_counts().unstack(fill_value=0)
+    return float((counts["train"] / counts["test"]).mean())

@@ -18,10 +18,14 @@ def labelled_rows(part: pd.DataFrame) -> pd.DataFrame:
     return part[part["label"] != ""].sort_values(["repeat", "fold", "case"])
 
 
-def variant_mark(leak: str, fit_on: str) -> str:
-    """The cell of the column `leak` of a variant."""
-    variant_leak = "fitted on the network's training cases" if fit_on == "train" else ""
-    return "; ".join(mark for mark in (leak, variant_leak) if mark)
+def variant_mark(leak: str, rows: pd.DataFrame) -> str:
+    """The cell of the column `leak` of a variant. leak: of the folds. rows: the variant's predictions."""
+    marks = [leak]
+    if (rows["fit_on"] == "train").any():
+        marks.append("fitted on the network's training cases")
+    if (rows["chosen_on"] == "test").any():
+        marks.append("epoch chosen on the test cases")
+    return "; ".join(mark for mark in marks if mark)
 
 
 def score(target: Target, part: pd.DataFrame) -> dict[str, float]:

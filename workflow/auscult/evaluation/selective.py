@@ -116,7 +116,7 @@ def uncertainty_table(study: Study, predictions: pd.DataFrame, leak: str) -> pd.
             for share in SHARES:
                 scores = scoring.score(target, part[~most_uncertain(values, share)])
                 row |= {f"{metric}_referring_{share:.0%}": scores[metric] for metric in ("accuracy", "w_acc")}
-            rows.append({**row, "leak": scoring.variant_mark(leak, row["fit_on"])})
+            rows.append({**row, "leak": scoring.variant_mark(leak, part)})
     return pd.DataFrame(rows, columns=None if rows else ["target", *VARIANT, "measure", "aurc"])
 
 

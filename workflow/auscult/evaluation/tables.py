@@ -22,7 +22,7 @@ def leaderboard(study: Study, predictions: pd.DataFrame, leak: str) -> pd.DataFr
         row: dict[str, Any] = dict(zip(["target", *VARIANT], key, strict=True))
         row |= {"n": len(part), **with_intervals(study, target, part)}
         row["chosen_on"] = part["chosen_on"].iloc[0] if len(part) else ""
-        row["leak"] = variant_mark(leak, row["fit_on"])
+        row["leak"] = variant_mark(leak, part)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -84,10 +84,12 @@ def cross_validation(study: Study, predictions: pd.DataFrame, leak: str) -> pd.D
         deviations = {**variant, "repeat": "all", "fold": "sd", "n": folds["n"].sum(), **folds[metrics].std(ddof=1)}
         parts += [part.astype(object), pd.DataFrame([means, deviations]).astype(object)]
     table = pd.concat(parts, ignore_index=True)
-    chosen_on = predictions.drop_duplicates(["target", *VARIANT])[["target", *VARIANT, "chosen_on"]]
-    table = table.merge(chosen_on, on=["target", *VARIANT], how="left")
-    table["leak"] = [variant_mark(leak, fit_on) for fit_on in table["fit_on"]]
-    return table
+    marks = [
+        [*key, rows["chosen_on"].iloc[0], variant_mark(leak, rows)]
+        for key, rows in predictions.groupby(["target", *VARIANT], sort=False)
+    ]
+    marks = pd.DataFrame(marks, columns=["target", *VARIANT, "chosen_on", "leak"])
+    return table.merge(marks, on=["target", *VARIANT], how="left")
 
 
 def floors(study: Study, predictions: pd.DataFrame) -> pd.DataFrame:
