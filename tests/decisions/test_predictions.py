@@ -194,6 +194,16 @@ def test_scores_on_inner_folds_are_compared_with_each_other_alone():
     assert chosen["prediction"].tolist() == ["a inner_folds 0"] and chosen["chosen_on"].tolist() == ["inner"]
 
 
+@pytest.mark.parametrize("place", range(3))
+def test_chosen_is_marked_twice_if_the_pick_of_any_fold_is(place):
+    predictions, scores = planted({("a", "inner_folds", fold): 0.6 for fold in range(3)}, "inner")
+    predictions.loc[place, "chosen_on"] = "inner twice"
+    chosen, _ = choose(predictions, scores)
+    assert set(chosen["chosen_on"]) == {"inner twice"}
+    chosen, _ = choose(predictions.assign(chosen_on="inner"), scores)
+    assert set(chosen["chosen_on"]) == {"inner"}
+
+
 def test_outputs_of_inner_folds_choose_where_they_are(murmur_study):
     """Rules fitted on the role `inner` are marked so, and validation cases then choose nothing."""
     outputs = [fold_outputs(fold) for fold in range(2)]

@@ -25,19 +25,18 @@ def comparable(scores: pd.DataFrame) -> pd.DataFrame:
 def choose(predictions: pd.DataFrame, scores: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows `chosen` of the predictions, and the scores with a column `chosen`.
 
-    Each fold takes the variant that is best on its own inner score. Ties go to the variant that stands first.
+    Each fold takes the variant that is best on its own inner score. Ties go to the variant that stands first. The rows'
+    `chosen_on` ends in `twice` where that of a fold's variant does.
     """
     candidates = comparable(scores).fillna({"score": float("-inf")})
     best = candidates.groupby(["target", "repeat", "fold"], sort=False)["score"].transform("max") == candidates["score"]
     first = candidates[best].drop_duplicates(["target", "repeat", "fold"])
     rows = predictions.merge(first[KEYS], on=KEYS)
-    mark = {
-        "system": "chosen",
-        "stage": "chosen",
-        "fit_on": "none",
-        "decision": "chosen",
-        "chosen_on": candidates["scored_on"].iloc[0],
-    }
+    chosen_on = candidates["scored_on"].iloc[0]
+    # the same cases tuned the learner of a pick, and then scored it
+    is_twice = rows["chosen_on"].str.endswith("twice").groupby(rows["target"]).transform("any")
+    rows = rows.assign(chosen_on=np.where(is_twice, f"{chosen_on} twice", chosen_on))
+    mark = {"system": "chosen", "stage": "chosen", "fit_on": "none", "decision": "chosen"}
     return rows.assign(**mark), scores.assign(chosen=scores.index.isin(first.index))
 
 
