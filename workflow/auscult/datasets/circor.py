@@ -51,9 +51,7 @@ def fetch(root: Path, options: Options, log: Callable[[str], None] = print) -> N
 def files(root: Path, options: Options) -> list[Path]:
     """Return the files that `ingest` reads."""
     folder = root / "training_data"
-    return [
-        path for path in folder.iterdir() if path.suffix in {".txt", ".hea", ".wav", ".tsv"} and path.name[0] != "."
-    ]
+    return [path for path in folder.glob("[!.]*") if path.suffix in {".txt", ".hea", ".wav", ".tsv"}]
 
 
 def ingest(root: Path, options: Options) -> Listing:
