@@ -264,11 +264,13 @@ def validation_scores(values: dict[tuple, list[float]]) -> pd.DataFrame:
 def test_the_winner_is_the_best_on_validation_cases_not_on_test_cases(murmur_study):
     labels = CLASSES * 4
     good, poor = predictions(labels, labels, system="good"), predictions(labels, ["Absent"] * 12, system="poor")
-    board = tables.leaderboard(murmur_study(), pd.concat([good, poor]), "")
+    chosen = good.assign(system="chosen", stage="chosen", decision="chosen")
+    board = tables.leaderboard(murmur_study(), pd.concat([good, poor, chosen]), "")
     winners = tables.winner(board, validation_scores({("good", "none"): [0.5, 0.6], ("poor", "none"): [0.6, 0.7]}))
     assert winners["murmur"]["system"] == "poor"
     assert winners["murmur"]["inner_score"] == 0.65
-    assert winners["murmur"]["test_scores"]["w_acc"] == pytest.approx(1 / 9, abs=1e-4)
+    assert winners["murmur"]["test_scores"]["w_acc"] == 1  # of the row chosen
+    assert winners["murmur"]["variant_test_scores"]["w_acc"] == pytest.approx(1 / 9, abs=1e-4)
 
 
 def test_a_second_stage_fitted_to_training_cases_never_wins(murmur_study, six):

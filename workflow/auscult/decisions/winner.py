@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 VARIANT = ["system", "stage", "fit_on", "decision"]
+CHOSEN = ("chosen", "chosen", "none", "chosen")
+"""The row in which each fold takes its best variant, by the columns of `VARIANT`."""
 KEYS = ["target", *VARIANT, "repeat", "fold"]
 
 
@@ -36,8 +38,7 @@ def choose(predictions: pd.DataFrame, scores: pd.DataFrame) -> tuple[pd.DataFram
     # the same cases tuned the learner of a pick, and then scored it
     is_twice = rows["chosen_on"].str.endswith("twice").groupby(rows["target"]).transform("any")
     rows = rows.assign(chosen_on=np.where(is_twice, f"{chosen_on} twice", chosen_on))
-    mark = {"system": "chosen", "stage": "chosen", "fit_on": "none", "decision": "chosen"}
-    return rows.assign(**mark), scores.assign(chosen=scores.index.isin(first.index))
+    return rows.assign(**dict(zip(VARIANT, CHOSEN, strict=True))), scores.assign(chosen=scores.index.isin(first.index))
 
 
 def best_variants(scores: pd.DataFrame) -> dict[str, dict[str, Any]]:

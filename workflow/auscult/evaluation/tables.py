@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from auscult.config.study import Study
-from auscult.decisions.winner import KEYS, VARIANT, best_variants
+from auscult.decisions.winner import CHOSEN, KEYS, VARIANT, best_variants
 from auscult.evaluation.scoring import labelled_rows, score, variant_mark, with_intervals
 from auscult.metrics import catalogue
 from auscult.plan.names import NetworkName
@@ -110,11 +110,18 @@ def floors(study: Study, predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def winner(board: pd.DataFrame, scores: pd.DataFrame) -> dict[str, Any]:
-    """The best variant of every target, see `best_variants`, with its scores on the test cases as `test_scores`."""
+    """The best variant of every target, see `best_variants`, with scores on the test cases.
+
+    `test_scores`: of the row `chosen`, the procedure that takes a variant in every fold without its test cases.
+    `variant_test_scores`: of the variant itself, a little too high: the cases that it was chosen on, in some folds, are
+    test cases of others.
+    """
     variants = best_variants(scores)
+    metrics = [metric.key for metric in catalogue.metrics_of("winner")]
     for name, variant in variants.items():
-        key = tuple(variant[column] for column in VARIANT)
-        row = board[board["target"] == name].set_index(VARIANT).loc[key]
-        metrics = [metric.key for metric in catalogue.metrics_of("winner")]
-        variant["test_scores"] = {k: round(float(row[k]), 4) for k in metrics if k in row and pd.notna(row[k])}
+        rows = board[board["target"] == name].set_index(VARIANT)
+        keys = {"test_scores": CHOSEN, "variant_test_scores": tuple(variant[column] for column in VARIANT)}
+        for key, row_key in keys.items():
+            values = rows.loc[row_key] if row_key in rows.index else {}
+            variant[key] = {k: round(float(values[k]), 4) for k in metrics if k in values and pd.notna(values[k])}
     return variants

@@ -174,6 +174,7 @@ def refuse_leaks(protocol: Protocol, leak: Leak, findings: pd.DataFrame) -> None
             for row in leak_rows.itertuples()
         ]
         raise LeakError(
-            "the folds leak:\n" + "\n".join(lines) + "\nUse the protocol group_cv, or write in the study "
+            "the folds leak:\n" + "\n".join(lines) + "\nUse the protocol group_cv, give the copies of a recording "
+            "(copies.csv) one subject or remove one of them, or write in the study "
             'leak: {allow: true, because: "…"}; the column `leak` of every table will then state these leaks.'
         )
