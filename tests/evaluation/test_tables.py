@@ -493,3 +493,23 @@ def test_a_class_with_a_comma_is_one_cell_of_a_challenge_file(murmur_study, tmp_
     challenge.write_challenge(study, rows.assign(system="chosen"), tmp_path)
     lines = list(csv.reader((tmp_path / "c000.csv").open()))
     assert lines[1] == target.classes and [len(line) for line in lines[1:]] == [3, 3, 3]
+
+
+@pytest.mark.parametrize(("sharpness", "expected"), [(1.0, True), (3.0, False)])
+def test_the_interval_of_the_calibration_error_has_0_for_calibrated_models_only(murmur_study, sharpness, expected):
+    """Forty models each: most intervals of calibrated ones begin at 0, and none of those that are too sure."""
+    begins_at_0 = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        p = rng.dirichlet([1, 1, 1], size=300)
+        labels = [CLASSES[rng.choice(3, p=row)] for row in p]
+        shown = p**sharpness / (p**sharpness).sum(axis=1, keepdims=True)
+        rows = predictions(labels, [CLASSES[number] for number in shown.argmax(axis=1)])
+        rows[[f"p_{name}" for name in CLASSES]] = shown
+        study = murmur_study()
+        target = study.targets["murmur"]
+        study = study.model_copy(update={"evaluation": study.evaluation.model_copy(update={"draws": 50})})
+        row = scoring.with_intervals(study, target, rows)
+        assert row["ece_low"] <= row["ece"] <= row["ece_high"] and 0 < row["ece_calibrated"] < 0.15
+        begins_at_0.append(row["ece_low"] == 0)
+    assert (np.mean(begins_at_0) >= 0.85) == expected and (np.mean(begins_at_0) == 0) == (not expected)

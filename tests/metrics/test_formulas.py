@@ -416,3 +416,20 @@ def test_the_icbhi_score_is_a_weighted_accuracy():
     assert formulas.against_normal(matrix, 2)["icbhi_score"] == pytest.approx(
         formulas.weighted_accuracy(matrix, weights)
     )
+
+
+def test_the_calibration_error_by_chance_is_that_of_drawn_labels():
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet([2, 1, 1], size=200)
+    by_chance = formulas.ece_if_calibrated(p, draws=400)
+    # labels drawn from all probabilities, of which only being the most probable class matters
+    labels = [[rng.choice(3, p=row) for row in p] for _ in range(200)]
+    drawn = np.array([formulas.ece(y, p) for y in labels])
+    assert by_chance.mean() == pytest.approx(drawn.mean(), abs=0.004)
+    assert by_chance.std() == pytest.approx(drawn.std(), rel=0.25)
+    assert (by_chance == formulas.ece_if_calibrated(p, draws=400)).all()
+    assert np.isnan(formulas.ece_if_calibrated(np.zeros((0, 3)), draws=2)).all()
+
+
+def test_a_certain_and_correct_model_has_no_error_by_chance():
+    assert (formulas.ece_if_calibrated(np.eye(3), draws=5) == 0).all()

@@ -9,7 +9,7 @@ from auscult.config.study import Study
 from auscult.config.targets import Target
 from auscult.heads.labels import encode
 from auscult.heads.outputs import class_columns
-from auscult.metrics import catalogue, intervals
+from auscult.metrics import catalogue, formulas, intervals
 from auscult.metrics.catalogue import Scored
 
 
@@ -48,7 +48,8 @@ def with_intervals(study: Study, target: Target, part: pd.DataFrame) -> dict[str
     """All metrics of labelled predictions by column; a metric with an interval is followed by `_low` and `_high`.
 
     A `basic` interval is the percentile interval reflected about the value. The metric `ece` has one: it sums absolute
-    gaps, which resampling makes larger.
+    gaps, which resampling makes larger. It begins at 0 if the value is not above the 95 % quantile of what a calibrated
+    model would show.
     """
     of_draws = bootstrap_scores(study, target, part) if len(part) else {}
     kinds = {metric.key: metric.interval for metric in catalogue.with_interval()}
@@ -59,6 +60,8 @@ def with_intervals(study: Study, target: Target, part: pd.DataFrame) -> dict[str
             low, high = intervals.interval(of_draws[key]) if key in of_draws else (float("nan"), float("nan"))
             if kinds[key] == "basic":
                 low, high = np.clip(2 * value - high, 0, value), np.maximum(2 * value - low, value)
+                by_chance = formulas.ece_if_calibrated(part[class_columns(target.classes)].to_numpy(dtype=float))
+                low = 0.0 if value <= np.quantile(by_chance, 0.95) else low
             row |= {f"{key}_low": float(low), f"{key}_high": float(high)}
     return row
 

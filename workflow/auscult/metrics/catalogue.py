@@ -238,6 +238,15 @@ METRICS = (
         higher_is_better=False,
     ),
     Metric(
+        "ece_calibrated",
+        "ECE if calibrated",
+        "calibration error of a calibrated model",
+        "Mean ECE of a calibrated model with these confidences: what chance alone gives for so few cases.",
+        "Probabilities",
+        _single(lambda s: formulas.ece_if_calibrated(s.probabilities).mean()),
+        higher_is_better=False,
+    ),
+    Metric(
         "brier",
         "Brier",
         "Brier score",

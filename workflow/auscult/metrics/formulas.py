@@ -311,9 +311,27 @@ def ece(
     top = scores.argmax(axis=1)[:, None]
     confidence = np.take_along_axis(scores, top, axis=1)
     gap = np.take_along_axis(truth, top, axis=1) - confidence
+    return _ratio(np.abs(weights @ (_in_bin(confidence, bins) * gap)).sum(axis=-1), weights.sum(axis=-1, dtype=float))
+
+
+def ece_if_calibrated(probabilities: ArrayLike, draws: int = 1000, seed: int = 0, bins: int = 15) -> Floats:
+    """Return what `ece` is for labels drawn from the model's own confidences: (draws,), NaN without cases.
+
+    A calibrated model has gaps by chance alone: this is their distribution, to which an observed error is compared.
+    probabilities: (n, classes).
+    """
+    confidence = np.asarray(probabilities, dtype=float).max(axis=1, initial=0.0)
+    if not len(confidence):
+        return np.full(draws, np.nan)
+    rng, in_bin = np.random.default_rng(seed), _in_bin(confidence[:, None], bins)
+    gaps = ((rng.random(len(confidence)) < confidence) - confidence for _ in range(draws))
+    return np.array([np.abs(gap @ in_bin).sum() for gap in gaps]) / len(confidence)
+
+
+def _in_bin(confidence: Floats, bins: int) -> NDArray[np.bool_]:
+    """Which bin of equal width over (0, 1], closed on the right, a confidence (n, 1) is in: (n, bins)."""
     edges = np.linspace(0, 1, bins + 1)[1:-1]
-    in_bin = np.digitize(confidence, edges, right=True) == np.arange(bins)
-    return _ratio(np.abs(weights @ (in_bin * gap)).sum(axis=-1), weights.sum(axis=-1, dtype=float))
+    return np.digitize(confidence, edges, right=True) == np.arange(bins)
 
 
 def brier(labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> np.float64 | Floats:
