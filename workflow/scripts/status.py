@@ -19,9 +19,11 @@ def main(studies: str, root: str) -> None:
                 print(f"study {folder.name}: not begun")
             continue
         networks = list(folder.glob("networks/*/*/*"))
-        counts = {name: sum((path / name).is_file() for path in networks) for name in ("manifest.json", "outputs.h5")}
-        state, (training, scoring) = lock_state(folder / ".lock"), counts.values()
-        print(f"study {folder.name}: {state}; {training} networks trained, {scoring} scored", end="")
+        trainings, scorings = (
+            sum((path / name).is_file() for path in networks) for name in ("manifest.json", "outputs.h5")
+        )
+        state = lock_state(folder / ".lock")
+        print(f"study {folder.name}: {state}; {trainings} networks trained, {scorings} scored", end="")
         print(", report written" if (folder / "report.html").is_file() else "")
         for path in networks:
             if (path / "checkpoint.safetensors").is_file():

@@ -9,7 +9,7 @@ from auscult.config.study import Study
 from auscult.config.targets import Target
 from auscult.heads.labels import encode
 from auscult.heads.outputs import class_columns
-from auscult.metrics import catalogue, formulas, intervals
+from auscult.metrics import catalogue, intervals
 from auscult.metrics.catalogue import Scored
 
 
@@ -53,15 +53,14 @@ def with_intervals(study: Study, target: Target, part: pd.DataFrame) -> dict[str
     """
     of_draws = bootstrap_scores(study, target, part) if len(part) else {}
     kinds = {metric.key: metric.interval for metric in catalogue.with_interval()}
-    row = {}
-    for key, value in score(target, part).items():
+    arrays, row = _arrays(target, part), {}
+    for key, value in catalogue.values(arrays, target.classes).items():
         row[key] = value
         if key in kinds:
             low, high = intervals.interval(of_draws[key]) if key in of_draws else (float("nan"), float("nan"))
             if kinds[key] == "basic":
                 low, high = np.clip(2 * value - high, 0, value), np.maximum(2 * value - low, value)
-                by_chance = formulas.ece_if_calibrated(part[class_columns(target.classes)].to_numpy(dtype=float))
-                low = 0.0 if value <= np.quantile(by_chance, 0.95) else low
+                low = 0.0 if value <= np.quantile(arrays.ece_by_chance, 0.95) else low
             row |= {f"{key}_low": float(low), f"{key}_high": float(high)}
     return row
 

@@ -122,6 +122,6 @@ def winner(board: pd.DataFrame, scores: pd.DataFrame) -> dict[str, Any]:
         rows = board[board["target"] == name].set_index(VARIANT)
         keys = {"test_scores": CHOSEN, "variant_test_scores": tuple(variant[column] for column in VARIANT)}
         for key, row_key in keys.items():
-            values = rows.loc[row_key] if row_key in rows.index else {}
-            variant[key] = {k: round(float(values[k]), 4) for k in metrics if k in values and pd.notna(values[k])}
+            row = rows.loc[row_key]
+            variant[key] = {k: round(float(row[k]), 4) for k in metrics if k in row and pd.notna(row[k])}
     return variants

@@ -9,7 +9,7 @@ shift: what correlates is a copy. The time is proportional to the number of reco
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -56,16 +56,16 @@ def find_copies(audio: Path, recordings: list[str], dataset: Dataset, workers: i
     audio : folder of the audio cache.
     workers : number of processes.
     """
-    config = tuple(sorted(audio_config(dataset).items()))
-    read = partial(_read, audio=audio, config=config)
-    with ProcessPoolExecutor(workers, initializer=threadpool_limits, initargs=(1,)) as pool:
-        marks = list(pool.map(partial(_landmarks_of, read=read), recordings, chunksize=16))
-    rows = list(_identical(recordings, marks))
+    read = partial(_read, audio=audio, config=tuple(sorted(audio_config(dataset).items())))
     rate = analysis_rate(dataset.rate_hz)
+    with ProcessPoolExecutor(workers, initializer=threadpool_limits, initargs=(1,)) as pool:
+        marks = list(pool.map(partial(_landmarks_of, read=read, rate_hz=dataset.rate_hz), recordings, chunksize=16))
+    rows = list(_identical(recordings, marks))
     for first, second, shift in _candidates(marks):
         if marks[first].digest != marks[second].digest:
             pair = recordings[first], recordings[second]
-            lag, correlation = aligned_correlation(read(pair[0]), read(pair[1]), shift * HOP, rate)
+            signals = (for_analysis(read(name), dataset.rate_hz) for name in pair)
+            lag, correlation = aligned_correlation(*signals, shift * HOP, rate)
             if abs(correlation) >= MIN_CORRELATION:
                 rows.append((*pair, "near_identical", lag / rate, correlation))
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["recording", "other"]).reset_index(drop=True)
@@ -76,18 +76,20 @@ def analysis_rate(rate_hz: int) -> int:
     return SOUND_RATE if rate_hz >= 1000 else ECG_RATE
 
 
+def for_analysis(samples: np.ndarray, rate_hz: int) -> np.ndarray:
+    """Return samples (n,) at the rate of the analysis, float32."""
+    return resample(samples[:, None], rate_hz, analysis_rate(rate_hz))[:, 0].astype(np.float32)
+
+
 def _read(name: str, audio: Path, config: tuple) -> np.ndarray:
-    """The mean of a recording's channels, float32 (n,), at the rate of the analysis."""
-    samples = read_audio(audio_cache(audio, config), name).mean(axis=0)
-    rate = dict(config)["rate_hz"]
-    return resample(samples[:, None], rate, analysis_rate(rate))[:, 0].astype(np.float32)
+    """The mean of a recording's channels (n,), at the rate of the cache."""
+    return read_audio(audio_cache(audio, config), name).mean(axis=0)
 
 
-def _landmarks_of(name: str, read: partial) -> Landmarks:
+def _landmarks_of(name: str, read: Callable[[str], np.ndarray], rate_hz: int) -> Landmarks:
     samples = read(name)
-    full = read_audio(audio_cache(read.keywords["audio"], read.keywords["config"]), name).mean(axis=0)
-    exact = np.clip(np.rint(full * 32768), -32768, 32767).astype(np.int16) if np.abs(full).max() <= 1 else full
-    return Landmarks(*landmarks(samples), hashlib.sha256(exact.tobytes()).hexdigest())
+    exact = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16) if np.abs(samples).max() <= 1 else samples
+    return Landmarks(*landmarks(for_analysis(samples, rate_hz)), hashlib.sha256(exact.tobytes()).hexdigest())
 
 
 def landmarks(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import posixpath
 from itertools import combinations
 
+import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from auscult.config.protocols import Leak, Protocol
 from auscult.config.targets import TargetClasses
@@ -89,34 +92,33 @@ def audit(
     return table.reset_index(drop=True)
 
 
-def _by_case(values: pd.Series) -> dict[str, set[str]]:
+def _by_case(values: pd.Series) -> dict[str, set]:
     """Return the values of each case; '' is unknown and not a value. values: indexed by case."""
     return values[values != ""].groupby(level=0).agg(set).to_dict()
 
 
-def _shared(values: dict[str, set[str]], first_cases: list[str], second_cases: list[str]) -> list[str]:
+def _shared(values: dict[str, set], first_cases: list[str], second_cases: list[str]) -> list[str]:
     """Return the second cases that have a value of the first cases."""
     first_values = set().union(*(values.get(case, set()) for case in first_cases))
     return [case for case in second_cases if first_values & values.get(case, set())]
 
 
 def _audio_by_case(recordings: pd.DataFrame, copies: pd.DataFrame | None) -> tuple[dict, dict]:
-    """Return, by case, marks of the samples of its recordings, and marks that copies of a recording share."""
-    samples = {name: {sha256} for name, sha256 in zip(recordings["recording"], recordings["sha256"], strict=True)}
-    signals = {name: {name} for name in samples}
+    """Return, by case, numbers of its samples and of its signals; identical and near-identical recordings share them."""
     pairs = copies if copies is not None else pd.DataFrame(columns=["recording", "other", "kind"])
-    for marks, kinds in ((samples, ["identical"]), (signals, ["identical", "near_identical"])):
-        for name, other in pairs.loc[pairs["kind"].isin(kinds), ["recording", "other"]].itertuples(index=False):
-            if name in marks and other in marks:
-                group = marks[name] | marks[other]  # copies of copies are copies
-                for member in [key for key, value in marks.items() if value & group]:
-                    marks[member] = group
-    case_of = recordings.set_index("recording")["case"]
-    by_case: tuple[dict, dict] = ({}, {})
-    for marks, of_case in zip((samples, signals), by_case, strict=True):
-        for name, values in marks.items():
-            of_case.setdefault(case_of[name], set()).update(values)
-    return by_case
+    names, position = recordings["recording"], pd.Index(recordings["recording"])
+    same_samples = pd.DataFrame(
+        {"recording": names, "other": recordings.groupby("sha256")["recording"].transform("first")}
+    )
+    by_case = []
+    for kinds in (["identical"], ["identical", "near_identical"]):
+        edges = pd.concat([same_samples, pairs.loc[pairs["kind"].isin(kinds), ["recording", "other"]]])
+        edges = edges[edges.isin(set(names)).all(axis=1)]
+        ends = [position.get_indexer(edges[column]) for column in ("recording", "other")]
+        graph = coo_array((np.ones(len(edges)), ends), shape=(len(names), len(names)))
+        numbers = connected_components(graph, directed=False)[1]  # copies of copies are copies
+        by_case.append(_by_case(pd.Series(numbers, index=recordings["case"])))
+    return tuple(by_case)
 
 
 def _overlapping(recordings: pd.DataFrame, first_cases: list[str], second_cases: list[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,7 +111,7 @@ def fuse(
                 if settings.blend and learner == "xgboost":
                     key = {**key, "stage": "blend"}
                     for role, p in by_role.items():
-                        blended = blend(_network_probabilities(inputs, name, target, role), p)
+                        blended = blend(_network_probabilities(inputs, name, target, role, features.cases[role]), p)
                         tables.append(_table(key, target.classes, role, features.cases[role], blended))
                     save(stacked.fitted, models / f"{'-'.join(key.values())}.json")
     return Fused(pd.concat(tables), pd.concat(weights)[[*KEY, "feature", "gain", "shap"]], pd.concat(trials))
@@ -130,7 +131,7 @@ def apply_saved(
     blocks = _blocks(settings, heads, inputs, "test", components)
     x = pd.concat(blocks.values(), axis=1).reindex(columns=fitted.columns)
     p = predict(fitted, fill_absent_sites(x, settings, list(inputs.tables.get("statistics", []))), target)
-    return blend(_network_probabilities(inputs, name, target, "test"), p) if stage == "blend" else p
+    return blend(_network_probabilities(inputs, name, target, "test", x.index), p) if stage == "blend" else p
 
 
 def _features(settings: Fusion, heads: dict[str, Head], inputs: Inputs, fit_on: str, models: Path) -> _Features:
@@ -162,9 +163,12 @@ def _ids(inputs: Inputs, role: str) -> pd.Series:
     return inputs.cases.loc[inputs.cases["role"] == role, "case"]
 
 
-def _network_probabilities(inputs: Inputs, name: str, target: TargetClasses, role: str) -> np.ndarray:
-    """Class probabilities (cases, classes) of the networks for the cases of a role."""
-    return inputs.cases.loc[inputs.cases["role"] == role, class_columns(target.classes, name)].to_numpy()
+def _network_probabilities(
+    inputs: Inputs, name: str, target: TargetClasses, role: str, ids: Sequence[str]
+) -> np.ndarray:
+    """Class probabilities (cases, classes) of the networks for some cases of a role."""
+    by_case = inputs.cases[inputs.cases["role"] == role].set_index("case")
+    return by_case.loc[ids, class_columns(target.classes, name)].to_numpy()
 
 
 def _by_role(stacked: Stacked, features: _Features, cross_fitted: bool) -> dict[str, np.ndarray]:

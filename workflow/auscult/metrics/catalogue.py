@@ -55,6 +55,11 @@ class Scored:
         return formulas.auroc(self.truth, self.probabilities, self.draws)
 
     @cached_property
+    def ece_by_chance(self) -> NDArray:
+        """The calibration error of a calibrated model with these probabilities, drawn many times (m,)."""
+        return formulas.ece_if_calibrated(self.probabilities)
+
+    @cached_property
     def against_normal(self) -> dict[str, Any]:
         """The metrics of `formulas.against_normal`; empty without a normal class."""
         return {} if self.normal is None else formulas.against_normal(self.matrix, self.normal)
@@ -243,7 +248,7 @@ METRICS = (
         "calibration error of a calibrated model",
         "Mean ECE of a calibrated model with these confidences: what chance alone gives for so few cases.",
         "Probabilities",
-        _single(lambda s: formulas.ece_if_calibrated(s.probabilities).mean()),
+        _single(lambda s: s.ece_by_chance.mean()),
         higher_is_better=False,
     ),
     Metric(
