@@ -104,7 +104,7 @@ def _shared(values: dict[str, set], first_cases: list[str], second_cases: list[s
 
 
 def _audio_by_case(recordings: pd.DataFrame, copies: pd.DataFrame | None) -> tuple[dict, dict]:
-    """Return, by case, numbers of its samples and of its signals; identical and near-identical recordings share them."""
+    """Return, by case, numbers of its samples and of its signals; identical and near-identical ones share them."""
     pairs = copies if copies is not None else pd.DataFrame(columns=["recording", "other", "kind"])
     names, position = recordings["recording"], pd.Index(recordings["recording"])
     same_samples = pd.DataFrame(
