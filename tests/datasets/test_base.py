@@ -416,3 +416,23 @@ def test_a_broken_memory_is_written_anew(raw, memory: str) -> None:
     raw.memory.write_text(memory)
     assert raw() == before
     assert set(json.loads(raw.memory.read_text())) == {"a.wav", "b.wav", "deep/c.wav"}
+
+
+@pytest.mark.parametrize("column", ["case", "subject"])
+@pytest.mark.parametrize("seed", range(4))
+def test_ids_that_differ_in_writing_only_stop_unless_the_study_says_they_differ(tmp_path: Path, column, seed) -> None:
+    rng = np.random.default_rng(seed)
+    names = [f"p{number}" for number in rng.permutation(9) + 1]
+    first, second = (int(place) for place in rng.permutation(9)[:2])
+    written = {"case": list(names), "subject": list(names)}
+    written[column][second] = [names[first].upper(), f"p0{names[first][1:]}", f"p00{names[first][1:]}"][seed % 3]
+    cases = pd.DataFrame(written)
+    recordings = pd.DataFrame({"recording": [f"{name}_r" for name in cases["case"]], "case": cases["case"], "site": ""})
+    recordings = recordings.assign(path=[f"{number}.wav" for number in range(9)], onset_s=None, offset_s=None)
+    for number in range(9):
+        soundfile.write(tmp_path / f"{number}.wav", rng.uniform(-0.5, 0.5, 8000), 4000)
+    ids = Listing(cases, recordings, Columns())
+    with pytest.raises(DatasetError, match=f"the {column} ids .* differ in writing only") as caught:
+        build(ids, tmp_path, "mean", 1.0, 1)
+    assert repr(names[first]) in str(caught.value) and repr(written[column][second]) in str(caught.value)
+    assert len(build(ids, tmp_path, "mean", 1.0, 1, distinct_ids=True).cases) == 9
