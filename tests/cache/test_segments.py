@@ -30,6 +30,20 @@ def test_segments_are_all_complete_windows(lengths: list[int], window: int, hop:
     assert [tuple(row) for row in table.itertuples(index=False)] == slow(names, lengths, window, hop)
 
 
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 60), max_size=8), st.integers(1, 20), st.integers(1, 25))
+def test_windows_to_the_end_add_one_where_frames_are_left(lengths: list[int], window: int, hop: int) -> None:
+    names = [f"r{i}" for i in range(len(lengths))]
+    table = segments(names, np.array(lengths, dtype=np.int64), window, hop, to_the_end=True)
+    expected = []
+    for name, length in zip(names, lengths, strict=True):
+        rows = slow([name], [length], window, hop)
+        if rows[-1][1] + rows[-1][2] < length:
+            rows.append((name, length - window, window, False))
+        expected += rows
+    assert [tuple(row) for row in table.itertuples(index=False)] == expected
+
+
 def test_short_recordings_are_padded_not_dropped() -> None:
     table = segments(["a", "b", "c", "d"], np.array([399, 400, 499, 500]), 400, 100)
     rows = [tuple(row) for row in table.itertuples(index=False)]

@@ -21,7 +21,7 @@ HEADS = {
 }
 LENGTHS = [20, 5, 14]
 HOP = 5
-WINDOWS = ([0, 0, 0, 1, 2], [0, 5, 10, 0, 0])
+WINDOWS = ([0, 0, 0, 1, 2, 2], [0, 5, 10, 0, 0, 4])
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +49,9 @@ def run(frames, passes=6, batch=64, seed=0, net=None, **options):
 def test_shapes_and_windows(frames):
     recording, start, p, latents = run(frames)
     assert (recording.tolist(), start.tolist()) == WINDOWS
-    assert p.shape == (5, 6, 4) and p.dtype == np.float32
-    assert latents.shape == (5, 6) and latents.dtype == np.float32
-    assert p[..., 1:].sum(axis=-1) == pytest.approx(np.ones((5, 6)), abs=1e-5)
+    assert p.shape == (6, 6, 4) and p.dtype == np.float32
+    assert latents.shape == (6, 6) and latents.dtype == np.float32
+    assert p[..., 1:].sum(axis=-1) == pytest.approx(np.ones((6, 6)), abs=1e-5)
     assert (p > 0).all() and (p < 1).all()
 
 
@@ -82,7 +82,7 @@ def test_batched_passes_are_distributed_as_sequential_ones(frames, drop):
 def test_passes_and_windows_are_independent(frames):
     _, _, p, _ = run(frames, passes=2000, batch=10_000)
     logits = np.log(p[..., 0] / (1 - p[..., 0]))
-    across = np.corrcoef(logits) - np.eye(5)
+    across = np.corrcoef(logits) - np.eye(6)
     assert np.abs(across).max() < 0.1
     assert abs(np.corrcoef(logits[:, :-1].ravel(), logits[:, 1:].ravel())[0, 1]) < 1  # not one pass repeated
     for row in logits:
@@ -101,7 +101,7 @@ def test_batches_hold_at_most_so_many_rows(frames):
     rows, net = [], network()
     net.register_forward_hook(lambda module, inputs, out: rows.append(len(inputs[0])))
     run(frames, passes=6, batch=13, net=net)
-    assert rows == [12, 6, 6, 6]  # windows of one recording at a time
+    assert rows == [12, 6, 6, 12]  # windows of one recording at a time
 
 
 @settings(deadline=None, max_examples=25)

@@ -70,7 +70,7 @@ def test_layout(world, job, role):
     assert text(data["recordings/site"]) == recordings["site"].tolist()
     assert text(data["cases/case"]) == sorted(recordings["case"].unique())
     counts = {"recordings": len(recordings), "cases": recordings["case"].nunique()}
-    counts["segments"] = int((1 + np.maximum(0, (recordings["frames"] - 20) // 10)).sum())
+    counts["segments"] = int((1 + np.ceil(np.maximum(0, recordings["frames"] - 20) / 10)).sum())
     assert data["segments/recording"].shape == data["segments/start"].shape == (counts["segments"],)
     for level, count in counts.items():
         assert data[f"{level}/passes"].shape == (count, 4, 1)

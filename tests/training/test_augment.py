@@ -168,6 +168,24 @@ def test_cutmix_keeps_a_missing_target_missing():
         assert torch.isnan(targets[1]).all() and mixed.shape == (2, 1, 8, 8)
 
 
+@given(seed=st.integers(0, 10_000))
+def test_numbers_in_the_last_channel_are_not_hidden(seed):
+    x = torch.randn(6, 3, 20, 8, generator=generator(seed))
+    settings = Augment(time_masks=2, band_masks=2, time_shift_s=0.5, gain=0.3, noise=0.3)
+    images = augment(x[:, :2], settings, 10.0, generator(seed))
+    out = augment(x, settings, 10.0, generator(seed), has_scalars=True)
+    assert torch.equal(out, torch.cat([images, x[:, 2:]], dim=1))
+
+
+@given(seed=st.integers(0, 10_000), size=st.integers(2, 6))
+def test_cutmix_mixes_numbers_as_it_mixes_targets(seed, size):
+    """The last channel holds one number per row, the number of the row."""
+    x = torch.arange(size, dtype=torch.float32)[:, None, None, None].expand(size, 2, 9, 7).contiguous()
+    mixed, targets = cutmix(x, torch.eye(size), 1.0, generator(seed), has_scalars=True)
+    expected = targets @ torch.arange(size, dtype=torch.float32)
+    torch.testing.assert_close(mixed[:, -1], expected[:, None, None].expand(size, 9, 7))
+
+
 @pytest.mark.parametrize(
     ("settings", "cut"),
     [
@@ -178,7 +196,7 @@ def test_cutmix_keeps_a_missing_target_missing():
     ],
 )
 def test_which_mixing_a_batch_gets(monkeypatch, settings, cut):
-    monkeypatch.setattr("auscult.training.augment.cutmix", lambda x, y, alpha, g: ("cut", alpha))
+    monkeypatch.setattr("auscult.training.augment.cutmix", lambda x, y, alpha, *_: ("cut", alpha))
     monkeypatch.setattr("auscult.training.augment.mixup", lambda x, y, alpha, g: ("mixed", alpha))
     g = generator(0)
     said = [mix(None, None, Augment(**settings), g) for _ in range(300)]

@@ -71,11 +71,24 @@ def test_a_window_past_the_end_is_padded_not_filled_with_the_next_recording(cach
 
 def test_windows_are_those_of_the_index(cache):
     part = frames(cache, True)
+    for to_the_end in (False, True):
+        recording, start = part.windows(to_the_end)
+        table = segments(part.recordings, part.length.numpy(), WINDOW, 5, to_the_end)
+        assert [part.recordings[k] for k in recording] == table["recording"].tolist()
+        assert start.tolist() == table["start"].tolist()
+        ends = [28] if to_the_end else []
+        assert start[recording == 0].tolist() == [0, 5, 10, 15, 20, 25, *ends]
+        assert start[recording == 1].tolist() == [0]
+
+
+def test_every_frame_is_in_a_window_that_is_scored(cache):
+    part = frames(cache, True)
     recording, start = part.windows()
-    table = segments(part.recordings, part.length.numpy(), WINDOW, 5)
-    assert [part.recordings[k] for k in recording] == table["recording"].tolist()
-    assert start.tolist() == table["start"].tolist()
-    assert start[recording == 0].tolist() == [0, 5, 10, 15, 20, 25] and start[recording == 1].tolist() == [0]
+    for number, length in enumerate(part.length.tolist()):
+        covered = np.zeros(length, dtype=bool)
+        for first in start[recording == number].tolist():
+            covered[first : first + WINDOW] = True
+        assert covered.all()
 
 
 @settings(deadline=None, max_examples=50)

@@ -68,7 +68,9 @@ class Segment(Strict):
 
     seconds: Positive = Field(default=4.0, description="Length of a window.")
     hop_s: Positive = Field(
-        default=1.0, description="Step between windows in scoring, and in training with `sampling: windows`."
+        default=1.0,
+        description="Step between windows in scoring, and in training with `sampling: windows`. In scoring, one more "
+        "window ends with the recording where frames are left over.",
     )
 
 

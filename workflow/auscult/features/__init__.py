@@ -4,7 +4,8 @@ A front end is a `FrontEnd`: a name with its settings. Each family of front ends
 
 - `Settings`, a pydantic model, and `PRESETS`: the default settings by name of a front end,
 - `compute(samples, rate_hz, settings)`: `(channels, n)` samples to `(frames, channels, bands)` float32,
-- `frames_per_second(settings)`, and `pad_value(settings)`: the value of frames after the end of a short recording.
+- `frames_per_second(settings)`, and `pad_value(settings)`: the value of frames after the end of a short recording,
+- perhaps `has_scalars(settings)`: whether the last channel holds numbers about the recording, the same in every frame.
 
 A new file in that folder is a new family; the files are not listed anywhere else.
 """
@@ -55,6 +56,12 @@ class FrontEnd:
     def pad_value(self) -> float:
         """Value of the frames after the end of a recording that is shorter than a segment."""
         return _families()[self.name].pad_value(self.settings)
+
+    @property
+    def has_scalars(self) -> bool:
+        """Whether the last channel holds numbers about the recording, which augmentation must not hide."""
+        family = _families()[self.name]
+        return family.has_scalars(self.settings) if hasattr(family, "has_scalars") else False
 
 
 def names() -> list[str]:

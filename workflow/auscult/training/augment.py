@@ -7,11 +7,21 @@ import torch
 from auscult.config.systems import Augment
 
 
-def augment(x: torch.Tensor, settings: Augment, frames_per_second: float, generator: torch.Generator) -> torch.Tensor:
+def augment(
+    x: torch.Tensor,
+    settings: Augment,
+    frames_per_second: float,
+    generator: torch.Generator,
+    has_scalars: bool = False,
+) -> torch.Tensor:
     """A changed copy of a batch (batch, channels, frames, bands); masks are filled with each window's mean.
 
-    frames_per_second: of the front end. Random numbers come from `generator` alone.
+    frames_per_second: of the front end. has_scalars: the last channel holds numbers, which stay as they are. Random
+    numbers come from `generator` alone.
     """
+    if has_scalars:
+        images = augment(x[:, :-1], settings, frames_per_second, generator)
+        return torch.cat([images, x[:, -1:]], dim=1)
     batch, _, frames, bands = x.shape
     if settings.time_shift_s:
         max_shift = min(frames - 1, round(settings.time_shift_s * frames_per_second))
@@ -35,24 +45,25 @@ def augment(x: torch.Tensor, settings: Augment, frames_per_second: float, genera
 
 
 def mix(
-    x: torch.Tensor, y: torch.Tensor, settings: Augment, generator: torch.Generator
+    x: torch.Tensor, y: torch.Tensor, settings: Augment, generator: torch.Generator, has_scalars: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mixup or CutMix, whichever is on; of both, one drawn for the batch."""
+    """Mixup or CutMix, whichever is on; of both, one drawn for the batch. has_scalars: see `cutmix`."""
     use_cutmix = bool(settings.cutmix)
     if settings.mixup and settings.cutmix:
         use_cutmix = float(torch.rand((), generator=generator)) < settings.cutmix_share
     if use_cutmix:
-        return cutmix(x, y, settings.cutmix, generator)
+        return cutmix(x, y, settings.cutmix, generator, has_scalars)
     return mixup(x, y, settings.mixup, generator) if settings.mixup else (x, y)
 
 
 def cutmix(
-    x: torch.Tensor, y: torch.Tensor, alpha: float, generator: torch.Generator
+    x: torch.Tensor, y: torch.Tensor, alpha: float, generator: torch.Generator, has_scalars: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """A rectangle of frames and bands, the same in all windows of a batch, replaced by that of a permutation.
 
     Its share of the area is 1 - λ, λ ~ Beta(alpha, alpha), in whole frames and bands; targets are mixed by the area
-    that it really has (Yun et al. 2019). A target missing (NaN) on either side stays missing.
+    that it really has (Yun et al. 2019). A target missing (NaN) on either side stays missing. has_scalars: the last
+    channel holds numbers, which are mixed as the targets are.
     """
     a, b = (torch._standard_gamma(torch.tensor([alpha, alpha]), generator=generator)).tolist()
     side = (b / (a + b)) ** 0.5 if a + b > 0 else 0.0
@@ -63,10 +74,12 @@ def cutmix(
         for size, extent in ((frames, height), (bands, width))
     )
     order = torch.randperm(len(x), generator=generator).to(x.device)
-    x = x.clone()
-    x[:, :, top : top + height, left : left + width] = x[order, :, top : top + height, left : left + width]
     share = height * width / (frames * bands)
-    return x, (1 - share) * y + share * y[order]
+    mixed = x.clone()
+    mixed[:, :, top : top + height, left : left + width] = x[order, :, top : top + height, left : left + width]
+    if has_scalars:
+        mixed[:, -1] = (1 - share) * x[:, -1] + share * x[order, -1]
+    return mixed, (1 - share) * y + share * y[order]
 
 
 def mixup(

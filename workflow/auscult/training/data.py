@@ -69,11 +69,11 @@ class Frames:
             rows = self.values[index].float()
         return rows.view(len(recording), window, channels, bands).transpose(1, 2).contiguous()
 
-    def windows(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """All windows, a hop apart: numbers of their recordings and their first frames, both (windows,)."""
+    def windows(self, to_the_end: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
+        """All windows, see `segments`: numbers of their recordings and their first frames, both (windows,)."""
         _, window, _ = self.windowing.shape
         numbers = list(range(len(self.recordings)))
-        table = segments(numbers, self.length.cpu().numpy(), window, self.windowing.hop)
+        table = segments(numbers, self.length.cpu().numpy(), window, self.windowing.hop, to_the_end)
         return torch.tensor(table["recording"].to_numpy(dtype=np.int64)), torch.tensor(table["start"].to_numpy())
 
 

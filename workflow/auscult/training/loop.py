@@ -29,12 +29,16 @@ EpochHook = Callable[[int, nn.Module], None]
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What the loop needs besides the data. `frames_per_second`: of the front end."""
+    """What the loop needs besides the data.
+
+    `frames_per_second`, `has_scalars`: of the front end, see `features.FrontEnd`.
+    """
 
     heads: dict[str, Head]
     training: Training
     frames_per_second: float
     seed: int
+    has_scalars: bool = False
 
 
 def fit(
@@ -144,7 +148,7 @@ def _epoch_windows(
     if settings.sampling == "crops":
         recording, start = random_crops(frames.length, frames.windowing.shape[1], settings.crops, generator)
     else:
-        recording, start = frames.windows()
+        recording, start = frames.windows(to_the_end=False)  # as published
     has_label = torch.from_numpy(~np.isnan(train_data.targets).all(axis=1))
     recording, start = recording[has_label[recording]], start[has_label[recording]]
     if settings.balance == "sampler":
@@ -183,11 +187,11 @@ def _augmented_batch(
     trainer: _Trainer, recording: torch.Tensor, start: torch.Tensor, epoch: int, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Augmented windows (batch, channels, frames, bands) and their targets (batch, outputs)."""
-    settings = trainer.plan.training.augment
+    plan, settings = trainer.plan, trainer.plan.training.augment
     x, y = trainer.frames.batch(recording, start), trainer.targets[recording.to(trainer.targets.device)]
-    x = augment(x, settings, trainer.plan.frames_per_second, generator)
+    x = augment(x, settings, plan.frames_per_second, generator, plan.has_scalars)
     if epoch >= settings.mix_from:
-        x, y = mix(x, y, settings, generator)
+        x, y = mix(x, y, settings, generator, plan.has_scalars)
     return x, y
 
 

@@ -46,7 +46,8 @@ def train_network(
         seed_everything(job.seed, settings.deterministic)
         network = _first_network(job, windows.shape).to(torch_device)
         train_data, val_data = _read_data(job, Source(*tables, cache, windows, torch_device))
-        plan = TrainingPlan(job.task.heads, settings, job.front_end.frames_per_second, job.seed)
+        front_end = job.front_end
+        plan = TrainingPlan(job.task.heads, settings, front_end.frames_per_second, job.seed, front_end.has_scalars)
         history = fit(network, train_data, val_data, plan, checkpoint, log, weights_writer(job))
     _write_model(job, network, windows.shape, history)
     facts = {

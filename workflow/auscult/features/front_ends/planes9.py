@@ -156,6 +156,11 @@ def scalars(x: np.ndarray) -> dict[str, float]:
     return dict(zip(SCALARS, np.clip(finite_values, -MAX_SCALAR, MAX_SCALAR).tolist(), strict=True))
 
 
+def has_scalars(settings: Settings) -> bool:
+    """Whether the last channel holds the 39 numbers."""
+    return settings.scalars
+
+
 def frames_per_second(settings: Settings) -> float:
     """Return the frames per second."""
     return RATE_HZ / HOP

@@ -31,4 +31,4 @@ class Scalars(nn.Module):
         """(batch, channels, frames, bands) to images (batch, `self.channels`, frames, bands) and (batch, outputs)."""
         if not self.count:
             return x, x.new_zeros((len(x), 0))
-        return x[:, :-1], self.layers(x[:, -1, :, : self.count].mean(dim=1))
+        return x[:, :-1], self.layers(x[:, -1, 0, : self.count])  # the first frame is never padding
