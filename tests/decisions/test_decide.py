@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from auscult.decisions.cross_fitting import cross_fit
-from auscult.decisions.decide import Outputs, decide, outputs_of
+from auscult.decisions.decide import CROSS_FITS, ERROR_DRAWS, Outputs, decide, outputs_of
 from auscult.decisions.inner_score import inner_score
 from auscult.decisions.rules import calibrated, reference
 from auscult.metrics import formulas
+from auscult.metrics.intervals import subject_draws
 
 CLASSES = ["Present", "Unknown", "Absent"]
 
@@ -76,7 +77,7 @@ def test_rules_are_applied_to_the_test_cases(target, own, new, labels, subjects)
     assert list(results) == ["reference", "any_recording", "cost"]
     assert (results["reference"].probabilities == new.probabilities).all()
     assert (results["reference"].decisions == reference.decide(new.probabilities)).all()
-    loudest = new.recordings.probabilities.argmax(axis=1)
+    loudest = new.recordings.probabilities[0].argmax(axis=1)
     assert results["any_recording"].decisions.tolist() == loudest.reshape(-1, 2).min(axis=1).tolist()
     mask, truth = numbers(labels)
     q = calibrated.calibrate(calibrated.regression(own.probabilities[mask], truth), new.probabilities)
@@ -90,15 +91,30 @@ def test_validation_scores(target, own, new, labels, subjects, by):
     results = decide(target, own, new, labels, subjects, by)
     mask, truth = numbers(labels)
     p = own.probabilities[mask]
-    crossed, costs = cross_fit(calibrated.COST, p, truth, subjects[labels.index[mask]].to_numpy(), target)
-    for rule, decisions, q in [("reference", reference.decide(p), p), ("cost", costs, crossed)]:
-        matrix = formulas.confusion(truth, decisions, 3)
-        expected = {
+    groups = subjects[labels.index[mask]].to_numpy()
+    draws = [cross_fit(calibrated.COST, p, truth, groups, target, seed) for seed in range(CROSS_FITS)]
+    assert not all((q == draws[0][0]).all() for q, _ in draws)  # each has folds of its own
+
+    def expected(decisions, q, weights=None) -> np.ndarray:
+        matrix = formulas.confusion(truth, decisions, 3, weights)
+        return {
             "w_acc": formulas.weighted_accuracy(matrix, [5, 3, 1]),
             "uar": formulas.uar(matrix),
-            "auroc": formulas.macro_auroc(truth, q),
-        }
-        assert results[rule].inner_score == pytest.approx(float(expected[by]))
+            "auroc": formulas.macro_auroc(truth, q, weights),
+        }[by]
+
+    for rule, results_own in [("reference", [(p, reference.decide(p))]), ("cost", draws)]:
+        scores = [float(expected(decisions, q)) for q, decisions in results_own]
+        assert results[rule].inner_score == pytest.approx(np.mean(scores))
+        q, decisions = results_own[0]
+        of_draws = expected(decisions, q, subject_draws(groups, ERROR_DRAWS))
+        assert results[rule].standard_error == pytest.approx(np.nanstd(of_draws, ddof=1), rel=1e-4)
+
+
+def test_calibrated_probabilities_of_every_rule(target, own, new, labels, subjects):
+    results = decide(target, own, new, labels, subjects, "w_acc")
+    for rule in ("reference", "any_recording", "cost"):
+        np.testing.assert_allclose(results[rule].calibrated, results["cost"].probabilities)
 
 
 def test_a_fitted_rule_is_scored_cross_fitted(target, own, new, subjects):

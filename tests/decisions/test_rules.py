@@ -60,7 +60,7 @@ def test_every_rule_decides_and_what_it_learnt_survives_json(kind, name, size):
     p, rule = rng.dirichlet([1, 1, 1], size), rules.get(name)
     fitted = json.loads(json.dumps(rule.fit(p, truth, target))) if rule.is_fitted else {}
     new = rng.dirichlet([1, 1, 1], 6)
-    recordings = Recordings(rng.dirichlet([1, 1, 1], 4), np.array([0, 0, 3, 5])) if rule.needs_recordings else None
+    recordings = Recordings(rng.dirichlet([1, 1, 1], (2, 4)), np.array([0, 0, 3, 5])) if rule.needs_recordings else None
     q, decisions = rule.apply(fitted, new, target, recordings)
     assert q.shape == (6, 3) and np.isfinite(q).all()
     assert decisions.shape == ((6,) if kind == "multiclass" else (6, 3)) and decisions.dtype.kind == "i"
@@ -151,13 +151,25 @@ def test_any_recording():
     p = 0.2 + 0.4 * np.eye(3)[classes]
     order = np.random.default_rng(0).permutation(len(p))
     fallback = np.tile([0.3, 0.4, 0.3], (len(ANY), 1))
-    decisions = any_recording.decide(Recordings(p[order], np.array(case)[order]), fallback)
+    decisions = any_recording.decide(Recordings(p[None, order], np.array(case)[order]), fallback)
     assert decisions.tolist() == [decision for _, decision in ANY.values()]
 
 
 def test_any_recording_takes_the_most_probable_class_not_one_above_a_half():
-    recordings = Recordings(np.array([[0.4, 0.35, 0.25]]), np.array([0]))
+    recordings = Recordings(np.array([[[0.4, 0.35, 0.25]]]), np.array([0]))
     assert any_recording.decide(recordings, np.array([[0, 0, 1.0]])).tolist() == [PRESENT]
+
+
+@given(st.integers(0, 10_000), st.integers(1, 5))
+def test_each_network_decides_by_any_recording_and_most_of_them_count(seed, networks):
+    rng = np.random.default_rng(seed)
+    case, p = rng.integers(0, 6, 14), rng.dirichlet([1, 1, 1], 6)
+    of_networks = rng.dirichlet([0.5, 0.5, 0.5], (networks, 14))
+    alone = [any_recording.decide(Recordings(one[None], case), p) for one in of_networks]
+    for number, decision in enumerate(any_recording.decide(Recordings(of_networks, case), p)):
+        votes = np.bincount([decisions[number] for decisions in alone], minlength=3)
+        assert votes[decision] == votes.max()
+        assert p[number, decision] == p[number, votes == votes.max()].max()
 
 
 @settings(deadline=None)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as options
 
-from auscult.decisions.winner import KEYS, VARIANT
+from auscult.decisions.winner import KEYS, VARIANT, choose
 from auscult.evaluation import challenge, scoring, tables, writing
 from auscult.heads.outputs import class_columns
 from auscult.metrics import catalogue
@@ -258,7 +258,8 @@ def validation_scores(values: dict[tuple, list[float]]) -> pd.DataFrame:
         for (system, fit_on), scores in values.items()
         for fold, score in enumerate(scores)
     ]
-    return pd.DataFrame(rows, columns=[*KEYS, "score"]).assign(scored_on="stopping")
+    table = pd.DataFrame(rows, columns=[*KEYS, "score"]).assign(scored_on="stopping", standard_error=0.0)
+    return table.assign(chosen=choose(table, "w_acc"))
 
 
 def with_chosen(rows: pd.DataFrame) -> pd.DataFrame:
@@ -267,28 +268,44 @@ def with_chosen(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([rows, first.assign(system="chosen", stage="chosen", decision="chosen")])
 
 
-def test_the_winner_is_the_best_on_validation_cases_not_on_test_cases(murmur_study):
+def test_the_winner_is_what_each_fold_takes_with_the_scores_of_the_row_chosen(murmur_study):
     labels = CLASSES * 4
     good, poor = predictions(labels, labels, system="good"), predictions(labels, ["Absent"] * 12, system="poor")
     board = tables.leaderboard(murmur_study(), with_chosen(pd.concat([good, poor])), "")
-    winners = tables.winner(board, validation_scores({("good", "none"): [0.5, 0.6], ("poor", "none"): [0.6, 0.7]}))
-    assert winners["murmur"]["system"] == "poor"
-    assert winners["murmur"]["inner_score"] == 0.65
-    assert winners["murmur"]["test_scores"]["w_acc"] == 1  # of the row chosen
-    assert winners["murmur"]["variant_test_scores"]["w_acc"] == pytest.approx(1 / 9, abs=1e-4)
+    scores = validation_scores({("good", "none"): [0.5, 0.6], ("poor", "none"): [0.6, 0.5]})
+    winner = tables.winner(board, scores)["murmur"]
+    assert {fold: [variant["system"] for variant in variants] for fold, variants in winner["folds"].items()} == {
+        "r0f0": ["poor"],
+        "r0f1": ["good"],
+    }
+    assert winner["folds"]["r0f0"][0]["inner_score"] == 0.6 and winner["system"] == "chosen"
+    assert winner["test_scores"]["w_acc"] == 1
+
+
+def test_of_a_system_the_best_variant_over_all_folds_is_taken(murmur_study):
+    labels = CLASSES * 4
+    good, poor = predictions(labels, labels, system="good"), predictions(labels, ["Absent"] * 12, system="poor")
+    board = tables.leaderboard(murmur_study(), with_chosen(pd.concat([good, poor])), "")
+    scores = validation_scores({("good", "none"): [0.5, 0.6], ("poor", "none"): [0.6, 0.5]})
+    winner = tables.winner(board, scores, "poor")["murmur"]
+    assert {variants[0]["system"] for variants in winner["folds"].values()} == {"poor"}
+    assert winner["system"] == "poor" and winner["test_scores"]["w_acc"] == pytest.approx(1 / 9, abs=1e-4)
 
 
 def test_a_second_stage_fitted_to_training_cases_never_wins(murmur_study, six):
     both = pd.concat([six, six.assign(fit_on="train")])
     board = tables.leaderboard(murmur_study(), with_chosen(both), "")
-    winners = tables.winner(board, validation_scores({("small", "none"): [0.1], ("small", "train"): [0.99]}))
-    assert winners["murmur"]["fit_on"] == "none"
+    scores = validation_scores({("small", "none"): [0.1], ("small", "train"): [0.99]})
+    for system in (None, "small"):
+        winner = tables.winner(board, scores, system)["murmur"]
+        assert [variant["fit_on"] for variant in winner["folds"]["r0f0"]] == ["none"]
 
 
 def test_a_winner_without_scores(murmur_study, six):
     board = tables.leaderboard(murmur_study(), with_chosen(six), "")
-    winners = tables.winner(board, validation_scores({("small", "none"): [float("nan")] * 2}))
-    assert winners["murmur"]["system"] == "small" and winners["murmur"]["inner_score"] is None
+    winner = tables.winner(board, validation_scores({("small", "none"): [float("nan")] * 2}))["murmur"]
+    assert [variant["system"] for variants in winner["folds"].values() for variant in variants] == ["small"] * 2
+    assert winner["folds"]["r0f0"][0]["inner_score"] is None
 
 
 # Multilabel

@@ -60,6 +60,7 @@ TABLES = {"statistics": STATISTICS, "descriptors": DESCRIPTORS, "adventitious": 
 def features(manifest, which, cases=("a", "b", "silent"), missing="nan"):
     entropies = dict.fromkeys(["entropy_present", "information_present"], 0.3)
     outputs = pd.DataFrame({"role": "test", "case": cases, "p_present": 0.1, "variance_present": 0.2, **entropies})
+    outputs["max|present"] = [{"a": 0.5, "b": 0.4, "silent": NAN}[case] for case in cases]
     recordings = RECORDINGS.assign(
         role="test", p_present=[0.1, 0.2, 0.5, 0.4], variance_present=[0.0, 0.1, 0.2, 0.3], **entropies
     )
@@ -212,13 +213,14 @@ def test_no_name_of_a_class_site_or_covariate_is_another_features(classes, sites
     columns = [*(f"p_{name}" for name in outputs), *(f"variance_{name}" for name in outputs)]
     columns += [f"{measure}_{name}" for name in heads for measure in ("entropy", "information")]
     values = {name: 0.01 * number for number, name in enumerate(columns)}
+    maxima = {f"max|{name}": values[f"p_{name}"] + 0.001 for name in outputs}
     cases = pd.DataFrame({"case": ["a", "b"], "subject": ["s", "t"]} | {name: float(k) for k, name in enumerate(own)})
     if set(own) & {"case", "subject"}:
         return  # refused by the data set
     recordings = RECORDINGS.assign(site=[sites[0], sites[1], sites[0], sites[1]])
     manifest = Manifest(cases, recordings, pd.DataFrame(), Columns([], [], own, []))
     inputs = Inputs(
-        pd.DataFrame({"role": "test", "case": ["a", "b"]} | values),
+        pd.DataFrame({"role": "test", "case": ["a", "b"]} | values | maxima),
         recordings.assign(role="test", **values),
         *(manifest, TABLES, {}),
     )
@@ -230,7 +232,7 @@ def test_no_name_of_a_class_site_or_covariate_is_another_features(classes, sites
         assert (table[own_name(manifest, name, is_taken)] == number).all()
     for name in outputs:  # the features of a class are those of its own column
         assert np.allclose(table[f"p_{name}"], values[f"p_{name}"])
-        assert np.allclose(table[f"{stems(columns[: len(outputs)])[f'p_{name}']}_max"], values[f"p_{name}"])
+        assert np.allclose(table[f"{stems(columns[: len(outputs)])[f'p_{name}']}_max"], maxima[f"max|{name}"])
 
 
 @given(own=distinct(1, 5), site=NAMES)

@@ -6,6 +6,8 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from auscult.config.systems import Head, Pool
 from auscult.heads.outputs import class_probabilities
@@ -22,6 +24,7 @@ MADE = {
 }
 MEMBERS = pd.DataFrame({"case": ["b", "silent", "a", "other"], "role": ["test", "test", "test", "val"]})
 PRIORS = {"present": [0.25], "unknown": [0.1]}
+SHIFTS = {"present": 0.0, "unknown": 0.05}
 
 
 def write(folder, task: str, made=MADE, shift: float = 0.0, role: str = "test"):
@@ -43,10 +46,7 @@ def write(folder, task: str, made=MADE, shift: float = 0.0, role: str = "test"):
 
 @pytest.fixture
 def folders(tmp_path):
-    return {
-        "present": [write(tmp_path / "present", "present")],
-        "unknown": [write(tmp_path / "unknown", "unknown", shift=0.05)],
-    }
+    return {task: [write(tmp_path / task, task, shift=shift)] for task, shift in SHIFTS.items()}
 
 
 def run(study, folders, members=MEMBERS, weighed=False, **pool):
@@ -139,16 +139,18 @@ def test_targets_follow_the_heads(murmur_study, folders):
 def test_ensembles_stack_their_passes(murmur_study, tmp_path, folders):
     single, _ = run(murmur_study(), folders)
     folders["present"].append(write(tmp_path / "second", "present", shift=-0.1))
+    folders["unknown"].append(write(tmp_path / "third", "unknown", shift=0.05))
     cases, recordings = run(murmur_study(), folders)
     assert recordings["p_present"].tolist() == pytest.approx([0.45, 0.05, 0.45])
     assert cases.at["a", "p_present"] == pytest.approx(0.25)
     assert cases.at["a", "variance_present"] == pytest.approx(np.var([0.25, 0.35, 0.15, 0.25]), rel=1e-4)
-    assert (cases["p_unknown"] == single["p_unknown"]).all()
+    np.testing.assert_allclose(cases["p_unknown"], single["p_unknown"])
 
 
 def test_networks_may_count_by_the_softmax_of_their_validation_scores(murmur_study, tmp_path, folders):
     folders["present"].append(write(tmp_path / "second", "present", shift=-0.1))
-    for task, scores in {"present": [0.7, 0.2], "unknown": [0.3]}.items():
+    folders["unknown"].append(write(tmp_path / "third", "unknown", shift=0.05))
+    for task, scores in {"present": [0.7, 0.2], "unknown": [0.3, 0.3]}.items():
         for folder, score in zip(folders[task], scores, strict=True):
             made = json.loads((folder / "manifest.json").read_text())
             (folder / "manifest.json").write_text(json.dumps({**made, "val_score": score}))
@@ -161,8 +163,39 @@ def test_networks_may_count_by_the_softmax_of_their_validation_scores(murmur_stu
     assert cases.at["a", "p_present"] == pytest.approx(mean, rel=1e-5)
     assert cases.at["a", "variance_present"] == pytest.approx((weights * (p - mean) ** 2).sum(), rel=1e-4)
     assert recordings["p_present"].tolist()[0] == pytest.approx(0.5 * first + 0.4 * (1 - first), rel=1e-5)
-    assert plain.at["a", "p_present"] == pytest.approx(0.25) and (cases["p_unknown"] == plain["p_unknown"]).all()
+    assert plain.at["a", "p_present"] == pytest.approx(0.25)
+    np.testing.assert_allclose(cases["p_unknown"], plain["p_unknown"])
+    assert cases.at["a", "max|present"] == pytest.approx(0.5 * first + 0.4 * (1 - first), rel=1e-5)
     assert cases["p_present"].iloc[2] == 0.25  # the priors of a silent case
+
+
+@given(seed=st.integers(0, 10_000), networks=st.integers(1, 4))
+def test_the_largest_of_each_network_then_their_mean(murmur_study, tmp_path_factory, seed, networks):
+    """A mean of many networks has a smaller largest value; that of one network does not change by adding more."""
+    rng, folder = np.random.default_rng(seed), tmp_path_factory.mktemp("networks")
+    made = [
+        {
+            task: {name: (*place, rng.random((len(segments), 2)).tolist()) for name, (*place, segments) in MADE.items()}
+            for task in SHIFTS
+        }
+        for _ in range(networks)
+    ]
+    folders = {
+        task: [write(folder / f"{task}{k}", task, made=of_network[task]) for k, of_network in enumerate(made)]
+        for task in SHIFTS
+    }
+    cases, recordings = run(murmur_study(), folders)
+    of_recordings = [
+        {name: np.mean(segments) for name, (_, _, segments) in of_network["present"].items()} for of_network in made
+    ]
+    expected = np.mean([max(means["r1"], means["r2"]) for means in of_recordings])
+    assert cases.at["a", "max|present"] == pytest.approx(expected, rel=1e-5) and np.isnan(
+        cases.at["silent", "max|present"]
+    )
+    columns = [column for column in recordings if column.endswith("|murmur:Present")]
+    assert columns == ([f"{k}|murmur:Present" for k in range(networks)] if networks > 1 else [])
+    for column, means in zip(columns, of_recordings, strict=networks > 1):
+        assert recordings[column].tolist() == pytest.approx(list(means.values()), rel=1e-5)
 
 
 def test_members_of_other_recordings_are_refused(murmur_study, tmp_path, folders):
@@ -174,8 +207,9 @@ def test_members_of_other_recordings_are_refused(murmur_study, tmp_path, folders
 
 def test_members_meet_by_the_name_of_the_recording(murmur_study, tmp_path, folders):
     cases, recordings = run(murmur_study(), folders)
-    twin = write(tmp_path / "second", "present", made=dict(reversed(MADE.items())))
-    both = run(murmur_study(), folders | {"present": [*folders["present"], twin]})
+    turned = dict(reversed(MADE.items()))
+    twins = {task: write(tmp_path / f"second {task}", task, made=turned, shift=s) for task, s in SHIFTS.items()}
+    both = run(murmur_study(), {task: [*folders[task], twin] for task, twin in twins.items()})
     for one, again in zip((cases, recordings), both, strict=True):
         np.testing.assert_allclose(one["p_present"], again["p_present"], rtol=1e-6)
 

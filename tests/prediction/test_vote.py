@@ -13,7 +13,7 @@ from auscult.datasets.base import Columns, DatasetError, Manifest
 from auscult.prediction.inputs import ingest
 from auscult.prediction.pack import signs
 from auscult.prediction.page import render
-from auscult.prediction.vote import repeated_cases, vote, with_problems
+from auscult.prediction.vote import repeated_cases, vote_table, with_problems
 
 CLASSES = ["Present", "Unknown", "Absent"]
 TARGET = Target(
@@ -32,7 +32,7 @@ def test_most_folds_decide_and_equal_votes_go_to_the_more_probable():
         fold([[0.2, 0.2, 0.6], [0.6, 0.1, 0.3]], [0, 2]),
         fold([[0.2, 0.2, 0.6], [0.5, 0.1, 0.4]], [2, 1]),
     ]
-    table = vote(TARGET, folds, ["a", "b"])
+    table = vote_table(TARGET, folds, ["a", "b"])
     assert table["prediction"].tolist() == ["Present", "Present"]
     assert table["agreement"].tolist() == pytest.approx([2 / 3, 1 / 3])
     np.testing.assert_allclose(table.loc[1, ["p_Present", "p_Unknown", "p_Absent"]].astype(float), [0.5, 0.1, 0.4])
@@ -44,7 +44,7 @@ def test_most_folds_decide_and_equal_votes_go_to_the_more_probable():
 def test_several_labels_by_majority():
     target = Target(label="rhythm", kind="multilabel", classes=["AF", "PVC"], heads=["rhythm"], decisions=["reference"])
     folds = [fold([[0.9, 0.2]], [[1, 0]]), fold([[0.8, 0.6]], [[1, 1]]), fold([[0.4, 0.1]], [[0, 0]])]
-    table = vote(target, folds, ["a"])
+    table = vote_table(target, folds, ["a"])
     assert table["prediction"].tolist() == ["AF"] and table["agreement"].tolist() == pytest.approx([1 / 3])
     assert table["refer"].tolist() == [""]
 
@@ -129,6 +129,7 @@ def test_the_page_escapes_every_word():
     evil = "<script>alert(1)</script>"
     new = manifest([("r", evil, "s", "aa")], [("r", "corrupt", "dropped", evil)])
     table = pd.DataFrame({"target": ["murmur"], "case": [evil], "prediction": [evil], "p_Present": [0.5]})
-    winner = {"murmur": {"system": "band", "stage": "network", "fit_on": "none", "decision": evil}}
+    variant = {"system": "band", "stage": "network", "fit_on": "none", "decision": evil}
+    winner = {"murmur": {"folds": {"r0f0": [variant]}}}
     page = render("study", evil, winner, table, new, 1.5, "abc")
     assert "<script" not in page and page.count("&lt;script&gt;") >= 4 and "1.50 s a case" in page

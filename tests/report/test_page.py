@@ -137,7 +137,7 @@ def facts(leak: str = "") -> dict:
         "repeats": 1,
         "counts": {"cases": 84, "subjects": 82, "recordings": 301},
         "leak": leak,
-        "winner": {"murmur": {**variant, "inner_score": 0.8, "test_scores": {"w_acc": 0.7}}},
+        "winner": {"murmur": {"folds": {"r0f0": [variant], "r0f1": [variant]}, "test_scores": {"w_acc": 0.7}}},
         "date": "1 May 2025",
         "trainings": [{**training, "fold": fold} for fold in range(2)],
     }
@@ -220,7 +220,7 @@ def test_the_page_shows_the_result_beside_the_floors(folder):
     assert "weighted accuracy 0.777 (0.73–0.82) and UAR 0.700 (0.65–0.75)" in parsed.text
     assert "Always predicting Present reaches W.acc 0.550 and UAR 0.500." in parsed.text
     assert "The whole interval of W.acc and of UAR lies above the highest floor." in parsed.text
-    assert "Variant for new recordings: small, network, decision reference" in parsed.text
+    assert "and for new recordings: small, network, reference (in 2 of 2 folds)." in parsed.text
     assert "12346" in parsed.text
     assert "0.777 ± 0.022" in parsed.text
     assert "The data set demo has 301 recordings of 82 subjects in 84 cases" in parsed.text
@@ -232,13 +232,6 @@ def test_the_page_states_that_an_interval_reaches_down_to_the_floor(folder):
     low = board().assign(w_acc_low=0.5)
     _, parsed = page(folder, leaderboard=low)
     assert "The interval of W.acc reaches down to the highest floor: no proof of a gain." in parsed.text
-
-
-def test_an_inner_score_that_no_fold_defines_is_stated_as_not_defined(folder):
-    study_facts = facts()
-    study_facts["winner"]["murmur"]["inner_score"] = None
-    html = render("demo", study(), tables(), [figures()] * 2, [folder] * 2, study_facts, published())
-    assert "decision reference (mean validation score not defined)" in Page(html).text
 
 
 def test_empty_tables_are_replaced_by_sentences(folder):

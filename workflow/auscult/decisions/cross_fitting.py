@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -17,12 +18,13 @@ Results = TypeVar("Results")
 
 
 def cross_fit(
-    rule: Rule, p: np.ndarray, truth: np.ndarray, groups: np.ndarray, target: Target
+    rule: Rule, p: np.ndarray, truth: np.ndarray, groups: np.ndarray, target: Target, seed: int = SEED
 ) -> tuple[np.ndarray, np.ndarray]:
     """Out-of-fold probabilities (n, classes) and decisions of labelled cases by a rule that is fitted.
 
     p, truth: as `Rule.fit` takes them. groups: subjects (n,); no case's own subject takes part in what decides it.
-    Where there are too few cases to divide, the rule decides as it is before any fitting.
+    seed: of the draw of the folds. Where there are too few cases to divide, the rule decides as it is before any
+    fitting.
     """
     unfitted = rule.fit(p[:0], truth[:0], target)
     probabilities, decisions = (array.copy() for array in rule.apply(unfitted, p, target, None))
@@ -30,19 +32,22 @@ def cross_fit(
     def fit_and_apply(fit_rows: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return rule.apply(rule.fit(p[fit_rows], truth[fit_rows], target), p[rows], target, None)
 
-    for rows, results in out_of_fold(fit_and_apply, _strata(truth), groups):
+    for rows, results in out_of_fold(fit_and_apply, _strata(truth), groups, seed):
         probabilities[rows], decisions[rows] = results
     return probabilities, decisions
 
 
 def out_of_fold(
-    fit_and_apply: Callable[[np.ndarray, np.ndarray], Results], labels: np.ndarray, groups: np.ndarray
+    fit_and_apply: Callable[[np.ndarray, np.ndarray], Results],
+    labels: np.ndarray,
+    groups: np.ndarray,
+    seed: int = SEED,
 ) -> Iterator[tuple[np.ndarray, Results]]:
     """Row numbers of every fold, and what `fit_and_apply(rows of the other folds, these rows)` gives for them.
 
-    labels, groups: see `splits`. Nothing where there are too few cases to divide.
+    labels, groups, seed: see `splits`. Nothing where there are too few cases to divide.
     """
-    for fit_rows, rows in splits(labels, groups, FOLDS, SEED):
+    for fit_rows, rows in splits(labels, groups, FOLDS, seed):
         yield rows, fit_and_apply(fit_rows, rows)
 
 
@@ -51,6 +56,11 @@ def splits(labels: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> lis
 
     labels: class numbers (n,). Fewer folds where groups or the cases of every class are few, none below two.
     """
+    return _splits(tuple(labels.tolist()), tuple(groups.tolist()), folds, seed)
+
+
+@lru_cache(maxsize=64)  # every rule and system is cross-fitted on the same folds
+def _splits(labels: tuple[int, ...], groups: tuple[str, ...], folds: int, seed: int) -> list:
     folds = min(folds, len(set(groups)), np.bincount(labels).max(initial=0))
     if folds < 2:
         return []

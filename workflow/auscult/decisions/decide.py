@@ -13,10 +13,18 @@ import pandas as pd
 from auscult.config.targets import Target
 from auscult.decisions import rules
 from auscult.decisions.cross_fitting import cross_fit
-from auscult.decisions.inner_score import inner_score
+from auscult.decisions.inner_score import inner_score, standard_error
 from auscult.decisions.rule import FittedRule, Recordings
+from auscult.decisions.rules.calibrated import calibrate, regression
 from auscult.heads.labels import encode
 from auscult.heads.outputs import class_columns
+from auscult.inference.columns import columns_of_networks
+from auscult.metrics.intervals import subject_draws
+
+CROSS_FITS = 5
+"""Draws of the folds by which a fitted rule is scored."""
+ERROR_DRAWS = 200
+"""Bootstrap draws of subjects that give the standard error of a score."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,9 @@ def outputs_of(
         rows = pd.Index(cases["case"]).get_indexer(recordings["case"])
         if (rows < 0).any():
             raise ValueError(f"recordings of the case {recordings['case'][rows < 0].iloc[0]!r}, which is not there")
-        of_recordings = Recordings(recordings[columns].to_numpy(dtype=float), rows)
+        of_networks = columns_of_networks(recordings, classes, target) if target else []
+        p = np.stack([recordings[names].to_numpy(dtype=float) for names in of_networks or [columns]])
+        of_recordings = Recordings(p, rows)
     return Outputs(cases["case"].to_numpy(), cases[columns].to_numpy(dtype=float), of_recordings)
 
 
@@ -50,12 +60,15 @@ class Decisions:
     """Decisions of the test cases by one rule.
 
     `probabilities` (n, classes), calibrated if the rule calibrates; `decisions` as `Rule.apply` gives them;
-    `inner_score` of the rule on the fold's own cases; `is_fitted`: whether it was fitted to them.
+    `calibrated` (n, classes): probabilities that are calibrated for any rule; `inner_score` of the rule on the fold's
+    own cases, and its `standard_error`; `is_fitted`: whether the rule was fitted to them.
     """
 
     probabilities: np.ndarray
     decisions: np.ndarray
+    calibrated: np.ndarray
     inner_score: float
+    standard_error: float
     is_fitted: bool
 
 
@@ -70,18 +83,29 @@ def labelled(target: Target, labels: pd.Series, ids: np.ndarray) -> tuple[np.nda
 
 
 def fit_rule(target: Target, rule: str, outputs: Outputs, labels: pd.Series) -> FittedRule:
-    """Fit a rule to the labelled ones among some cases; {} of a rule that is not fitted.
+    """Fit a rule, and the calibration of its probabilities, to the labelled ones among some cases.
 
-    labels: by case, '' when unlabelled.
+    labels: by case, '' when unlabelled. `rule`: {} of one that is not fitted. `calibration`: see `rules.calibrated`;
+    None where the rule calibrates itself, and for a multilabel target.
     """
     mask, truth = labelled(target, labels, outputs.ids)
-    fit = rules.get(rule).fit
-    return fit(outputs.probabilities[mask], truth, target) if fit else {}
+    p, definition = outputs.probabilities[mask], rules.get(rule)
+    needs_calibration = target.kind != "multilabel" and not definition.calibrates
+    return {
+        "rule": definition.fit(p, truth, target) if definition.fit else {},
+        "calibration": regression(p, truth) if needs_calibration else None,
+    }
 
 
-def apply_rule(target: Target, rule: str, fitted: FittedRule, outputs: Outputs) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities and decisions of cases, see `decisions.rule.Rule.apply`. fitted: of `fit_rule`."""
-    return rules.get(rule).apply(fitted, outputs.probabilities, target, outputs.recordings)
+def apply_rule(
+    target: Target, rule: str, fitted: FittedRule, outputs: Outputs
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Probabilities and decisions of cases, see `decisions.rule.Rule.apply`, and calibrated probabilities.
+
+    fitted: of `fit_rule`.
+    """
+    p, decisions = rules.get(rule).apply(fitted["rule"], outputs.probabilities, target, outputs.recordings)
+    return p, decisions, calibrate(fitted["calibration"], p)
 
 
 def decide(
@@ -90,20 +114,30 @@ def decide(
     """Decisions of the test cases by every rule of a target that the outputs allow, by its name.
 
     own: outputs of the fold's own cases, which fit the rules and score them. labels: by case, of those ('' when
-    unlabelled). subjects: by case. choose_by: `evaluation.choose_by`. A rule that is fitted is scored cross-fitted.
+    unlabelled). subjects: by case. choose_by: `evaluation.choose_by`. A rule that is fitted is scored cross-fitted: its
+    score is the mean over several draws of the folds.
     """
     mask, truth = labelled(target, labels, own.ids)
-    groups = subjects[own.ids][mask].to_numpy()
+    groups = subjects[own.ids][mask].to_numpy(dtype=str)
+    draws = subject_draws(groups, ERROR_DRAWS) if len(groups) else None
     results = {}
     for name in target.decisions:
         rule = rules.get(name)
         if rule.needs_recordings and test.recordings is None:
             continue
-        p_test, test_decisions = apply_rule(target, name, fit_rule(target, name, own, labels), test)
         if rule.is_fitted:
-            p_own, own_decisions = cross_fit(rule, own.probabilities[mask], truth, groups, target)
+            p_own = own.probabilities[mask]
+            results_own = [cross_fit(rule, p_own, truth, groups, target, seed) for seed in range(CROSS_FITS)]
         else:
-            p_own, own_decisions = (array[mask] for array in apply_rule(target, name, {}, own))
-        score = inner_score(target, truth, own_decisions, p_own, choose_by)
-        results[name] = Decisions(p_test, test_decisions, score, rule.is_fitted)
+            p_own, decisions_own = rule.apply({}, own.probabilities, target, own.recordings)
+            results_own = [(p_own[mask], decisions_own[mask])]
+        scores = [inner_score(target, truth, decided, p, choose_by) for p, decided in results_own]
+        p, decided = results_own[0]
+        scores_of_draws = inner_score(target, truth, decided, p, choose_by, draws)
+        results[name] = Decisions(
+            *apply_rule(target, name, fit_rule(target, name, own, labels), test),
+            float(np.mean(scores)),
+            standard_error(scores_of_draws),
+            rule.is_fitted,
+        )
     return results

@@ -8,25 +8,38 @@ from auscult.config.targets import Target
 from auscult.metrics import formulas
 
 
-def score(matrix: np.ndarray, weights: list[float], metric: str) -> float:
-    """Of a confusion matrix: `w_acc`, `uar`, or `both`, their mean. weights: of the true classes."""
+def score(matrix: np.ndarray, weights: list[float], metric: str) -> np.ndarray:
+    """Of confusion matrices (…, classes, classes): `w_acc`, `uar`, or `both`, their mean. weights: of true classes."""
     scores = {"w_acc": formulas.weighted_accuracy(matrix, weights), "uar": formulas.uar(matrix)}
     return (scores["w_acc"] + scores["uar"]) / 2 if metric == "both" else scores[metric]
 
 
-def inner_score(target: Target, truth: np.ndarray, decisions: np.ndarray, p: np.ndarray, metric: str) -> float:
-    """Score by which variants are compared (`evaluation.choose_by`); NaN without labelled cases.
+def inner_score(
+    target: Target,
+    truth: np.ndarray,
+    decisions: np.ndarray,
+    p: np.ndarray,
+    metric: str,
+    draws: np.ndarray | None = None,
+) -> np.ndarray:
+    """Score by which variants are compared (`evaluation.choose_by`), or one in every draw (draws,); NaN without cases.
 
-    truth, decisions: class numbers (n,), or 0 and 1 (n, classes) for a multilabel target. p: (n, classes).
+    truth, decisions: class numbers (n,), or 0 and 1 (n, classes) for a multilabel target. p: (n, classes). draws: see
+    `metrics.intervals.subject_draws`.
     """
     if not len(truth):
-        return float("nan")
+        return np.full(() if draws is None else len(draws), np.nan)
     if metric == "auroc":
-        return float(formulas.macro_auroc(truth, p))
+        return formulas.macro_auroc(truth, p, draws)
     if target.kind == "multilabel":
-        counts = formulas.multilabel_counts(truth, decisions)
-        return float(formulas.macro_f1(counts) if metric == "f" else np.nanmean(formulas.uar(counts)))
-    matrix = formulas.confusion(truth, decisions, len(target.classes))
-    if metric == "f":
-        return float(formulas.f_measure(matrix))
-    return float(score(matrix, target.class_weights(), metric))
+        counts = formulas.multilabel_counts(truth, decisions, draws)
+        return formulas.macro_f1(counts) if metric == "f" else formulas.macro(formulas.uar(counts))
+    matrix = formulas.confusion(truth, decisions, len(target.classes), draws)
+    return formulas.f_measure(matrix) if metric == "f" else score(matrix, target.class_weights(), metric)
+
+
+def standard_error(scores_of_draws: np.ndarray) -> float:
+    """Standard error of a score, from its values in bootstrap draws; NaN where fewer than two are defined."""
+    defined = np.atleast_1d(scores_of_draws)
+    defined = defined[~np.isnan(defined)]
+    return float(defined.std(ddof=1)) if len(defined) > 1 else float("nan")

@@ -13,7 +13,7 @@ from auscult.config.systems import Head
 from auscult.config.targets import Target
 from auscult.datasets.base import Manifest
 from auscult.decisions.decide import Decisions, Outputs, decide, outputs_of
-from auscult.decisions.winner import VARIANT, choose
+from auscult.decisions.winner import VARIANT, choose, chosen_rows
 from auscult.heads.labels import decode
 from auscult.heads.outputs import class_columns, output_names
 from auscult.heads.uncertainty import entropy
@@ -56,10 +56,10 @@ def predict(study: Study, manifest: Manifest, outputs: list[FoldOutputs]) -> tup
     the rule (`none`: nothing was chosen; `inner`: all cases that the fold does not test, scored by networks of inner
     folds; `stopping`: validation cases, which also stopped the network; `twice` after it: they tuned the second stage
     too; `test`: the test cases chose the epoch, a leak) and `should_refer` is the truth of the Challenge cost.
-    Scores: `target, system, stage, fit_on, decision, repeat, fold, scored_on, score, chosen`.
+    Scores: `target, system, stage, fit_on, decision, repeat, fold, scored_on, score, standard_error, chosen`.
     """
     cases = manifest.cases.set_index("case")
-    tables, scores = [], []
+    tables, calibrated, scores = [], [], []
     for fold in outputs:
         system = study.systems[fold.system]
         test_cases = fold.cases[fold.cases["role"] == "test"].set_index("case")
@@ -71,13 +71,16 @@ def predict(study: Study, manifest: Manifest, outputs: list[FoldOutputs]) -> tup
                 for rule, result in results.items():
                     variant = dict(zip(VARIANT, [fold.system, stage.stage, stage.fit_on, rule], strict=True))
                     key = {"target": name, **variant, "repeat": fold.repeat, "fold": fold.fold}
-                    scores.append({**key, "scored_on": scored_on, "score": result.inner_score})
+                    of_rule = {"score": result.inner_score, "standard_error": result.standard_error}
+                    scores.append({**key, "scored_on": scored_on, **of_rule})
                     chosen_on = _chosen_on(study, stage, scored_on, result)
                     table = _rows(key, target, stage.test, result, cases, chosen_on)
                     passes = test_cases if stage.stage == "network" else None
                     tables.append(_with_passes(table, passes, target, study.heads_of(system)))
+                    calibrated.append(pd.DataFrame(result.calibrated, columns=class_columns(target.classes)))
     predictions, scores = pd.concat(tables, ignore_index=True), pd.DataFrame(scores)
-    chosen, scores = choose(predictions, scores)
+    scores["chosen"] = choose(scores, study.evaluation.choose_by)
+    chosen = chosen_rows(study.targets, predictions, pd.concat(calibrated, ignore_index=True), scores)
     return pd.concat([predictions, chosen], ignore_index=True), scores
 
 

@@ -16,9 +16,10 @@ FittedRule = dict[str, Any]
 
 @dataclass(frozen=True)
 class Recordings:
-    """Recordings of n cases: `probabilities` (recordings, classes); `case` (recordings,), the row number of each case.
+    """Recordings of n cases, as every network sees them.
 
-    A case may have none.
+    `probabilities`: (networks, recordings, classes). `case`: (recordings,), the row number of each case. A case may
+    have none.
     """
 
     probabilities: np.ndarray
@@ -37,6 +38,8 @@ class Rule:
         rule calibrates, and decisions: class numbers (n,), or 0 and 1 (n, classes) for a multilabel target.
     fit : (probabilities (n, classes), truth, target) to what `apply` needs; truth is as decisions are. Of no cases it
         gives the rule as it is before any fitting. None: the rule is not fitted.
+    calibrates : whether it calibrates the probabilities, and decides as all rules that do. Of these only the best one
+        counts in the row `chosen`.
     needs_recordings : whether `apply` reads the recordings; they are None where there are none (a second stage).
     """
 
@@ -45,6 +48,7 @@ class Rule:
     kinds: tuple[str, ...]
     apply: Callable[[FittedRule, np.ndarray, Target, Recordings | None], tuple[np.ndarray, np.ndarray]]
     fit: Callable[[np.ndarray, np.ndarray, Target], FittedRule] | None = None
+    calibrates: bool = False
     needs_recordings: bool = False
 
     @property

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from auscult.config.study import Study
-from auscult.decisions.winner import CHOSEN, KEYS, VARIANT, best_variants
+from auscult.decisions.winner import CHOSEN, KEYS, VARIANT, only_best, winners
 from auscult.evaluation.scoring import labelled_rows, score, variant_mark, with_intervals
 from auscult.metrics import catalogue
 from auscult.plan.names import NetworkName
@@ -109,19 +109,23 @@ def floors(study: Study, predictions: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["target", "always", "n", *keys])
 
 
-def winner(board: pd.DataFrame, scores: pd.DataFrame) -> dict[str, Any]:
-    """The best variant of every target, see `best_variants`, with scores on the test cases.
+def winner(board: pd.DataFrame, scores: pd.DataFrame, system: str | None = None) -> dict[str, Any]:
+    """What is applied to new recordings, by target, see `winners`, with scores on the test cases.
 
-    `test_scores`: of the row `chosen`, the procedure that takes a variant in every fold without its test cases.
-    `variant_test_scores`: of the variant itself, a little too high: the cases that it was chosen on, in some folds, are
+    It is what the row `chosen` takes in every fold; with `system` the variant of this system or ensemble that has the
+    best mean score over all folds. `system, stage, fit_on, decision`: the row of the leaderboard that has its
+    `test_scores`. Those of a single variant are a little too high: the cases that it was chosen on, in some folds, are
     test cases of others.
     """
-    variants = best_variants(scores)
+    if system:
+        scores = scores[scores["system"] == system]
+        scores = scores.assign(chosen=only_best(scores))
+    result = winners(scores)
     metrics = [metric.key for metric in catalogue.metrics_of("winner")]
-    for name, variant in variants.items():
-        rows = board[board["target"] == name].set_index(VARIANT)
-        keys = {"test_scores": CHOSEN, "variant_test_scores": tuple(variant[column] for column in VARIANT)}
-        for key, row_key in keys.items():
-            row = rows.loc[row_key]
-            variant[key] = {k: round(float(row[k]), 4) for k in metrics if k in row and pd.notna(row[k])}
-    return variants
+    for name, folds in result.items():
+        variant = next(iter(folds["folds"].values()))[0]
+        key = tuple(variant[column] for column in VARIANT) if system else CHOSEN
+        row = board[board["target"] == name].set_index(VARIANT).loc[key]
+        test_scores = {k: round(float(row[k]), 4) for k in metrics if k in row and pd.notna(row[k])}
+        result[name] = {**dict(zip(VARIANT, key, strict=True)), **folds, "test_scores": test_scores}
+    return result

@@ -17,6 +17,7 @@ from auscult.features.covariates import site_names
 from auscult.fusion.covariates import case_covariates
 from auscult.heads.outputs import output_names
 from auscult.inference.aggregate import read_latents
+from auscult.inference.columns import largest_column
 
 
 @dataclass(frozen=True)
@@ -118,17 +119,19 @@ def over_recordings(manifest: Manifest, numbers: pd.DataFrame, statistics: list[
 def case_features(settings: Fusion, heads: dict[str, Head], inputs: Inputs, role: str) -> dict[str, pd.DataFrame]:
     """Blocks of features, all but the latents, for the cases of a role. No label is read.
 
-    Probabilities: of the case, the largest over its recordings, and by site. Uncertainties: of the case and by site.
+    Probabilities: of the case, the largest over its recordings (see `largest_column`), and by site. Uncertainties: of
+    the case and by site.
     """
     manifest, tables = inputs.manifest, inputs.tables
     probabilities, uncertainties = probability_columns(heads), uncertainty_columns(heads)
+    largest = [largest_column(name) for name in output_names(heads)]
     index = inputs.cases[inputs.cases["role"] == role].set_index("case")
     taken = taken_by([*probabilities, *uncertainties], [name for table in tables.values() for name in table])
     recordings, sites = inputs.recordings[inputs.recordings["role"] == role], site_names(manifest)
     blocks = {
         "probabilities": lambda: [
             index[probabilities],
-            recordings.groupby("case")[probabilities].max().rename(columns=stems(probabilities)).add_suffix("_max"),
+            index[largest].set_axis([f"{stem}_max" for stem in stems(probabilities).values()], axis=1),
             by_site(recordings, probabilities, sites),
         ],
         "uncertainty": lambda: [index[uncertainties], by_site(recordings, uncertainties, sites)],

@@ -14,8 +14,9 @@ from scipy.special import softmax
 from auscult.config.systems import Head, Pool, Task, heads_of
 from auscult.config.targets import TargetClasses
 from auscult.heads.outputs import class_columns, class_probabilities, output_names
-from auscult.heads.pooling import pool_heads
+from auscult.heads.pooling import pool, pool_heads
 from auscult.heads.uncertainty import measures
+from auscult.inference.columns import largest_column, network_columns
 from auscult.plan.names import NetworkName
 
 
@@ -66,9 +67,11 @@ def aggregate(
     roles : `case, role` of the fold.
     weigh_by_validation : scorers of a task count by the softmax of their networks' validation scores, not alike.
 
-    `cases`: role, case, per output `p_<output>` and `variance_<output>`, per head `entropy_<head>` and
-    `information_<head>` (nats), and per target `<target>:<class>`. A case without recordings has the
-    training priors and no variance. `recordings`: role, recording, case, site, and the same columns.
+    `cases`: role, case, per output `p_<output>`, `variance_<output>` and `max|<output>` (the largest of a
+    network over the recordings of a case, then the mean over the networks), per head `entropy_<head>` and
+    `information_<head>` (nats), and per target `<target>:<class>`. A case without recordings has the training priors,
+    no variance and no `max|`. `recordings`: role, recording, case, site, and the same columns without `max|`;
+    of several networks also the class probabilities of each, see `columns.network_columns`.
     """
     heads = heads_of(tasks)
     outputs = [f"p_{name}" for name in output_names(heads)]
@@ -90,12 +93,19 @@ def aggregate(
         cases = pd.DataFrame({"role": role, "case": ids}).join(_summary(tasks, by_case, weights))
         of_recordings = {task: of_case[owner] for task, of_case in weights.items()}
         recordings = recordings.join(_summary(tasks, by_recording, of_recordings))
+        of_networks = {task: _by_network(values, len(by_task[task])) for task, values in by_recording.items()}
+        cases = cases.join(_largest(tasks, of_networks, owner, len(ids), weights))
         without_recordings = cases[outputs].isna().any(axis=1)
         cases.loc[without_recordings, outputs] = priors[without_recordings]
         for table in (cases, recordings):
             p = table[outputs].to_numpy()
             for key, target in targets.items():
                 table[class_columns(target.classes, key)] = class_probabilities(target, heads, p)
+        p = np.concatenate(list(of_networks.values()), axis=2)
+        for number in range(p.shape[1] if p.shape[1] > 1 else 0):
+            for key, target in targets.items():
+                columns = network_columns(target.classes, key, number)
+                recordings[columns] = class_probabilities(target, heads, p[:, number])
         case_tables.append(cases)
         recording_tables.append(recordings[["role", *[column for column in recordings if column != "role"]]])
     return pd.concat(case_tables), pd.concat(recording_tables)
@@ -119,6 +129,34 @@ def _summary(tasks: dict[str, Task], passes: dict[str, np.ndarray], weights: dic
         for number, name in enumerate(heads):
             columns[f"entropy_{name}"] = statistics["predictive_entropy"][:, number]
             columns[f"information_{name}"] = statistics["mutual_information"][:, number]
+    return pd.DataFrame(columns)
+
+
+def _by_network(passes: np.ndarray, networks: int) -> np.ndarray:
+    """Mean probabilities of every network (n, networks, outputs) of passes that stand side by side."""
+    n, count, outputs = passes.shape
+    return passes.reshape(n, networks, count // networks, outputs).mean(axis=2)
+
+
+def _largest(
+    tasks: dict[str, Task],
+    of_networks: dict[str, np.ndarray],
+    owner: np.ndarray,
+    cases: int,
+    weights: dict[str, np.ndarray],
+) -> pd.DataFrame:
+    """Columns `max|<output>` of cases. The largest is taken of each network: of a mean of more it is smaller.
+
+    of_networks: by task (recordings, networks, outputs). owner: see `heads.pooling.pool`. weights: as in `_summary`.
+    """
+    columns = {}
+    for task, values in of_networks.items():
+        largest = pool(values, owner, cases, "max", 1)
+        shares = np.broadcast_to(weights[task][..., None] if task in weights else 1.0, largest.shape)
+        mean = (largest * shares).sum(axis=1) / shares.sum(axis=1)
+        columns |= {
+            largest_column(name): mean[:, number] for number, name in enumerate(output_names(tasks[task].heads))
+        }
     return pd.DataFrame(columns)
 
 

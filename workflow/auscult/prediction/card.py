@@ -8,7 +8,7 @@ import pandas as pd
 
 from auscult.config.study import Study
 from auscult.datasets.base import Manifest
-from auscult.decisions.winner import CHOSEN, VARIANT
+from auscult.decisions.winner import VARIANT, summary
 from auscult.metrics import catalogue
 
 MIN_CASES = 10  # of a subgroup that the card shows
@@ -39,20 +39,13 @@ def card(
         f"The networks of every fold predict, and the folds vote. Commit {commit}.",
     ]
     for target, winner in winners.items():
-        variant = {key: winner[key] for key in VARIANT}
-        rows = board[board["target"] == target].set_index(VARIANT)
-        row, chosen = rows.loc[tuple(variant.values())], rows.loc[CHOSEN]
-        names = ", ".join(value for value in variant.values() if value != "none")
-        lines += ["", f"## {target}: {', '.join(study.targets[target].classes)}", "", f"Decided by {names}.", ""]
-        lines += [
-            "Test scores of the procedure that chooses a variant in every fold without its test cases (row `chosen`):",
-            "",
-            *(f"- {line}" for line in _scores(chosen)),
-            "",
-            "Test scores of this variant, a little too high since it was chosen on cases that other folds test:",
-            "",
-            *(f"- {line}" for line in _scores(row)),
-        ]
+        row = board[board["target"] == target].set_index(VARIANT).loc[tuple(winner[key] for key in VARIANT)]
+        procedure = "the procedure that takes these variants in every fold without its test cases (row `chosen`)"
+        single = "this variant, a little too high since it was chosen on cases that other folds test"
+        lines += ["", f"## {target}: {', '.join(study.targets[target].classes)}", ""]
+        lines += [f"Decided by {summary(winner)}. In a fold with several variants these vote.", ""]
+        lines += [f"Test scores of {procedure if winner['system'] == 'chosen' else single}:", ""]
+        lines += [f"- {line}" for line in _scores(row)]
         if str(row.get("leak", "")) not in ("", "nan"):
             lines.append(f"- LEAK: {row['leak']}")
         groups = subgroups[(subgroups["target"] == target) & (subgroups["n"] >= MIN_CASES)]

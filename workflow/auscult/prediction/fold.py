@@ -1,4 +1,4 @@
-"""One fold of a packed winner on new cases: its networks, second stage and decision rule, as in the study itself."""
+"""One fold of a packed winner on new cases: networks, second stages and decision rules, as in the study itself."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 
 from auscult.decisions.decide import Outputs, apply_rule, outputs_of
+from auscult.decisions.vote import vote
 from auscult.fusion.features import Inputs
 from auscult.fusion.fuse import apply_saved
 from auscult.inference.aggregate import aggregate, each_alone
 from auscult.inference.score import score
 from auscult.prediction.inputs import CODE, NewRecordings
-from auscult.prediction.pack import Packed, folder_of
+from auscult.prediction.pack import Packed, folder_of, stage_file
 from auscult.training.job import Job, Resources
 from auscult.training.model_folder import copy_model
 
@@ -50,19 +51,26 @@ def score_fold(
     return Inputs(cases, recordings, new.manifest, tables, networks)
 
 
-def decide_fold(packed: Packed, name: str, fold: str, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities and decisions of all new cases, in the manifest's order, see `decisions.decide.apply_rule`.
+def decide_fold(
+    packed: Packed, name: str, fold: str, outputs: dict[tuple[str, str], Inputs]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and decisions of all new cases, in the manifest's order: the fold's variants vote.
 
-    name: of the target. inputs: see `score_fold`, of the winner's system or ensemble.
+    name: of the target. outputs: see `score_fold`, by (system or ensemble, fold).
     """
-    study, winner, target = packed.study, packed.winners[name], packed.study.targets[name]
-    if winner["stage"] == "network":
-        outputs = outputs_of(inputs.cases, target.classes, name, inputs.recordings)
-    else:
-        heads = study.heads_of(study.systems[packed.models[winner["system"], fold][0].system])
-        file = packed.folder / "stages" / name / f"{fold}.json"
-        p = apply_saved(study.fusion, heads, name, target, inputs, winner["stage"], file)
-        outputs = Outputs(inputs.cases["case"].to_numpy(), p)
-    p, decisions = apply_rule(target, winner["decision"], packed.decisions[name, fold], outputs)
-    order = pd.Index(outputs.ids).get_indexer(inputs.manifest.cases["case"])
-    return p[order], decisions[order]
+    study, target = packed.study, packed.study.targets[name]
+    voters = []
+    for variant, fitted in zip(packed.winners[name]["folds"][fold], packed.decisions[name, fold], strict=True):
+        inputs = outputs[variant["system"], fold]
+        if variant["stage"] == "network":
+            of_stage = outputs_of(inputs.cases, target.classes, name, inputs.recordings)
+        else:
+            heads = study.heads_of(study.systems[packed.models[variant["system"], fold][0].system])
+            file = stage_file(packed.folder, name, fold, variant)
+            p = apply_saved(study.fusion, heads, name, target, inputs, variant["stage"], file)
+            of_stage = Outputs(inputs.cases["case"].to_numpy(), p)
+        _, decisions, calibrated = apply_rule(target, variant["decision"], fitted, of_stage)
+        order = pd.Index(of_stage.ids).get_indexer(inputs.manifest.cases["case"])
+        voters.append((calibrated[order], decisions[order]))
+    p, decisions, _ = vote(target, voters)
+    return p, decisions

@@ -2,9 +2,9 @@
 
 - study.json, winner.json
 - networks/<system>/<task>/<network>/: model folders
-- stages/<target>/<fold>.json: the saved second stage, if the winner has one; <fold>-latents.json, if it reads latents
-- pack.json: the networks of every fold, the fitted decision rule of every fold, and digests by which samples and
-  subjects of the study are recognised
+- stages/<target>/<fold>/<system>-<stage>-<fit_on>.json: a saved second stage; …-latents.json, if it reads latents
+- pack.json: the networks of every fold, the fitted decision rule of every variant of every fold, and digests by which
+  samples and subjects of the study are recognised
 """
 
 from __future__ import annotations
@@ -66,16 +66,16 @@ class FoldResults:
 class Packed:
     """A packed winner as `read` gives it.
 
-    winners: by target `system, stage, fit_on, decision`. models: by (system or ensemble, fold). decisions: what
-    `decisions.decide.fit_rule` gives, by (target, fold). covariates: columns of numbers about a case. channels: of the
-    recordings. samples, ids: digests of the study's own.
+    winners: by target, see `decisions.winner.winners`. models: by (system or ensemble, fold). decisions: by (target,
+    fold) what `decisions.decide.fit_rule` gives for each variant of the fold. covariates: columns of numbers about a
+    case. channels: of the recordings. samples, ids: digests of the study's own.
     """
 
     folder: Path
     study: Study
     winners: dict[str, dict[str, Any]]
     models: dict[tuple[str, str], list[Model]]
-    decisions: dict[tuple[str, str], FittedRule]
+    decisions: dict[tuple[str, str], list[FittedRule]]
     covariates: list[str]
     channels: int
     samples: frozenset[str]
@@ -94,25 +94,21 @@ def pack(
     winners: winner.json of the study. results: by (system or ensemble, fold). own: the study's manifest, whose labels
     the decisions are fitted to.
     """
-    units = {winner["system"] for winner in winners.values()}
-    results = {key: fold_results for key, fold_results in results.items() if key[0] in units}
+    variants = {(name, fold): of_fold for name, winner in winners.items() for fold, of_fold in winner["folds"].items()}
+    used = {(variant["system"], fold) for (_, fold), of_fold in variants.items() for variant in of_fold}
+    results = {key: fold_results for key, fold_results in results.items() if key in used}
     for fold_results in results.values():
         for model, source in fold_results.models:
             copy_model(source, folder_of(model, folder))
-    decisions: dict[str, dict[str, FittedRule]] = {}
-    for name, winner in winners.items():
-        for (unit, fold), fold_results in results.items():
-            if unit != winner["system"]:
-                continue
-            decisions.setdefault(name, {})[fold] = _fit_decision(study, name, winner, fold_results, own)
-            if winner["stage"] != "network":
-                stages = folder / "stages" / name
-                stages.mkdir(parents=True, exist_ok=True)
-                source = fold_results.stages / f"{name}-{winner['stage']}-{winner['fit_on']}.json"
-                shutil.copyfile(source, stages / f"{fold}.json")
-                latents = fold_results.stages / f"latents-{winner['fit_on']}.json"
-                if latents.is_file():
-                    shutil.copyfile(latents, stages / f"{fold}-latents.json")
+    decisions: dict[str, dict[str, list[FittedRule]]] = {}
+    for (name, fold), of_fold in variants.items():
+        fitted = [_fit_decision(study, name, variant, results[variant["system"], fold], own) for variant in of_fold]
+        decisions.setdefault(name, {})[fold] = fitted
+        for variant in of_fold:
+            if variant["stage"] != "network":
+                _copy_stage(
+                    results[variant["system"], fold].stages, name, variant, stage_file(folder, name, fold, variant)
+                )
     networks: dict[str, dict[str, Any]] = {}
     for (unit, fold), fold_results in results.items():
         networks.setdefault(unit, {})[fold] = [asdict(model) for model, _ in fold_results.models]
@@ -128,20 +124,34 @@ def pack(
     write_json(folder / "study.json", study.model_dump(mode="json"))
 
 
+def stage_file(folder: Path, target: str, fold: str, variant: dict[str, Any]) -> Path:
+    """The file of a saved second stage in a pack."""
+    return folder / "stages" / target / fold / f"{variant['system']}-{variant['stage']}-{variant['fit_on']}.json"
+
+
+def _copy_stage(stages: Path, target: str, variant: dict[str, Any], file: Path) -> None:
+    """Copy a second stage of the study, and the components of its latents, into a pack."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(stages / f"{target}-{variant['stage']}-{variant['fit_on']}.json", file)
+    latents = stages / f"latents-{variant['fit_on']}.json"
+    if latents.is_file():
+        shutil.copyfile(latents, file.with_name(f"{file.stem}-latents.json"))
+
+
 def signs(own: Manifest) -> dict[str, list[str]]:
     """Digests by which a study's own cases are recognised: of their `samples`, and of `ids` of cases and subjects."""
     ids = set(own.cases["case"]).union(*map(ids_of, own.cases["subject"]))
     return {"samples": sorted(set(own.recordings["sha256"])), "ids": sorted(map(digest, ids))}
 
 
-def _fit_decision(study: Study, target: str, winner: dict[str, Any], fold: FoldResults, own: Manifest) -> FittedRule:
-    """Fit the winner's decision rule to one fold's own cases, as the study did."""
+def _fit_decision(study: Study, target: str, variant: dict[str, Any], fold: FoldResults, own: Manifest) -> FittedRule:
+    """Fit a variant's decision rule to one fold's own cases, as the study did."""
     settings = study.targets[target]
     labels = own.cases.set_index("case")[settings.label]
     for outputs in stage_outputs(target, settings, fold.cases, fold.recordings, fold.fused):
-        if (outputs.stage, outputs.fit_on) == (winner["stage"], winner["fit_on"]):
-            return fit_rule(settings, winner["decision"], outputs.own, labels)
-    raise ValueError(f"{target}: no fold has the stage {winner['stage']} fitted on {winner['fit_on']}")
+        if (outputs.stage, outputs.fit_on) == (variant["stage"], variant["fit_on"]):
+            return fit_rule(settings, variant["decision"], outputs.own, labels)
+    raise ValueError(f"{target}: no fold has the stage {variant['stage']} fitted on {variant['fit_on']}")
 
 
 def read(folder: Path) -> Packed:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import html
+from typing import Any
 
 import pandas as pd
 
 from auscult.datasets.base import Manifest
+from auscult.decisions.winner import summary
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; }
@@ -22,7 +24,7 @@ th, td { padding: .25rem .6rem; border-bottom: 1px solid #ddd; text-align: left;
 def render(
     study: str,
     root: str,
-    winners: dict[str, dict[str, str]],
+    winners: dict[str, dict[str, Any]],
     table: pd.DataFrame,
     new: Manifest,
     seconds: float,
@@ -36,8 +38,7 @@ def render(
     count = max(1, len(new.cases))
     facts = {"Recordings": f"{len(new.recordings)} of {len(new.cases)} cases in {root}"}
     for name, winner in winners.items():
-        variant = [winner[key] for key in ("system", "stage", "fit_on", "decision")]
-        facts[f"Winner of {name}"] = ", ".join(value for value in variant if value != "none")
+        facts[f"Winner of {name}"] = summary(winner)
     facts |= {"Time": f"{seconds:.1f} s, {seconds / count:.2f} s a case", "Commit": commit}
     facts_html = "".join(
         f"<dt><b>{html.escape(key)}</b></dt><dd>{html.escape(text)}</dd>" for key, text in facts.items()

@@ -11,7 +11,7 @@ from auscult.features import TABLES
 from auscult.prediction.fold import decide_fold, score_fold
 from auscult.prediction.inputs import ingest, prepare
 from auscult.prediction.pack import Packed
-from auscult.prediction.vote import repeated_cases, vote, with_problems
+from auscult.prediction.vote import repeated_cases, vote_table, with_problems
 from auscult.progress import note
 
 
@@ -26,7 +26,7 @@ def apply_winner(
     form : adapter that reads them; None: that of the study's data set.
     work : an empty folder for caches and outputs.
 
-    The table has a row per target and case: see `vote.vote` and `vote.with_problems`.
+    The table has a row per target and case: see `vote.vote_table` and `vote.with_problems`.
     """
     study = packed.study
     dataset = study.dataset.model_copy(update={"root": str(root), "shards": 1})
@@ -42,9 +42,8 @@ def apply_winner(
     outputs = {(unit, fold): score_fold(packed, unit, fold, new, numbers, threads) for unit, fold in packed.models}
     predictions = []
     for name, winner in packed.winners.items():
-        folds = [fold for unit, fold in outputs if unit == winner["system"]]
-        by_fold = [decide_fold(packed, name, fold, outputs[winner["system"], fold]) for fold in folds]
-        table = vote(study.targets[name], by_fold, manifest.cases["case"].tolist())
+        by_fold = [decide_fold(packed, name, fold, outputs) for fold in winner["folds"]]
+        table = vote_table(study.targets[name], by_fold, manifest.cases["case"].tolist())
         predictions.append(with_problems(table, manifest, repeated).assign(target=name))
     predictions = pd.concat(predictions, ignore_index=True)
     return predictions[["target", *[column for column in predictions if column != "target"]]], manifest
@@ -52,7 +51,8 @@ def apply_winner(
 
 def _tables(packed: Packed) -> list[str]:
     """The tables of numbers about recordings that the winners' second stages read."""
-    if all(winner["stage"] == "network" for winner in packed.winners.values()):
+    folds = [variants for winner in packed.winners.values() for variants in winner["folds"].values()]
+    if all(variant["stage"] == "network" for variants in folds for variant in variants):
         return []
     blocks = {block.removeprefix("pooled_") for block in packed.study.fusion.features}
     return [name for name in TABLES if name in blocks]

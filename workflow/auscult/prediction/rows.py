@@ -18,7 +18,7 @@ SUFFIX = {b"RIFF": ".wav", b"fLaC": ".flac"}
 
 
 def predict_rows(packed: Packed, rows: pd.DataFrame) -> pd.DataFrame:
-    """Predictions, a row per target and case: see `vote.vote` and `vote.with_problems`.
+    """Predictions, a row per target and case: see `vote.vote_table` and `vote.with_problems`.
 
     rows: a row per recording: `case`, `audio` (bytes of a WAV or FLAC file) and, where known, `site` and the study's
     covariates (see `covariate_column`), which are taken from the first row of a case. Raises ValueError for missing

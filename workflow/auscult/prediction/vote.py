@@ -1,4 +1,4 @@
-"""Combine the folds' decisions about new cases: the mean of their probabilities, and their vote."""
+"""The table of predictions of new cases: the vote of the folds, known cases, problems with recordings."""
 
 from __future__ import annotations
 
@@ -9,30 +9,22 @@ import pandas as pd
 
 from auscult.config.targets import Target
 from auscult.datasets.base import Manifest
+from auscult.decisions.vote import vote
 from auscult.heads.labels import decode
 from auscult.heads.outputs import class_columns
 from auscult.heads.uncertainty import entropy
 from auscult.provenance import digest
 
 
-def vote(target: Target, folds: list[tuple[np.ndarray, np.ndarray]], cases: list[str]) -> pd.DataFrame:
+def vote_table(target: Target, folds: list[tuple[np.ndarray, np.ndarray]], cases: list[str]) -> pd.DataFrame:
     """A table `case, prediction, p_<class>…, agreement, uncertainty, refer`, a row per case.
 
-    folds: probabilities and decisions of each, see `decisions.decide.apply_rule`. prediction: the class of most folds
-    (in a tie the more probable one); for a multilabel target every class that more than half of them predict.
-    agreement: the share of folds with this prediction. uncertainty: entropy of the mean probabilities, in nats.
-    refer: 1 where the prediction is a class of the target's `referral`, else 0; empty without a `referral`.
+    folds: probabilities and decisions of each, which are combined by `decisions.vote`. agreement: the share of folds
+    with this prediction. uncertainty: entropy of the mean probabilities, in nats. refer: 1 where the prediction is a
+    class of the target's `referral`, else 0; empty without a `referral`.
     """
-    p = np.mean([p for p, _ in folds], axis=0)
+    p, decisions, agreement = vote(target, folds)
     table = pd.DataFrame({"case": cases})
-    if target.kind == "multilabel":
-        shares = np.mean([decision for _, decision in folds], axis=0)
-        decisions = (shares + 1e-6 * (p - 0.5)) > 0.5
-        agreement = np.mean([(of_fold == decisions).all(axis=1) for _, of_fold in folds], axis=0)
-    else:
-        votes = np.mean([np.eye(len(target.classes))[decision] for _, decision in folds], axis=0)
-        decisions = np.argmax(votes + 1e-6 * p, axis=1)
-        agreement = votes[np.arange(len(decisions)), decisions]
     table["prediction"] = decode(decisions, target.classes)
     table[class_columns(target.classes)] = p
     table["agreement"] = agreement

@@ -16,7 +16,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from auscult.config.study import Study
-from auscult.decisions.winner import VARIANT
+from auscult.decisions.winner import VARIANT, summary
 from auscult.folds.protocols import stratify_labels
 from auscult.metrics import catalogue
 from auscult.report import sections
@@ -150,13 +150,8 @@ def _result(name: str, study: Study, board: pd.DataFrame, floors: pd.DataFrame, 
         verdict += (
             f" The interval of {' and of '.join(not_above)} reaches down to the highest floor: no proof of a gain."
         )
-    variant = ""
-    if name in winner:
-        inner_score = winner[name]["inner_score"]
-        score = "not defined" if inner_score is None else f"{inner_score:.3f}"
-        variant = f"{winner[name]['system']}, {_stage(winner[name])}, decision {winner[name]['decision']}"
-        variant += f" (mean {'inner' if study.inner_folds else 'validation'} score {score})"
-    return {"name": name, "text": text, "verdict": verdict, "strips": strips, "winner": variant}
+    variants = summary(winner[name]) if name in winner else ""
+    return {"name": name, "text": text, "verdict": verdict, "strips": strips, "winner": variants}
 
 
 def _of(table: pd.DataFrame, target: str) -> pd.DataFrame:
@@ -188,7 +183,7 @@ def _variant(row: dict) -> dict:
     chosen_on = row.get("chosen_on")
     badges = [("bad" if chosen_on == "test" else "mild", f"chosen_on: {chosen_on}")] if chosen_on in CHOSEN_ON else []
     badges += [("bad", "fit_on: train")] if row["fit_on"] == "train" else []
-    name = "best in each fold" if row["stage"] == "chosen" else f"{_stage(row)} · {row['decision']}"
+    name = "vote of the best in each fold" if row["stage"] == "chosen" else f"{_stage(row)} · {row['decision']}"
     return cell(name, badges=badges)
 
 

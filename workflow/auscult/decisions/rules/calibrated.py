@@ -85,6 +85,7 @@ COST = Rule(
     ("multiclass",),
     apply,
     lambda p, truth, target: {"calibration": regression(p, truth)},
+    calibrates=True,
 )
 TEMPERATURE = Rule(
     "temperature",
@@ -92,5 +93,6 @@ TEMPERATURE = Rule(
     ("multiclass",),
     apply,
     lambda p, truth, target: {"calibration": temperature(p, truth)},
+    calibrates=True,
 )
 RULES = (COST, TEMPERATURE)

@@ -10,10 +10,10 @@ from scipy.ndimage import gaussian_filter
 from auscult.config.targets import Target
 from auscult.decisions.inner_score import score
 from auscult.decisions.rule import FittedRule, Recordings, Rule
-from auscult.metrics import formulas
 
 GRID = np.linspace(-4, 4, 33)  # logarithms of a class's weight against the last class's
 SMOOTH = 1.0  # grid steps: a broad maximum is believed before a high narrow one
+BLOCK_SIZE = 4_000_000  # numbers in a temporary array; limits memory and does not change results
 ROUNDS = 2  # over the classes, where they are too many for a whole grid
 
 
@@ -62,11 +62,15 @@ def _scores(
     logs: np.ndarray, labels: np.ndarray, candidates: np.ndarray, true_weights: list[float], metric: str
 ) -> np.ndarray:
     """Score of every candidate (candidates, classes) of logarithms of weights."""
-    scores = np.empty(len(candidates))
-    for number, candidate in enumerate(candidates):
-        matrix = formulas.confusion(labels, np.argmax(logs + candidate, axis=1), logs.shape[1])
-        scores[number] = score(matrix, true_weights, metric)
-    return scores
+    classes = logs.shape[1]
+    blocks = np.array_split(candidates, -(-len(candidates) * logs.size // BLOCK_SIZE))
+    scores = []
+    for block in blocks:
+        decisions = np.argmax(logs + block[:, None], axis=2)
+        cells = (np.arange(len(block))[:, None] * classes + labels) * classes + decisions
+        matrices = np.bincount(cells.ravel(), minlength=len(block) * classes**2).reshape(-1, classes, classes)
+        scores.append(score(matrices, true_weights, metric))
+    return np.concatenate(scores)
 
 
 def _peak(scores: np.ndarray) -> tuple[int, ...]:
