@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as options
+from hypothesis import strategies as st
 
+from auscult.config.study import Evaluation
 from auscult.decisions.winner import KEYS, VARIANT, choose
 from auscult.evaluation import challenge, scoring, tables, writing
 from auscult.heads.outputs import class_columns
@@ -132,14 +134,77 @@ def test_intervals_contain_their_value(murmur_study, seed):
 
 def test_intervals_draw_subjects_with_all_their_rows(murmur_study):
     """Cases repeated four times give the same interval if the subjects are the same, a narrower one if they are new."""
-    labels = ["Present", "Absent"] * 20
-    predicted = ["Present", "Absent", "Absent", "Absent"] * 10
+    labels = ["Present", "Absent", "Unknown"] * 16
+    predicted = ["Present", "Absent", "Unknown", "Absent", "Absent", "Unknown"] * 8
     once = predictions(labels, predicted)
     same_subjects = pd.concat([once.assign(repeat=k) for k in range(4)])
     new_subjects = pd.concat([once.assign(repeat=k, subject=once["subject"] + f"-{k}") for k in range(4)])
     rows = (tables.leaderboard(murmur_study(), table, "").iloc[0] for table in (once, same_subjects, new_subjects))
     width, width_of_same, width_of_new = (row["uar_high"] - row["uar_low"] for row in rows)
     assert width_of_same == pytest.approx(width) and width_of_new < 0.7 * width
+
+
+OF_ALL_CLASSES = ("uar", "f", "auroc")
+
+
+@given(seed=st.integers(0, 10_000), lost=st.sampled_from(CLASSES))
+def test_a_group_without_a_class_has_no_mean_over_the_others(murmur_study, seed, lost):
+    target = murmur_study().targets["murmur"]
+    rng = np.random.default_rng(seed)
+    labels = rng.choice([name for name in CLASSES if name != lost], 30)
+    scores = scoring.score(target, predictions(labels, rng.choice(CLASSES, 30)))
+    assert all(np.isnan(scores[metric]) for metric in OF_ALL_CLASSES) and scores["w_acc"] >= 0
+
+
+@given(seed=st.integers(0, 10_000), rare=st.sampled_from(CLASSES), count=st.integers(1, 8), each=st.integers(1, 3))
+def test_no_interval_below_five_subjects_of_a_class(murmur_study, seed, rare, count, each):
+    """count: subjects with the rare class, each with several cases."""
+    study = murmur_study().model_copy(update={"evaluation": Evaluation(draws=100)})
+    target = study.targets["murmur"]
+    others = [name for name in CLASSES if name != rare]
+    labels = [rare] * count * each + [others[k % 2] for k in range(20)]
+    rng = np.random.default_rng(seed)
+    rows = predictions(labels, rng.choice(CLASSES, len(labels)))
+    rows["subject"] = [f"s{k // each}" for k in range(count * each)] + [f"o{k}" for k in range(20)]
+    row = scoring.with_intervals(study, target, scoring.labelled_rows(rows))
+    for metric in OF_ALL_CLASSES:
+        ends = np.array([row[f"{metric}_low"], row[f"{metric}_high"]])
+        assert np.isfinite(row[metric]) and np.isnan(ends).all() == (count < 5), metric
+    assert np.isfinite([row["w_acc_low"], row["w_acc_high"]]).all()
+
+
+def test_rankings_of_the_row_chosen_are_within_folds(murmur_study):
+    """Two folds whose probabilities rank perfectly, on scales that have nothing in common."""
+    target = murmur_study().targets["murmur"]
+    rng = np.random.default_rng(0)
+    parts = []
+    for fold, scale in enumerate((0.05, 1.0)):
+        labels = CLASSES * 10
+        part = predictions(labels, labels, fold=fold)
+        p = scale * (0.6 * np.eye(3)[[CLASSES.index(name) for name in labels]] + 0.1 * rng.random((30, 3)))
+        parts.append(part.assign(**dict(zip(P, p.T, strict=True))))
+    rows = pd.concat(parts)
+    assert scoring.score(target, rows)["auroc"] < 0.95
+    chosen = scoring.score(target, rows.assign(system="chosen"))
+    assert chosen["auroc"] == chosen["auprc"] == chosen["auroc_Present"] == 1
+
+
+@given(seed=st.integers(0, 10_000), folds=st.integers(1, 4))
+def test_rankings_within_folds_are_pairs_of_the_same_fold(murmur_study, seed, folds):
+    target, rng = murmur_study().targets["murmur"], np.random.default_rng(seed)
+    labels, fold = rng.choice(CLASSES, 40), rng.integers(0, folds, 40)
+    rows = predictions(labels, labels, fold=fold)
+    p = rng.integers(1, 5, (40, 3)) / 10  # with ties
+    rows = rows.assign(**dict(zip(P, p.T, strict=True)))
+    score = scoring.score(target, rows, within_folds=True)
+    for number, name in enumerate(CLASSES):
+        pairs = [
+            np.sign(p[i, number] - p[j, number]) / 2 + 0.5
+            for i in np.flatnonzero(labels == name)
+            for j in np.flatnonzero(labels != name)
+            if fold[i] == fold[j]
+        ]
+        assert score[f"auroc_{name}"] == pytest.approx(np.mean(pairs) if pairs else np.nan, nan_ok=True)
 
 
 def test_unlabelled_cases_are_not_scored(murmur_study):
@@ -328,7 +393,7 @@ def test_multilabel_leaderboard(rhythm_study, rhythms):
     assert row["uar"] == pytest.approx(5 / 6)
     assert row["f"] == pytest.approx((0.5 + 1 + 1) / 3)
     assert row["auroc"] == pytest.approx((0.5 + 1 + 1) / 3)
-    assert row["uar_low"] <= row["uar"] <= row["uar_high"]
+    assert np.isnan([row["uar_low"], row["auroc_high"], row["f_low"]]).all()  # fewer than five subjects of a class
     assert "cost" not in row and "w_acc" not in row
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import combinations
 
 import pandas as pd
@@ -27,7 +28,8 @@ def comparison(study: Study, predictions: pd.DataFrame, leak: str, folds: pd.Dat
     Pairs are the variants that differ in one respect (the system, the stage with `fit_on`, or the decision), and the
     row `chosen` with every other. The interval and `p_bootstrap` come from a paired bootstrap over subjects of all test
     cases, `p_t_test` from the corrected resampled t-test over the folds (empty with fewer than two folds). Neither is
-    corrected for the number of pairs. folds: folds.csv, for the numbers of training and test cases.
+    corrected for the number of pairs. A fold without the metric does not count. folds: folds.csv, for the numbers of
+    training and test cases.
     """
     rows, ratio = [], train_test_ratio(folds)
     for name, part in predictions.groupby("target", sort=False):
@@ -35,22 +37,30 @@ def comparison(study: Study, predictions: pd.DataFrame, leak: str, folds: pd.Dat
         variants = {key: scoring.labelled_rows(variant) for key, variant in part.groupby(VARIANT, sort=False)}
         if all(variant.empty for variant in variants.values()):
             continue
-        of_draws = {key: scoring.bootstrap_scores(study, target, variant) for key, variant in variants.items()}
-        pooled = {key: scoring.score(target, variant) for key, variant in variants.items()}
+        # rankings of the row chosen are within folds: so are those that it is compared with
+        of_draws, pooled = (
+            {
+                (key, within_folds): function(variant, within_folds)
+                for key, variant in variants.items()
+                for within_folds in (False, True)
+            }
+            for function in (partial(scoring.bootstrap_scores, study, target), partial(scoring.score, target))
+        )
         by_fold = {key: _by_fold(target, variant) for key, variant in variants.items()}
         for a, b in combinations(variants, 2):
             if b[0] == "chosen":
                 a, b = b, a
             if a[0] != "chosen" and _count_differences(a, b) != 1:
                 continue
-            for metric in of_draws[a]:
-                pooled_difference = intervals.paired_difference(
-                    of_draws[a][metric], of_draws[b][metric], pooled[a][metric] - pooled[b][metric]
-                )
+            within_folds = a[0] == "chosen"
+            of_a, of_b = of_draws[a, within_folds], of_draws[b, within_folds]
+            for metric in of_a:
+                difference = pooled[a, within_folds][metric] - pooled[b, within_folds][metric]
+                pooled_difference = intervals.paired_difference(of_a[metric], of_b[metric], difference)
                 differences = by_fold[a][metric] - by_fold[b][metric]
                 t_test = intervals.corrected_t_test(differences, ratio)
                 marks = [scoring.variant_mark(leak, variants[key]) for key in (a, b)]
-                cells = [name, *a, *b, metric, len(variants[a]), *pooled_difference, t_test.p, len(differences)]
+                cells = [name, *a, *b, metric, len(variants[a]), *pooled_difference, t_test.p, differences.count()]
                 rows.append([*cells, max(marks, key=len)])
     return pd.DataFrame(rows, columns=COLUMNS)
 

@@ -7,10 +7,14 @@ import pandas as pd
 
 from auscult.config.study import Study
 from auscult.config.targets import Target
+from auscult.decisions.winner import CHOSEN
 from auscult.heads.labels import encode
 from auscult.heads.outputs import class_columns
 from auscult.metrics import catalogue, intervals
 from auscult.metrics.catalogue import Scored
+
+MIN_SUBJECTS = 5
+"""Subjects with cases of a class, below which a metric of all classes has no interval."""
 
 
 def labelled_rows(part: pd.DataFrame) -> pd.DataFrame:
@@ -28,20 +32,34 @@ def variant_mark(leak: str, rows: pd.DataFrame) -> str:
     return "; ".join(mark for mark in marks if mark)
 
 
-def score(target: Target, part: pd.DataFrame) -> dict[str, float]:
-    """All metrics of labelled predictions by column; undefined ones are NaN."""
-    return catalogue.values(_arrays(target, part), target.classes)
+def score(target: Target, part: pd.DataFrame, within_folds: bool | None = None) -> dict[str, float]:
+    """All metrics of labelled predictions by column; undefined ones are NaN.
+
+    within_folds: whether rankings compare cases of the same fold only; by default those of the row `chosen` do, since
+    its folds have different variants.
+    """
+    return catalogue.values(_arrays(target, part, within_folds=within_folds), target.classes)
 
 
-def bootstrap_scores(study: Study, target: Target, part: pd.DataFrame) -> dict[str, np.ndarray]:
+def bootstrap_scores(
+    study: Study, target: Target, part: pd.DataFrame, within_folds: bool | None = None
+) -> dict[str, np.ndarray]:
     """The metrics that have intervals, of labelled predictions, in every bootstrap draw of subjects: (draws,) each.
 
-    Two variants of the same cases get the same draws.
+    Two variants of the same cases get the same draws. A draw that lacks a class has no UAR, F and AUROC; of a class
+    with cases of fewer than `MIN_SUBJECTS` subjects no draw has, because the draws say too little about it.
+    within_folds: see `score`.
     """
-    draws = intervals.subject_draws(part["subject"].to_numpy(dtype=str), study.evaluation.draws, study.evaluation.seed)
-    arrays = _arrays(target, part, draws)
-    values = {metric.key: metric.value(arrays) for metric in catalogue.with_interval()}
-    return {key: value for key, value in values.items() if value is not None}
+    subjects = part["subject"].to_numpy(dtype=str)
+    draws = intervals.subject_draws(subjects, study.evaluation.draws, study.evaluation.seed)
+    arrays = _arrays(target, part, draws, within_folds)
+    fewest = arrays.fewest(subjects)
+    values = {}
+    for metric in catalogue.with_interval():
+        if (value := metric.value(arrays)) is not None:
+            is_enough = fewest.get(metric.sides, MIN_SUBJECTS) >= MIN_SUBJECTS
+            values[metric.key] = value if is_enough else np.full(len(draws), np.nan)
+    return values
 
 
 def with_intervals(study: Study, target: Target, part: pd.DataFrame) -> dict[str, float]:
@@ -65,8 +83,12 @@ def with_intervals(study: Study, target: Target, part: pd.DataFrame) -> dict[str
     return row
 
 
-def _arrays(target: Target, part: pd.DataFrame, draws: np.ndarray | None = None) -> Scored:
-    """Rows of predictions as the metrics take them."""
+def _arrays(
+    target: Target, part: pd.DataFrame, draws: np.ndarray | None = None, within_folds: bool | None = None
+) -> Scored:
+    """Rows of predictions as the metrics take them. within_folds: see `score`."""
+    if within_folds is None:
+        within_folds = bool((part["system"] == CHOSEN[0]).any())
     referred = abnormal = None
     if target.referral:
         outcome = part["should_refer"].astype(str)
@@ -83,4 +105,5 @@ def _arrays(target: Target, part: pd.DataFrame, draws: np.ndarray | None = None)
         referred,
         abnormal,
         draws,
+        part.groupby(["repeat", "fold"]).ngroup().to_numpy() if within_folds else None,
     )

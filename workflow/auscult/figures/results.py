@@ -86,12 +86,13 @@ def _figures(study: Study, predictions: pd.DataFrame, board: pd.DataFrame, histo
 def roc(name: str, target: Target, chosen: pd.DataFrame) -> Plot:
     """ROC curve of every class against the rest: the row `chosen`, test cases of all folds pooled."""
     truth, p = _truth_and_scores(target, chosen)
-    values = formulas.auroc(truth.astype(int), p)
+    values = _aurocs(target, chosen)
     defined = np.flatnonzero(~np.isnan(values))
     curves = [Curve(target.classes[k], *_roc_points(truth[:, k], p[:, k]), values[k]) for k in defined]
     caption = (
         f"Sensitivity against false-alarm rate at all thresholds of the row chosen's probabilities, each class against "
-        f"the rest, on {len(truth)} test cases; the grey diagonal is guessing."
+        f"the rest, on {len(truth)} test cases of all folds together; the grey diagonal is guessing. The AUROC "
+        f"compares cases of the same fold."
     )
     notes = _notes(target, curves, values, "because no case, or every case, is of the class")
     return _roc(f"roc-{name}.svg", f"{name}: ROC of each class", curves, caption, notes)
@@ -102,7 +103,7 @@ def roc_variants(name: str, target: Target, part: pd.DataFrame) -> Plot:
     curves, variants, first = [], _variants(part), target.classes[0]
     for label, rows in variants[:MOST_COLOURS]:
         truth, p = _truth_and_scores(target, rows)
-        value = formulas.auroc(truth[:, :1].astype(int), p[:, :1])[0]
+        value = _aurocs(target, rows)[0]
         if not np.isnan(value):
             curves.append(Curve(label, *_roc_points(truth[:, 0], p[:, 0]), value))
     caption = f"The class {first} against the rest, for each network, each second stage and the row chosen."
@@ -355,6 +356,13 @@ def learning(system: str, task: str, history: pd.DataFrame, select: str) -> Plot
         f"of these epochs: {scores}."
     )
     return Plot(name, figure, title, alt, caption)
+
+
+def _aurocs(target: Target, part: pd.DataFrame) -> NDArray:
+    """AUROC of each class (classes,), as the tables have it."""
+    columns = class_columns(target.classes)
+    scores = scoring.score(target, scoring.labelled_rows(part).dropna(subset=columns))
+    return np.array([scores[catalogue.class_column("auroc_", name)] for name in target.classes])
 
 
 def _truth_and_scores(target: Target, part: pd.DataFrame) -> tuple[NDArray, NDArray]:

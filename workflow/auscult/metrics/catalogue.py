@@ -24,7 +24,8 @@ class Scored:
     truth, decision: class numbers (n,), or 0/1 (n, classes) for a multilabel target. probabilities: (n, classes).
     class_weights: weights of the true classes. normal: number of the class `normal`. referred, abnormal: booleans
     (cases,), whether a case is referred to an expert and whether it should be, for the cases with a known outcome.
-    draws: multiplicities (draws, n) of a bootstrap; metrics then have a value per draw.
+    draws: multiplicities (draws, n) of a bootstrap; metrics then have a value per draw. strata: (n,) numbers of folds
+    whose probabilities have no common scale; rankings then compare cases of the same fold only. None: any cases.
     """
 
     truth: NDArray
@@ -36,6 +37,7 @@ class Scored:
     referred: NDArray | None = None
     abnormal: NDArray | None = None
     draws: NDArray | None = None
+    strata: NDArray | None = None
 
     @cached_property
     def matrix(self) -> NDArray:
@@ -51,8 +53,44 @@ class Scored:
 
     @cached_property
     def aurocs(self) -> NDArray:
-        """AUROC of each class (…, classes)."""
-        return formulas.auroc(self.truth, self.probabilities, self.draws)
+        """AUROC of each class (…, classes); with strata their mean, weighted by pairs of a case of it and another."""
+        return self._ranking(formulas.auroc, lambda positives, negatives: positives * negatives)
+
+    @cached_property
+    def auprcs(self) -> NDArray:
+        """Average precision of each class (…, classes); with strata their mean, weighted by cases of the class."""
+        return self._ranking(formulas.auprc, lambda positives, negatives: positives)
+
+    @cached_property
+    def lacks_class(self) -> NDArray:
+        """Whether a class has no case (…)."""
+        return np.isnan(self.recalls).any(axis=-1)
+
+    def fewest(self, subjects: NDArray) -> dict[str, int]:
+        """The fewest subjects (n,) that any side of a metric has, by `Metric.sides`."""
+        truth = formulas.one_hot(self.truth, self.probabilities.shape[1])
+        sides = {"classes": [*truth.T, *~truth.T] if self.multilabel else list(truth.T)}
+        if self.normal is not None:
+            sides["normal"] = [truth[:, self.normal], ~truth[:, self.normal]]
+        return {name: min(len(np.unique(subjects[side])) for side in masks) for name, masks in sides.items()}
+
+    def _ranking(self, metric: Callable[..., NDArray], weight: Callable[[NDArray, NDArray], NDArray]) -> NDArray:
+        """A metric of each class (…, classes): of all cases, or the mean over the strata, weighted by their cases.
+
+        weight: of a stratum, from the numbers of its cases in and outside each class (…, classes).
+        """
+        if self.strata is None:
+            return metric(self.truth, self.probabilities, self.draws)
+        total, weights = 0.0, 0.0
+        truth = formulas.one_hot(self.truth, self.probabilities.shape[1])
+        for stratum in np.unique(self.strata):
+            rows = self.strata == stratum
+            draws = np.ones(rows.sum()) if self.draws is None else self.draws[:, rows]
+            counts = weight(draws @ truth[rows], draws @ ~truth[rows])
+            total = total + np.nan_to_num(metric(self.truth[rows], self.probabilities[rows], draws)) * counts
+            weights = weights + counts
+        total, weights = np.broadcast_arrays(total, weights)
+        return np.divide(total, weights, out=np.full(total.shape, np.nan), where=weights > 0)
 
     @cached_property
     def ece_by_chance(self) -> NDArray:
@@ -92,8 +130,9 @@ class Metric:
     """A metric with one column in the tables.
 
     key: name of the column. label: its head in the report. name: name in a sentence. interval: `percentile`, or
-    `basic`, the percentile interval reflected about the value, for a metric that resampling can only enlarge. first:
-    whether it comes before other metrics of a place.
+    `basic`, the percentile interval reflected about the value, for a metric that resampling can only enlarge. sides:
+    what each needs cases of several subjects for an interval: all `classes`, or the `normal` class and the others.
+    first: whether it comes before other metrics of a place.
     """
 
     key: str
@@ -103,6 +142,7 @@ class Metric:
     group: str
     value: Value
     interval: Literal["percentile", "basic"] | None = None
+    sides: Literal["classes", "normal"] | None = None
     higher_is_better: bool = True
     places: frozenset[Place] = frozenset()
     first: bool = False
@@ -144,11 +184,8 @@ def _accuracy(scored: Scored) -> Any:
 
 
 def _f(scored: Scored) -> Any:
-    return formulas.macro_f1(scored.matrix) if scored.multilabel else formulas.f_measure(scored.matrix)
-
-
-def _auprc(scored: Scored) -> Any:
-    return formulas.macro(formulas.auprc(scored.truth, scored.probabilities, scored.draws))
+    f = formulas.macro_f1(scored.matrix) if scored.multilabel else formulas.f_measure(scored.matrix)
+    return np.where(scored.lacks_class, np.nan, f)[()]
 
 
 def _cost(scored: Scored) -> Any:
@@ -177,10 +214,12 @@ METRICS = (
         "uar",
         "UAR",
         "UAR",
-        "Unweighted average recall: the share of a class that is predicted correctly, averaged over the classes.",
+        "Unweighted average recall: the share of a class that is predicted correctly, averaged over the classes; empty "
+        "if a class has no case.",
         "Decisions",
-        lambda s: formulas.macro(s.recalls),
+        lambda s: s.recalls.mean(axis=-1),
         interval="percentile",
+        sides="classes",
         places=_places(
             "floors", "text", "text of normal", "differences", "subgroups", "figures", "winner", "published"
         ),
@@ -198,29 +237,33 @@ METRICS = (
         "f",
         "F",
         "macro F1",
-        "F1 (harmonic mean of precision and recall), averaged over the classes.",
+        "F1 (harmonic mean of precision and recall), averaged over the classes; empty if a class has no case.",
         "Decisions",
         _f,
         interval="percentile",
+        sides="classes",
         places=_places("text of multilabel", "differences", "published"),
     ),
     Metric(
         "auroc",
         "AUROC",
         "AUROC",
-        "Probability that a case of a class ranks above a case outside it, averaged over the classes; 0.5 is chance.",
+        "Probability that a case of a class ranks above a case outside it, averaged over the classes; 0.5 is chance. "
+        "Empty if a class has no case. For the row chosen, cases of the same fold are compared.",
         "Ranking",
-        lambda s: formulas.macro(s.aurocs),
+        lambda s: s.aurocs.mean(axis=-1),
         interval="percentile",
+        sides="classes",
         places=_places("text of multilabel", "differences", "subgroups", "figures", "winner", "published"),
     ),
     Metric(
         "auprc",
         "AUPRC",
         "AUPRC",
-        "Average precision, averaged over the classes; by chance it is the share of the class.",
+        "Average precision, averaged over the classes; by chance it is the share of the class. For the row chosen, the "
+        "mean over the folds.",
         "Ranking",
-        _auprc,
+        lambda s: s.auprcs.mean(axis=-1),
     ),
     Metric(
         "cost",
@@ -286,6 +329,7 @@ METRICS = (
         "Against normal",
         _of_normal("icbhi_score"),
         interval="percentile",
+        sides="normal",
         places=_places("floors", "text of normal", "differences", "figures", "published"),
         first=True,
     ),
