@@ -22,7 +22,7 @@ import soxr
 from auscult.cache.audio import cache_audio
 from auscult.config.dataset import Dataset
 from auscult.datasets import audio
-from auscult.features.copies import find_copies
+from auscult.features.copies import all_landmarks, find_copies, index_of, recognised
 
 Signal = tuple[np.ndarray, int]
 
@@ -88,17 +88,30 @@ def main(folder: Path, seed: int, workers: int = 2) -> None:
         dataset = Dataset(name="copies", adapter="folder", root=home, rate_hz=rate_hz)
         cache_audio(Path(home) / "cache", table, dataset, "", workers)
         start = time.perf_counter()
-        pairs = find_copies(Path(home) / "cache", names, dataset, workers)
+        marks = all_landmarks(Path(home) / "cache", names, dataset, workers)
+        pairs = find_copies(Path(home) / "cache", names, dataset, marks)
         seconds = time.perf_counter() - start
+    mark_of = dict(zip(names, marks, strict=True))
+    originals = [name for name in names if name not in change_of]
+    index = index_of([mark_of[name] for name in originals])
+    with_copy = {name.removesuffix("=copy") for name in change_of}
+    by_landmarks = {name: recognised(index, mark_of[name]) for name in change_of}
+    without_own = index_of([mark_of[name] for name in originals if name not in with_copy])
+    false_names = [name for name in with_copy if recognised(without_own, mark_of[name])]
     found = {frozenset(pair) for pair in zip(pairs["recording"], pairs["other"], strict=True)}
     recall: dict[str, list[bool]] = defaultdict(list)
     for name, change in change_of.items():
         recall[change].append(frozenset((name, name.removesuffix("=copy"))) in found)
     for change in CHANGES:
-        print(f"{change}: {sum(recall[change])} of {len(recall[change])} copies found")
+        of_change = [by_landmarks[name] for name, other in change_of.items() if other == change]
+        print(f"{change}: {sum(recall[change])} of {len(recall[change])} copies found, {sum(of_change)} by landmarks")
     false_pairs = [pair for pair in found if len({name.removesuffix("=copy") for name in pair}) > 1]
     print(
         f"{len(files)} recordings, {len(change_of)} copies; pairs that are no copies: {len(false_pairs)} {false_pairs}"
+    )
+    print(
+        f"by landmarks alone, {len(false_names)} of {len(with_copy)} recordings are taken for one of "
+        f"{len(originals) - len(with_copy)} others"
     )
     print(f"{1000 * seconds / len(names):.1f} ms a recording with {workers} processes")
 

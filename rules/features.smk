@@ -38,6 +38,7 @@ rule find_copies:
         code=code("find_copies"),
     output:
         copies=paths.COPIES,
+        landmarks=paths.LANDMARKS,
     log:
         f"{paths.LOGS}/find_copies-{{dataset}}.log",
     benchmark:

@@ -32,6 +32,7 @@ rule pack_winner:
         inner=lambda w: networks.inner_outputs(plan(w), networks.unit_folds(plan(w))),
         fused=lambda w: networks.files_of(plan(w), paths.FUSED, networks.fused_folds(plan(w))),
         manifest=manifest,
+        landmarks=lambda w: paths.LANDMARKS.format(dataset=plan(w).dataset),
         models=lambda w: [network.file(paths.TRAINING) for network in networks.every_network(plan(w))],
         code=code("pack_winner", *DECISIONS),
     output:

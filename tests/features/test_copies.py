@@ -11,7 +11,17 @@ import soxr
 from auscult.cache.audio import cache_audio
 from auscult.config.dataset import Dataset
 from auscult.datasets import audio
-from auscult.features.copies import find_copies, landmarks
+from auscult.features.copies import (
+    Landmarks,
+    all_landmarks,
+    find_copies,
+    for_analysis,
+    index_of,
+    landmarks,
+    load_index,
+    recognised,
+    save_index,
+)
 
 RATE = 4000
 
@@ -67,7 +77,8 @@ def find(folder: Path, recordings: dict[str, tuple[np.ndarray, int]], **formats:
     table = table.assign(sha256=[f.sha256 for f in facts], rate_hz=RATE, channels=1)
     dataset = Dataset(name="d", adapter="folder", root=str(folder), rate_hz=RATE, shards=2)
     cache_audio(folder / "cache", table, dataset, "code", 1)
-    return find_copies(folder / "cache", list(recordings), dataset, 1)
+    marks = all_landmarks(folder / "cache", list(recordings), dataset, 1)
+    return find_copies(folder / "cache", list(recordings), dataset, marks)
 
 
 def test_every_change_is_found_and_no_other_pair(tmp_path):
@@ -102,6 +113,22 @@ def test_the_shift_is_that_of_the_cut(tmp_path):
     samples = heart(3)
     found = find(tmp_path / "audio", {"a": (samples, RATE), "b": (samples[10000:], RATE)})
     assert found["shift_s"].tolist() == pytest.approx([2.5], abs=0.001) and found["correlation"][0] > 0.99
+
+
+def marks_of(samples: np.ndarray, rate: int) -> Landmarks:
+    return Landmarks(*landmarks(for_analysis(samples.astype(np.float32), rate)), "")
+
+
+@pytest.mark.parametrize("how", [how for how in CHANGES if how != "noise"])
+def test_a_copy_is_recognised_without_the_samples(tmp_path, how):
+    rng = np.random.default_rng(CHANGES.index(how))
+    hearts = [heart(seed) for seed in range(10)]
+    save_index(index_of([marks_of(samples, RATE) for samples in hearts]), tmp_path / "landmarks.npz")
+    index = load_index(tmp_path / "landmarks.npz")
+    for seed in range(4):
+        assert recognised(index, marks_of(*changed(hearts[rng.integers(10)], how, rng)))
+        assert not recognised(index, marks_of(heart(100 + seed), RATE))
+    assert not recognised(index_of([]), marks_of(hearts[0], RATE))
 
 
 @pytest.mark.parametrize("count", [1, 100, 257, 5000])

@@ -57,13 +57,13 @@ def manifest(rows: list[tuple[str, str, str, str]], quality: list[tuple] = ()) -
     return Manifest(cases, recordings, table, Columns())
 
 
-def test_the_studys_own_cases_are_known_by_samples_and_by_id():
+def test_the_studys_own_cases_are_known_by_samples_copies_and_ids():
     own = manifest([("1_AV", "1", "1+7", "aa"), ("2_AV", "2", "2", "bb")])
-    new = manifest([("x_AV", "x", "x", "aa"), ("7_AV", "7", "7", "cc"), ("y_AV", "y", "y", "dd")])
+    new = manifest([("x_AV", "x", "x", "aa"), ("7_AV", "7", "7", "cc"), ("y_AV", "y", "y", "dd"), ("z", "z", "z", "e")])
     known = {name: frozenset(values) for name, values in signs(own).items()}
-    found = repeated_cases(new, **known).set_index("case")["problem"]
-    assert list(found.index) == ["x", "7"]
-    assert "these samples" in found["x"] and "a subject of this id" in found["7"]
+    found = repeated_cases(new, **known, copies={"x_AV", "z"}).set_index("case")["problem"]
+    assert list(found.index) == ["x", "z", "7"]
+    assert "these samples" in found["x"] and "a copy" in found["z"] and "a subject of this id" in found["7"]
 
 
 def test_what_was_wrong_stands_beside_the_case():

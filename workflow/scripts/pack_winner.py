@@ -24,6 +24,6 @@ for (unit, fold), tables in fold_outputs(inputs).items():
     path = fused.get((unit, fold))
     stages = (read_rows(path), path.parent / "models") if path else (None, None)
     results[unit, fold] = FoldResults(models, *tables, *stages)
-pack(study, winners, results, own, folder)
+pack(study, winners, results, own, Path(inputs.landmarks), folder)
 text = card(snakemake.wildcards.study, study, winners, own, board, read_table(inputs.subgroups), commit())
 write_text(folder / "card.md", text)

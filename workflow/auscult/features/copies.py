@@ -2,7 +2,8 @@
 
 Peaks of the spectrogram are hashed in threes, by their frequencies and distances in time (after Wang 2003), and put
 into an index of all recordings. Two recordings with many threes at one shift are compared sample by sample at this
-shift: what correlates is a copy. The time is proportional to the number of recordings: a three that more than
+shift: what correlates is a copy. Of recordings whose samples are not there, as those of a packed study, very many
+threes at one shift count as a copy. The time is proportional to the number of recordings: a three that more than
 `MOST_RECORDINGS` have in common is left out.
 """
 
@@ -32,6 +33,7 @@ DYNAMIC_RANGE = 1e-3  # of the largest peak: smaller ones are noise
 SPAN = 64  # most spectra from the first to the last of three peaks
 MOST_RECORDINGS = 200
 MIN_VOTES, CANDIDATES = 4, 3
+ENOUGH_VOTES = 12  # without a comparison of samples
 MIN_CORRELATION, MIN_OVERLAP_S = 0.9, 1.0
 COMPARED_S = 8.0  # from the middle of what two signals have in common
 LOW_PASS = np.array([1, 4, 6, 4, 1]) / 16
@@ -47,19 +49,31 @@ class Landmarks(NamedTuple):
     digest: str
 
 
-def find_copies(audio: Path, recordings: list[str], dataset: Dataset, workers: int) -> pd.DataFrame:
+class Index(NamedTuple):
+    """Threes of peaks of all recordings, sorted by code: `codes`, `frames`, and `owners`, numbers of the recordings."""
+
+    codes: np.ndarray
+    frames: np.ndarray
+    owners: np.ndarray
+
+
+def all_landmarks(audio: Path, recordings: list[str], dataset: Dataset, workers: int) -> list[Landmarks]:
+    """Return the landmarks of recordings in an audio cache. audio: its folder. workers: number of processes."""
+    compute = partial(_landmarks_of, read=_reader(audio, dataset), rate_hz=dataset.rate_hz)
+    with ProcessPoolExecutor(workers, initializer=threadpool_limits, initargs=(1,)) as pool:
+        return list(pool.map(compute, recordings, chunksize=16))
+
+
+def find_copies(audio: Path, recordings: list[str], dataset: Dataset, marks: list[Landmarks]) -> pd.DataFrame:
     """Return the pairs of recordings that are copies: `recording, other, kind, shift_s, correlation`.
 
     kind: `identical` (the same samples in the data set's format and rate), or `near_identical`. shift_s: seconds by
     which `other` begins later in the common signal. correlation: of the samples they have in common, -1 to 1.
 
     audio : folder of the audio cache.
-    workers : number of processes.
+    marks : of `all_landmarks`.
     """
-    read = partial(_read, audio=audio, config=tuple(sorted(audio_config(dataset).items())))
-    rate = analysis_rate(dataset.rate_hz)
-    with ProcessPoolExecutor(workers, initializer=threadpool_limits, initargs=(1,)) as pool:
-        marks = list(pool.map(partial(_landmarks_of, read=read, rate_hz=dataset.rate_hz), recordings, chunksize=16))
+    read, rate = _reader(audio, dataset), analysis_rate(dataset.rate_hz)
     rows = list(_identical(recordings, marks))
     for first, second, shift in _candidates(marks):
         if marks[first].digest != marks[second].digest:
@@ -71,6 +85,31 @@ def find_copies(audio: Path, recordings: list[str], dataset: Dataset, workers: i
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["recording", "other"]).reset_index(drop=True)
 
 
+def index_of(marks: list[Landmarks]) -> Index:
+    """Return the index of some recordings, which are numbered in their order."""
+    codes = np.concatenate([np.zeros(0, np.int64), *(mark.codes for mark in marks)])
+    frames = np.concatenate([np.zeros(0, np.int32), *(mark.frames for mark in marks)]).astype(np.int32)
+    owners = np.repeat(np.arange(len(marks), dtype=np.int32), [len(mark.codes) for mark in marks])
+    order = np.argsort(codes, kind="stable")
+    return Index(codes[order], frames[order], owners[order])
+
+
+def recognised(index: Index, mark: Landmarks) -> bool:
+    """Whether a recording is a copy of one in the index, by `ENOUGH_VOTES` threes at one shift."""
+    return any(votes >= ENOUGH_VOTES for _, _, votes in _matches(index, mark))
+
+
+def save_index(index: Index, file: Path) -> None:
+    """Write an index; the samples cannot be restored from it."""
+    np.savez_compressed(file, **index._asdict())
+
+
+def load_index(file: Path) -> Index:
+    """Read what `save_index` has written."""
+    with np.load(file) as arrays:
+        return Index(**arrays)
+
+
 def analysis_rate(rate_hz: int) -> int:
     """The rate at which signals of this rate are compared, in Hz."""
     return SOUND_RATE if rate_hz >= 1000 else ECG_RATE
@@ -79,6 +118,10 @@ def analysis_rate(rate_hz: int) -> int:
 def for_analysis(samples: np.ndarray, rate_hz: int) -> np.ndarray:
     """Return samples (n,) at the rate of the analysis, float32."""
     return resample(samples[:, None], rate_hz, analysis_rate(rate_hz))[:, 0].astype(np.float32)
+
+
+def _reader(audio: Path, dataset: Dataset) -> Callable[[str], np.ndarray]:
+    return partial(_read, audio=audio, config=tuple(sorted(audio_config(dataset).items())))
 
 
 def _read(name: str, audio: Path, config: tuple) -> np.ndarray:
@@ -124,30 +167,36 @@ def _identical(recordings: list[str], marks: list[Landmarks]) -> Iterator[tuple[
 
 
 def _candidates(marks: list[Landmarks]) -> Iterator[tuple[int, int, int]]:
-    """Numbers of two recordings, and the shift in spectra, at which they have the most threes in common."""
-    codes = np.concatenate([mark.codes for mark in marks]) if marks else np.zeros(0, np.int64)
-    frames = np.concatenate([mark.frames for mark in marks]) if marks else codes
-    owners = np.repeat(np.arange(len(marks)), [len(mark.codes) for mark in marks])
-    order = np.argsort(codes, kind="stable")
-    codes, frames, owners = codes[order], frames[order], owners[order]
-    span = 2 * int(frames.max(initial=0)) + 2
+    """Numbers of two recordings, each pair once, and the shift in spectra at which they have the most threes."""
+    index = index_of(marks)
     for number, mark in enumerate(marks):
-        start = np.searchsorted(codes, mark.codes, "left")
-        count = np.searchsorted(codes, mark.codes, "right") - start
-        is_rare = count <= MOST_RECORDINGS
-        start, count, own_frames = start[is_rare], count[is_rare], mark.frames[is_rare]
-        hits = np.repeat(start - np.r_[0, np.cumsum(count)[:-1]], count) + np.arange(count.sum())
-        is_later = owners[hits] > number  # each pair once
-        shifts = np.repeat(own_frames, count)[is_later] - frames[hits[is_later]]
-        places, votes = np.unique(owners[hits[is_later]] * span + shifts + span // 2, return_counts=True)
-        others: set[int] = set()
-        for place in np.argsort(-votes, kind="stable"):
-            other = int(places[place] // span)
-            if votes[place] < MIN_VOTES or len(others) == CANDIDATES:
-                break
-            if other not in others:
-                others.add(other)
-                yield number, other, int(places[place] % span - span // 2)
+        for other, shift, _ in _matches(index, mark, after=number):
+            yield number, other, shift
+
+
+def _matches(index: Index, mark: Landmarks, after: int = -1) -> list[tuple[int, int, int]]:
+    """The recordings that have most threes in common with one: their numbers, shifts in spectra, numbers of threes.
+
+    after: recordings up to this number are left out.
+    """
+    span = 2 * int(max(index.frames.max(initial=0), mark.frames.max(initial=0))) + 2
+    start = np.searchsorted(index.codes, mark.codes, "left")
+    count = np.searchsorted(index.codes, mark.codes, "right") - start
+    is_rare = count <= MOST_RECORDINGS
+    start, count, own_frames = start[is_rare], count[is_rare], mark.frames[is_rare]
+    hits = np.repeat(start - np.r_[0, np.cumsum(count)[:-1]], count) + np.arange(count.sum())
+    is_later = index.owners[hits] > after
+    shifts = np.repeat(own_frames, count)[is_later] - index.frames[hits[is_later]]
+    places, votes = np.unique(
+        index.owners[hits[is_later]].astype(np.int64) * span + shifts + span // 2, return_counts=True
+    )
+    matches: dict[int, tuple[int, int, int]] = {}
+    for place in np.argsort(-votes, kind="stable"):
+        other = int(places[place] // span)
+        if votes[place] < MIN_VOTES or len(matches) == CANDIDATES:
+            break
+        matches.setdefault(other, (other, int(places[place] % span - span // 2), int(votes[place])))
+    return list(matches.values())
 
 
 def aligned_correlation(first: np.ndarray, second: np.ndarray, shift: int, rate: int) -> tuple[int, float]:

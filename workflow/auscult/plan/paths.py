@@ -18,6 +18,7 @@ RECORDINGS = "results/datasets/{dataset}/recordings.csv"
 QUALITY = "results/datasets/{dataset}/quality.csv"
 STATES = "results/datasets/{dataset}/states.csv"
 COPIES = "results/datasets/{dataset}/copies.csv"
+LANDMARKS = "results/datasets/{dataset}/landmarks.npz"
 FACTS = "results/datasets/{dataset}/dataset.json"
 MANIFEST = (CASES, RECORDINGS, FACTS)
 CACHE = "results/cache/{dataset}/{kind}"

@@ -3,6 +3,7 @@
 - study.json, winner.json
 - networks/<system>/<task>/<network>/: model folders
 - stages/<target>/<fold>/<system>-<stage>-<fit_on>.json: a saved second stage; …-latents.json, if it reads latents
+- landmarks.npz: by which copies of the study's recordings are recognised, see `features.copies`
 - pack.json: the networks of every fold, the fitted decision rule of every variant of every fold, and digests by which
   samples and subjects of the study are recognised
 """
@@ -87,12 +88,13 @@ def pack(
     winners: dict[str, dict[str, Any]],
     results: dict[tuple[str, str], FoldResults],
     own: Manifest,
+    landmarks: Path,
     folder: Path,
 ) -> None:
     """Write a packed winner into an empty folder.
 
     winners: winner.json of the study. results: by (system or ensemble, fold). own: the study's manifest, whose labels
-    the decisions are fitted to.
+    the decisions are fitted to. landmarks: of its recordings.
     """
     variants = {(name, fold): of_fold for name, winner in winners.items() for fold, of_fold in winner["folds"].items()}
     used = {(variant["system"], fold) for (_, fold), of_fold in variants.items() for variant in of_fold}
@@ -119,6 +121,7 @@ def pack(
         "channels": int(own.recordings["channels"].max()) if study.dataset.channels == "all" else 1,
         **signs(own),
     }
+    shutil.copyfile(landmarks, folder / "landmarks.npz")
     write_json(folder / "pack.json", facts)
     write_json(folder / "winner.json", winners)
     write_json(folder / "study.json", study.model_dump(mode="json"))

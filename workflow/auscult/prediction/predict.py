@@ -8,6 +8,7 @@ import pandas as pd
 
 from auscult.datasets.base import Manifest
 from auscult.features import TABLES
+from auscult.features.copies import load_index
 from auscult.prediction.fold import decide_fold, score_fold
 from auscult.prediction.inputs import ingest, prepare
 from auscult.prediction.pack import Packed
@@ -31,13 +32,14 @@ def apply_winner(
     study = packed.study
     dataset = study.dataset.model_copy(update={"root": str(root), "shards": 1})
     manifest = ingest(dataset, form or dataset.adapter, packed.covariates, packed.channels, threads)
-    repeated = repeated_cases(manifest, packed.samples, packed.ids)
-    if len(repeated):
-        first = repeated["case"].iloc[0]
-        note(f"warning: {len(repeated)} of {len(manifest.cases)} cases are among the study's own, as {first!r}")
     names = sorted({model.system for models in packed.models.values() for model in models})
     tables = _tables(packed)
     new = prepare(dataset, manifest, [study.systems[name] for name in names], tables, work, threads)
+    copies = new.copies_of(load_index(packed.folder / "landmarks.npz"), threads)
+    repeated = repeated_cases(manifest, packed.samples, packed.ids, copies)
+    if len(repeated):
+        first = repeated["case"].iloc[0]
+        note(f"warning: {len(repeated)} of {len(manifest.cases)} cases are among the study's own, as {first!r}")
     numbers = new.numbers(tables)
     outputs = {(unit, fold): score_fold(packed, unit, fold, new, numbers, threads) for unit, fold in packed.models}
     predictions = []

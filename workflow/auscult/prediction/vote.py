@@ -32,16 +32,21 @@ def vote_table(target: Target, folds: list[tuple[np.ndarray, np.ndarray]], cases
     return table.assign(refer=table["prediction"].isin(target.referral.classes).astype(int) if target.referral else "")
 
 
-def repeated_cases(new: Manifest, samples: Set[str], ids: Set[str]) -> pd.DataFrame:
-    """New cases that are cases of the study, `case, problem`: they have the same samples or the id of a subject.
+def repeated_cases(new: Manifest, samples: Set[str], ids: Set[str], copies: Set[str]) -> pd.DataFrame:
+    """New cases that are cases of the study, `case, problem`: they have the same samples, a copy, or a subject's id.
 
-    samples, ids: digests of the study's own samples and ids, see `pack.Packed`.
+    samples, ids: digests of the study's own samples and ids, see `pack.Packed`. copies: new recordings that are copies
+    of the study's.
     """
-    same_samples = new.recordings.loc[new.recordings["sha256"].isin(samples), "case"].unique()
-    same_id = new.cases["case"].map(digest).isin(ids) | new.cases["subject"].map(digest).isin(ids)
-    rows = [(case, "the study has these samples: it may have trained on them") for case in same_samples]
-    same_id_only = [case for case in new.cases.loc[same_id, "case"] if case not in same_samples]
-    rows += [(case, "the study has a subject of this id") for case in same_id_only]
+    same_samples = set(new.recordings.loc[new.recordings["sha256"].isin(samples), "case"])
+    with_copy = set(new.recordings.loc[new.recordings["recording"].isin(copies), "case"])
+    has_id = new.cases["case"].map(digest).isin(ids) | new.cases["subject"].map(digest).isin(ids)
+    problems = {
+        "the study has these samples: it may have trained on them": same_samples,
+        "the study has a copy of these samples: it may have trained on it": with_copy - same_samples,
+        "the study has a subject of this id": set(new.cases.loc[has_id, "case"]) - same_samples - with_copy,
+    }
+    rows = [(case, problem) for problem, cases in problems.items() for case in new.cases["case"] if case in cases]
     return pd.DataFrame(rows, columns=["case", "problem"])
 
 
