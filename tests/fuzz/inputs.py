@@ -25,6 +25,7 @@ import yaml
 from auscult.cache.store import CacheError, open_cache, write_cache
 from auscult.datasets import audio, challenge2021, circor, folder, simulate
 from auscult.datasets.base import DatasetError, build
+from auscult.datasets.ids import problem_of, same_but_for_writing
 from auscult.datasets.unusable import Unusable
 from auscult.studies import ConfigError, load_study
 
@@ -45,6 +46,12 @@ WORDS = [
     b"&a [*a]",
     b"|",
     b"#",
+    b" ",
+    b"0",
+    "É".encode(),
+    "E\u0301".encode(),
+    "\u200b".encode(),
+    "Ⅷ".encode(),
 ]
 
 Try = Callable[[], object]
@@ -107,6 +114,27 @@ def tables(root: Path) -> Kind:
     return [root / "cases.csv", root / "recordings.csv"], read, DatasetError
 
 
+def ids(root: Path) -> Kind:
+    """Ids in the two tables of a folder. What is read has no id that is a path, and no two that differ in writing."""
+    soundfile.write(root / "a.wav", np.random.default_rng(0).normal(0, 0.1, 400), 4000, subtype="PCM_16")
+    names = ["P01", "P2", "É3", "7", "x-1", "Q"]
+    cases = [f"{name},s{name},{'xy'[k % 2]}" for k, name in enumerate(names)]
+    (root / "cases.csv").write_text("\n".join(["case,subject,label", *cases]) + "\n", encoding="utf-8")
+    rows = [f"r{name},{name},a.wav" for name in names]
+    (root / "recordings.csv").write_text("\n".join(["recording,case,path", *rows]) + "\n", encoding="utf-8")
+    options = folder.Options(labels={"label": []})
+
+    def read() -> object:
+        manifest = build(folder.ingest(root, options), root, "mean", 1.0, 1)
+        for column in (manifest.cases["case"], manifest.cases["subject"], manifest.recordings["recording"]):
+            problems = [name for name in column if problem_of(name)]
+            if problems or same_but_for_writing(column):
+                raise AssertionError(f"{column.name}: {problems} {same_but_for_writing(column)}")
+        return manifest
+
+    return [root / "cases.csv", root / "recordings.csv"], read, DatasetError
+
+
 def study(root: Path) -> Kind:
     """A study."""
     text = yaml.safe_dump(yaml.safe_load((TOP / "config/studies/demo.yaml").read_text()), sort_keys=False)
@@ -115,13 +143,16 @@ def study(root: Path) -> Kind:
 
 
 def shard(root: Path) -> Kind:
-    """A shard of a cache."""
+    """A shard of a cache. What is read has the values that were written."""
     recordings = pd.DataFrame({"recording": ["a", "b", "c"], "sha256": ["1", "2", "3"]})
     write_cache(root, recordings, _numbers, {"kind": "fuzz"}, "code", 1)
 
     def read() -> object:
         cache = open_cache(root, {"kind": "fuzz"})
-        return [cache.read(name).sum() for name in cache.index.index]
+        values = {name: cache.read(name) for name in cache.index.index}
+        if not all(np.array_equal(array, _numbers(None)) for array in values.values()) or set(values) != set("abc"):
+            raise AssertionError(f"other values than were written: {values}")
+        return values
 
     return [root / "shard-000.h5"], read, CacheError
 
@@ -130,7 +161,7 @@ def _numbers(row: object) -> np.ndarray:
     return np.arange(20, dtype=np.float32).reshape(10, 2)
 
 
-KINDS = {"wav": wav, "wfdb": wfdb, "release": release, "tables": tables, "study": study, "shard": shard}
+KINDS = {"wav": wav, "wfdb": wfdb, "release": release, "tables": tables, "ids": ids, "study": study, "shard": shard}
 
 
 def harm(data: bytes, chance: random.Random) -> bytes:

@@ -27,4 +27,4 @@ def test_harmed_inputs(kind):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_hundred_thousand_harmed_inputs(kind):
-    assert sum(tried(kind, 17_000, seed=2).values()) == 17_000
+    assert sum(tried(kind, 15_000, seed=2).values()) == 15_000

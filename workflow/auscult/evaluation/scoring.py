@@ -10,7 +10,7 @@ from auscult.config.targets import Target
 from auscult.decisions.winner import CHOSEN
 from auscult.heads.labels import encode
 from auscult.heads.outputs import class_columns
-from auscult.metrics import catalogue, intervals
+from auscult.metrics import catalogue, formulas, intervals
 from auscult.metrics.catalogue import Scored
 
 MIN_SUBJECTS = 5
@@ -63,24 +63,32 @@ def bootstrap_scores(
 
 
 def with_intervals(study: Study, target: Target, part: pd.DataFrame) -> dict[str, float]:
-    """All metrics of labelled predictions by column; a metric with an interval is followed by `_low` and `_high`.
-
-    A `basic` interval is the percentile interval reflected about the value. The metric `ece` has one: it sums absolute
-    gaps, which resampling makes larger. It begins at 0 if the value is not above the 95 % quantile of what a calibrated
-    model would show.
-    """
+    """All metrics of labelled predictions by column; a metric with an interval is followed by `_low` and `_high`."""
     of_draws = bootstrap_scores(study, target, part) if len(part) else {}
     kinds = {metric.key: metric.interval for metric in catalogue.with_interval()}
     arrays, row = _arrays(target, part), {}
     for key, value in catalogue.values(arrays, target.classes).items():
         row[key] = value
         if key in kinds:
-            low, high = intervals.interval(of_draws[key]) if key in of_draws else (float("nan"), float("nan"))
-            if kinds[key] == "basic":
-                low, high = np.clip(2 * value - high, 0, value), np.maximum(2 * value - low, value)
-                low = 0.0 if value <= np.quantile(arrays.ece_by_chance, 0.95) else low
+            low, high = float("nan"), float("nan")
+            if key in of_draws and kinds[key] == "basic":
+                low, high = calibration_interval(arrays, of_draws[key])
+            elif key in of_draws:
+                low, high = intervals.interval(of_draws[key])
             row |= {f"{key}_low": float(low), f"{key}_high": float(high)}
     return row
+
+
+def calibration_interval(scored: Scored, of_draws: np.ndarray) -> tuple[float, float]:
+    """The 95 % interval of the calibration error `ece`. of_draws: of bootstrap draws (draws,).
+
+    It sums absolute gaps, which resampling makes larger: the percentile interval is reflected about the value. It
+    begins at 0 if the value is not above the 95 % quantile of what a calibrated model would show.
+    """
+    value = float(formulas.ece(scored.truth, scored.probabilities))
+    low, high = intervals.interval(of_draws)
+    low, high = float(np.clip(2 * value - high, 0, value)), max(2 * value - low, value)
+    return (0.0 if value <= np.quantile(scored.ece_by_chance, 0.95) else low), high
 
 
 def _arrays(

@@ -34,8 +34,8 @@ def apply(
 RULES = (
     Rule(
         "any_recording",
-        "The first class that any recording has as its most probable one, by a vote of the networks; a second stage has no "
-        "such rows.",
+        "The first class that any recording has as its most probable one, by a vote of the networks; a second stage "
+        "has no such rows.",
         ("multiclass",),
         apply,
         needs_recordings=True,
