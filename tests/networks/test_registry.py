@@ -18,6 +18,8 @@ SMALL = {
     "vgg_scalars": {"width": 2, "scalars": 0},
     "mobilenet1d": {"width": 0.25},
     "inception_former": {"depths": [1, 1, 2, 1], "widths": [8, 8, 16, 16], "attention_heads": 4},
+    "meta_ecgnet": {"depths": [1, 1], "widths": [8, 16], "windows": [5, 1], "attention_heads": 2},
+    "mina": {"segment": 10, "kernel": 4, "filters": 8, "units": 8},
     "spectral_resnet": {**RESIDUAL, "window": 8, "hop": 4},
     "two_stream": {
         "time": {"depths": [1, 1], "widths": [4, 8]},
