@@ -34,17 +34,20 @@ def test_the_weights_of_each_level_have_the_sum_1(seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_attended_is_the_product_of_the_weights(seed):
-    """A weight of one place, one segment and one band lies on the frames of one kernel."""
+def test_attended_is_the_product_of_the_weights_on_the_frames_of_each_kernel(seed):
     torch.manual_seed(seed)
-    network = build()
-    band, segment, place = (int(torch.randint(0, high, ())) for high in (4, 5, 18))
-    of_place, of_segment, of_band = torch.zeros(1, 4, 5, 18), torch.zeros(1, 4, 5), torch.zeros(1, 4)
-    of_place[0, band, segment, place] = of_segment[0, band, segment] = of_band[0, band] = 1
-    network.weighed = lambda x: (None, of_place, of_segment, of_band)
-    attended = network.attended(torch.zeros(1, 12, 250, 1), 0)[0, :, 0]
-    first = 50 * segment + 2 * place
-    assert attended.nonzero().flatten().tolist() == list(range(first, first + 16))
+    network, x = build(), torch.randn(1, 12, 250, 1)
+    of_place, of_segment, of_band = torch.rand(4, 5, 18), torch.rand(4, 5), torch.rand(4)
+    network.weighed = lambda x: (None, of_place[None], of_segment[None], of_band[None])
+    expected = torch.zeros(250)
+    for band in range(4):
+        for segment in range(5):
+            for place in range(18):
+                first = 50 * segment + 2 * place
+                expected[first : first + 16] += (
+                    of_band[band] * of_segment[band, segment] * of_place[band, segment, place]
+                )
+    torch.testing.assert_close(network.attended(x, 0)[0, :, 0], expected / expected.sum())
 
 
 def test_the_sum_of_features_by_hand():
@@ -82,13 +85,43 @@ def test_a_constant_on_a_lead_is_heard_by_the_first_band_alone(seed):
     torch.testing.assert_close(before[:, 1:], after[:, 1:], rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_knowledge_of_each_level(seed):
+    torch.manual_seed(seed)
+    network, x, given = build(), torch.randn(2, 12, 250, 1), []
+    number = int(torch.randint(0, 4, ()))
+    band = network.bands[number]
+    for level in (band.beat, band.rhythm, network.frequency):
+        level.register_forward_pre_hook(lambda module, inputs: given.append(inputs[1]))
+    network(x)
+    heard = network.filtered(x[..., 0])
+    segments = heard[:, number].unflatten(2, (5, 50)).transpose(1, 2)  # (batch, segments, leads, samples)
+    of_beat, of_rhythm, of_frequency = given
+    change = (segments[..., 1:] - segments[..., :-1]).abs().mean(dim=2)  # starts with the second sample
+    expected = torch.stack([change[..., max(0, k - 1) : k + 15].sum(dim=2) / 16 for k in range(0, 36, 2)], dim=2)
+    torch.testing.assert_close(of_beat.view(2, 5, 18), expected)
+    torch.testing.assert_close(of_rhythm, segments.std(dim=3, correction=0).mean(dim=2), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(of_frequency, torch.log(1 + (heard**2).mean(dim=(2, 3))))
+
+
+def test_knowledge_moves_the_weights():
+    torch.manual_seed(0)
+    network, x = build(), torch.randn(2, 5, 64)
+    level, knowledge = network.bands[0].beat, torch.rand(2, 5)
+    pooled, weights = level(x, knowledge)
+    scores = torch.tanh(torch.cat([x, knowledge[..., None]], dim=2) @ level.describe.weight.T) @ level.score.weight[0]
+    torch.testing.assert_close(weights, torch.softmax(scores, dim=1))
+    torch.testing.assert_close(pooled, torch.einsum("bk,bkf->bf", weights, x))
+    assert (level(x, 2 * knowledge)[1] != weights).any()
+
+
 def test_large_samples_and_silence_are_finite():
     torch.manual_seed(0)
     network = build().train()
     for x in (1e4 * torch.randn(2, 12, 250, 1), torch.zeros(2, 12, 250, 1)):
-        logits, _ = network(x)
+        logits, _ = network(x.requires_grad_())
         logits.square().sum().backward()
-        assert torch.isfinite(logits).all()
+        assert torch.isfinite(logits).all() and torch.isfinite(x.grad).all()
         assert all(torch.isfinite(p.grad).all() for p in network.parameters())
 
 
