@@ -44,9 +44,8 @@ def test_attended_is_the_product_of_the_weights_on_the_frames_of_each_kernel(see
         for segment in range(5):
             for place in range(18):
                 first = 50 * segment + 2 * place
-                expected[first : first + 16] += (
-                    of_band[band] * of_segment[band, segment] * of_place[band, segment, place]
-                )
+                weight = of_band[band] * of_segment[band, segment] * of_place[band, segment, place]
+                expected[first : first + 16] += weight
     torch.testing.assert_close(network.attended(x, 0)[0, :, 0], expected / expected.sum())
 
 
