@@ -29,7 +29,10 @@ class Options(BaseModel):
     image: PositiveInt = Field(default=64, description="Rows and columns of the image, a multiple of `patch`.")
     patch: PositiveInt = Field(default=16, description="Rows and columns of a patch.")
     widths: list[PositiveInt] = Field(
-        default=[32, 64, 128], min_length=3, max_length=3, description="Channels of the convolutions of both modalities."
+        default=[32, 64, 128],
+        min_length=3,
+        max_length=3,
+        description="Channels of the convolutions of both modalities.",
     )
     squeeze_ratio: PositiveInt = Field(
         default=8, description="Channels per hidden unit of squeeze and excitation, of beats."

@@ -14,9 +14,7 @@ from auscult.networks.layers.dropout import StochasticDropout
 
 def feed_forward(width: int, ratio: int, act: type[nn.Module] = nn.GELU) -> nn.Sequential:
     """Return layer normalisation and two linear layers with `ratio` times the width between them."""
-    return nn.Sequential(
-        nn.LayerNorm(width), nn.Linear(width, ratio * width), act(), nn.Linear(ratio * width, width)
-    )
+    return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, ratio * width), act(), nn.Linear(ratio * width, width))
 
 
 class Attention(nn.Module):
