@@ -48,9 +48,13 @@ def test_layers_equal_those_of_pytorch(seed):
         torch.testing.assert_close(weights, other_weights, rtol=1e-4, atol=1e-5)
 
 
-def test_dropout_acts_in_both_ways_through_a_layer():
+@pytest.mark.parametrize("part", ["attention.proj", "feed_forward.3"])
+def test_dropout_acts_on_both_parts_in_both_ways_through_a_layer(part):
+    """On each part alone: the last linear layer of the other one is 0."""
     torch.manual_seed(0)
     network = Encoder(16, 1, 4, 2, dropout=0.5).train()
+    for p in network.layers[0].get_submodule(part).parameters():
+        nn.init.zeros_(p)
     x = torch.randn(2, 5, 16)
     assert not torch.equal(network(x), network(x)) and not torch.equal(network.attend(x)[0], network.attend(x)[0])
 

@@ -71,6 +71,20 @@ def test_the_order_of_instances_does_not_matter_and_absent_beats_have_no_effect(
 
 
 @pytest.mark.parametrize("seed", range(3))
+def test_a_modality_asks_the_instances_of_the_other(seed):
+    network = build(seed)
+    beats, patches = torch.randn(4, 6, 16), torch.randn(4, 4, 16)
+    is_beat, is_patch = torch.arange(6) < torch.randint(1, 6, (4, 1)), torch.ones(4, 4, dtype=torch.bool)
+    top_beat, top_patch = network.top(beats, is_beat), patches.amax(dim=1)
+    bags = [
+        top_beat + network.answer_of_patches(top_beat, patches, is_patch),
+        top_patch + network.answer_of_beats(top_patch, beats, is_beat),
+    ]
+    latents = network.join_bags(beats, is_beat, patches)
+    torch.testing.assert_close(latents, network.join(torch.cat(bags, dim=1)).clamp(min=0))
+
+
+@pytest.mark.parametrize("seed", range(3))
 def test_the_top_is_the_maximum_or_the_largest_instance(seed):
     torch.manual_seed(seed)
     instances, exists = torch.randn(3, 5, 16), torch.rand(3, 5) < 0.6

@@ -137,20 +137,24 @@ class MAMIL(nn.Module):
         bag_of_patches = top_patch + self.answer_of_beats(top_patch, beats, is_beat)
         return torch.relu(self.join(torch.cat([bag_of_beats, bag_of_patches], dim=1)))
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(batch, channels, frames, bands) to logits (batch, outputs) and latents (batch, last width)."""
-        x = x.transpose(2, 3).flatten(1, 2)
+    def instances(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return the instances of windows (batch, channels, frames).
+
+        Beats (batch, count, width), their positions and which exist (batch, count), patches (batch, patches, width).
+        """
         positions, is_beat = peaks(x, self.rate_hz, self.count)
         beats = self.beats(excerpts(x, positions, self.rate_hz), is_beat)
-        latents = self.join_bags(beats, is_beat, self.patches(angular_field(x, self.size)))
+        return beats, positions, is_beat, self.patches(angular_field(x, self.size))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(batch, channels, frames, bands) to logits (batch, outputs) and latents (batch, last width)."""
+        beats, _, is_beat, patches = self.instances(x.transpose(2, 3).flatten(1, 2))
+        latents = self.join_bags(beats, is_beat, patches)
         return self.head(self.drop(latents)), latents
 
     def attended(self, x: torch.Tensor, output: int) -> torch.Tensor:
         """Return the weights of the beats, each divided among its frames: (batch, frames, 1), for any output."""
-        x = x.transpose(2, 3).flatten(1, 2)
-        positions, is_beat = peaks(x, self.rate_hz, self.count)
-        beats = self.beats(excerpts(x, positions, self.rate_hz), is_beat)
-        patches = self.patches(angular_field(x, self.size))
+        beats, positions, is_beat, patches = self.instances(x.transpose(2, 3).flatten(1, 2))
         top_patch = self.top(patches, patches.new_ones(patches.shape[:2], dtype=torch.bool))
         weights = self.answer_of_beats.weights(top_patch, beats, is_beat)
         return spread(weights, positions, x.shape[2], self.rate_hz)[..., None]
