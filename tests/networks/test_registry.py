@@ -27,6 +27,20 @@ SMALL = {
     },
     "cnn_attention": {"widths": [4, 8]},
     "crnn_attention": {"convolutions": [4], "widths": [8, 4]},
+    "light_transformer": {"widths": [8, 8, 8], "squeeze_ratio": 1, "beats": 5, "kernels": [3, 5], "heads": 2},
+    "mamil": {"widths": [8, 8, 8], "squeeze_ratio": 1, "beats": 5, "image": 16, "patch": 8},
+    "mrtnet": {"segment": 32, "scales": [1, 2], "widths": [8, 16], "squeeze_ratio": 1},
+    "token_selection": {
+        "width": 16,
+        "token_width": 16,
+        "kernels": [(8, 16), (4, 20)],
+        "depths": [2, 2],
+        "targets": [1, 1],
+        "attention_heads": 2,
+        "ratio": 2,
+    },
+    "dual_path_rnn": {"width": 8, "hidden": 4, "depth": 2, "segment": 8},
+    "mpgt": {"width": 16, "depth": 2},
     "pretrained_vit": {"patch_frames": 8, "patch_bands": 8, "width": 16, "depth": 2, "attention_heads": 2},
 }
 SHAPES = [(1, 40, 16), (3, 40, 16), (12, 40, 16), (1, 40, 1)]
