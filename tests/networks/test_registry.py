@@ -41,6 +41,11 @@ SMALL = {
     },
     "dual_path_rnn": {"width": 8, "hidden": 4, "depth": 2, "segment": 8},
     "mpgt": {"width": 16, "depth": 2},
+    "im_ecg": {"widths": [8, 8, 8, 8], "repeats": [1, 1], "ratio": 1},
+    "se_ecgnet": {"width": 8, "stem_kernel": 5, "ratio": 1},
+    "mvms_net": {"widths": [8, 16], "kernel": 5},
+    "ecgnet": {"filters": 4, "depth": 5, "growth": 8, "features": 16, "lstm": 8},
+    "multi_module": {"widths": [8, 16], "lstm": 8, "parts": 3, "window": 8, "hop": 4},
     "pretrained_vit": {"patch_frames": 8, "patch_bands": 8, "width": 16, "depth": 2, "attention_heads": 2},
 }
 SHAPES = [(1, 40, 16), (3, 40, 16), (12, 40, 16), (1, 40, 1)]

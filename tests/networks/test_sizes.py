@@ -29,6 +29,11 @@ PARAMETERS = {
     "dual_path_rnn": ((12, 1000, 1), 2_590_978),
     "mpgt": ((12, 1000, 1), 2_104_065),
     "pretrained_vit": ((1, 608, 80), 85_412_353),
+    "im_ecg": ((12, 1000, 1), 25_596_673),
+    "se_ecgnet": ((12, 1000, 1), 37_903_263),
+    "mvms_net": ((12, 1000, 1), 2_244_231),
+    "ecgnet": ((12, 1000, 1), 7_414_505),
+    "multi_module": ((12, 1000, 1), 613_761),
 }
 
 
@@ -40,6 +45,28 @@ def test_every_network_is_listed():
 def test_parameters(name):
     inputs, count = PARAMETERS[name]
     assert sum(p.numel() for p in networks.build(name, {}, inputs, 1).parameters()) == count
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "inputs", "outputs", "published"),
+    [
+        ("im_ecg", {}, (12, 1000, 1), 5, 25_599_749),
+        ("im_ecg", {}, (12, 1000, 1), 9, 25_602_825),
+        ("se_ecgnet", {"shared_shortcuts": True}, (8, 2048, 1), 34, 16_419_520),
+        ("se_ecgnet", {}, (8, 2048, 1), 34, 17_018_496),
+        ("se_ecgnet", {"shared_shortcuts": True}, (12, 1000, 1), 1, 36_563_551),
+        ("mvms_net", {}, (12, 1000, 1), 5, 2_244_747),
+        ("mvms_net", {}, (12, 1000, 1), 9, 2_245_263),
+        ("mvms_net", {"views": "one"}, (12, 1000, 1), 1, 390_017),
+        ("mvms_net", {"views": "one"}, (12, 1000, 1), 5, 390_533),
+        ("mvms_net", {"views": "one"}, (12, 1000, 1), 9, 391_049),
+        ("ecgnet", {}, (12, 1000, 1), 9, 7_419_953),
+    ],
+)
+def test_other_published_parameters(name, options, inputs, outputs, published):
+    with torch.device("meta"):
+        network = networks.build(name, options, inputs, outputs)
+    assert sum(p.numel() for p in network.parameters()) == published
 
 
 def test_resnet34_along_time():
