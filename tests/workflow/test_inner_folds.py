@@ -162,9 +162,9 @@ def test_differences_and_groups_have_tables(project):
 
 WINNERS = {
     "network": ("pair", "network", "none", "cost"),
-    "xgboost": ("small", "xgboost", "inner_folds", "cost"),
+    "xgboost": ("small", "xgboost", "inner_folds", "tuned_w_acc"),
     "logistic": ("small", "logistic", "inner_folds", "cost"),
-    "latents": ("small", "xgboost", "validation", "cost"),
+    "latents": ("small", "xgboost", "validation", "reference"),
     "blend": ("small", "blend", "inner_folds", "cost"),
     "chosen": CHOSEN,
 }
@@ -176,7 +176,8 @@ def test_a_winner_gives_its_own_cases_what_the_study_gave_them(project, stage):
     path, variant = project.path("results/tiny/winner.json"), dict(zip(VARIANT, WINNERS[stage], strict=True))
     before = path.read_text()
     if stage != "chosen":  # else what each fold has taken
-        path.write_text(json.dumps({"outcome": {**variant, "folds": {"r0f0": [variant], "r0f1": [variant]}}}))
+        folds = {"r0f0": [variant], "r0f1": [variant]}
+        path.write_text(json.dumps({"outcome": {**variant, "folds": folds, "scored_on": "inner"}}))
     project.run("predict", config=("recordings=resources/tiny",))
     table = read_predicted(project, "tiny").set_index("case")
     assert table["problems"].str.contains("the study has these samples").all()
