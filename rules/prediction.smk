@@ -24,6 +24,7 @@ rule bundle:
 rule pack_winner:
     """Collect the networks, second stages and fitted decision rules of a winner's folds, and write its model card."""
     input:
+        winner=paths.WINNER,
         scores=paths.SCORES,
         board=paths.LEADERBOARD,
         subgroups=paths.SUBGROUPS,

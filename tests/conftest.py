@@ -22,6 +22,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
+
+settings.register_profile("any machine", deadline=None)  # a busy one takes long for an example that is right
+settings.load_profile("any machine")
 
 LONGEST = ["tests/workflow/test_reruns.py", "tests/workflow/test_inner_folds.py", "tests/workflow/test_shapes.py"]
 

@@ -5,11 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from auscult.decisions.cross_fitting import cross_fit
 from auscult.decisions.decide import CROSS_FITS, ERROR_DRAWS, Outputs, decide, outputs_of
 from auscult.decisions.inner_score import inner_score
 from auscult.decisions.rules import calibrated, reference
+from auscult.decisions.vote import positions
 from auscult.metrics import formulas
 from auscult.metrics.intervals import subject_draws
 
@@ -136,8 +139,8 @@ def test_a_test_label_changes_nothing(target, own, new, labels, subjects, change
     others = everything.copy()
     others[new.ids] = {"flipped": "Present", "deleted": "", "absent": None}[change]
     first = decide(target, own, new, everything, subjects, "w_acc")
-    for given in (others, labels):
-        again = decide(target, own, new, given, subjects, "w_acc")
+    for other_labels in (others, labels):
+        again = decide(target, own, new, other_labels, subjects, "w_acc")
         assert all(same(first[rule], again[rule]) for rule in first)
 
 
@@ -171,6 +174,44 @@ def test_a_case_without_recordings_is_decided_by_its_own_probabilities(target, o
     new = outputs_of(cases, CLASSES, None, rows[rows["case"] != "t00"])
     result = decide(target, own, new, labels, subjects, "w_acc")["any_recording"]
     assert result.decisions[0] == new.probabilities[0].argmax()
+
+
+def test_a_case_without_recordings_keeps_its_class_frequencies(target, own, labels, subjects):
+    cases = table("t", 12, 1)
+    rows = recordings(cases, 3)
+    new = outputs_of(cases, CLASSES, None, rows[~rows["case"].isin(["t00", "t07"])])
+    for result in decide(target, own, new, labels, subjects, "w_acc").values():
+        np.testing.assert_array_equal(result.calibrated[[0, 7]], new.probabilities[[0, 7]])
+        assert (result.calibrated[1:7] != new.probabilities[1:7]).all()
+
+
+def test_a_role_has_the_networks_that_scored_it():
+    """In a table of test and inner cases the inner ones, scored by fewer networks, are empty in the others' columns."""
+    cases = table("t", 12, 1)
+    rows = recordings(cases, 3).drop(columns=[f"p_{c}" for c in CLASSES])
+    rng = np.random.default_rng(0)
+    columns = [[f"{number}|murmur:{c}" for c in CLASSES] for number in range(4)]
+    for names in [[f"murmur:{c}" for c in CLASSES], *columns]:
+        rows[names] = rng.dirichlet([1, 1, 1], len(rows))
+    cases = cases.rename(columns={f"p_{c}": f"murmur:{c}" for c in CLASSES})
+    for networks in range(2, 4):
+        fewer = rows.copy()
+        fewer[[name for names in columns[networks:] for name in names]] = np.nan
+        found = outputs_of(cases, CLASSES, "murmur", fewer).recordings.probabilities
+        np.testing.assert_array_equal(found, np.stack([rows[names] for names in columns[:networks]]))
+    fewer = rows.copy()
+    fewer[[name for names in columns for name in names]] = np.nan
+    found = outputs_of(cases, CLASSES, "murmur", fewer).recordings.probabilities
+    np.testing.assert_array_equal(found, rows[[f"murmur:{c}" for c in CLASSES]].to_numpy()[None])
+
+
+@given(st.permutations(range(8)), st.integers(0, 7))
+def test_rows_are_found_by_case_or_the_missing_case_is_named(order, missing):
+    cases = np.array([f"c{number}" for number in order])
+    wanted = np.array([f"c{number}" for number in range(8)])
+    assert (cases[positions(cases, wanted)] == wanted).all()
+    with pytest.raises(ValueError, match=f"'c{missing}' is missing"):
+        positions(cases[cases != f"c{missing}"], wanted)
 
 
 def test_a_recording_of_another_case_is_refused():

@@ -188,3 +188,17 @@ def test_variants_of_repeats_of_one_fold_are_compared_by_their_folds_table(murmu
     folds = pd.concat([FOLDS.query("fold == 0").assign(repeat=repeat) for repeat in range(3)])
     pair = row(comparison(murmur_study(), rows, "", folds), "good", "poor")
     assert pair["folds"] == 3 and 0.0001 < pair["p_t_test"] < 0.5
+
+
+def test_chosen_is_ranked_within_folds_in_a_comparison_of_studies_too(murmur_study):
+    """Two studies whose rows chosen rank perfectly in every fold, on scales that have nothing in common."""
+    rows = variants(good=1.0)
+    scale = rows["fold"].map({0: 0.05, 1: 0.5, 2: 1.0}).to_numpy()[:, None]
+    columns = [f"p_{name}" for name in CLASSES]
+    rows[columns] = rows[columns] * scale
+    rows = rows.assign(system="chosen", stage="chosen", decision="chosen")
+    studies = {"one": murmur_study(), "two": murmur_study()}
+    joined = join_studies(studies, {"one": rows, "two": rows}, {"one": FOLDS, "two": FOLDS})
+    assert tables.leaderboard(murmur_study(), joined, "")["auroc"].tolist() == [1, 1]
+    pair = row(comparison(murmur_study(), joined, "", FOLDS), "one/chosen", "two/chosen", "auroc")
+    assert pair["difference"] == 0

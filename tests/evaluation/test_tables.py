@@ -173,6 +173,20 @@ def test_no_interval_below_five_subjects_of_a_class(murmur_study, seed, rare, co
     assert np.isfinite([row["w_acc_low"], row["w_acc_high"]]).all()
 
 
+@pytest.mark.parametrize("positives", [3, 4, 5, 12, 15, 16, 17])
+def test_a_multilabel_auroc_needs_subjects_inside_and_outside_of_every_class(rhythm_study, positives):
+    rng, names = np.random.default_rng(positives), ["af", "lbbb", "pvc"]
+    has = np.stack([np.arange(20) < positives, *(rng.permutation(20) < 10 for _ in range(2))], axis=1)
+    labels = ["|".join(name for name, mark in zip(names, row, strict=True) if mark) or "none" for row in has]
+    rows = (
+        predictions(["x"] * 20, ["Absent"] * 20).drop(columns=P).assign(target="rhythm", label=labels, prediction="af")
+    )
+    rows = rows.assign(**{f"p_{name}": rng.random(20) for name in names})
+    row = scoring.with_intervals(rhythm_study, rhythm_study.targets["rhythm"], rows)
+    assert np.isfinite(row["uar_low"]) == np.isfinite(row["f_low"]) == (positives >= 5)
+    assert np.isfinite(row["auroc_low"]) == (5 <= positives <= 15)
+
+
 def test_rankings_of_the_row_chosen_are_within_folds(murmur_study):
     """Two folds whose probabilities rank perfectly, on scales that have nothing in common."""
     target = murmur_study().targets["murmur"]
@@ -185,7 +199,8 @@ def test_rankings_of_the_row_chosen_are_within_folds(murmur_study):
         parts.append(part.assign(**dict(zip(P, p.T, strict=True))))
     rows = pd.concat(parts)
     assert scoring.score(target, rows)["auroc"] < 0.95
-    chosen = scoring.score(target, rows.assign(system="chosen"))
+    # of several studies, the name of the study stands before the system
+    chosen = scoring.score(target, rows.assign(system="study/chosen", stage="chosen"))
     assert chosen["auroc"] == chosen["auprc"] == chosen["auroc_Present"] == 1
 
 

@@ -18,6 +18,7 @@ import pytest
 import requests
 
 from auscult.datasets import simulate
+from auscult.decisions.winner import CHOSEN, VARIANT
 from tests.workflow.harness import Project, copy_workflow
 from tests.workflow.test_reruns import SCORED, STUDY
 
@@ -160,25 +161,28 @@ def test_differences_and_groups_have_tables(project):
 
 
 WINNERS = {
-    "network": {"system": "pair", "stage": "network", "fit_on": "none", "decision": "cost"},
-    "xgboost": {"system": "small", "stage": "xgboost", "fit_on": "inner_folds", "decision": "tuned_w_acc"},
-    "logistic": {"system": "small", "stage": "logistic", "fit_on": "inner_folds", "decision": "cost"},
-    "latents": {"system": "small", "stage": "xgboost", "fit_on": "validation", "decision": "reference"},
-    "blend": {"system": "small", "stage": "blend", "fit_on": "inner_folds", "decision": "cost"},
+    "network": ("pair", "network", "none", "cost"),
+    "xgboost": ("small", "xgboost", "inner_folds", "tuned_w_acc"),
+    "logistic": ("small", "logistic", "inner_folds", "cost"),
+    "latents": ("small", "xgboost", "validation", "reference"),
+    "blend": ("small", "blend", "inner_folds", "cost"),
+    "chosen": CHOSEN,
 }
 
 
 @pytest.mark.parametrize("stage", WINNERS)
 def test_a_winner_gives_its_own_cases_what_the_study_gave_them(project, stage):
     """Fold 1 tests the other half of the cases, so that each fold's part in the vote can be recognised."""
-    path = project.path("results/tiny/winner.json")
+    path, variant = project.path("results/tiny/winner.json"), dict(zip(VARIANT, WINNERS[stage], strict=True))
     before = path.read_text()
-    path.write_text(json.dumps({"outcome": WINNERS[stage]}))
+    if stage != "chosen":  # else what each fold has taken
+        folds = {"r0f0": [variant], "r0f1": [variant]}
+        path.write_text(json.dumps({"outcome": {**variant, "folds": folds, "scored_on": "inner"}}))
     project.run("predict", config=("recordings=resources/tiny",))
     table = read_predicted(project, "tiny").set_index("case")
     assert table["problems"].str.contains("the study has these samples").all()
     test_rows = predictions(project)
-    for key, value in WINNERS[stage].items():
+    for key, value in variant.items():
         test_rows = test_rows[test_rows[key] == value]
     test_rows = test_rows.set_index("case")
     assert sorted(test_rows.index) == sorted(table.index)
@@ -216,7 +220,9 @@ def test_new_recordings_get_predictions_and_a_bad_file_stops_nothing(project):
 def test_one_system_of_the_study_can_predict(project):
     project.run("predict", config=("recordings=resources/tiny", "system=again"))
     pack = json.loads(project.path("results/tiny/packed/again/winner.json").read_text())
-    assert pack["outcome"]["system"] == "again"
+    variants = [variant for of_fold in pack["outcome"]["folds"].values() for variant in of_fold]
+    assert len(variants) == 2 and variants[0] == variants[1] | {"inner_score": variants[0]["inner_score"]}
+    assert pack["outcome"]["system"] == variants[0]["system"] == "again"
     assert not list(project.path("results/tiny/packed/again/networks").glob("small"))
     words = project.run("predict", config=("recordings=resources/tiny", "system=nobody"), fails=True).output
     assert "config system: 'nobody' is not one of small, again, pair" in words

@@ -1,5 +1,6 @@
 """Gather what a study's winner (or the best variant of one system) needs to decide new cases into a folder."""
 
+import json
 from pathlib import Path
 
 from auscult.config.study import Study
@@ -15,7 +16,9 @@ begin(snakemake)
 p, inputs, folder = snakemake.params, snakemake.input, Path(snakemake.output[0])
 study, own = Study.model_validate(p.study), load(folder_of(inputs.manifest))
 board, scores = read_table(inputs.board), read_rows(inputs.scores)
-winners = winner(board, scores, p.system)
+winners = json.loads(Path(inputs.winner).read_text(encoding="utf-8"))
+if p.system:
+    winners = winner(board, scores, p.system)
 if not winners:
     raise SystemExit(f"system {p.system}: test cases chose its epochs, so it is no one's winner; take another system")
 results, fused = {}, by_fold(inputs.fused)

@@ -20,7 +20,7 @@ class Evaluation(Strict):
     draws: Annotated[int, Field(ge=100)] = Field(default=2000, description="Number of bootstrap draws of subjects.")
     choose_by: Literal["w_acc", "uar", "both", "f", "auroc"] = Field(
         default="w_acc",
-        description="Score on inner or validation cases by which each fold chooses its variant for the row `chosen`. "
+        description="Score on inner or validation cases by which each fold chooses its variants for the row `chosen`. "
         "`both`: the mean of weighted accuracy and UAR; `f`: macro F1. A multilabel target has only `f` and `auroc`; "
         "the other values mean the balanced accuracy, averaged over its classes.",
     )

@@ -102,10 +102,14 @@ def apply_rule(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Probabilities and decisions of cases, see `decisions.rule.Rule.apply`, and calibrated probabilities.
 
-    fitted: of `fit_rule`.
+    fitted: of `fit_rule`. A case without recordings has no output to calibrate and keeps its probabilities.
     """
     p, decisions = rules.get(rule).apply(fitted["rule"], outputs.probabilities, target, outputs.recordings)
-    return p, decisions, calibrate(fitted["calibration"], p)
+    calibrated = calibrate(fitted["calibration"], p).copy()
+    if outputs.recordings is not None:
+        silent = ~np.isin(np.arange(len(p)), outputs.recordings.case)
+        calibrated[silent] = outputs.probabilities[silent]
+    return p, decisions, calibrated
 
 
 def decide(

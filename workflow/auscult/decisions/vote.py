@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import pandas as pd
 
 from auscult.config.targets import Target
 
@@ -23,3 +26,11 @@ def vote(target: Target, voters: list[tuple[np.ndarray, np.ndarray]]) -> tuple[n
     votes = np.mean([np.eye(len(target.classes))[decisions] for _, decisions in voters], axis=0)
     decisions = np.argmax(votes + 1e-6 * p, axis=1)
     return p, decisions, votes[np.arange(len(decisions)), decisions]
+
+
+def positions(cases: Sequence[str], order: Sequence[str]) -> np.ndarray:
+    """Row numbers of the cases `order` among some cases. Raises ValueError for one that is not there."""
+    rows = pd.Index(cases).get_indexer(order)
+    if (rows < 0).any():
+        raise ValueError(f"the case {list(order)[int(np.argmin(rows))]!r} is missing among the outputs of a variant")
+    return rows

@@ -11,7 +11,7 @@ import pandas as pd
 
 from auscult.config.targets import Target
 from auscult.decisions import rules
-from auscult.decisions.vote import vote
+from auscult.decisions.vote import positions, vote
 from auscult.heads.labels import decode, encode
 from auscult.heads.outputs import class_columns
 from auscult.heads.uncertainty import entropy
@@ -77,10 +77,7 @@ def chosen_rows(
         target, columns = targets[name], class_columns(targets[name].classes)
         variants = [rows_of[key] for key in picks[KEYS].itertuples(index=False, name=None)]
         table = predictions.iloc[variants[0]].reset_index(drop=True)
-        parts = []
-        for rows in variants:
-            order = pd.Index(predictions["case"].iloc[rows]).get_indexer(table["case"])
-            parts.append(rows[order])
+        parts = [rows[positions(predictions["case"].iloc[rows], table["case"])] for rows in variants]
         voters = [
             (
                 calibrated.iloc[rows][columns].to_numpy(dtype=float),
@@ -127,15 +124,16 @@ def only_best(scores: pd.DataFrame) -> pd.Series:
 
 
 def summary(winner: dict[str, Any]) -> str:
-    """The variants of a winner, those of most folds first: `pair, network, cost (in 5 of 5 folds); …`."""
+    """The first five variants of a winner, those of most folds first: `pair, network, cost (in 5 of 5 folds); …`."""
     folds = winner["folds"].values()
-    counts = Counter(", ".join(named(variant)) for variants in folds for variant in variants)
-    return "; ".join(f"{name} (in {count} of {len(folds)} folds)" for name, count in counts.most_common())
-
-
-def named(variant: Mapping[str, Any]) -> list[str]:
-    """The names of a variant, without `none`."""
-    return [variant[column] for column in VARIANT if variant[column] != "none"]
+    names = [
+        ", ".join(variant[column] for column in VARIANT if variant[column] != "none")
+        for variants in folds
+        for variant in variants
+    ]
+    counts = Counter(names).most_common()
+    text = "; ".join(f"{name} (in {count} of {len(folds)} folds)" for name, count in counts[:5])
+    return f"{text}; and {len(counts) - 5} more" if len(counts) > 5 else text
 
 
 def _rounded(score: float) -> float | None:

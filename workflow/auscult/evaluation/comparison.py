@@ -48,11 +48,11 @@ def comparison(study: Study, predictions: pd.DataFrame, leak: str, folds: pd.Dat
         )
         by_fold = {key: _by_fold(target, variant) for key, variant in variants.items()}
         for a, b in combinations(variants, 2):
-            if b[0] == "chosen":
+            if b[1] == "chosen":
                 a, b = b, a
-            if a[0] != "chosen" and _count_differences(a, b) != 1:
+            if a[1] != "chosen" and _count_differences(a, b) != 1:
                 continue
-            within_folds = a[0] == "chosen"
+            within_folds = a[1] == "chosen"
             of_a, of_b = of_draws[a, within_folds], of_draws[b, within_folds]
             for metric in of_a:
                 difference = pooled[a, within_folds][metric] - pooled[b, within_folds][metric]

@@ -96,7 +96,7 @@ def _arrays(
 ) -> Scored:
     """Rows of predictions as the metrics take them. within_folds: see `score`."""
     if within_folds is None:
-        within_folds = bool((part["system"] == CHOSEN[0]).any())
+        within_folds = bool((part["stage"] == CHOSEN[1]).any())
     referred = abnormal = None
     if target.referral:
         outcome = part["should_refer"].astype(str)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import pandas as pd
 
 from auscult.heads.outputs import class_columns
 
@@ -20,9 +20,14 @@ def network_columns(classes: list[str], target: str, number: int) -> list[str]:
     return [f"{number}|{column}" for column in class_columns(classes, target)]
 
 
-def columns_of_networks(columns: Iterable[str], classes: list[str], target: str) -> list[list[str]]:
-    """The `network_columns` of every network that a table has; [] where there is only one network."""
-    existing, found = set(columns), []
-    while set(names := network_columns(classes, target, len(found))) <= existing:
+def columns_of_networks(recordings: pd.DataFrame, classes: list[str], target: str) -> list[list[str]]:
+    """The `network_columns` of every network that scored some recordings; [] where there is only one network.
+
+    In a table of several roles, a role that fewer networks scored is empty in the columns of the others.
+    """
+    found: list[list[str]] = []
+    while set(names := network_columns(classes, target, len(found))) <= set(recordings):
+        if recordings[names].isna().any(axis=None):
+            break
         found.append(names)
     return found

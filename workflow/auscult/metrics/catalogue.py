@@ -69,7 +69,7 @@ class Scored:
     def fewest(self, subjects: NDArray) -> dict[str, int]:
         """The fewest subjects (n,) that any side of a metric has, by `Metric.sides`."""
         truth = formulas.one_hot(self.truth, self.probabilities.shape[1])
-        sides = {"classes": [*truth.T, *~truth.T] if self.multilabel else list(truth.T)}
+        sides = {"classes": list(truth.T), "pairs": [*truth.T, *~truth.T]}
         if self.normal is not None:
             sides["normal"] = [truth[:, self.normal], ~truth[:, self.normal]]
         return {name: min(len(np.unique(subjects[side])) for side in masks) for name, masks in sides.items()}
@@ -81,7 +81,8 @@ class Scored:
         """
         if self.strata is None:
             return metric(self.truth, self.probabilities, self.draws)
-        total, weights = 0.0, 0.0
+        shape = (*(() if self.draws is None else self.draws.shape[:1]), self.probabilities.shape[1])
+        total, weights = np.zeros(shape), np.zeros(shape)
         truth = formulas.one_hot(self.truth, self.probabilities.shape[1])
         for stratum in np.unique(self.strata):
             rows = self.strata == stratum
@@ -89,8 +90,7 @@ class Scored:
             counts = weight(draws @ truth[rows], draws @ ~truth[rows])
             total = total + np.nan_to_num(metric(self.truth[rows], self.probabilities[rows], draws)) * counts
             weights = weights + counts
-        total, weights = np.broadcast_arrays(total, weights)
-        return np.divide(total, weights, out=np.full(total.shape, np.nan), where=weights > 0)
+        return np.divide(total, weights, out=np.full(shape, np.nan), where=weights > 0)
 
     @cached_property
     def ece_by_chance(self) -> NDArray:
@@ -131,7 +131,8 @@ class Metric:
 
     key: name of the column. label: its head in the report. name: name in a sentence. interval: `percentile`, or
     `basic`, the percentile interval reflected about the value, for a metric that resampling can only enlarge. sides:
-    what each needs cases of several subjects for an interval: all `classes`, or the `normal` class and the others.
+    what needs cases of several subjects for an interval: every class (`classes`), also the cases outside it (`pairs`),
+    or the `normal` class and all others.
     first: whether it comes before other metrics of a place.
     """
 
@@ -142,7 +143,7 @@ class Metric:
     group: str
     value: Value
     interval: Literal["percentile", "basic"] | None = None
-    sides: Literal["classes", "normal"] | None = None
+    sides: Literal["classes", "pairs", "normal"] | None = None
     higher_is_better: bool = True
     places: frozenset[Place] = frozenset()
     first: bool = False
@@ -249,19 +250,19 @@ METRICS = (
         "AUROC",
         "AUROC",
         "Probability that a case of a class ranks above a case outside it, averaged over the classes; 0.5 is chance. "
-        "Empty if a class has no case. For the row chosen, cases of the same fold are compared.",
+        "Empty if a class has no case, or all. For the row chosen, cases of the same fold are compared.",
         "Ranking",
         lambda s: s.aurocs.mean(axis=-1),
         interval="percentile",
-        sides="classes",
+        sides="pairs",
         places=_places("text of multilabel", "differences", "subgroups", "figures", "winner", "published"),
     ),
     Metric(
         "auprc",
         "AUPRC",
         "AUPRC",
-        "Average precision, averaged over the classes; by chance it is the share of the class. For the row chosen, the "
-        "mean over the folds.",
+        "Average precision, averaged over the classes; by chance it is the share of the class. Empty if a class has no "
+        "case. For the row chosen, the mean over the folds.",
         "Ranking",
         lambda s: s.auprcs.mean(axis=-1),
     ),

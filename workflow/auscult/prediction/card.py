@@ -43,7 +43,8 @@ def card(
         procedure = "the procedure that takes these variants in every fold without its test cases (row `chosen`)"
         single = "this variant, a little too high since it was chosen on cases that other folds test"
         lines += ["", f"## {target}: {', '.join(study.targets[target].classes)}", ""]
-        lines += [f"Decided by {summary(winner)}. In a fold with several variants these vote.", ""]
+        cases = "cases of inner folds" if winner["scored_on"] == "inner" else "validation cases"
+        lines += [f"Decided by {summary(winner)}; in a fold with several variants these vote. Chosen on {cases}.", ""]
         lines += [f"Test scores of {procedure if winner['system'] == 'chosen' else single}:", ""]
         lines += [f"- {line}" for line in _scores(row)]
         if str(row.get("leak", "")) not in ("", "nan"):

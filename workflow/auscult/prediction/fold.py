@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from auscult.decisions.decide import Outputs, apply_rule, outputs_of
-from auscult.decisions.vote import vote
+from auscult.decisions.vote import positions, vote
 from auscult.fusion.features import Inputs
 from auscult.fusion.fuse import apply_saved
 from auscult.inference.aggregate import aggregate, each_alone
@@ -58,9 +58,9 @@ def decide_fold(
 
     name: of the target. outputs: see `score_fold`, by (system or ensemble, fold).
     """
-    study, target = packed.study, packed.study.targets[name]
+    study, winner, target = packed.study, packed.winners[name], packed.study.targets[name]
     voters = []
-    for variant, fitted in zip(packed.winners[name]["folds"][fold], packed.decisions[name, fold], strict=True):
+    for variant, fitted in zip(winner["folds"][fold], packed.decisions[name, fold], strict=True):
         inputs = outputs[variant["system"], fold]
         if variant["stage"] == "network":
             of_stage = outputs_of(inputs.cases, target.classes, name, inputs.recordings)
@@ -69,8 +69,10 @@ def decide_fold(
             file = stage_file(packed.folder, name, fold, variant)
             p = apply_saved(study.fusion, heads, name, target, inputs, variant["stage"], file)
             of_stage = Outputs(inputs.cases["case"].to_numpy(), p)
-        _, decisions, calibrated = apply_rule(target, variant["decision"], fitted, of_stage)
-        order = pd.Index(of_stage.ids).get_indexer(inputs.manifest.cases["case"])
+        p, decisions, calibrated = apply_rule(target, variant["decision"], fitted, of_stage)
+        if winner["stage"] != "chosen":  # a single variant gives what its row in the tables has
+            calibrated = p
+        order = positions(of_stage.ids, inputs.manifest.cases["case"])
         voters.append((calibrated[order], decisions[order]))
     p, decisions, _ = vote(target, voters)
     return p, decisions
