@@ -30,7 +30,7 @@ def vote(target: Target, voters: list[tuple[np.ndarray, np.ndarray]]) -> tuple[n
 
 def positions(cases: Sequence[str], order: Sequence[str]) -> np.ndarray:
     """Row numbers of the cases `order` among some cases. Raises ValueError for one that is not there."""
-    rows = pd.Index(cases).get_indexer(order)
+    rows, order = pd.Index(cases).get_indexer(order), np.asarray(order, dtype=object)
     if (rows < 0).any():
-        raise ValueError(f"the case {list(order)[int(np.argmin(rows))]!r} is missing among the outputs of a variant")
+        raise ValueError(f"the case {str(order[int(np.argmin(rows))])!r} is missing among the outputs of a variant")
     return rows

@@ -48,7 +48,7 @@ def comparison(study: Study, predictions: pd.DataFrame, leak: str, folds: pd.Dat
         )
         by_fold = {key: _by_fold(target, variant) for key, variant in variants.items()}
         for a, b in combinations(variants, 2):
-            if b[1] == "chosen":
+            if b[1] == "chosen" and a[1] != "chosen":
                 a, b = b, a
             if a[1] != "chosen" and _count_differences(a, b) != 1:
                 continue
