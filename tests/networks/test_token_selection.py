@@ -89,19 +89,18 @@ def test_to_keep_all_is_to_encode_twice(seed):
 def test_the_extra_loss_is_0_for_equal_and_2_for_opposite_tokens(seed):
     network = build(seed, correlation=1)
     a, b = torch.randn(2, 4, 16)
-    torch.testing.assert_close(network.tie(torch.cat([a, 3 * a + 5], dim=1)), torch.tensor(0.0))
-    torch.testing.assert_close(network.tie(torch.cat([a, -a], dim=1)), torch.tensor(2.0))
+    torch.testing.assert_close(network.extra_loss(torch.cat([a, 3 * a + 5], dim=1)), torch.tensor(0.0))
+    torch.testing.assert_close(network.extra_loss(torch.cat([a, -a], dim=1)), torch.tensor(2.0))
     each = [torch.corrcoef(torch.stack(pair))[0, 1] for pair in zip(a, b, strict=True)]
-    torch.testing.assert_close(network.tie(torch.cat([a, b], dim=1)), 1 - sum(each) / 4)
+    torch.testing.assert_close(network.extra_loss(torch.cat([a, b], dim=1)), 1 - sum(each) / 4)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_extra_loss_of_a_batch(seed):
-    network, x, targets = build(seed), torch.randn(4, 2, 200, 1), torch.zeros(4, 3)
-    loss = network.extra_loss(x, targets)
-    torch.testing.assert_close(loss, network.tie(network(x)[1]))
+    network, x = build(seed), torch.randn(4, 2, 200, 1)
+    loss = network.extra_loss(network(x)[1])
     assert loss.ndim == 0
-    torch.testing.assert_close(build(seed, correlation=0.4).extra_loss(x, targets), 4 * loss)
+    torch.testing.assert_close(build(seed, correlation=0.4).extra_loss(network(x)[1]), 4 * loss)
     loss.backward()
     assert network.head.weight.grad is None  # the head has no part in it
     trained = [network.blocks[0].first[0].weight, *(branch.class_token for branch in network.branches)]
@@ -109,14 +108,14 @@ def test_the_extra_loss_of_a_batch(seed):
 
 
 def test_training_on_the_extra_loss_ties_the_branches():
-    network, x, targets = build(0, frames=60), torch.randn(4, 2, 60, 1), torch.zeros(4, 3)
-    loss = network.extra_loss(x, targets).item()
+    network, x = build(0, frames=60), torch.randn(4, 2, 60, 1)
+    loss = network.extra_loss(network(x)[1]).item()
     optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
     for _ in range(8):
         optimiser.zero_grad()
-        network.extra_loss(x, targets).backward()
+        network.extra_loss(network(x)[1]).backward()
         optimiser.step()
-    assert network.extra_loss(x, targets) < 0.9 * loss
+    assert network.extra_loss(network(x)[1]) < 0.9 * loss
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -16,7 +16,7 @@ from auscult.training.checkpoint import Checkpoint
 from auscult.training.data import Frames, Windowing
 from auscult.training.device import MemoryFull
 from auscult.training.loop import TrainingPlan, fit
-from auscult.training.loss import weighted_loss
+from auscult.training.loss import batch_loss, build_loss, weighted_loss
 from auscult.training.optimiser import averaged_step, learning_rate
 from auscult.training.role_data import RoleData
 
@@ -89,6 +89,29 @@ def test_loss_is_the_mean_over_heads_and_skips_missing_targets():
 
 
 # learning rate
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_networks_own_term_is_added_to_the_loss(seed):
+    torch.manual_seed(seed)
+
+    class Network(torch.nn.Module):
+        def __init__(self, share: float) -> None:
+            super().__init__()
+            self.share, self.head = share, torch.nn.Linear(3, 1)
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return self.head(x.mean(dim=(2, 3))), x.mean(dim=(2, 3))
+
+        def extra_loss(self, latents: torch.Tensor) -> torch.Tensor:
+            return self.share * (latents**2).sum()
+
+    x, y = torch.randn(4, 3, 5, 2), torch.randint(0, 2, (4, 1)).float()
+    loss = build_loss(Training(balance="none"), BINARY, y.numpy(), CPU)
+    network = Network(0.5)
+    total = batch_loss(loss, network, network, x, y, torch.Generator())
+    logits, latents = network(x)
+    torch.testing.assert_close(total, loss(logits, y) + 0.5 * (latents**2).sum())
 
 
 @pytest.mark.parametrize(

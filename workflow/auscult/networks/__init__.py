@@ -10,7 +10,8 @@ A network is a file in this folder with
 If the network can start from pretrained weights, the file also has `load_pretrained(network, weights)`, which raises
 ValueError for weights that do not fit. A network with a submodule `maps` that returns feature maps
 `(batch, channels, frames, bands)` can be explained by Grad-CAM. A network with attention has a method
-`attended(x, output)`, which returns weights `(batch, frames, bands)` at its own resolution; they are shown instead.
+`attended(x, output)`, which returns weights `(batch, frames, bands)` at its own resolution; they are shown instead. A
+network with a term of its own in the loss has a method `extra_loss(latents)`, which returns a scalar for a batch.
 """
 
 import importlib

@@ -6,8 +6,8 @@ a convolution over three neighbouring leads, then one along each lead. The publi
 and 21.2 billion multiply-adds for 12 leads of 10 s at 100 Hz, which is work for a GPU.
 
 The channels of the front end are the leads; their order matters, for it says which leads are neighbours. The bands of
-a front end are channels of the first convolution. A row of the maps also hears up to three leads on either side of its
-lead, and all leads by squeeze and excitation: a bright row says that the reason is in or near its lead.
+a front end are channels of the first convolution. A row of the maps also depends on up to three leads on either side of
+its lead, and on all leads by squeeze and excitation: a bright row says that the reason is in or near its lead.
 """
 
 from __future__ import annotations

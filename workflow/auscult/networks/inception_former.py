@@ -122,7 +122,7 @@ class Options(BaseModel):
         if stages < 4 and (self.tokens or self.head == "cls"):
             raise ValueError(f"{'tokens' if self.tokens else 'head: cls'}: there is no fourth stage")
         if self.head == "cls" and (self.attention in ("window", "shifted") or not attends):
-            raise ValueError(f"head: with attention {self.attention}, a class token would not hear every frame")
+            raise ValueError(f"head: with attention {self.attention}, a class token would not attend to every frame")
         return self
 
 

@@ -165,11 +165,7 @@ class TokenSelection(nn.Module):
         latents = torch.cat([branch(maps) for branch in self.branches], dim=1)
         return self.head(self.drop(latents)), latents
 
-    def extra_loss(self, x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Return the network's own term of the loss (a scalar) for a batch (batch, channels, frames, bands)."""
-        return self.tie(self(x)[1])
-
-    def tie(self, latents: torch.Tensor) -> torch.Tensor:
+    def extra_loss(self, latents: torch.Tensor) -> torch.Tensor:
         """Return the weighted mean of 1 minus Pearson's correlation of both class tokens, of (batch, 2 x width)."""
         coarse, fine = (token - token.mean(dim=1, keepdim=True) for token in latents.chunk(2, dim=1))
         return self.correlation * (1 - functional.cosine_similarity(coarse, fine)).mean()

@@ -45,9 +45,14 @@ def build_loss(training: Training, heads: dict[str, Head], targets: np.ndarray, 
 def batch_loss(
     loss: Loss, network: nn.Module, forward: Forward, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator
 ) -> torch.Tensor:
-    """Loss of a batch of windows and targets, a scalar. forward: the network's forward pass."""
+    """Loss of a batch of windows and targets, a scalar. forward: the network's forward pass.
+
+    A network's `extra_loss` of the latents is added, see `networks`.
+    """
     if loss.training.patch_mix == "none":
-        return loss(forward(x)[0], y)
+        logits, latents = forward(x)
+        own_term = network.extra_loss(latents.float()) if hasattr(network, "extra_loss") else 0.0
+        return loss(logits, y) + own_term
     return patch_mix_loss(network, forward, x, y, loss, loss.training.patch_mix, generator)
 
 
