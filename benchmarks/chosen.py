@@ -11,11 +11,14 @@ rules, their scores and the choice are those of the library.
 from __future__ import annotations
 
 import argparse
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from itertools import product
 
 import numpy as np
 import pandas as pd
 from scipy.special import softmax
+from threadpoolctl import threadpool_limits
 
 from auscult.config.targets import Target
 from auscult.decisions.decide import Decisions, Outputs, decide
@@ -96,14 +99,15 @@ def main() -> None:
     options = parser.parse_args()
     print("| systems | own patients | choose_by | variants that vote | best alone | chosen | difference |")
     print("|---|---|---|---|---|---|---|")
-    for name, count, choose_by in product(SYSTEMS, OWN, ("both", "auroc")):
-        seeds = [options.seed + number for number in range(options.studies)]
-        table = pd.DataFrame([compare(SYSTEMS[name], choose_by, count, seed) for seed in seeds])
-        gain = table["chosen"] - table["best"]
-        error = 1.96 * gain.std(ddof=1) / np.sqrt(len(gain))
-        means = f"{table['variants'].mean():.1f} | {table['best'].mean():.3f} | {table['chosen'].mean():.3f}"
-        interval = f"{gain.mean() - error:+.4f} to {gain.mean() + error:+.4f}"
-        print(f"| {name} | {count} | {choose_by} | {means} | {gain.mean():+.4f} ({interval}) |", flush=True)
+    seeds = [options.seed + number for number in range(options.studies)]
+    with ProcessPoolExecutor(initializer=threadpool_limits, initargs=(1,)) as pool:
+        for name, count, choose_by in product(SYSTEMS, OWN, ("both", "auroc")):
+            table = pd.DataFrame(pool.map(partial(compare, SYSTEMS[name], choose_by, count), seeds))
+            gain = table["chosen"] - table["best"]
+            error = 1.96 * gain.std(ddof=1) / np.sqrt(len(gain))
+            means = f"{table['variants'].mean():.1f} | {table['best'].mean():.3f} | {table['chosen'].mean():.3f}"
+            interval = f"{gain.mean() - error:+.4f} to {gain.mean() + error:+.4f}"
+            print(f"| {name} | {count} | {choose_by} | {means} | {gain.mean():+.4f} ({interval}) |", flush=True)
 
 
 if __name__ == "__main__":
