@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 from auscult.networks.layers.beats import BeatFeatures, excerpts, peaks, spread
+from auscult.networks.layers.convolution import convolutions
 from auscult.networks.layers.dropout import StochasticDropout
 
 
@@ -69,16 +70,7 @@ class PatchFeatures(nn.Module):
     def __init__(self, channels: int, widths: list[int], patch: int) -> None:
         super().__init__()
         self.patch = patch
-        layers: list[nn.Module] = []
-        for width in widths:
-            layers += [
-                nn.Conv2d(channels, width, 3, padding=1, bias=False),
-                nn.BatchNorm2d(width),
-                nn.ReLU(inplace=True),
-                nn.MaxPool2d(2, ceil_mode=True),
-            ]
-            channels = width
-        self.layers = nn.Sequential(*layers)
+        self.layers = convolutions(channels, widths, dropout=0.0)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """(batch, channels, size, size) to (batch, patches, last width)."""

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from auscult.networks.layers.dropout import StochasticDropout
+from auscult.networks.layers.encoder import Encoder, rollout
 from auscult.networks.layers.spectrum import LogSpectrum
 
 
@@ -91,24 +92,6 @@ class Spectrum(nn.Module):
         return functional.pad(spread, (0, max(0, frames - spread.shape[1])))[:, :frames]
 
 
-class Layer(nn.Module):
-    """Attention and a feed-forward part of ratio 2, each with layer normalisation before it and a residual sum."""
-
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention = nn.MultiheadAttention(width, heads, batch_first=True)
-        self.expand, self.shrink = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
-        self.drop = StochasticDropout(dropout)
-
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(batch, tokens, width) to the same shape, and the attention of the heads' mean (batch, tokens, tokens)."""
-        y = self.norm1(x)
-        y, weights = self.attention(y, y, y)
-        x = x + self.drop(y)
-        return x + self.drop(self.shrink(functional.gelu(self.expand(self.norm2(x))))), weights
-
-
 class MultiModule(nn.Module):
     """The tokens of the modules and a class token, an encoder, dropout, one linear layer on the class token."""
 
@@ -121,9 +104,7 @@ class MultiModule(nn.Module):
         )
         self.class_token = nn.Parameter(0.02 * torch.randn(1, width))
         self.kinds = nn.Parameter(0.02 * torch.randn(len(self.parts), width))
-        self.encoder = nn.ModuleList(
-            Layer(width, options.attention_heads, options.dropout) for _ in range(options.depth)
-        )
+        self.encoder = Encoder(width, options.depth, options.attention_heads, ratio=2, dropout=options.dropout)
         self.drop = StochasticDropout(options.dropout)
         self.head = nn.Linear(width, outputs)
 
@@ -135,25 +116,18 @@ class MultiModule(nn.Module):
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(batch, channels, frames, bands) to logits (batch, outputs) and latents (batch, 2 LSTM units)."""
-        tokens = torch.cat(self.embed(x), dim=1)
-        for layer in self.encoder:
-            tokens, _ = layer(tokens)
-        latents = tokens[:, 0]
+        latents = self.encoder(torch.cat(self.embed(x), dim=1))[:, 0]
         return self.head(self.drop(latents)), latents
 
     def attended(self, x: torch.Tensor, output: int) -> torch.Tensor:
         """Return the attention of the class token over time (batch, frames, 1), for any output.
 
-        Attention rollout (Abnar and Zuidema 2020): the attention is multiplied over the layers, with half of the weight
-        of each token on itself. Each token's weight is spread over its frames.
+        It is rolled out over the layers (see `layers.encoder.rollout`), and each token's weight is spread over its
+        frames.
         """
         parts = self.embed(x)
-        tokens = torch.cat(parts, dim=1)
-        rollout = torch.eye(tokens.shape[1], device=x.device)
-        for layer in self.encoder:
-            tokens, weights = layer(tokens)
-            rollout = 0.5 * (weights @ rollout + rollout)
-        _, *shares = rollout[:, 0].split([part.shape[1] for part in parts], dim=1)
+        _, weights_of_layers = self.encoder.attend(torch.cat(parts, dim=1))
+        _, *shares = rollout(weights_of_layers)[:, 0].split([part.shape[1] for part in parts], dim=1)
         frames = x.shape[2]
         return sum(part.spread(share, frames) for part, share in zip(self.parts, shares, strict=True))[..., None]
 

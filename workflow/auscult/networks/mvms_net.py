@@ -18,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, 
 from torch import nn
 from torch.nn import functional
 
+from auscult.networks.layers.coordinate import CoordinateAttention
+
 STEM = 25  # frames of the first convolution
 PARTS = 4  # of the channels inside a block
 # of the leads I, II, III, aVR, aVL, aVF, V1 to V6
@@ -74,23 +76,6 @@ class Options(BaseModel):
         return views
 
 
-class CoordinateGate(nn.Module):
-    """Multiplies (batch, channels, frames) by a number in (0, 1) per channel and frame, and by one per channel.
-
-    Both come from a common description of the frames and of their mean (after Hou et al. 2021, in one dimension).
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        hidden = max(8, channels // 16)
-        self.describe = nn.Sequential(nn.Conv1d(channels, hidden, 1), nn.BatchNorm1d(hidden), nn.Hardswish())
-        self.of_mean, self.of_frames = nn.Conv1d(hidden, channels, 1), nn.Conv1d(hidden, channels, 1)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        described = self.describe(torch.cat([x.mean(dim=2, keepdim=True), x], dim=2))
-        return x * torch.sigmoid(self.of_frames(described[:, :, 1:])) * torch.sigmoid(self.of_mean(described[:, :, :1]))
-
-
 class Block(nn.Module):
     """Convolutions of parts of the channels at half the frames: (batch, channels, frames) to (batch, width, half).
 
@@ -114,7 +99,7 @@ class Block(nn.Module):
             for _ in range(PARTS - 1)
         )
         self.narrow = nn.Sequential(nn.Conv1d(PARTS * size, width, 1, bias=False), nn.BatchNorm1d(width))
-        self.gate = CoordinateGate(width)
+        self.gate = CoordinateAttention(width)
         self.shortcut = nn.Sequential(nn.Conv1d(channels, width, 1, 2), nn.BatchNorm1d(width))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
