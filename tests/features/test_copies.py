@@ -131,6 +131,16 @@ def test_a_copy_is_recognised_without_the_samples(tmp_path, how):
     assert not recognised(index_of([]), marks_of(hearts[0], RATE))
 
 
+@pytest.mark.parametrize("common", [0, 3, 4, 8, 11, 12, 13, 30])
+def test_so_many_threes_at_one_shift_are_needed(common):
+    rng = np.random.default_rng(common)
+    codes, frames = rng.permutation(10_000)[:60], rng.integers(0, 500, 60)
+    own_codes, own_frames = 10_000 + rng.permutation(10_000)[:60], rng.integers(0, 500, 60)
+    own_codes[:common], own_frames[:common] = codes[:common], frames[:common] + 37
+    index = index_of([Landmarks(codes, frames, "")])
+    assert recognised(index, Landmarks(own_codes, own_frames, "")) == (common >= 12)
+
+
 @pytest.mark.parametrize("count", [1, 100, 257, 5000])
 def test_short_and_silent_signals_have_few_landmarks_or_none(count):
     for samples in (np.zeros(count, np.float32), np.random.default_rng(0).standard_normal(count).astype(np.float32)):

@@ -1,6 +1,7 @@
 """The training loop: loss, learning rate, what is learnt, which epoch is kept, and what a killed training leaves."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -436,3 +437,15 @@ def test_a_full_memory_says_which_key_to_lower(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "_train_epoch", full)
     with pytest.raises(MemoryFull, match=r"a batch of \d+ windows: lower training\.batch"):
         run(tmp_path)
+
+
+@pytest.mark.parametrize("has_scalars", [True, False])
+def test_the_loop_says_which_channel_no_mask_may_hide(has_scalars):
+    x, y = torch.randn(8, 2, 20, 6), torch.zeros(8, 1)
+    augment = Augment(band_masks=3, band_mask=6, time_masks=2, noise=0.5)
+    plan = TrainingPlan(BINARY, Training(augment=augment), 10.0, 0, has_scalars)
+    frames = SimpleNamespace(batch=lambda recording, start: x)
+    trainer = SimpleNamespace(plan=plan, frames=frames, targets=y)
+    rows = torch.arange(8)
+    out, _ = loop._augmented_batch(trainer, rows, rows, 0, torch.Generator().manual_seed(0))
+    assert torch.equal(out[:, 1], x[:, 1]) == has_scalars and not torch.equal(out[:, 0], x[:, 0])
