@@ -73,6 +73,7 @@ def _train(made) -> None:
     from auscult.training.checkpoint import Checkpoint
     from auscult.training.data import load_frames
     from auscult.training.loop import TrainingPlan, fit
+    from auscult.training.loss import LabelLoss
     from auscult.training.role_data import RoleData
     from benchmarks import data, networks
 
@@ -88,7 +89,9 @@ def _train(made) -> None:
     plan = TrainingPlan(networks.HEADS, settings, 62.5, 0)
     network = networks.built("compact", {})
     checkpoint = Checkpoint(made.home / "checkpoint.safetensors", "")
-    fit(network, role_data(names), role_data(names[:8]), plan, checkpoint, lambda line: None)
+    train_data = role_data(names)
+    objective = LabelLoss(settings, networks.HEADS, train_data.targets, torch.device("cpu"))
+    fit(network, objective, train_data, role_data(names[:8]), plan, checkpoint, lambda line: None)
 
 
 if __name__ == "__main__":

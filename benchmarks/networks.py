@@ -30,6 +30,7 @@ from auscult.training.checkpoint import Checkpoint
 from auscult.training.data import Frames, Windowing, load_frames
 from auscult.training.job import FrameCache, Job, Resources
 from auscult.training.loop import TrainingPlan, fit
+from auscult.training.loss import LabelLoss
 from auscult.training.role_data import RoleData
 from auscult.training.train import train
 from benchmarks.data import CODE, FRONT_END, Data, cache_frames, make
@@ -160,7 +161,8 @@ def ours(data: Data, frames: Frames, name: str):
     def run() -> None:
         checkpoint.unlink(missing_ok=True)
         train_data = RoleData(frames, targets, cases, targets)
-        fit(built(name, NETWORKS[name]), train_data, None, plan, Checkpoint(checkpoint, ""), lambda line: None)
+        network, objective = built(name, NETWORKS[name]), LabelLoss(settings, HEADS, targets, frames.device)
+        fit(network, objective, train_data, None, plan, Checkpoint(checkpoint, ""), lambda line: None)
 
     return run, len(frames.windows()[0])
 

@@ -18,6 +18,7 @@ from auscult.decisions import rules as decision_rules
 from auscult.features.frames import folder_name
 from auscult.folds.planned import files_of_protocol
 from auscult.plan import networks, paths, reads
+from auscult.plan.names import NetworkName
 
 
 def checked(function, *arguments):
@@ -42,7 +43,7 @@ DECISIONS = decision_rules.modules()  # scripts load them by name, not by an imp
 
 # No wildcard matches a slash, so that folders with predictions below a study are not taken for studies.
 wildcard_constraints:
-    **dict.fromkeys(["study", "dataset", "system", "task", "network", "fold", "target"], "[^/]+"),
+    **dict.fromkeys(["study", "dataset", "pretraining", "system", "task", "network", "fold", "target"], "[^/]+"),
 
 
 # ---------------------------------------------------------------- inputs and parameters of jobs
@@ -56,6 +57,11 @@ def plan(wildcards):
 def system_of(wildcards):
     """Return the system that a job's network belongs to."""
     return plan(wildcards).study.systems[wildcards.system]
+
+
+def pretraining_of(wildcards):
+    """Return the pre-training that a job trains an encoder of."""
+    return plan(wildcards).study.pretrainings[wildcards.pretraining]
 
 
 def manifest(wildcards):
@@ -73,6 +79,12 @@ def frames(wildcards):
     return shards(plan(wildcards).dataset, folder_name(system_of(wildcards).front_end))
 
 
+def audits(study_plan):
+    """Return the tables of all leaks of a study: of its folds, and of its pre-trainings if it has any."""
+    tables = [paths.AUDIT, *([paths.PRETRAINING_AUDIT] if networks.every_pretrained(study_plan) else [])]
+    return [table.format(study=study_plan.name) for table in tables]
+
+
 @cache
 def code(script, *modules):
     """Return the files that a script imports, directly or indirectly, and the plug-ins that its job loads by name."""
@@ -83,6 +95,21 @@ def network_code(script, wildcards):
     """Return the code of a job that runs a network: the script, the network and the front end."""
     front_end = features.module_of(system_of(wildcards).front_end.name)
     return code(script, *reads.network_modules(plan(wildcards), wildcards.system), front_end)
+
+
+def teacher_of(wildcards):
+    """Return the network that a job's network learns from, None without one."""
+    name = NetworkName.parse(wildcards.network)
+    return networks.teacher(plan(wildcards), wildcards.system, wildcards.task, name)
+
+
+def histories(wildcards):
+    """Return the histories of all trainings and pre-trainings of a study."""
+    study_plan = plan(wildcards)
+    return [
+        *(network.file(paths.HISTORY) for network in networks.every_network(study_plan)),
+        *(encoder.file(paths.PRETRAINED_HISTORY) for encoder in networks.every_pretrained(study_plan)),
+    ]
 
 
 # ---------------------------------------------------------------- machine

@@ -37,7 +37,7 @@ rule make_tables:
     input:
         predictions=paths.PREDICTIONS,
         scores=paths.SCORES,
-        audit=paths.AUDIT,
+        audit=lambda w: audits(plan(w)),
         folds=paths.FOLDS,
         manifest=manifest,
         models=lambda w: [network.file(paths.TRAINING) for network in networks.every_network(plan(w))],
@@ -68,7 +68,7 @@ rule compare_studies:
     input:
         predictions=expand(paths.PREDICTIONS, study=PLANS),
         folds=expand(paths.FOLDS, study=PLANS),
-        audits=expand(paths.AUDIT, study=PLANS),
+        audits=[path for study_plan in PLANS.values() for path in audits(study_plan)],
         code=code("compare_studies"),
     output:
         tables=expand(
@@ -96,7 +96,7 @@ rule plot:
         predictions=paths.PREDICTIONS,
         tables=paths.LEADERBOARD,
         importances=lambda w: networks.files_of(plan(w), paths.IMPORTANCES, networks.fused_folds(plan(w))),
-        histories=lambda w: [network.file(paths.HISTORY) for network in networks.every_network(plan(w))],
+        histories=histories,
         code=code("plot"),
     output:
         figures=paths.FIGURES,
@@ -168,9 +168,9 @@ rule report:
         winner=paths.WINNER,
         figures=paths.FIGURES,
         explanations=lambda w: paths.EXPLANATIONS.format(study=w.study, system=networks.explainable(plan(w))[0]),
-        audit=paths.AUDIT,
+        audit=lambda w: audits(plan(w)),
         folds=paths.FOLDS,
-        histories=lambda w: [network.file(paths.HISTORY) for network in networks.every_network(plan(w))],
+        histories=histories,
         manifest=manifest,
         quality=lambda w: paths.QUALITY.format(dataset=plan(w).dataset),
         published="resources/published.csv",

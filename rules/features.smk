@@ -3,7 +3,7 @@
 FRONT_ENDS = {
     (study_plan.dataset, folder_name(system.front_end)): system.front_end
     for study_plan in PLANS.values()
-    for system in study_plan.study.systems.values()
+    for system in [*study_plan.study.systems.values(), *study_plan.study.pretrainings.values()]
 }
 
 

@@ -79,6 +79,32 @@ rule audit_folds:
         "../workflow/scripts/audit_folds.py"
 
 
+rule audit_pretrainings:
+    """Compare the subjects that encoders were pre-trained on with the cases that judge them; stop at a leak."""
+    input:
+        manifest=manifest,
+        folds=paths.FOLDS,
+        inner=lambda w: paths.INNER_FOLDS if plan(w).study.inner_folds else [],
+        declarations=lambda w: [encoder.file(paths.DECLARATION) for encoder in networks.every_pretrained(plan(w))],
+        code=code("audit_pretrainings"),
+    output:
+        audit=paths.PRETRAINING_AUDIT,
+    log:
+        f"{paths.LOGS}/{{study}}/audit_pretrainings.log",
+    benchmark:
+        f"{paths.BENCHMARKS}/{{study}}/audit_pretrainings.tsv"
+    conda:
+        "../envs/auscult.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        reads=lambda w: reads.audit(plan(w)),
+    script:
+        "../workflow/scripts/audit_pretrainings.py"
+
+
 rule count_groups:
     """Count the cases in each group that the evaluation names, so that a wrong name is reported early in a run."""
     input:

@@ -1,4 +1,39 @@
-# One training per system, task and fold; stochastic passes; pooling from windows to recordings, cases and classes.
+# Pre-trainings and trainings on each fold; stochastic passes; pooling from windows to recordings, cases and classes.
+
+
+rule pretrain:
+    """Pre-train an encoder on the training cases of one fold, without labels, or reuse it if it is already trained."""
+    input:
+        manifest=manifest,
+        folds=lambda w: networks.folds_table(plan(w), w.network),
+        audit=paths.AUDIT,
+        tracking=ancient(TRACKING),
+        frames=lambda w: shards(plan(w).dataset, folder_name(pretraining_of(w).front_end)),
+        code=lambda w: code(
+            "pretrain",
+            *reads.pretraining_modules(plan(w), w.pretraining),
+            features.module_of(pretraining_of(w).front_end.name),
+        ),
+    output:
+        update(paths.PRETRAINED_FILES),
+    log:
+        f"{paths.LOGS}/{{study}}/pretrain/{{pretraining}}-{{network}}.log",
+    benchmark:
+        f"{paths.BENCHMARKS}/{{study}}/pretrain/{{pretraining}}-{{network}}.tsv"
+    conda:
+        "../envs/auscult.yaml"
+    threads: NETWORK_THREADS
+    resources:
+        gpu=NETWORK_GPU,
+        mem_mb=6000,
+        runtime=720,
+    params:
+        reads=lambda w: reads.pretraining(plan(w), w.pretraining),
+        uri=SETTINGS.tracking.uri,
+        artifacts=paths.ARTIFACTS,
+        locks=paths.LOCKS,
+    script:
+        "../workflow/scripts/pretrain.py"
 
 
 rule train:
@@ -9,7 +44,15 @@ rule train:
         audit=paths.AUDIT,
         tracking=ancient(TRACKING),
         frames=frames,
-        weights=lambda w: system_of(w).network.weights or [],
+        weights=lambda w: networks.initial_weights(plan(w), w.system, NetworkName.parse(w.network)),
+        pretraining_audit=lambda w: [paths.PRETRAINING_AUDIT] if system_of(w).network.pretraining else [],
+        teacher=lambda w: [teacher.file(path) for teacher in [teacher_of(w)] if teacher for path in paths.MODEL_FILES],
+        teacher_frames=lambda w: [
+            shard
+            for teacher in [teacher_of(w)]
+            if teacher
+            for shard in shards(plan(w).dataset, folder_name(plan(w).study.systems[teacher.system].front_end))
+        ],
         code=lambda w: network_code("train", w),
     output:
         update(paths.MODEL_FILES),

@@ -27,7 +27,7 @@ rule init_tracking:
 rule track:
     """Write a study's trainings, leaderboard rows, tables, figures and report to MLflow."""
     input:
-        histories=lambda w: [network.file(paths.HISTORY) for network in networks.every_network(plan(w))],
+        histories=histories,
         tables=paths.LEADERBOARD,
         figures=paths.FIGURES,
         report=paths.REPORT,

@@ -1,6 +1,7 @@
 """The models of a study: every range, every reference, every key; messages name the key and the value."""
 
 import copy
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,10 +36,19 @@ STUDY = {
             "front_end": {"name": "band1k"},
             "network": {"name": "dbresnet"},
             "inference": {"pool": {"present": {"recordings": "max"}}},
-        }
+        },
     },
     "inner_folds": {},
     "fusion": {"systems": ["small"], "booster": {}, "tuning": {}},
+}
+TAUGHT = copy.deepcopy(STUDY)
+TAUGHT["systems"]["taught"] = {
+    **STUDY["systems"]["small"],
+    "network": {"name": "dbresnet", "pretraining": "views"},
+    "training": {"teacher": {"system": "small"}},
+}
+TAUGHT["pretrainings"] = {
+    "views": {"method": {"name": "clocs"}, "front_end": {"name": "band1k"}, "network": {"name": "dbresnet"}}
 }
 RHYTHM = {"label": "rhythm", "kind": "multilabel", "classes": ["af", "lbbb", "pvc"]}
 PROTOCOLS = {
@@ -50,12 +60,16 @@ PROTOCOLS = {
     "column": {"column": "fold", "val": ["9"], "test": ["10"]},
 }
 SMALL = "systems.small"
+TEACHER = "systems.taught.training.teacher"
 REMOVED = object()
 
 
 def with_value(path: str, value: Any) -> dict:
-    """STUDY with `value` at a dotted path (missing levels are made), or without what stands there."""
-    values = copy.deepcopy(STUDY)
+    """STUDY with `value` at a dotted path (missing levels are made), or without what stands there.
+
+    A path in the system `taught`, or in its pre-training, is one of TAUGHT.
+    """
+    values = copy.deepcopy(TAUGHT if path.startswith(("systems.taught", "pretrainings")) else STUDY)
     at = values
     *parents, last = path.split(".")
     for key in parents:
@@ -102,6 +116,7 @@ def levels(values: Any, path: tuple = ()) -> Iterator[tuple[tuple, list[str]]]:
             ("tasks",),
             ("heads",),
             ("systems",),
+            ("pretrainings",),
             ("pool",),
             ("options",),
             ("settings",),
@@ -113,7 +128,7 @@ def levels(values: Any, path: tuple = ()) -> Iterator[tuple[tuple, list[str]]]:
                 yield from levels(value, (*path, key))
 
 
-FULL = Study.model_validate(STUDY).model_dump()
+FULL = Study.model_validate(TAUGHT).model_dump()
 LEVELS = {".".join(path) or "study": (path, keys) for path, keys in levels(FULL)}
 
 
@@ -207,6 +222,12 @@ RANGES = [
     ("fusion.booster.subsample", [0.1, 1], [0, 1.1]),
     ("fusion.booster.colsample", [0.1, 1], [0, 1.1]),
     ("evaluation.draws", [100], [99]),
+    (f"{SMALL}.training.labels", [0.01, 1], [0, 1.1, -0.1, float("nan")]),
+    (f"{SMALL}.training.encoder_rate", [0.01, 1], [0, 1.1, -0.1, float("nan")]),
+    (f"{SMALL}.training.head_epochs", [0, 3], [-1, 0.5]),
+    (f"{TEACHER}.negatives", [1, 1000], [0, -1, 1.5]),
+    (f"{TEACHER}.temperature", [0.5, 4], [0, -1, float("nan"), float("inf")]),
+    *((f"{TEACHER}.{key}", [0, 2], [-1, float("nan")]) for key in ("weight", "label_weight", "contrast")),
 ]
 CHOICES = {
     "dataset.channels": "stereo",
@@ -214,6 +235,7 @@ CHOICES = {
     "targets.murmur.kind": "binary",
     "tasks.present.heads.present.kind": "regression",
     f"{SMALL}.training.optimiser": "sgd",
+    f"{TEACHER}.loss": "both",
     f"{SMALL}.training.schedule": "step",
     f"{SMALL}.training.sampling": "all",
     f"{SMALL}.training.balance": "both",
@@ -252,7 +274,9 @@ def test_every_number_and_choice_of_a_study_is_in_the_tables() -> None:
         for key in keys
         if type(at(FULL, (*path, key))) in (int, float)
     }
-    assert numbers - ranged == set()
+    # a number that several parts of a study have is tried in one of them
+    tried_once = {key if key.startswith(TEACHER) else re.sub(r"^\w+\.(taught|views)", SMALL, key) for key in numbers}
+    assert tried_once - ranged == set()
 
 
 def at(values: Any, path: tuple) -> Any:

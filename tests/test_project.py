@@ -27,6 +27,7 @@ ORDER = [
     "features",
     "networks",
     "training",
+    "pretraining",
     "inference",
     "decisions",
     "fusion",

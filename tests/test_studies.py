@@ -208,7 +208,7 @@ def test_the_error_for_a_key_unlike_any_lists_all_keys(load) -> None:
         (
             f"{SMALL}.network.name",
             "resnet",
-            f"{SMALL}.network.name: 'resnet' is not one of ast, cnn8, cnn_attention, compact",
+            f"{SMALL}.network.name: 'resnet' is not one of ast, clocs, cnn8, cnn_attention, compact",
         ),
         (
             "protocol.name",

@@ -8,7 +8,8 @@ import pytest
 from auscult.datasets.base import Columns, Manifest
 from auscult.folds.audit import LeakError
 from auscult.folds.planned import FoldError
-from auscult.folds.weights import audit_weights
+from auscult.folds.weights import audit_pretrainings, audit_weights
+from auscult.plan.names import NetworkName
 from tests.folds.studies import mark, refuse_leaks
 
 MANIFEST = Manifest(
@@ -68,6 +69,59 @@ def test_a_data_set_without_its_subjects_is_unknown(study, audit_declaration):
 def test_no_declaration_is_unknown(study, tmp_path):
     findings = audit_weights(MANIFEST, FOLDS, "hearts", {"vit": str(tmp_path / "none.pth")})
     assert mark(study, findings) == "training subjects of the weights of vit unknown"
+
+
+# pre-trainings
+
+INNER = pd.DataFrame({"repeat": 0, "fold": "0i1", "case": ["3", "5", "6"], "role": ["train", "val", "test"]})
+PEOPLE = Manifest(
+    pd.DataFrame({"case": list("1234567"), "subject": ["a", "b", "c", "d", "e", "f", "a+g"], "sound": "yes"}),
+    pd.DataFrame(),
+    pd.DataFrame(),
+    Columns(labels=["sound"]),
+)
+OWN = pd.DataFrame({"repeat": 0, "fold": 0, "case": list("1234567"), "role": [*("test", "val"), *["train"] * 5]})
+
+
+def audit_encoder(tmp_path, name: str, subjects: list[str], dataset="hearts") -> pd.DataFrame:
+    (tmp_path / "w.json").write_text(json.dumps({"source": "x", "heard": [{"dataset": dataset, "subjects": subjects}]}))
+    encoders = [("views", NetworkName.parse(name), tmp_path / "w.json")]
+    return audit_pretrainings(PEOPLE, [OWN, INNER], "hearts", encoders)
+
+
+@pytest.mark.parametrize(
+    ("name", "subjects", "expected"),
+    [
+        ("r0f0", ["c", "d", "e", "f"], {}),
+        ("r0f0", ["c", "a"], {"test": "1"}),
+        ("r0f0", ["g"], {}),
+        ("r0f0", ["b", "c"], {"val": "2"}),
+        ("r0f0", ["b", "a", "x"], {"val": "2", "test": "1"}),
+        ("r0f0i1", ["c", "d"], {}),
+        ("r0f0i1", ["e"], {"val": "5"}),
+        ("r0f0i1", ["f"], {"test": "6"}),
+        ("r0f0i1", ["a"], {"test": "1"}),  # the test case of the fold around it
+        ("r0f0i0", ["e", "f"], {}),  # not of this inner fold
+    ],
+)
+def test_a_pre_training_may_have_seen_training_subjects_alone(study, tmp_path, name, subjects, expected):
+    findings = audit_encoder(tmp_path, name, subjects)
+    found = {row.roles.removeprefix("views+"): row.ids for row in findings.itertuples()}
+    assert found == expected and set(findings["finding"]) <= {"weights_heard"}
+    if expected:
+        with pytest.raises(LeakError, match=r"weights_heard views\+"):
+            refuse_leaks(study, findings)
+        assert mark(study, findings)
+    assert audit_encoder(tmp_path, name, subjects, "other").empty
+
+
+def test_a_pre_training_of_unknown_subjects_is_refused(tmp_path):
+    encoders = [("views", NetworkName(0, 0), tmp_path / "w.json")]
+    with pytest.raises(FoldError, match="does not say which subjects"):
+        audit_pretrainings(PEOPLE, [OWN], "hearts", encoders)
+    (tmp_path / "w.json").write_text('{"source": "x", "heard": [{"dataset": "hearts"}]}')
+    with pytest.raises(FoldError, match="does not say which subjects"):
+        audit_pretrainings(PEOPLE, [OWN], "hearts", encoders)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"source": "x"}', '{"source": "x", "heard": [{"subject": ["1"]}]}'])

@@ -19,9 +19,9 @@ from torch.nn.functional import pad
 from auscult.config.systems import System
 from auscult.heads.uncertainty import MEASURES
 from auscult.inference import outputs
-from auscult.inference.trained import load_network
 from auscult.training.job import FrameCache
 from auscult.training.model_folder import DamagedModel
+from auscult.training.trained import load_network
 
 VAL, TEST = "c06", "c07"
 

@@ -1,5 +1,7 @@
 """Every network at its default size: parameters, published multiply-adds, and a training step."""
 
+import importlib
+
 import pytest
 import torch
 
@@ -32,6 +34,9 @@ PARAMETERS = {
     "im_ecg": ((12, 1000, 1), 25_596_673),
     "se_ecgnet": ((12, 1000, 1), 37_903_263),
     "mvms_net": ((12, 1000, 1), 2_244_231),
+    "cpc": ((12, 1000, 1), 5_790_721),
+    "clocs": ((12, 250, 1), 24_825),
+    "st_mem": ((12, 2250, 1), 85_126_807),
     "ecgnet": ((12, 1000, 1), 7_414_505),
     "multi_module": ((12, 1000, 1), 613_761),
 }
@@ -56,6 +61,12 @@ def test_parameters(name):
         ("se_ecgnet", {}, (8, 2048, 1), 34, 17_018_496),
         ("se_ecgnet", {"shared_shortcuts": True}, (12, 1000, 1), 1, 36_563_551),
         ("mvms_net", {}, (12, 1000, 1), 5, 2_244_747),
+        ("cpc", {}, (12, 1000, 1), 71, 5_826_631),
+        ("cpc", {}, (12, 1000, 1), 5, 5_792_773),
+        ("cpc", {"head": "linear"}, (12, 1000, 1), 71, 5_108_295),
+        # published with the fixed positions: 24,576 and 12,288 numbers more
+        ("st_mem", {}, (12, 2250, 1), 5, 85_154_459 - 24_576),
+        ("st_mem", {"width": 384, "attention_heads": 6}, (12, 2250, 1), 5, 21_343_643 - 12_288),
         ("mvms_net", {}, (12, 1000, 1), 9, 2_245_263),
         ("mvms_net", {"views": "one"}, (12, 1000, 1), 1, 390_017),
         ("mvms_net", {"views": "one"}, (12, 1000, 1), 5, 390_533),
@@ -118,3 +129,23 @@ def test_the_full_size_takes_a_step(name):
     optimiser.step()
     assert torch.isfinite(loss) and all(torch.isfinite(p).all() for p in network.parameters())
     assert any(not torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "name", "options", "inputs", "published"),
+    [
+        ("cpc", {}, "cpc", {}, (12, 1000, 1), 5_261_312),
+        ("cpc", {}, "cpc", {"encoder": "convolutions"}, (12, 1000, 1), 7_675_904),
+        ("cpc", {}, "cpc", {"width": 128, "hidden": 128}, (12, 250, 1), 332_288),
+        ("clocs", {}, "clocs", {}, (12, 250, 1), 24_760),
+        ("clocs", {}, "clocs", {"embedding": 128}, (12, 250, 1), 45_304),
+        ("masked", {}, "st_mem", {}, (12, 2250, 1), 88_501_985),
+    ],
+)
+def test_parameters_of_pre_trainings(method, settings, name, options, inputs, published):
+    """All that is trained: the encoder, what the method adds, and the normalisation of a transformer."""
+    network = networks.build(name, options, inputs, 1)
+    module = importlib.import_module(f"auscult.pretraining.methods.{method}")
+    parts = [*module.build(module.Options(**settings), network, inputs).parameters()]
+    parts += [weight for key, weight in network.named_parameters() if not key.startswith("head")]
+    assert sum(weight.numel() for weight in parts) == published

@@ -1,10 +1,12 @@
 """Which networks a study has and who scores whom, worked by hand for small plans."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
-from auscult.plan import networks, paths
+from auscult.config.study import Study
+from auscult.plan import networks, paths, reads
 from auscult.plan.names import NetworkName
 
 FOLD = NetworkName(0, 1)
@@ -133,3 +135,51 @@ def test_the_last_epoch_of_a_system_that_test_cases_stop_is_not_explained(make_p
     values["systems"]["leaky"] = {**values["systems"]["small"], "training": {"select": "test"}}
     leaky = make_plan(systems=values["systems"], ensembles={})
     assert networks.explainable(leaky) == ["small"]
+
+
+# ---------------------------------------------------------------- what a training starts from and learns from
+
+
+def taught_plan(make_plan, **keys):
+    """`again` starts from a pre-training, and `small` learns from it."""
+    plan = make_plan(**keys)
+    values = plan.study.model_dump()
+    front_end = values["systems"]["again"]["front_end"]
+    network = {key: values["systems"]["again"]["network"][key] for key in ("name", "options")}
+    values["pretrainings"] = {"views": {"method": {"name": "clocs"}, "front_end": front_end, "network": network}}
+    values["systems"]["again"]["network"]["pretraining"] = "views"
+    values["systems"]["small"]["training"]["teacher"] = {"system": "again"}
+    return replace(plan, study=Study.model_validate(values))
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_an_encoder_is_shared_by_the_seeds_of_a_fold_and_a_teacher_is_of_the_same_fold(make_plan, seeds):
+    plan = taught_plan(make_plan, seeds=seeds, inner_folds={"folds": 2, "seeds": 2})
+    encoders = networks.every_pretrained(plan)
+    assert {str(encoder.name) for encoder in encoders} == {f"r0f{fold}{i}" for fold in (0, 1) for i in ("", "i0", "i1")}
+    assert len(encoders) == 6
+    for network in networks.every_network(plan):
+        start = networks.initial_weights(plan, network.system, network.name)
+        teacher = networks.teacher(plan, network.system, network.task, network.name)
+        if network.system == "again":
+            name = network.name.with_seed(None)
+            assert start == [f"results/one/pretrainings/views/{name}/weights.safetensors"] and teacher is None
+        else:
+            assert start == [] and (teacher.system, teacher.task) == ("again", network.task)
+            assert teacher.name.with_seed(None) == network.name.with_seed(None)
+            assert teacher in networks.all_networks(plan, "again")
+
+
+def test_seeds_of_student_and_teacher_are_paired(make_plan):
+    plan = taught_plan(make_plan, inner_folds={"folds": 2, "seeds": 2})
+    teachers = [networks.teacher(plan, "small", "present", NetworkName(0, 1, 0, seed)) for seed in (0, 1)]
+    assert names(teachers) == ["again/r0f1i0s0", "again/r0f1i0s1"]
+
+
+def test_a_students_weights_are_audited_by_those_of_its_teacher(make_plan):
+    plan = make_plan()
+    values = plan.study.model_dump()
+    values["systems"]["again"]["network"]["weights"] = "some.pth"
+    values["systems"]["small"]["training"]["teacher"] = {"system": "again"}
+    plan = replace(plan, study=Study.model_validate(values))
+    assert reads.audit(plan)["weights"] == {"again": "some.pth", "small": "some.pth"}

@@ -17,7 +17,7 @@ from auscult.training.checkpoint import Checkpoint
 from auscult.training.data import Frames, Windowing
 from auscult.training.device import MemoryFull
 from auscult.training.loop import TrainingPlan, fit
-from auscult.training.loss import batch_loss, build_loss, weighted_loss
+from auscult.training.loss import LabelLoss, weighted_loss
 from auscult.training.optimiser import averaged_step, learning_rate
 from auscult.training.role_data import RoleData
 
@@ -108,11 +108,11 @@ def test_a_networks_own_term_is_added_to_the_loss(seed):
             return self.share * (latents**2).sum()
 
     x, y = torch.randn(4, 3, 5, 2), torch.randint(0, 2, (4, 1)).float()
-    loss = build_loss(Training(balance="none"), BINARY, y.numpy(), CPU)
+    loss = LabelLoss(Training(balance="none"), BINARY, y.numpy(), CPU)
     network = Network(0.5)
-    total = batch_loss(loss, network, network, x, y, torch.Generator())
+    total = loss(network, network, x, y, torch.Generator())
     logits, latents = network(x)
-    torch.testing.assert_close(total, loss(logits, y) + 0.5 * (latents**2).sum())
+    torch.testing.assert_close(total, loss.of_labels(logits, y) + 0.5 * (latents**2).sum())
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,9 @@ def run(folder, log=lambda row: None, digest="digest", net=None, data=None, **tr
     """Weights and history (without its seconds) of one training."""
     net = network() if net is None else net
     train_data, val_data = data or (role_data(24, 0), role_data(12, 1))
-    history = fit(net, train_data, val_data, plan(**training), Checkpoint(folder / "checkpoint", digest), log)
+    settings = plan(**training)
+    objective = LabelLoss(settings.training, BINARY, train_data.targets, CPU)
+    history = fit(net, objective, train_data, val_data, settings, Checkpoint(folder / "checkpoint", digest), log)
     return net.state_dict(), [{k: v for k, v in row.items() if k != "seconds"} for row in history]
 
 

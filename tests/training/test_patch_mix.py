@@ -47,8 +47,8 @@ def test_the_whole_batch_shares_one_subset_and_positions_are_not_mixed(monkeypat
     mixing = patch_mix.draw(5, net.patches, generator(3), CPU)
     assert 0 < int(mixing.mask.sum()) < net.patches == 8
     seen = []
-    encode = net.v.encode
-    monkeypatch.setattr(net.v, "encode", lambda patches: (seen.append(patches), encode(patches))[1])
+    place_all = net.v.with_positions
+    monkeypatch.setattr(net.v, "with_positions", lambda patches: (seen.append(patches), place_all(patches))[1])
     net(x, mixing.order, mixing.mask)
     mixed, clean = seen[0], net.v.embed(x)
     for place in range(8):

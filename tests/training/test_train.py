@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from auscult.cache.store import write_cache
 from auscult.config.systems import System, Task
 from auscult.plan.names import NetworkName
-from auscult.training import computation, network_training
+from auscult.training import computation, model_folder, network_training
 from auscult.training.job import FrameCache, Job
 from auscult.training.model_folder import FILES
 from auscult.training.slices import fold_slice
@@ -276,11 +276,11 @@ def test_killed_in_training_it_continues(world, folder, tmp_path):
     assert set(contents(job.folder)) == set(FILES)
 
 
-@pytest.mark.parametrize("step", ["write_json", "write_text"])
-def test_killed_while_writing_it_leaves_nothing_that_looks_finished(world, folder, monkeypatch, step):
+@pytest.mark.parametrize("module", [model_folder, network_training])
+def test_killed_while_writing_it_leaves_nothing_that_looks_finished(world, folder, monkeypatch, module):
     """The folder then holds new weights: neither the old nor the new configuration may take them for finished."""
     before = contents(folder)
-    monkeypatch.setattr(network_training, step, kill)
+    monkeypatch.setattr(module, "write_json", kill)
     with pytest.raises(Killed):
         world.train(world.job(folder, learning_rate=0.5))
     monkeypatch.undo()

@@ -14,6 +14,7 @@ from pydantic_core import PydanticUndefined
 from auscult import datasets, features, networks
 from auscult.config import command_line, dataset, fusion, protocols, study, systems, targets
 from auscult.decisions import rules
+from auscult.pretraining import methods
 
 HEAD = """# Configuration
 
@@ -41,11 +42,16 @@ STUDY_MODELS = [
     systems.Task,
     systems.Head,
     systems.TrainOn,
+    systems.Pretraining,
+    systems.Method,
+    systems.EncoderConfig,
+    systems.Optimisation,
     systems.System,
     systems.FrontEndConfig,
     systems.Segment,
     systems.NetworkConfig,
     systems.Training,
+    systems.Teacher,
     systems.Augment,
     systems.Inference,
     systems.Pool,
@@ -71,6 +77,8 @@ def readme() -> str:
         parts.append(_section(type(preset), name, preset.model_dump()))
     parts.append("## Options of networks (`network.options`)\n")
     parts += [_section(_load(networks, name).Options, name) for name in networks.names()]
+    parts.append("## Options of methods of pre-training (`method.options`)\n")
+    parts += [_section(_load(methods, name).Options, name) for name in methods.names()]
     return "\n".join(parts)
 
 

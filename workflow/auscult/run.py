@@ -23,7 +23,7 @@ from auscult.folds.planned import FoldError, folds_of_protocol
 from auscult.metrics import catalogue
 from auscult.plan import paths
 from auscult.plan.names import NetworkName
-from auscult.plan.networks import Plan, every_network, units
+from auscult.plan.networks import Plan, every_network, every_pretrained, units
 from auscult.provenance import digest
 
 # Training on a CPU allocates and frees the same large buffers at every step. With these settings the process keeps the
@@ -155,8 +155,10 @@ def estimate(plans: dict[str, Plan], release_of_folder: dict[str, Release]) -> N
         front_ends = {folder_name(system.front_end) for system in plan.study.systems.values()}
         needed_bytes = raw_bytes * (1 + len(front_ends))
         free_bytes = shutil.disk_usage("results").free
+        encoders = len(every_pretrained(plan))
+        before = f" after {encoders} pre-trainings" if encoders else ""
         print(
-            f"study {name}: {len(plan.folds)} folds, {len(every_network(plan))} trainings, caches of about "
+            f"study {name}: {len(plan.folds)} folds, {len(every_network(plan))} trainings{before}, caches of about "
             f"{needed_bytes / 2**20:.0f} MiB ({free_bytes / 2**30:.0f} GiB free)",
             file=sys.stderr,
         )

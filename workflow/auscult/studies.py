@@ -17,9 +17,11 @@ from pydantic import BaseModel, ValidationError
 from auscult import datasets, features, networks
 from auscult.config.command_line import Settings
 from auscult.config.study import Study
+from auscult.config.systems import Pretraining, System
 from auscult.config.targets import Target
 from auscult.decisions import rules
 from auscult.plan import paths
+from auscult.pretraining import methods
 
 
 class _Loader(yaml.SafeLoader):
@@ -80,15 +82,7 @@ def load_study(name: str, folder: Path, root: str | None = None) -> Study:
             raise ConfigError(
                 f"{system_path}.tasks: no target has all its heads in {system.tasks}; leave the system out"
             )
-        if system.front_end.name not in features.names():
-            raise ConfigError(_unknown(f"{system_path}.front_end.name", system.front_end.name, features.names()))
-        preset = features.preset(system.front_end.name)
-        settings = {**preset.model_dump(), **system.front_end.settings}
-        settings = _check(type(preset), settings, f"{system_path}.front_end.settings").model_dump()
-        complete_values["systems"][key]["front_end"]["settings"] = settings
-        network = _plug_in(networks, system.network.name, f"{system_path}.network.name")
-        options = _check(network.Options, system.network.options, f"{system_path}.network.options").model_dump()
-        complete_values["systems"][key]["network"]["options"] = options
+        network = _fill_in(system, complete_values["systems"][key], system_path)
         if system.network.weights and not hasattr(network, "load_pretrained"):
             modules = {name: _plug_in(networks, name, system_path) for name in networks.names()}
             pretrainable = [name for name, module in modules.items() if hasattr(module, "load_pretrained")]
@@ -97,7 +91,35 @@ def load_study(name: str, folder: Path, root: str | None = None) -> Study:
             )
         if system.network.weights and not Path(system.network.weights).is_file():
             raise ConfigError(f"{system_path}.network.weights: there is no file {system.network.weights}")
-    return Study.model_validate(complete_values)
+    for key, pretraining in study.pretrainings.items():
+        pretraining_path = f"{file}: pretrainings.{key}"
+        values = complete_values["pretrainings"][key]
+        _fill_in(pretraining, values, pretraining_path)
+        method = _plug_in(methods, pretraining.method.name, f"{pretraining_path}.method.name")
+        options = _check(method.Options, pretraining.method.options, f"{pretraining_path}.method.options").model_dump()
+        values["method"]["options"] = options
+    study = Study.model_validate(complete_values)
+    for key, system in study.systems.items():
+        if system.network.pretraining:
+            front_end = study.pretrainings[system.network.pretraining].front_end
+            if front_end != system.front_end:
+                raise ConfigError(
+                    f"{file}: systems.{key}.front_end: {system.front_end} is not that of its pre-training, {front_end}"
+                )
+    return study
+
+
+def _fill_in(part: System | Pretraining, values: dict[str, Any], path: str) -> Any:
+    """Add the defaults of front end and network to the values of a part of a study; return the network's module."""
+    if part.front_end.name not in features.names():
+        raise ConfigError(_unknown(f"{path}.front_end.name", part.front_end.name, features.names()))
+    preset = features.preset(part.front_end.name)
+    settings = {**preset.model_dump(), **part.front_end.settings}
+    values["front_end"]["settings"] = _check(type(preset), settings, f"{path}.front_end.settings").model_dump()
+    network = _plug_in(networks, part.network.name, f"{path}.network.name")
+    options = _check(network.Options, part.network.options, f"{path}.network.options").model_dump()
+    values["network"]["options"] = options
+    return network
 
 
 def _check_decisions(target: Target, key_path: str) -> None:

@@ -77,6 +77,11 @@ def fold_outputs(inputs) -> dict[tuple[str, str], tuple[pd.DataFrame, pd.DataFra
     return outputs
 
 
+def read_audits(paths: list[str]) -> pd.DataFrame:
+    """The findings of all audits of a study; `repeat` and `fold` are text."""
+    return pd.concat([pd.read_csv(path, dtype={"repeat": str, "fold": str}, keep_default_na=False) for path in paths])
+
+
 def by_fold(paths: list[str]) -> dict[tuple[str, str], Path]:
     """Files `…/<unit>/<fold>/<file>` by (unit, fold)."""
     return {Path(path).parts[-3:-1]: Path(path) for path in paths}

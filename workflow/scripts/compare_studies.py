@@ -1,20 +1,22 @@
 """Compare the systems of several studies that have the same test cases."""
 
+from pathlib import Path
+
 from auscult.config.study import Study
 from auscult.evaluation import tables
 from auscult.evaluation.comparison import comparison, join_studies
 from auscult.evaluation.writing import write_table
 from auscult.folds.audit import mark
 from auscult.provenance import commit
-from common import begin, folder_of, read_rows
+from common import begin, folder_of, read_audits, read_rows
 
 begin(snakemake)
 inputs = snakemake.input
 studies = {name: Study.model_validate(study) for name, study in snakemake.params.studies.items()}
-predictions, folds, audits = (
-    dict(zip(studies, [read_rows(path) for path in paths], strict=True))
-    for paths in (inputs.predictions, inputs.folds, inputs.audits)
+predictions, folds = (
+    dict(zip(studies, [read_rows(path) for path in paths], strict=True)) for paths in (inputs.predictions, inputs.folds)
 )
+audits = {name: read_audits([path for path in inputs.audits if Path(path).parent.name == name]) for name in studies}
 predictions = join_studies(studies, predictions, folds)
 first = next(iter(studies.values()))
 leak = "; ".join(sorted({mark(study.protocol, audits[name]) for name, study in studies.items()} - {""}))

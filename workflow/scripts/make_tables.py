@@ -13,12 +13,12 @@ from auscult.evaluation.writing import read_table, write_table
 from auscult.folds.audit import mark
 from auscult.provenance import commit, write_json
 from auscult.training.model_folder import read_trainings
-from common import begin, folder_of, read_rows
+from common import begin, folder_of, read_audits, read_rows
 
 begin(snakemake)
 study, name = Study.model_validate(snakemake.params.study), snakemake.wildcards.study
 predictions, folds = read_rows(snakemake.input.predictions), read_rows(snakemake.input.folds)
-leak = mark(study.protocol, read_table(snakemake.input.audit))
+leak = mark(study.protocol, read_audits(snakemake.input.audit))
 trainings = read_trainings([Path(path).parent for path in snakemake.input.models])
 bag = study.inner_folds is not None and study.inner_folds.bag
 board = tables.with_sizes(tables.leaderboard(study, predictions, leak), trainings, snakemake.params.ensembles, bag)

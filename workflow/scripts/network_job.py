@@ -7,6 +7,7 @@ from auscult.config.systems import FrontEndConfig, System, Task
 from auscult.features.frames import frames_config
 from auscult.plan.names import NetworkName
 from auscult.training.job import FrameCache, Job
+from auscult.training.teacher import TeacherNetwork
 from common import folder_of
 
 
@@ -14,12 +15,23 @@ def job_of(snakemake) -> Job:
     """The network that a job trains or scores with."""
     reads = snakemake.params.reads
     system, task = System.model_validate(reads["system"]), Task.model_validate(reads["task"])
-    return job_in(folder_of(snakemake.output), system, task)
+    weights = [Path(path) for path in snakemake.input.get("weights", [])]
+    return job_in(folder_of(snakemake.output), system, task, *weights)
 
 
-def job_in(folder: Path, system: System, task: Task) -> Job:
-    """The network of a model folder."""
-    return Job(folder, system, task, NetworkName.parse(folder.name))
+def job_in(folder: Path, system: System, task: Task, weights: Path | None = None) -> Job:
+    """The network of a model folder. weights: what its training starts from."""
+    return Job(folder, system, task, NetworkName.parse(folder.name), weights)
+
+
+def teacher_of(snakemake) -> TeacherNetwork | None:
+    """The network that a job's network learns from, None without one."""
+    inputs, reads = snakemake.input, snakemake.params.reads
+    if not inputs.teacher:
+        return None
+    system, dataset = System.model_validate(reads["teacher"]), Dataset.model_validate({**reads["dataset"], "root": ""})
+    job = job_in(folder_of(inputs.teacher), system, Task.model_validate(reads["task"]))
+    return TeacherNetwork(job, FrameCache(folder_of(inputs.teacher_frames), frames_config(dataset, system.front_end)))
 
 
 def frame_cache_of(snakemake) -> FrameCache:

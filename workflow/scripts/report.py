@@ -10,20 +10,19 @@ from auscult.evaluation.writing import read_table
 from auscult.provenance import write_text
 from auscult.report.facts import class_counts, facts
 from auscult.report.page import render
-from common import begin, folder_of
+from common import begin, folder_of, read_audits
 
 begin(snakemake)
 study, inputs = Study.model_validate(snakemake.params.study), snakemake.input
 manifest = load(folder_of(inputs.manifest))
 tables = {Path(path).stem: read_table(path, ["repeat", "fold"]) for path in inputs.tables}
-tables["audit"] = pd.read_csv(inputs.audit, dtype=str, keep_default_na=False)
+findings = read_audits(inputs.audit)
+tables["audit"] = findings.astype(str)
 tables["quality"] = manifest.quality
 tables["cases"] = class_counts(study, manifest)
 figures, explanations = (pd.read_csv(path, keep_default_na=False) for path in (inputs.figures, inputs.explanations))
 folders = [Path(inputs.figures).parent, Path(inputs.explanations).parent]
-study_facts = facts(
-    study, manifest, inputs.folds, inputs.audit, inputs.winner, [Path(p).parent for p in inputs.histories]
-)
+study_facts = facts(study, manifest, inputs.folds, findings, inputs.winner, [Path(p).parent for p in inputs.histories])
 published = read_table(inputs.published)
 page = render(snakemake.wildcards.study, study, tables, [figures, explanations], folders, study_facts, published)
 write_text(snakemake.output.report, page)

@@ -10,8 +10,11 @@ from auscult.config.base import Name, Seed, Strict, Unique
 from auscult.config.dataset import Dataset
 from auscult.config.fusion import Fusion
 from auscult.config.protocols import InnerFolds, Leak, Protocol
-from auscult.config.systems import Ensemble, Head, System, Task, heads_of
+from auscult.config.systems import Ensemble, Head, Pretraining, System, Task, heads_of
 from auscult.config.targets import Target
+
+RESERVED = {"chosen": "a row of the tables", "pretrainings": "a run of the tracking store"}
+"""Names that no system may have, and what has them."""
 
 
 class Evaluation(Strict):
@@ -48,6 +51,9 @@ class Study(Strict):
         "the training.",
     )
     tasks: dict[Name, Task] = Field(min_length=1, description="What networks are trained for, by name.")
+    pretrainings: dict[Name, Pretraining] = Field(
+        default={}, description="Trainings without labels that systems start from, by name."
+    )
     systems: dict[Name, System] = Field(
         min_length=1, description="Front ends and networks with their settings, by name."
     )
@@ -66,8 +72,13 @@ class Study(Strict):
             self._check_columns(name)
             for head in system.inference.pool:
                 _require_known(f"systems.{name}.inference.pool", head, heads)
-        if "chosen" in {*self.systems, *self.ensembles}:
-            raise ValueError("systems: `chosen` is the name of a row of the tables; choose another name")
+        for name, meaning in RESERVED.items():
+            if name in {*self.systems, *self.ensembles}:
+                raise ValueError(f"systems: `{name}` is the name of {meaning}; choose another name")
+        for name, system in self.systems.items():
+            self._check_pretraining(f"systems.{name}", system)
+            if system.training.teacher:
+                self._check_teacher(f"systems.{name}.training.teacher", name, system)
         self._check_ensembles()
         trained_on_validation = [name for name, system in self.systems.items() if system.training.select == "last"]
         if trained_on_validation and not self.inner_folds:
@@ -113,6 +124,37 @@ class Study(Strict):
                     "second stage is fitted to, so their values of `uncertainty` differ; leave it out"
                 )
         return self
+
+    def _check_pretraining(self, key: str, system: System) -> None:
+        """Refuse a system whose network cannot start from the pre-training that it names."""
+        name = system.network.pretraining
+        if not name:
+            return
+        _require_known(f"{key}.network.pretraining", name, self.pretrainings)
+        trained = self.pretrainings[name].network.name
+        if trained != system.network.name:
+            raise ValueError(f"{key}.network: {system.network.name!r} cannot start from {name!r}, which is {trained!r}")
+
+    def _check_teacher(self, key: str, name: str, system: System) -> None:
+        """Refuse a teacher without a network for the same cases, or one that knows cases which judge its student."""
+        teacher_name = system.training.teacher.system
+        _require_known(f"{key}.system", teacher_name, self.systems)
+        teacher, select = self.systems[teacher_name], system.training.select
+        if teacher_name == name or teacher.training.teacher:
+            raise ValueError(f"{key}.system: {teacher_name!r} has a teacher itself; choose one that learns from labels")
+        if missing := [task for task in system.tasks if task not in teacher.tasks]:
+            raise ValueError(f"{key}.system: {teacher_name!r} is not trained for the task {missing[0]!r}")
+        if teacher.training.select == "test":
+            raise ValueError(f"{key}.system: test cases choose the epoch of {teacher_name!r}; choose another system")
+        if teacher.training.select == "last" and select != "last":
+            raise ValueError(
+                f"{key}.system: {teacher_name!r} is trained on the validation cases too (select: last), which choose "
+                f"the epoch of {name!r}; set select: last here too, or choose another system"
+            )
+        if system.training.patch_mix != "none":
+            raise ValueError(f"{key}: there is no teacher for mixed patches; set patch_mix: none")
+        if system.training.teacher.contrast and (system.training.augment.mixup or system.training.augment.cutmix):
+            raise ValueError(f"{key}.contrast: a mixed window is of two recordings; switch mixup and cutmix off")
 
     def _check_columns(self, system: str) -> None:
         """Refuse heads and targets of a system whose names, joined with those of classes, name the same column."""

@@ -1,4 +1,4 @@
-"""The sections `tasks`, `systems` and `ensembles` of a study file."""
+"""The sections `tasks`, `pretrainings`, `systems` and `ensembles` of a study file."""
 
 from __future__ import annotations
 
@@ -84,6 +84,34 @@ class NetworkConfig(Strict):
         description="File of pretrained weights to start from (.safetensors or .pth). `<file>.json` beside it declares "
         "the data that they were trained on; without it, every table states that these are unknown.",
     )
+    pretraining: Name | None = Field(
+        default=None, description="Pre-training of the study whose encoder the network starts from."
+    )
+    frozen: bool = Field(
+        default=False,
+        description="Train the head alone: the encoder keeps the weights that it starts with, and its batch "
+        "statistics, and has no dropout in training.",
+    )
+
+    @model_validator(mode="after")
+    def _one_start(self) -> NetworkConfig:
+        if self.weights and self.pretraining:
+            raise ValueError("a network starts from `weights` or from a `pretraining`, not from both")
+        return self
+
+
+class EncoderConfig(Strict):
+    """The network that a pre-training trains, without its head."""
+
+    name: Name = Field(description="File in `workflow/auscult/networks`.")
+    options: dict[str, Any] = Field(default={}, description="Options of that file, such as its sizes.")
+
+
+class Method(Strict):
+    """How an encoder learns without labels."""
+
+    name: Name = Field(description="File in `workflow/auscult/pretraining/methods`.")
+    options: dict[str, Any] = Field(default={}, description="Options of that file.")
 
 
 class Augment(Strict):
@@ -112,8 +140,8 @@ class Augment(Strict):
     noise: Annotated[float, Field(ge=0)] = Field(default=0.0, description="Standard deviation of added white noise.")
 
 
-class Training(Strict):
-    """How a network is trained. The defaults suit a small network on a laptop."""
+class Optimisation(Strict):
+    """How the weights of a network are fitted. The defaults suit a small network on a laptop."""
 
     epochs: Count = 30
     batch: Count = 64
@@ -125,37 +153,13 @@ class Training(Strict):
         default=0.0,
         description="Share of all steps in which the learning rate rises from 0 (`one_cycle` has a rise of its own).",
     )
-    sampling: Literal["crops", "windows"] = Field(
-        default="crops",
-        description="`crops`: random crops of each recording; `windows`: all windows, `hop_s` apart.",
-    )
     crops: Count = Field(default=4, description="Number of random crops of each recording per epoch.")
-    balance: Literal["none", "loss", "sampler"] = Field(
-        default="loss",
-        description="Rare classes get more weight in the loss (`loss`), are drawn more often (`sampler`), or neither.",
-    )
-    patience: Count = Field(
-        default=10, description="Training stops after this number of epochs without a better validation score."
-    )
-    select: Literal["auroc", "loss", "balanced_accuracy", "last", "test"] = Field(
-        default="auroc",
-        description="Score on the validation cases that chooses the epoch. `last`: take the last epoch, and train on "
-        "the validation cases too. `test`: take the epoch with the best balanced accuracy on the test cases, as some "
-        "publications do; this is a leak, only for comparison, and marked in every table.",
-    )
     augment: Augment = Augment()
-    patch_mix: Literal["none", "labels", "contrast"] = Field(
-        default="none",
-        description="Patch-Mix, for networks with patches (`ast`): patches of a window are replaced by those of "
-        "another. `labels`: the loss uses the labels of both windows; `contrast`: a contrastive loss on mixed windows "
-        "is added to the loss of the unmixed ones.",
-    )
     gradient_norm: Positive = Field(default=5.0, description="Gradients are clipped to this norm.")
     moving_average: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.0, description="Moving average of the weights: share of the old value that is kept after each step."
     )
     seed: Seed = 0
-    seeds: Count = Field(default=1, description="Number of networks per task and fold; their outputs are averaged.")
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32",
         description="`bfloat16`: autocast in training, on a GPU and on processors with bfloat16 multiplication "
@@ -169,6 +173,72 @@ class Training(Strict):
         default=True,
         description="Keep the features of the fold in memory; `false` reads them from the cache.",
     )
+
+
+class Teacher(Strict):
+    """What a network learns from a trained one beside the labels: its outputs, and its latents by contrast."""
+
+    system: Name = Field(description="System whose network of the same task, fold, inner fold and seed is the teacher.")
+    loss: Literal["binary", "softmax"] = Field(
+        default="binary",
+        description="Divergence between the outputs: of each output by itself, or of the softmax over all outputs of a "
+        "head (published for MVMS-Net; it treats independent labels as if they excluded one another). A multiclass "
+        "head always has the latter.",
+    )
+    weight: Annotated[float, Field(ge=0)] = Field(default=1.0, description="Weight of this divergence in the loss.")
+    label_weight: Annotated[float, Field(ge=0)] = Field(default=1.0, description="Weight of the labels' loss.")
+    temperature: Positive = Field(
+        default=1.0, description="Both networks' logits are divided by it; the divergence is multiplied by its square."
+    )
+    contrast: Annotated[float, Field(ge=0)] = Field(
+        default=0.0, description="Weight of the contrast between both networks' latents (published for MVKT: 0.8)."
+    )
+    negatives: Count = Field(
+        default=1024,
+        description="Recordings without a common label that each recording is contrasted with; at most half of the "
+        "training recordings.",
+    )
+
+
+class Training(Optimisation):
+    """How a network is trained on labels."""
+
+    sampling: Literal["crops", "windows"] = Field(
+        default="crops",
+        description="`crops`: random crops of each recording; `windows`: all windows, `hop_s` apart.",
+    )
+    balance: Literal["none", "loss", "sampler"] = Field(
+        default="loss",
+        description="Rare classes get more weight in the loss (`loss`), are drawn more often (`sampler`), or neither.",
+    )
+    patience: Count = Field(
+        default=10, description="Training stops after this number of epochs without a better validation score."
+    )
+    select: Literal["auroc", "loss", "balanced_accuracy", "last", "test"] = Field(
+        default="auroc",
+        description="Score on the validation cases that chooses the epoch. `last`: take the last epoch, and train on "
+        "the validation cases too. `test`: take the epoch with the best balanced accuracy on the test cases, as some "
+        "publications do; this is a leak, only for comparison, and marked in every table.",
+    )
+    patch_mix: Literal["none", "labels", "contrast"] = Field(
+        default="none",
+        description="Patch-Mix, for networks with patches (`ast`): patches of a window are replaced by those of "
+        "another. `labels`: the loss uses the labels of both windows; `contrast`: a contrastive loss on mixed windows "
+        "is added to the loss of the unmixed ones.",
+    )
+    seeds: Count = Field(default=1, description="Number of networks per task and fold; their outputs are averaged.")
+    labels: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=1.0,
+        description="Share of the training subjects whose labels are used, drawn at random by `seed`; the subjects of "
+        "a smaller share are among those of a larger one.",
+    )
+    head_epochs: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="Number of first epochs in which the head is trained alone."
+    )
+    encoder_rate: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=1.0, description="Learning rate of the encoder as a share of the head's."
+    )
+    teacher: Teacher | None = Field(default=None, description="A system that teaches this one.")
 
 
 class Pool(Strict):
@@ -191,6 +261,16 @@ class Inference(Strict):
     pool: dict[Name, Pool] = Field(
         default={}, description="Pooling of each head; a head without an entry is pooled by means."
     )
+
+
+class Pretraining(Strict):
+    """Training of an encoder without labels, on the training cases of each fold and inner fold."""
+
+    method: Method
+    front_end: FrontEndConfig
+    segment: Segment = Segment()
+    network: EncoderConfig
+    training: Optimisation = Optimisation()
 
 
 class System(Strict):

@@ -80,7 +80,8 @@ def _figures(study: Study, predictions: pd.DataFrame, board: pd.DataFrame, histo
         yield precision_recall(name, target, chosen)
         yield reliability(name, target, part)
     for (system, task), part in histories.groupby(["system", "task"], sort=False):
-        yield learning(system, task, part, study.systems[system].training.select)
+        select = study.systems[system].training.select if system in study.systems else "last"  # or a pre-training
+        yield learning(system, task, part, select)
 
 
 def roc(name: str, target: Target, chosen: pd.DataFrame) -> Plot:

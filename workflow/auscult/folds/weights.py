@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from auscult.datasets.base import Manifest, ids_of
 from auscult.folds.audit import COLUMNS
 from auscult.folds.planned import FoldError
+from auscult.plan.names import NetworkName
 
 
 class TrainingData(BaseModel):
@@ -56,13 +57,44 @@ def audit_weights(manifest: Manifest, folds: pd.DataFrame, dataset: str, weights
         if declaration is None or any(entry.subjects is None for entry in entries):
             rows.append(("", "", "weights_unknown", system, len(subjects), ""))
             continue
-        trained_ids = {name for entry in entries for subject in entry.subjects or [] for name in ids_of(subject)}
         for (repeat, fold), test_rows in folds[folds["role"] == "test"].groupby(["repeat", "fold"]):
-            leaks = [case for case in sorted(test_rows["case"]) if trained_ids & ids_of(subjects[case])]
-            if leaks:
-                ids = " ".join(leaks)
-                rows.append((repeat, fold, "weights_heard", f"{system}+test", len(leaks), ids))
+            rows += _leak_row(repeat, fold, f"{system}+test", test_rows["case"], subjects, entries)
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def audit_pretrainings(
+    manifest: Manifest, tables: list[pd.DataFrame], dataset: str, declarations: list[tuple[str, NetworkName, Path]]
+) -> pd.DataFrame:
+    """Return rows for the audit about the pre-trainings of a study.
+
+    The finding is `weights_heard`: validation and test cases of a fold or inner fold, and test cases of the fold around
+    an inner fold, whose subject its encoder was trained on. tables: of folds, and of inner folds as `inner.as_folds`
+    gives them. declarations: (pre-training, name of the fold, file).
+
+    Raises FoldError if a declaration is not readable, or is of an unknown origin.
+    """
+    subjects, rows = manifest.cases.set_index("case")["subject"], []
+    folds = pd.concat([table.assign(fold=table["fold"].astype(str)) for table in tables])
+    for pretraining, name, file in declarations:
+        declaration = _read_declaration(file)
+        entries = [entry for entry in declaration.heard if entry.dataset == dataset] if declaration else []
+        if declaration is None or any(entry.subjects is None for entry in entries):
+            raise FoldError(f"{file}: does not say which subjects the pre-training was trained on; delete its folder")
+        fold = f"{name.fold}i{name.inner}" if name.is_inner else str(name.fold)
+        of_repeat = folds[folds["repeat"] == name.repeat]
+        for of_fold, role in {(fold, "val"): 0, (fold, "test"): 0, (str(name.fold), "test"): 0}:
+            cases = of_repeat.loc[(of_repeat["fold"] == of_fold) & (of_repeat["role"] == role), "case"]
+            rows += _leak_row(name.repeat, fold, f"{pretraining}+{role}", cases, subjects, entries)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _leak_row(
+    repeat: int, fold: str, roles: str, cases: pd.Series, subjects: pd.Series, entries: list[TrainingData]
+) -> list[tuple]:
+    """The row of the audit for cases whose subject some weights were trained on; none without such cases."""
+    trained_ids = {name for entry in entries for subject in entry.subjects or [] for name in ids_of(subject)}
+    leaks = [case for case in sorted(cases) if trained_ids & ids_of(subjects[case])]
+    return [(repeat, fold, "weights_heard", roles, len(leaks), " ".join(leaks))] if leaks else []
 
 
 def _read_declaration(path: Path) -> Declaration | None:

@@ -16,9 +16,9 @@ from torch import nn
 from torch.nn import functional
 
 from auscult.cache.store import Cache
-from auscult.inference.trained import load_network
 from auscult.training.data import Frames, load_frames
 from auscult.training.job import Job
+from auscult.training.trained import load_network
 
 
 class NotExplainable(Exception):

@@ -10,12 +10,12 @@ from auscult.heads.outputs import output_names
 from auscult.heads.pooling import pool
 from auscult.heads.uncertainty import measures
 from auscult.inference.monte_carlo import Passes, stochastic_passes
-from auscult.inference.trained import load_network
 from auscult.progress import note
 from auscult.training.data import load_frames
 from auscult.training.device import device, seed_everything
 from auscult.training.epoch_by_test import EpochByTest
 from auscult.training.job import FrameCache, Job, Resources
+from auscult.training.trained import load_network
 
 
 def write_roles(

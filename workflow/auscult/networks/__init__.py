@@ -12,12 +12,17 @@ ValueError for weights that do not fit. A network with a submodule `maps` that r
 `(batch, channels, frames, bands)` can be explained by Grad-CAM. A network with attention has a method
 `attended(x, output)`, which returns weights `(batch, frames, bands)` at its own resolution; they are shown instead. A
 network with a term of its own in the loss has a method `extra_loss(latents)`, which returns a scalar for a batch.
+
+The parts named in `HEAD` are the head, all others are the encoder: what a pre-training trains, and `frozen` freezes.
 """
 
 import importlib
 import pickle
 from pathlib import Path
 from typing import Any
+
+HEAD = ("head", "norm", "drop", "projector")
+"""Names of the parts of a network that are not in its encoder."""
 
 
 class WeightsError(Exception):
@@ -49,6 +54,26 @@ def multiply_adds(network: Any, inputs: tuple[int, int, int]) -> int:
         network(torch.zeros((1, *inputs), device=device))
     network.train(training)
     return counter.get_total_flops() // 2
+
+
+def is_encoder(key: str) -> bool:
+    """Whether a parameter or part of a network, by its dotted name, belongs to the encoder."""
+    return key.split(".")[0] not in HEAD
+
+
+def load_encoder(network: Any, file: Path) -> None:
+    """Load the encoder that a pre-training wrote; the head keeps its weights. Raises WeightsError for another one."""
+    from safetensors.torch import load_file  # late, as torch above
+
+    from auscult.networks.layers.weights import refuse_misfits
+
+    own = network.state_dict()
+    weights = {key: value for key, value in load_file(file).items() if is_encoder(key)}
+    try:
+        refuse_misfits(weights, {key: value for key, value in own.items() if is_encoder(key)})
+    except ValueError as error:
+        raise WeightsError(f"{file}: {error}") from error
+    network.load_state_dict(own | weights)
 
 
 def load_pretrained(name: str, network: Any, file: Path) -> None:

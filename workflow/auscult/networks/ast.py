@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from auscult.networks.layers.dropout import StochasticDropout
+from auscult.networks.layers.patches import Patches
 from auscult.networks.layers.weights import refuse_misfits
 from auscult.networks.pretrained_vit import Block
 
@@ -77,9 +78,16 @@ class Encoder(nn.Module):
         first = torch.cat([self.cls_token, self.dist_token], dim=1) + self.pos_embed[:, :2]
         return torch.cat([first.expand(len(patches), -1, -1), patches + place], dim=1)
 
-    def encode(self, patches: torch.Tensor) -> torch.Tensor:
-        """Return tokens (batch, 2 + patches, width) of embedded patches."""
-        return self.norm(self.blocks(self.with_positions(patches)))
+    def encode(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return tokens (batch, any, width) after all blocks."""
+        return self.norm(self.blocks(tokens))
+
+    def values(self, x: torch.Tensor) -> torch.Tensor:
+        """Return what each patch covers of the input (batch, patches, values), in the order of `embed`."""
+        x = x.transpose(2, 3)
+        short = [max(0, self.patch - size) for size in x.shape[2:]]
+        x = functional.pad(x, (0, short[1], 0, short[0]))
+        return functional.unfold(x, self.patch, stride=self.stride).transpose(1, 2)
 
 
 class AST(nn.Module):
@@ -113,8 +121,22 @@ class AST(nn.Module):
         patches = self.v.embed(x)
         if order is not None and is_mixed is not None:
             patches = torch.where(is_mixed[None, :, None], patches[order], patches)
-        latents = self.v.encode(patches)[:, :2].mean(dim=1)
+        latents = self.encode(self.v.with_positions(patches))[:, :2].mean(dim=1)
         return self.head(self.drop(self.norm(latents))), latents
+
+    def patched(self, x: torch.Tensor) -> Patches:
+        """Patches of windows (batch, channels, frames, bands), in one group with both class tokens.
+
+        Raises ValueError for patches that overlap: those beside a masked one would show it.
+        """
+        if self.v.stride < self.v.patch:
+            raise ValueError("its patches overlap, so that none can be masked: set network.options.stride to `patch`")
+        tokens = self.v.with_positions(self.v.embed(x))[:, None]
+        return Patches(self.v.values(x)[:, None], tokens[:, :, 2:], tokens[:, :, :2])
+
+    def encode(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(batch, any, width) through all blocks."""
+        return self.v.encode(tokens)
 
     def attended(self, x: torch.Tensor, output: int) -> torch.Tensor:
         """Return the attention of the two tokens to each patch: (batch, frames, bands) in patches, for any output.

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from auscult.networks.layers.dropout import StochasticDropout
+from auscult.networks.layers.patches import Patches
 from auscult.networks.layers.weights import refuse_misfits
 
 
@@ -115,16 +116,28 @@ class Encoder(nn.Module):
         self.norm = nn.LayerNorm(options.width, eps=1e-6)
         nn.init.normal_(self.cls_token, std=0.02)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def whole(self, x: torch.Tensor) -> torch.Tensor:
+        """Return (batch, channels, bands, frames), padded to whole patches."""
         x = x.transpose(2, 3)
         short = [(-size) % patch for size, patch in zip(x.shape[2:], self.patch, strict=True)]
-        x = functional.pad(x, (0, short[1], 0, short[0]))
-        x = self.patch_embed(x)
+        return functional.pad(x, (0, short[1], 0, short[0]))
+
+    def embed(self, x: torch.Tensor) -> torch.Tensor:
+        """Return tokens (batch, 1 + patches, width) before the first block, in rows of bands and columns of frames."""
+        x = self.patch_embed(self.whole(x))
         down, along = x.shape[2:]
         place = self.pos_embed[:, 1:].unflatten(1, self.grid)[:, :down, :along].flatten(1, 2)
         first = (self.cls_token + self.pos_embed[:, :1]).expand(len(x), -1, -1)
-        x = self.norm(self.blocks(torch.cat([first, x.flatten(2).transpose(1, 2) + place], dim=1)))
-        return x[:, 1:].transpose(1, 2).unflatten(2, (down, along)).transpose(2, 3)
+        return torch.cat([first, x.flatten(2).transpose(1, 2) + place], dim=1)
+
+    def encode(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return tokens (batch, any, width) after all blocks."""
+        return self.norm(self.blocks(tokens))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = self.encode(self.embed(x))
+        down = -(-x.shape[3] // self.patch[0])
+        return tokens[:, 1:].transpose(1, 2).unflatten(2, (down, -1)).transpose(2, 3)
 
 
 class PretrainedViT(nn.Module):
@@ -143,6 +156,16 @@ class PretrainedViT(nn.Module):
         """(batch, channels, frames, bands) to logits (batch, outputs) and latents (batch, width x patches down)."""
         latents = self.maps(x).mean(dim=2).flatten(1)
         return self.head(self.drop(self.norm(latents))), latents
+
+    def patched(self, x: torch.Tensor) -> Patches:
+        """Patches of windows (batch, channels, frames, bands), in one group with the class token."""
+        tokens, encoder = self.maps.embed(x)[:, None], self.maps
+        values = functional.unfold(encoder.whole(x), encoder.patch, stride=encoder.patch).transpose(1, 2)
+        return Patches(values[:, None], tokens[:, :, 1:], tokens[:, :, :1])
+
+    def encode(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(batch, any, width) through all blocks."""
+        return self.maps.encode(tokens)
 
 
 def build(options: Options, inputs: tuple[int, int, int], outputs: int) -> PretrainedViT:

@@ -126,6 +126,54 @@ def to_explain(plan: Plan, system: str) -> list[Network]:
     return [trained_on(plan, system, task, fold)[0] for task in tasks for fold in plan.folds]
 
 
+# ---------------------------------------------------------------- what a training starts from and learns from
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """The encoder that one pre-training of a study trains on one fold or inner fold."""
+
+    study: str
+    pretraining: str
+    name: NetworkName
+
+    def file(self, pattern: str) -> str:
+        """A file of its folder, by the pattern of `paths`."""
+        return pattern.format(study=self.study, pretraining=self.pretraining, network=self.name)
+
+
+def pretrained(plan: Plan, system: str, name: NetworkName) -> Pretrained | None:
+    """The encoder that a system's network starts from: one for all seeds of its fold or inner fold. None without."""
+    pretraining = plan.study.systems[system].network.pretraining
+    return Pretrained(plan.name, pretraining, name.with_seed(None)) if pretraining else None
+
+
+def every_pretrained(plan: Plan) -> list[Pretrained]:
+    """Every encoder that a network of the study starts from, each once."""
+    encoders = {pretrained(plan, network.system, network.name): None for network in every_network(plan)}
+    return [encoder for encoder in encoders if encoder]
+
+
+def initial_weights(plan: Plan, system: str, name: NetworkName) -> list[str]:
+    """The file that a network's training starts from: one of the study's configuration, or of a pre-training."""
+    encoder = pretrained(plan, system, name)
+    if encoder:
+        return [encoder.file(paths.PRETRAINED_WEIGHTS)]
+    return [file for file in [plan.study.systems[system].network.weights] if file]
+
+
+def teacher(plan: Plan, system: str, task: str, name: NetworkName) -> Network | None:
+    """The network that a system's network learns from: of the same fold or inner fold. None without a teacher.
+
+    Seeds are paired in order, and begin anew where the teacher has fewer.
+    """
+    settings = plan.study.systems[system].training.teacher
+    if not settings:
+        return None
+    teachers = trained_on(plan, settings.system, task, name.with_seed(None))
+    return teachers[(name.seed or 0) % len(teachers)]
+
+
 # ---------------------------------------------------------------- which network scores which cases
 
 

@@ -30,6 +30,18 @@ GROUPS = "results/{study}/groups.csv"
 FOLDS = "results/{study}/folds.csv"
 INNER_FOLDS = "results/{study}/inner_folds.csv"
 AUDIT = "results/{study}/audit.csv"
+PRETRAINED = "results/{study}/pretrainings/{pretraining}/{network}"
+PRETRAINED_WEIGHTS = PRETRAINED + "/weights.safetensors"
+DECLARATION = PRETRAINED_WEIGHTS + ".json"
+PRETRAINED_HISTORY = PRETRAINED + "/history.csv"
+PRETRAINED_FILES = (
+    PRETRAINED_WEIGHTS,
+    DECLARATION,
+    PRETRAINED + "/config.json",
+    PRETRAINED_HISTORY,
+    PRETRAINED + "/manifest.json",
+)
+PRETRAINING_AUDIT = "results/{study}/pretraining_audit.csv"
 NETWORK = "results/{study}/networks/{system}/{task}/{network}"
 WEIGHTS = NETWORK + "/weights.safetensors"
 NETWORK_CONFIG = NETWORK + "/config.json"

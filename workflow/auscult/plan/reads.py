@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from auscult.config.targets import Target
-from auscult.plan.networks import Plan, first_system, scored_roles, scorers, scoring_test_cases, units
+from auscult.plan.networks import Plan, every_pretrained, first_system, scored_roles, scorers, scoring_test_cases, units
 
 # ---------------------------------------------------------------- folds
 
@@ -47,9 +47,14 @@ def audit(plan: Plan) -> dict[str, Any]:
 
 
 def initial_weights(plan: Plan) -> dict[str, str]:
-    """Files of weights that systems start from, by system."""
-    systems = plan.study.systems.items()
-    return {name: system.network.weights for name, system in systems if system.network.weights}
+    """Files of weights that systems start from, or that their teachers started from, by system."""
+    systems, files = plan.study.systems, {}
+    for name, system in systems.items():
+        teacher = system.training.teacher
+        file = system.network.weights or (systems[teacher.system].network.weights if teacher else None)
+        if file:
+            files[name] = file
+    return files
 
 
 def groups(plan: Plan) -> dict[str, Any]:
@@ -66,10 +71,25 @@ def groups(plan: Plan) -> dict[str, Any]:
 
 def training(plan: Plan, system: str, task: str) -> dict[str, Any]:
     """What the weights of a network depend on, besides its fold and seed."""
-    values = plan.study.systems[system].model_dump(exclude={"inference": True, "training": {"seeds"}})
+    teacher = plan.study.systems[system].training.teacher
     return {
-        "system": {**values, "tasks": [task]},
+        **({"teacher": _weights_of(plan, teacher.system, task)} if teacher else {}),
+        "system": _weights_of(plan, system, task),
         "task": plan.study.tasks[task].model_dump(),
+        "dataset": plan.study.dataset.model_dump(exclude={"root"}),
+    }
+
+
+def _weights_of(plan: Plan, system: str, task: str) -> dict[str, Any]:
+    """A system without what only its scoring reads."""
+    values = plan.study.systems[system].model_dump(exclude={"inference": True, "training": {"seeds"}})
+    return {**values, "tasks": [task]}
+
+
+def pretraining(plan: Plan, name: str) -> dict[str, Any]:
+    """What the weights of a pre-training depend on, besides its fold."""
+    return {
+        "pretraining": plan.study.pretrainings[name].model_dump(),
         "dataset": plan.study.dataset.model_dump(exclude={"root"}),
     }
 
@@ -78,6 +98,7 @@ def scoring(plan: Plan, system: str, task: str, network: str) -> dict[str, Any]:
     """What the outputs of a network depend on: all that its weights do, and how its passes are made."""
     inference = plan.study.systems[system].inference.model_dump(exclude={"pool"})
     values = training(plan, system, task)
+    values.pop("teacher", None)
     return {
         **values,
         "system": {**values["system"], "inference": inference},
@@ -90,11 +111,20 @@ def network_modules(plan: Plan, system: str) -> list[str]:
 
     The front end's own module is added by the rules, which know the registry of front ends.
     """
-    return [
-        f"auscult.networks.{plan.study.systems[system].network.name}",
-        "auscult.cache.audio",
-        "auscult.features.frames",
-    ]
+    teacher = plan.study.systems[system].training.teacher
+    systems = [system, *([teacher.system] if teacher else [])]
+    return [*(f"auscult.networks.{plan.study.systems[name].network.name}" for name in systems), *FRAMES]
+
+
+def pretraining_modules(plan: Plan, name: str) -> list[str]:
+    """The same for a job that pre-trains."""
+    pretraining = plan.study.pretrainings[name]
+    modules = f"auscult.networks.{pretraining.network.name}", f"auscult.pretraining.methods.{pretraining.method.name}"
+    return [*modules, *FRAMES]
+
+
+FRAMES = ("auscult.cache.audio", "auscult.features.frames")
+"""What makes frames, besides the front end."""
 
 
 # ---------------------------------------------------------------- outputs
@@ -149,7 +179,7 @@ def evaluation(plan: Plan) -> dict[str, Any]:
     """
     study = whole_study(plan)
     study["systems"] = {unit: first_system(plan, unit).model_dump() for unit in units(plan)}
-    del study["ensembles"]
+    del study["ensembles"], study["pretrainings"]
     for system in study["systems"].values():
         for key in ("front_end", "network"):
             system[key] = {"name": system[key]["name"]}
@@ -160,22 +190,27 @@ def evaluation(plan: Plan) -> dict[str, Any]:
 
 
 def explanation(plan: Plan, system: str) -> dict[str, Any]:
-    """A study with one system alone, and the targets that it serves."""
+    """A study with one system alone, whatever it started and learned from, and the targets that it serves."""
     study = whole_study(plan)
+    values = study["systems"][system]
+    network, training = {**values["network"], "pretraining": None}, {**values["training"], "teacher": None}
     targets = plan.study.targets_of(plan.study.systems[system])
     return {
         **study,
         "description": "",
         "ensembles": {},
         "fusion": None,
-        "systems": {system: study["systems"][system]},
+        "pretrainings": {},
+        "systems": {system: {**values, "network": network, "training": training}},
         "targets": {name: study["targets"][name] for name in targets},
     }
 
 
 def tracking(plan: Plan) -> dict[str, Any]:
-    """The systems as the tracking store shows them."""
-    return {name: system.model_dump() for name, system in plan.study.systems.items()}
+    """The systems as the tracking store shows them, and all pre-trainings as `pretrainings`."""
+    pretrainings = {name: pretraining.model_dump() for name, pretraining in plan.study.pretrainings.items()}
+    systems = {name: system.model_dump() for name, system in plan.study.systems.items()}
+    return systems | ({"pretrainings": pretrainings} if every_pretrained(plan) else {})
 
 
 def test_networks(plan: Plan) -> dict[str, list[list[str]]]:

@@ -11,7 +11,6 @@ import pandas as pd
 
 from auscult.config.study import Study
 from auscult.datasets.base import Manifest
-from auscult.evaluation.writing import read_table
 from auscult.folds.audit import mark
 from auscult.provenance import commit
 from auscult.training.model_folder import read_trainings
@@ -29,10 +28,12 @@ def class_counts(study: Study, manifest: Manifest) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["target", "class", "n"])
 
 
-def facts(study: Study, manifest: Manifest, folds: str, audit: str, winner: str, models: list[Path]) -> dict[str, Any]:
+def facts(
+    study: Study, manifest: Manifest, folds: str, findings: pd.DataFrame, winner: str, models: list[Path]
+) -> dict[str, Any]:
     """Return the `facts` of `page.render`.
 
-    folds, audit, winner: paths of folds.csv, audit.csv, winner.json. models: folders of trained networks.
+    folds, winner: paths of folds.csv and winner.json. findings: of the audits. models: folders of trained networks.
     """
     pairs = pd.read_csv(folds, usecols=["repeat", "fold"]).drop_duplicates()
     return {
@@ -46,7 +47,7 @@ def facts(study: Study, manifest: Manifest, folds: str, audit: str, winner: str,
             "subjects": int(manifest.cases["subject"].nunique()),
             "recordings": len(manifest.recordings),
         },
-        "leak": mark(study.protocol, read_table(audit)),
+        "leak": mark(study.protocol, findings),
         "winner": json.loads(Path(winner).read_text(encoding="utf-8")),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "trainings": read_trainings(models).to_dict("records"),

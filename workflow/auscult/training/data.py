@@ -9,6 +9,8 @@ import torch
 
 from auscult.cache.segments import segments, window_frames
 from auscult.cache.store import Cache, CacheError
+from auscult.config.systems import Segment
+from auscult.features import FrontEnd
 from auscult.training.job import Job
 
 
@@ -27,8 +29,12 @@ class Windowing:
 
 def windowing(job: Job, channels: int, bands: int) -> Windowing:
     """The windows that a network reads of frames with so many channels and bands."""
-    front_end = job.front_end
-    window, hop = window_frames(job.system.segment, front_end.frames_per_second)
+    return window_of(job.system.segment, job.front_end, channels, bands)
+
+
+def window_of(segment: Segment, front_end: FrontEnd, channels: int, bands: int) -> Windowing:
+    """The windows of a length and step in frames of a front end."""
+    window, hop = window_frames(segment, front_end.frames_per_second)
     return Windowing((channels, window, bands), hop, front_end.pad_value)
 
 

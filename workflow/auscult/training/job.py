@@ -14,19 +14,21 @@ from auscult.plan.names import NetworkName
 
 @dataclass(frozen=True)
 class Job:
-    """One network: its model folder, its configuration, and its name, which says on which fold it is trained."""
+    """One network: its model folder, its configuration, and its name, which says on which fold it is trained.
+
+    weights: the file that its training starts from, None for random weights.
+    """
 
     folder: Path
     system: System
     task: Task
     name: NetworkName
+    weights: Path | None = None
 
     @property
     def seed(self) -> int:
         """Seed of this network: different for every fold, inner fold and member of an ensemble."""
-        name = self.name
-        inner = 0 if name.inner is None else 1_000_000_007 * (name.inner + 1)
-        return (self.system.training.seed * 1009 + (name.seed or 0)) * 1009 + name.repeat * 101 + name.fold + inner
+        return seed_of(self.name, self.system.training.seed)
 
     @property
     def front_end(self) -> features.FrontEnd:
@@ -44,6 +46,12 @@ class Job:
             "training": training,
             "seed": self.seed,
         }
+
+
+def seed_of(name: NetworkName, seed: int) -> int:
+    """Seed of a training, from that of its settings: another for every fold, inner fold and member of an ensemble."""
+    inner = 0 if name.inner is None else 1_000_000_007 * (name.inner + 1)
+    return (seed * 1009 + (name.seed or 0)) * 1009 + name.repeat * 101 + name.fold + inner
 
 
 @dataclass(frozen=True)

@@ -18,20 +18,22 @@ from auscult.training.balance import draw_weights
 from auscult.training.checkpoint import Checkpoint, resume, save_checkpoint
 from auscult.training.data import Frames, random_crops
 from auscult.training.device import MemoryFull, autocast
-from auscult.training.loss import Forward, Loss, batch_loss, build_loss
+from auscult.training.frozen import encoder_weights, set_training
 from auscult.training.optimiser import averaged_step, build_optimiser, learning_rate, set_learning_rate
 from auscult.training.role_data import RoleData
 from auscult.training.validation import validate
 
 Log = Callable[[dict], None]
 EpochHook = Callable[[int, nn.Module], None]
+Forward = Callable[..., tuple[torch.Tensor, torch.Tensor]]
+"""A network's forward pass, compiled or not: windows to logits (batch, outputs) and latents (batch, any)."""
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
     """What the loop needs besides the data.
 
-    `frames_per_second`, `has_scalars`: of the front end, see `features.FrontEnd`.
+    `frames_per_second`, `has_scalars`: of the front end, see `features.FrontEnd`. `frozen`: train the head alone.
     """
 
     heads: dict[str, Head]
@@ -39,10 +41,12 @@ class TrainingPlan:
     frames_per_second: float
     seed: int
     has_scalars: bool = False
+    frozen: bool = False
 
 
 def fit(
     network: nn.Module,
+    objective: nn.Module,
     train_data: RoleData,
     val_data: RoleData | None,
     plan: TrainingPlan,
@@ -51,6 +55,9 @@ def fit(
     after_epoch: EpochHook | None = None,
 ) -> list[dict]:
     """Train `network` in place and leave its best epoch's weights in it; returns the history, a row per epoch.
+
+    objective: called with the network, its forward pass, windows, their rows of `train_data.columns()` and a
+    generator, it returns the loss, a scalar, as `loss.LabelLoss` does; its own weights are trained too.
 
     Without `val_data` the last epoch is taken, and `val_score` is NaN.
 
@@ -62,8 +69,8 @@ def fit(
     Raises FloatingPointError when the loss is not finite, and MemoryFull when a GPU cannot hold a batch.
     """
     settings = plan.training
-    trainer = _trainer(network, train_data, plan)
-    history, best = resume(checkpoint, network, trainer.optimiser)
+    trainer = _trainer(network, objective, train_data, plan)
+    history, best = resume(checkpoint, trainer.parts, trainer.optimiser)
     with progress("epochs", settings.epochs) as report:
         for epoch in range(len(history), settings.epochs):
             if _epochs_since_best(history) >= settings.patience:
@@ -84,7 +91,7 @@ def fit(
             )
             if after_epoch:
                 after_epoch(epoch, network)
-            save_checkpoint(checkpoint, network, trainer.optimiser, best, history)
+            save_checkpoint(checkpoint, trainer.parts, trainer.optimiser, best, history)
             log(history[-1])
     network.load_state_dict(best)
     return history
@@ -94,29 +101,30 @@ def fit(
 class _Trainer:
     """A network in training: `forward` is the network, compiled where the settings say so.
 
-    `targets` (recordings, outputs) lie on the device of `frames`.
+    `parts`: the network and the objective. `encoder`: the weights that a frozen encoder keeps. `targets` (recordings,
+    any) lie on the device of `frames`.
     """
 
-    network: nn.Module
+    parts: nn.ModuleDict
     forward: Forward
     optimiser: torch.optim.Optimizer
+    encoder: list[nn.Parameter]
     frames: Frames
     targets: torch.Tensor
-    loss: Loss
     plan: TrainingPlan
 
 
-def _trainer(network: nn.Module, train_data: RoleData, plan: TrainingPlan) -> _Trainer:
+def _trainer(network: nn.Module, objective: nn.Module, train_data: RoleData, plan: TrainingPlan) -> _Trainer:
     settings, device = plan.training, train_data.frames.device
-    optimiser = build_optimiser(network, settings)
+    optimiser = build_optimiser(network, objective, settings)
     network.to(memory_format=torch.channels_last)  # convolutions are faster so, on a CPU as on a GPU
     return _Trainer(
-        network,
+        nn.ModuleDict({"network": network, "objective": objective}),
         torch.compile(network) if settings.compile else network,
         optimiser,
+        encoder_weights(network),
         train_data.frames,
-        torch.from_numpy(train_data.targets).to(device),
-        build_loss(settings, plan.heads, train_data.targets, device),
+        torch.from_numpy(train_data.columns()).to(device),
         plan,
     )
 
@@ -169,7 +177,7 @@ def _train_epoch(
 ) -> float:
     """One pass over the windows (see `_epoch_windows`); returns the mean loss. `report` gets the epochs done."""
     settings = trainer.plan.training
-    trainer.network.train()
+    set_training(trainer.parts["network"], trainer.encoder, trainer.plan.frozen or epoch < settings.head_epochs)
     batches = torch.split(torch.arange(len(recording)), settings.batch)
     if len(batches) > 1 and len(batches[-1]) == 1:  # batch statistics need two
         batches = batches[:-1]
@@ -197,13 +205,13 @@ def _augmented_batch(
 
 def _step(trainer: _Trainer, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """One step of the optimiser on a batch; returns its loss, a scalar without gradient."""
-    settings, network = trainer.plan.training, trainer.network
+    settings, parts = trainer.plan.training, trainer.parts
     with autocast(trainer.frames.device, settings.precision):
-        loss = batch_loss(trainer.loss, network, trainer.forward, x, y, generator)
+        loss = parts["objective"](parts["network"], trainer.forward, x, y, generator)
     trainer.optimiser.zero_grad(set_to_none=True)
     loss.backward()
-    nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_norm)
-    averaged_step(network, trainer.optimiser, settings.moving_average)
+    nn.utils.clip_grad_norm_(parts.parameters(), settings.gradient_norm)
+    averaged_step(parts, trainer.optimiser, settings.moving_average)
     return loss.detach()
 
 

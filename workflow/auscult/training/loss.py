@@ -1,13 +1,12 @@
-"""The loss of a batch: weighted cross-entropy over the heads, with mixed patches where the settings ask for them.
+"""What a training on labels minimises: weighted cross-entropy over the heads, a teacher's and the network's own terms.
 
-The loop calls `batch_loss` alone, so that a new loss is a change of this file (and of `config.systems.Training`, for
+The loop calls an objective alone, so that a new loss is a change of this file (and of `config.systems.Training`, for
 its key).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,43 +16,58 @@ from torch.nn import functional
 from auscult.config.systems import Head, Training
 from auscult.heads.outputs import columns
 from auscult.training.balance import class_weights
+from auscult.training.distillation import divergence
+from auscult.training.loop import Forward
 from auscult.training.patch_mix import contrast, draw, mixed_targets
-
-Forward = Callable[..., tuple[torch.Tensor, torch.Tensor]]
-"""A network's forward pass, compiled or not: windows to logits (batch, outputs) and latents (batch, any)."""
+from auscult.training.transfer import Transfer
 
 
-@dataclass(frozen=True)
-class Loss:
-    """The loss of a training. weights: (2, outputs) on the network's device, see `balance.class_weights`."""
+class LabelLoss(nn.Module):
+    """The objective of a training on labels.
 
-    training: Training
-    heads: dict[str, Head]
-    weights: torch.Tensor
+    A row of its targets `y` has a column per output. With a teacher, the teacher's softened probabilities follow, a
+    column per output too; with a transfer, the number of the recording is last.
+    """
 
-    def __call__(self, logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Loss of logits and targets (batch, outputs), a scalar."""
+    def __init__(
+        self,
+        training: Training,
+        heads: dict[str, Head],
+        targets: np.ndarray,
+        device: torch.device,
+        transfer: Transfer | None = None,
+    ) -> None:
+        """targets: (recordings, outputs) of the training cases, for class weights."""
+        super().__init__()
+        self.training_settings, self.heads = training, heads
+        self.weights = torch.from_numpy(class_weights(heads, targets, training.balance == "loss")).to(device)
+        self.transfer = transfer
+
+    def of_labels(self, logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """The labels' loss of logits and targets (batch, outputs), a scalar."""
         return weighted_loss(logits.float(), y, self.weights, self.heads)
 
+    def forward(
+        self, network: nn.Module, forward: Forward, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator
+    ) -> torch.Tensor:
+        """Loss of a batch of windows and targets, a scalar. forward: the network's forward pass.
 
-def build_loss(training: Training, heads: dict[str, Head], targets: np.ndarray, device: torch.device) -> Loss:
-    """The loss that the settings choose. targets: (recordings, outputs) of the training cases, for class weights."""
-    weights = class_weights(heads, targets, training.balance == "loss")
-    return Loss(training, heads, torch.from_numpy(weights).to(device))
-
-
-def batch_loss(
-    loss: Loss, network: nn.Module, forward: Forward, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator
-) -> torch.Tensor:
-    """Loss of a batch of windows and targets, a scalar. forward: the network's forward pass.
-
-    A network's `extra_loss` of the latents is added, see `networks`.
-    """
-    if loss.training.patch_mix == "none":
+        A network's `extra_loss` of the latents is added, see `networks`.
+        """
+        settings = self.training_settings
+        if settings.patch_mix != "none":
+            return patch_mix_loss(network, forward, x, y, self.of_labels, settings.patch_mix, generator)
         logits, latents = forward(x)
-        own_term = network.extra_loss(latents.float()) if hasattr(network, "extra_loss") else 0.0
-        return loss(logits, y) + own_term
-    return patch_mix_loss(network, forward, x, y, loss, loss.training.patch_mix, generator)
+        outputs = logits.shape[1]
+        total = self.of_labels(logits, y[:, :outputs])
+        if teacher := settings.teacher:
+            taught = divergence(logits.float(), y[:, outputs : 2 * outputs], self.heads, teacher)
+            total = teacher.label_weight * total + teacher.weight * taught
+        if self.transfer:
+            total = total + teacher.contrast * self.transfer(latents.float(), y[:, -1].long(), generator)
+        if hasattr(network, "extra_loss"):
+            total = total + network.extra_loss(latents.float())
+        return total
 
 
 def weighted_loss(logits: torch.Tensor, y: torch.Tensor, weights: torch.Tensor, heads: dict[str, Head]) -> torch.Tensor:

@@ -6,10 +6,15 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from auscult.progress import note
+from auscult.provenance import write_json, write_text
+
+if TYPE_CHECKING:
+    from torch import nn
 
 FILES = ("weights.safetensors", "config.json", "history.csv", "manifest.json")
 RECORD = ("parameters", "multiply_adds", "epochs", "val_score", "seconds", "device")
@@ -48,6 +53,21 @@ def checked_weights(folder: Path) -> str:
     if stated != found:
         raise DamagedModel(f"{path}: damaged, it is not what the training wrote: delete {folder} and run again")
     return found
+
+
+def write_weights(folder: Path, network: nn.Module, config: dict[str, Any], history: list[dict]) -> None:
+    """Write weights, configuration and history; an old manifest goes before its weights are replaced."""
+    # torch takes seconds to load, and jobs import this file that may find nothing to do
+    from safetensors.torch import save_file
+
+    from auscult.training.checkpoint import HISTORY, on_cpu
+
+    temporary = folder / ".weights.safetensors"
+    save_file(on_cpu(network.state_dict()), temporary)
+    (folder / "manifest.json").unlink(missing_ok=True)
+    temporary.replace(folder / "weights.safetensors")
+    write_json(folder / "config.json", config)
+    write_text(folder / "history.csv", pd.DataFrame(history, columns=HISTORY).to_csv(index=False))
 
 
 def renew(folder: Path) -> None:

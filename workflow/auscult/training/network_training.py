@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from safetensors.torch import save_file
+import torch
 from torch import nn
 
 from auscult import networks
 from auscult.config.systems import System
 from auscult.heads.outputs import output_names
 from auscult.progress import note
-from auscult.provenance import environment, write_json, write_text
-from auscult.training.checkpoint import HISTORY, Checkpoint, on_cpu
+from auscult.provenance import environment, write_json
+from auscult.training.checkpoint import Checkpoint
 from auscult.training.data import windowing
 from auscult.training.device import device, precision, seed_everything
+from auscult.training.distillation import softened
 from auscult.training.epoch_by_test import weights_writer
 from auscult.training.job import FrameCache, Job, Resources
 from auscult.training.loop import TrainingPlan, fit
-from auscult.training.model_folder import file_digest
+from auscult.training.loss import LabelLoss
+from auscult.training.model_folder import file_digest, write_weights
 from auscult.training.role_data import RoleData, Source, read_role_data
+from auscult.training.teacher import TeacherNetwork
+from auscult.training.transfer import Transfer
 
 
 def train_network(
@@ -34,8 +38,13 @@ def train_network(
     digest: str,
     resources: Resources,
     log: Callable[[dict], None],
+    teacher: TeacherNetwork | None,
+    cases_sha256: str,
 ) -> None:
-    """Train a network and write its folder. `tables`, `digest`: of its slice, see `slices`; the rest as `job.train`."""
+    """Train a network and write its folder. `tables`, `digest`: of its slice, see `slices`; the rest as `train.train`.
+
+    cases_sha256: which cases train and validate, see `teacher.cases_digest`.
+    """
     started = time.time()
     cache = frame_cache.open()
     windows = windowing(job, *cache.shape)
@@ -47,18 +56,29 @@ def train_network(
         network = _first_network(job, windows.shape).to(torch_device)
         train_data, val_data = _read_data(job, Source(*tables, cache, windows, torch_device))
         front_end = job.front_end
-        plan = TrainingPlan(job.task.heads, settings, front_end.frames_per_second, job.seed, front_end.has_scalars)
-        history = fit(network, train_data, val_data, plan, checkpoint, log, weights_writer(job))
-    _write_model(job, network, windows.shape, history)
+        plan = TrainingPlan(
+            job.task.heads,
+            settings,
+            front_end.frames_per_second,
+            job.seed,
+            front_end.has_scalars,
+            job.system.network.frozen,
+        )
+        objective, train_data = _objective(job, network, train_data, teacher, torch_device)
+        history = fit(network, objective, train_data, val_data, plan, checkpoint, log, weights_writer(job))
+    config = {**job.config(), "inputs": windows.shape, "outputs": output_names(job.task.heads)}
+    write_weights(job.folder, network, config, history)
     facts = {
         "slice_digest": digest,
+        "cases_sha256": cases_sha256,
         "weights_sha256": file_digest(job.folder / "weights.safetensors"),
         "versions": environment(),
         "device": str(torch_device),
         "precision": precision(torch_device, settings.precision),
         "threads": resources.threads,
         "seed": job.seed,
-        "started_from": job.system.network.weights,
+        "started_from": str(job.weights) if job.weights else None,
+        "teacher": str(teacher.job.folder) if teacher else None,
         "parameters": sum(p.numel() for p in network.parameters()),
         "multiply_adds": networks.multiply_adds(network, windows.shape),
         **_data_facts(train_data, val_data),
@@ -74,13 +94,47 @@ def _first_network(job: Job, shape: tuple[int, int, int]) -> nn.Module:
 
     Raises WeightsError for a file that does not fit, and ValueError where the training cannot mix its patches.
     """
-    name, weights = job.system.network.name, job.system.network.weights
+    name, weights = job.system.network.name, job.weights
     network = networks.build(name, job.system.network.options, shape, len(output_names(job.task.heads)))
-    if weights:
-        networks.load_pretrained(name, network, Path(weights))
+    if job.system.network.pretraining:
+        networks.load_encoder(network, weights)
+    elif weights:
+        networks.load_pretrained(name, network, weights)
     _check_patch_mix(job.system, network)
     note(f"starts from {weights}" if weights else "starts from random weights")
     return network
+
+
+def _objective(
+    job: Job, network: nn.Module, data: RoleData, teacher: TeacherNetwork | None, torch_device: torch.device
+) -> tuple[LabelLoss, RoleData]:
+    """What the training minimises, and its data with what the teacher says of each recording."""
+    settings, heads = job.system.training, job.task.heads
+    transfer = None
+    if teacher:
+        logits, latents = teacher.answers(data.frames.recordings, torch_device)
+        columns = [softened(torch.from_numpy(logits), heads, settings.teacher).numpy()]
+        if settings.teacher.contrast:
+            transfer = Transfer(
+                _latents_of(network, data),
+                torch.from_numpy(latents),
+                torch.from_numpy(data.targets),
+                settings.teacher.negatives,
+            ).to(torch_device)
+            columns.append(np.arange(len(logits), dtype=np.float32)[:, None])
+        data = replace(data, from_teacher=np.hstack(columns))
+        note(f"learns from {teacher.job.folder}")
+    return LabelLoss(settings, heads, data.targets, torch_device, transfer), data
+
+
+def _latents_of(network: nn.Module, data: RoleData) -> int:
+    """Width of a network's latents."""
+    was_training = network.training
+    network.eval()
+    with torch.no_grad():
+        _, latents = network(data.frames.batch(torch.zeros(1, dtype=torch.int64), torch.zeros(1, dtype=torch.int64)))
+    network.train(was_training)
+    return latents.shape[1]
 
 
 def _check_patch_mix(system: System, network: nn.Module) -> None:
@@ -100,17 +154,6 @@ def _read_data(job: Job, source: Source) -> tuple[RoleData, RoleData | None]:
     recordings, cases = len(train_data.frames.recordings), len(train_data.case_targets)
     note(f"{recordings} recordings of {cases} cases train on {source.device}")
     return train_data, val_data
-
-
-def _write_model(job: Job, network: nn.Module, shape: tuple[int, int, int], history: list[dict]) -> None:
-    """Write weights, configuration and history; an old manifest goes before its weights are replaced."""
-    temporary = job.folder / ".weights.safetensors"
-    save_file(on_cpu(network.state_dict()), temporary)
-    (job.folder / "manifest.json").unlink(missing_ok=True)
-    temporary.replace(job.folder / "weights.safetensors")
-    outputs = output_names(job.task.heads)
-    write_json(job.folder / "config.json", {**job.config(), "inputs": shape, "outputs": outputs})
-    write_text(job.folder / "history.csv", pd.DataFrame(history, columns=HISTORY).to_csv(index=False))
 
 
 def _data_facts(train_data: RoleData, val_data: RoleData | None) -> dict[str, Any]:

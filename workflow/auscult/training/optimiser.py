@@ -8,12 +8,19 @@ import torch
 from torch import nn
 
 from auscult.config.systems import Training
+from auscult.networks import is_encoder
 
 
-def build_optimiser(network: nn.Module, settings: Training) -> torch.optim.Optimizer:
-    """The optimiser of the settings for all weights of a network."""
+def build_optimiser(network: nn.Module, objective: nn.Module, settings: Training) -> torch.optim.Optimizer:
+    """The optimiser of the settings for all weights of a network and of what it is trained by."""
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimiser]
-    return kind(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    weights = list(network.named_parameters())
+    groups = [{"params": [weight for _, weight in weights] + list(objective.parameters()), "share": 1.0}]
+    if settings.encoder_rate != 1:
+        encoder = [weight for key, weight in weights if is_encoder(key)]
+        rest = [weight for key, weight in weights if not is_encoder(key)] + list(objective.parameters())
+        groups = [{"params": encoder, "share": settings.encoder_rate}, {"params": rest, "share": 1.0}]
+    return kind(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
 
 
 def learning_rate(settings: Training, progress: float) -> float:
@@ -36,9 +43,9 @@ def learning_rate(settings: Training, progress: float) -> float:
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """Set the rate of all weights for the next step."""
+    """Set the rate of all weights for the next step; a group of weights has its share of it."""
     for group in optimiser.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["share"]
 
 
 def averaged_step(network: nn.Module, optimiser: torch.optim.Optimizer, decay: float) -> None:

@@ -19,13 +19,19 @@ class RoleData:
     """Frames and targets of the cases of some roles.
 
     `targets` (recordings, outputs) and `case_targets` (cases, outputs): float32, NaN where there is no label.
-    `case_of` (recordings,): the row of each recording's case in `case_targets`.
+    `case_of` (recordings,): the row of each recording's case in `case_targets`. `from_teacher` (recordings, any):
+    float32, what a teacher adds to the targets, see `teacher`.
     """
 
     frames: Frames
     targets: np.ndarray
     case_of: np.ndarray
     case_targets: np.ndarray
+    from_teacher: np.ndarray | None = None
+
+    def columns(self) -> np.ndarray:
+        """(recordings, any): the rows of targets that an objective gets, with a teacher's columns after the labels."""
+        return self.targets if self.from_teacher is None else np.hstack([self.targets, self.from_teacher])
 
 
 @dataclass(frozen=True)

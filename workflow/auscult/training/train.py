@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from pathlib import Path
 
 import pandas as pd
 
 from auscult.datasets.base import Manifest
 from auscult.training.computation import computation
 from auscult.training.job import FrameCache, Job, Resources
-from auscult.training.model_folder import is_up_to_date, renew
+from auscult.training.label_share import drawn
+from auscult.training.model_folder import file_digest, is_up_to_date, renew
 from auscult.training.slices import fold_slice, slice_digest
+from auscult.training.teacher import TeacherNetwork, cases_digest
 
 
 def train(
@@ -23,6 +23,7 @@ def train(
     code: str,
     resources: Resources,
     log: Callable[[dict], None],
+    teacher: TeacherNetwork | None = None,
 ) -> str:
     """Train one network into `job.folder`; return `trained` or `reused`.
 
@@ -36,9 +37,15 @@ def train(
     code : digest of the code that the result depends on.
     resources : lock files of the GPUs and number of threads, see `device.device`.
     log : called with a row of history.csv after every epoch.
+    teacher : the trained network that this one learns from, see `teacher`.
     """
-    tables = fold_slice(manifest, folds, job.name, ["train", "val"], job.task.heads)
-    depends_on = [job.config(), frame_cache.config, _pretrained_digest(job), computation(job.system.training.precision)]
+    tables = _with_share_of_labels(
+        job, manifest, fold_slice(manifest, folds, job.name, ["train", "val"], job.task.heads)
+    )
+    start = file_digest(job.weights) if job.weights else ""
+    depends_on = [job.config(), frame_cache.config, start, computation(job.system.training.precision)]
+    if teacher:
+        depends_on.append(teacher.digest(job.name, folds))
     digest = slice_digest(*tables, depends_on, code)
     if is_up_to_date(job.folder, digest):
         renew(job.folder)
@@ -46,11 +53,19 @@ def train(
     # torch takes seconds to load: import it only for a network that is to be trained
     from auscult.training.network_training import train_network
 
-    train_network(job, tables, frame_cache, digest, resources, log)
+    train_network(job, tables, frame_cache, digest, resources, log, teacher, cases_digest(job.name, folds))
     return "trained"
 
 
-def _pretrained_digest(job: Job) -> str:
-    """SHA-256 of the weights that the network starts from; empty for random weights."""
-    weights = job.system.network.weights
-    return hashlib.sha256(Path(weights).read_bytes()).hexdigest() if weights else ""
+def _with_share_of_labels(
+    job: Job, manifest: Manifest, tables: tuple[pd.DataFrame, pd.DataFrame]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tables of a slice without the training cases whose labels the settings do not use."""
+    share, (cases, recordings) = job.system.training.labels, tables
+    if share == 1:
+        return tables
+    trains = cases["role"].isin(["train", "val"] if job.system.training.select == "last" else ["train"])
+    subjects = cases["case"].map(manifest.cases.set_index("case")["subject"])
+    cases = cases[~trains | drawn(subjects[trains], share, job.seed).reindex(cases.index, fill_value=False)]
+    recordings = recordings[recordings["case"].isin(cases["case"])]
+    return cases.reset_index(drop=True), recordings.reset_index(drop=True)

@@ -1,0 +1,5 @@
+"""Pre-training: encoders that learn without labels, from the training cases of a fold alone."""
+
+
+class PretrainingError(Exception):
+    """A pre-training cannot go on; the message says what to change."""
