@@ -11,7 +11,7 @@ import torch
 from auscult.cache.store import open_cache, write_cache
 from auscult.figures.drawing import save
 from auscult.figures.explanations import Explanation, explain_system, explainer, leads, phases_table, pick, picture
-from auscult.inference.explain import NotExplainable, explain_recordings
+from auscult.inference.explain import BY_CHANNEL, NotExplainable, explain_recordings
 
 
 def noise(row) -> np.ndarray:
@@ -51,6 +51,24 @@ def test_leads_are_drawn_on_paper_of_25_mm_a_second(tmp_path):
     assert np.ptp(y) == pytest.approx(10) and np.ptp(x[y > y.mean()]) == pytest.approx(25, abs=0.5)
     figures = save([plot], tmp_path)
     ET.parse(tmp_path / figures["file"].iloc[0])
+
+
+@pytest.mark.parametrize("bright", range(3))
+def test_each_lead_is_coloured_by_its_own_row_of_the_map(bright):
+    """A map that is bright in one lead between seconds 2 and 3."""
+    ecg = explanation(seconds=5.0)
+    cam = np.zeros((len(ecg.times), 3))
+    cam[(ecg.times > 2) & (ecg.times < 3), bright] = 4.0
+    samples = np.random.default_rng(0).standard_normal((3, 500))
+    plot = leads("a", replace(ecg, cam=cam, samples=samples, by=BY_CHANNEL), "a", "probability 0.9")
+    lines = plot.figure.axes[0].collections[-3:]
+    for number, line in enumerate(lines):
+        strength, x = line.get_array(), np.array([part[0, 0] for part in line.get_segments()]) / 25
+        inside = (x > 2.05) & (x < 2.9)
+        assert np.allclose(strength[inside], float(number == bright))
+        assert np.allclose(strength[(x < 1.9) | (x > 3.1)], 0)
+        assert line.get_clim() == (0, 1)
+    assert "in each channel by itself" in plot.caption
 
 
 def predictions() -> pd.DataFrame:

@@ -7,7 +7,15 @@ import torch
 from torch import nn
 
 from auscult import networks
-from auscult.inference.explain import NotExplainable, attention, explain, explained_by, grad_cam, phase_shares
+from auscult.inference.explain import (
+    BY_CHANNEL,
+    NotExplainable,
+    attention,
+    explain,
+    explained_by,
+    grad_cam,
+    phase_shares,
+)
 from auscult.training.data import Frames, Windowing
 
 
@@ -152,3 +160,55 @@ def test_shares_of_phases():
 def test_no_shares_without_energy_or_states(cam):
     states = pd.DataFrame([(0, 9, "unannotated" if cam.any() else "S1")], columns=["onset_s", "offset_s", "state"])
     assert phase_shares(cam, np.arange(3.0), states).empty
+
+
+# maps by channel
+
+
+@pytest.mark.parametrize("lead", range(0, 8, 3))
+def test_a_spike_is_shown_in_or_near_its_lead(lead):
+    """A spike in one of eight leads is learnt. A row depends on three leads on either side, and so does its
+    brightness: the brightest row is at most three rows away."""
+    torch.manual_seed(lead)
+    options = {"widths": [8, 8, 8, 16], "repeats": [1, 1], "ratio": 1}
+    network = networks.build("im_ecg", options, (8, 96, 1), 1)
+    optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
+
+    def batch(size: int):
+        x, y, at = 0.3 * torch.randn(size, 8, 96, 1), torch.arange(size) % 2, torch.randint(10, 80, (size,))
+        for number in torch.where(y == 1)[0]:
+            x[number, lead, at[number] : at[number] + 8] += 3
+        return x, y.float()[:, None]
+
+    for _ in range(40):
+        x, y = batch(16)
+        optimiser.zero_grad()
+        nn.functional.binary_cross_entropy_with_logits(network(x)[0], y).backward()
+        optimiser.step()
+    assert explained_by(network) == BY_CHANNEL
+    x, y = batch(40)
+    maps, _ = grad_cam(network, x, 0)
+    assert maps.shape == (40, 96, 8)
+    rows = maps[y[:, 0] == 1].sum(dim=1)
+    near = (torch.arange(8) - lead).abs() <= 3
+    assert float(rows[:, near].sum() / rows.sum()) > 0.95 and near[rows.argmax(dim=1)].all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_map_with_more_bands_than_the_window_is_their_mean(seed):
+    """Not that of the middle ones."""
+
+    class Rows(nn.Module):
+        maps_have_channels = False
+
+        def __init__(self, rows: torch.Tensor) -> None:
+            super().__init__()
+            self.rows, self.maps = rows, nn.Identity()
+
+        def forward(self, x):
+            maps = self.maps(x.mean(dim=3, keepdim=True) * self.rows)
+            return maps.sum(dim=(1, 2, 3))[:, None], maps.flatten(1)
+
+    rows = torch.rand(12, generator=torch.Generator().manual_seed(seed))
+    x = torch.rand(2, 1, 20, 1, generator=torch.Generator().manual_seed(seed + 9))
+    torch.testing.assert_close(grad_cam(Rows(rows), x, 0)[0][..., 0], x[:, 0, :, 0] * rows.mean())

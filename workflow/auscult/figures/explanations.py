@@ -10,6 +10,8 @@ import matplotlib.figure
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LinearSegmentedColormap
 from numpy.typing import NDArray
 
 from auscult.cache.audio import read_audio
@@ -20,7 +22,7 @@ from auscult.datasets.base import Manifest
 from auscult.evaluation.scoring import labelled_rows
 from auscult.figures.drawing import PALETTE, STYLE, WIDTH, Plot, blank
 from auscult.heads.outputs import class_columns, output_names
-from auscult.inference.explain import NotExplainable, explain_recordings, phase_shares
+from auscult.inference.explain import BY_CHANNEL, NotExplainable, explain_recordings, phase_shares
 from auscult.metrics.intervals import bootstrap, subject_draws
 from auscult.progress import note
 from auscult.training.job import Job
@@ -35,9 +37,9 @@ LEADS_S, MM_PER_S, MM_PER_UNIT, LEAD_MM = 10.0, 25, 10, 15  # ECG paper: longest
 class Explanation:
     """The explanation of a network's output for one recording.
 
-    cam: map (frames, bands) over `features` of the same shape. times: centres of the frames, in seconds. samples:
-    (channels, n) at `rate_hz`. states: `onset_s, offset_s, state`. channels, phases: names of channels and of states,
-    if the data set has any. by: `attention` or `Grad-CAM`.
+    cam: map (frames, bands) over `features` of the same shape, or (frames, channels) by `BY_CHANNEL`. times: centres of
+    the frames, in seconds. samples: (channels, n) at `rate_hz`. states: `onset_s, offset_s, state`. channels, phases:
+    names of channels and of states, if the data set has any. by: see `explained_by`.
     """
 
     recording: str
@@ -56,6 +58,8 @@ class Explanation:
         """The meaning of the colour in a figure."""
         if self.by == "attention":
             return "the attention of the network from least (dark) to most (bright)"
+        if self.by == BY_CHANNEL:
+            return "what contributes to the output for the class, in each channel by itself (red: most)"
         return "what contributes to the output for the class"
 
     def shares(self) -> pd.DataFrame:
@@ -270,23 +274,41 @@ def leads(name: str, explanation: Explanation, title: str, meaning: str) -> Plot
             axes.vlines(np.arange(0, width + 1, step), -height, 0, color="#e5b5b5", lw=line, zorder=0)
             axes.hlines(-np.arange(0, height + 1, step), 0, width, color="#e5b5b5", lw=line, zorder=0)
         inside = times < seconds
-        brightness = explanation.cam[inside].mean(axis=1)
+        by_channel = explanation.by == BY_CHANNEL
+        brightness = explanation.cam[inside] if by_channel else explanation.cam[inside].mean(axis=1, keepdims=True)
         brightness = brightness - brightness.min() if explanation.by == "attention" else brightness
-        share = (brightness / max(brightness.max(), 1e-9))[None]
-        extent = (0, MM_PER_S * float(times[inside][-1]), -height, 0)
-        axes.imshow(share, cmap="autumn_r", alpha=0.6 * share, extent=extent, aspect="auto", zorder=1)
+        shares = brightness / max(brightness.max(), 1e-9)
+        if not by_channel:
+            extent = (0, MM_PER_S * float(times[inside][-1]), -height, 0)
+            axes.imshow(shares.T, cmap="autumn_r", alpha=0.6 * shares.T, extent=extent, aspect="auto", zorder=1)
         count = int(seconds * rate_hz)
         x = MM_PER_S * np.arange(count) / rate_hz
         for number, (lead, samples) in enumerate(zip(names, explanation.samples, strict=True)):
             middle = -LEAD_MM * (number + 0.5)
             values = MM_PER_UNIT * (samples[:count] - np.median(samples))
-            axes.plot(x, middle + np.clip(values, -LEAD_MM, LEAD_MM), color="#222222", lw=0.6, zorder=2)
+            y = middle + np.clip(values, -LEAD_MM, LEAD_MM)
+            if by_channel:
+                axes.add_collection(_coloured(x, y, np.interp(x, MM_PER_S * times[inside], shares[:, number])))
+            else:
+                axes.plot(x, y, color="#222222", lw=0.6, zorder=2)
             axes.text(-1.5, middle, lead, ha="right", va="center")
     caption = (
         f"{title}: {meaning}. All {channels} channels of recording {explanation.recording}, {MM_PER_S} mm per second "
         f"and {MM_PER_UNIT} mm per unit (mV in an ECG) at the figure's original size. In colour: {explanation.meaning}."
     )
     return _plot(name, figure, title, explanation, caption)
+
+
+def _coloured(x: NDArray, y: NDArray, share: NDArray) -> LineCollection:
+    """A line whose colour and width say the share (between 0 and 1) of each of its points."""
+    points = np.stack([x, y], axis=1)
+    parts = np.stack([points[:-1], points[1:]], axis=1)
+    colours = LinearSegmentedColormap.from_list("evidence", ["#222222", "#f0a000", "#d00000"])
+    strength = (share[:-1] + share[1:]) / 2
+    lines = LineCollection(parts, cmap=colours, linewidths=0.6 + 0.9 * strength, capstyle="round", zorder=2)
+    lines.set_array(strength)
+    lines.set_clim(0, 1)
+    return lines
 
 
 def _brightest(explanation: Explanation) -> tuple[float, float]:

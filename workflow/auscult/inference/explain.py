@@ -25,9 +25,14 @@ class NotExplainable(Exception):
     """The network neither attends nor has a part `maps`."""
 
 
+BY_CHANNEL = "Grad-CAM by channel"
+
+
 def explained_by(network: nn.Module) -> str:
-    """What a network is explained by: its `attention`, or `Grad-CAM`."""
-    return "attention" if hasattr(network, "attended") else "Grad-CAM"
+    """What a network is explained by: its `attention`, `Grad-CAM` over bands, or `Grad-CAM by channel`."""
+    if hasattr(network, "attended"):
+        return "attention"
+    return BY_CHANNEL if getattr(network, "maps_have_channels", False) else "Grad-CAM"
 
 
 @torch.no_grad()
@@ -37,17 +42,23 @@ def attention(network: nn.Module, x: torch.Tensor, output: int) -> tuple[torch.T
     In evaluation mode. Weights have the window's resolution, interpolated from the network's.
     """
     network.eval()
-    return _on_the_window(network.attended(x, output)[:, None], x), network(x)[0][:, output]
+    return _on_the_window(network.attended(x, output)[:, None], x.shape[2:]), network(x)[0][:, output]
 
 
-def _on_the_window(maps: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    return functional.interpolate(maps, size=x.shape[2:], mode="bilinear", align_corners=False)[:, 0]
+def _on_the_window(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Maps (batch, 1, any, any) at a window's resolution (batch, frames, bands).
+
+    More bands than the window has are averaged; interpolation alone would take the middle ones.
+    """
+    maps = functional.adaptive_avg_pool2d(maps, (maps.shape[2], min(maps.shape[3], size[1])))
+    return functional.interpolate(maps, size=size, mode="bilinear", align_corners=False)[:, 0]
 
 
 def grad_cam(network: nn.Module, x: torch.Tensor, output: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Maps (batch, frames, bands) ≥ 0 of windows (batch, channels, frames, bands), and logits (batch,) of `output`.
 
-    In evaluation mode, without dropout. Maps have the window's resolution, interpolated from the network's. Raises
+    In evaluation mode, without dropout. Maps have the window's resolution, interpolated from the network's. If the
+    network's maps have channels in place of bands, so have these. Raises
     NotExplainable for a network without `maps`.
     """
     if not hasattr(network, "maps"):
@@ -63,19 +74,21 @@ def grad_cam(network: nn.Module, x: torch.Tensor, output: int) -> tuple[torch.Te
         hook.remove()
     maps = outputs[0].detach()
     weighed = (gradient * maps).sum(dim=1, keepdim=True).relu()
-    return _on_the_window(weighed, x), logits.detach()
+    columns = x.shape[1] if explained_by(network) == BY_CHANNEL else x.shape[3]
+    return _on_the_window(weighed, (x.shape[2], columns)), logits.detach()
 
 
 def explain(network: nn.Module, frames: Frames, output: int) -> tuple[list[np.ndarray], np.ndarray]:
-    """A map (frames, bands) of every recording, and the mean logit of each (recordings,).
+    """A map (frames, bands or channels) of every recording, and the mean logit of each (recordings,).
 
     Where windows overlap, their maps are averaged. Frames that no window covers are 0.
     """
-    maps_of = {"attention": attention, "Grad-CAM": grad_cam}[explained_by(network)]
+    by = explained_by(network)
+    maps_of = attention if by == "attention" else grad_cam
     recording, start = frames.windows()
-    _, window, bands = frames.windowing.shape
+    channels, window, bands = frames.windowing.shape
     lengths = frames.length.cpu().numpy()
-    total = [np.zeros((max(length, window), bands)) for length in lengths]
+    total = [np.zeros((max(length, window), channels if by == BY_CHANNEL else bands)) for length in lengths]
     counts = [np.zeros((max(length, window), 1)) for length in lengths]
     logits = np.zeros(len(lengths))
     windows_of = np.bincount(recording.numpy(), minlength=len(lengths))

@@ -9,7 +9,8 @@ A network is a file in this folder with
 
 If the network can start from pretrained weights, the file also has `load_pretrained(network, weights)`, which raises
 ValueError for weights that do not fit. A network with a submodule `maps` that returns feature maps
-`(batch, channels, frames, bands)` can be explained by Grad-CAM. A network with attention has a method
+`(batch, channels, frames, bands)` can be explained by Grad-CAM; if the last axis has the channels of the window in
+place of bands, the network has `maps_have_channels = True`. A network with attention has a method
 `attended(x, output)`, which returns weights `(batch, frames, bands)` at its own resolution; they are shown instead. A
 network with a term of its own in the loss has a method `extra_loss(latents)`, which returns a scalar for a batch.
 

@@ -110,6 +110,8 @@ class Maps(nn.Module):
 class IMECG(nn.Module):
     """Maps, mean over leads and time, one linear layer."""
 
+    maps_have_channels = True
+
     def __init__(self, options: Options, bands: int, outputs: int) -> None:
         super().__init__()
         self.maps = Maps(options, bands)

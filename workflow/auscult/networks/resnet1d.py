@@ -5,10 +5,11 @@ The bands of a front end are channels of this network. With the default options 
 """
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
 from torch import nn
 
 from auscult.networks.layers.dropout import StochasticDropout
+from auscult.networks.layers.leads import chosen
 
 
 class Options(BaseModel):
@@ -19,6 +20,9 @@ class Options(BaseModel):
     widths: list[PositiveInt] = Field(default=[64, 128, 256, 512], min_length=1, description="Channels per stage.")
     kernel: PositiveInt = Field(default=3, description="Length of a block's convolutions, odd.")
     stem_kernel: PositiveInt = Field(default=7, description="Length of the first convolution, odd.")
+    leads: list[NonNegativeInt] | None = Field(
+        default=None, min_length=1, description="Numbers of the channels that are read, from 0; default: all."
+    )
     dropout: float = Field(default=0.1, ge=0, lt=1, description="Of channels after each block, and before the head.")
 
     @model_validator(mode="after")
@@ -80,18 +84,20 @@ class Residual1d(nn.Module):
 class ResNet1d(nn.Module):
     """Maps, mean over time, dropout, one linear layer."""
 
-    def __init__(self, options: Options, channels: int, outputs: int) -> None:
+    def __init__(self, options: Options, inputs: tuple[int, int, int], outputs: int) -> None:
         super().__init__()
-        self.maps = Residual1d(options, channels)
+        channels, _, bands = inputs
+        self.leads = chosen(options.leads, channels)
+        self.maps = Residual1d(options, len(self.leads) * bands)
         self.drop = StochasticDropout(options.dropout)
         self.head = nn.Linear(options.widths[-1], outputs)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(batch, channels, frames, bands) to logits (batch, outputs) and latents (batch, last width)."""
-        latents = self.maps(x.transpose(2, 3).flatten(1, 2)).mean(dim=(2, 3))
+        latents = self.maps(x[:, self.leads].transpose(2, 3).flatten(1, 2)).mean(dim=(2, 3))
         return self.head(self.drop(latents)), latents
 
 
 def build(options: Options, inputs: tuple[int, int, int], outputs: int) -> ResNet1d:
     """Return the network for inputs (channels, frames, bands); the number of frames may vary."""
-    return ResNet1d(options, inputs[0] * inputs[2], outputs)
+    return ResNet1d(options, inputs, outputs)

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from auscult.networks.layers.dropout import StochasticDropout
 from auscult.networks.layers.encoder import Encoder, rollout, sine_positions
+from auscult.networks.layers.leads import chosen
 from auscult.networks.layers.patches import Patches
 
 
@@ -38,8 +39,6 @@ class Options(BaseModel):
     def _divides(self) -> Options:
         if self.width % self.attention_heads or self.width % 2:
             raise ValueError(f"width: {self.width} must be even and a multiple of attention_heads")
-        if self.leads is not None and len(set(self.leads)) < len(self.leads):
-            raise ValueError("leads: a number occurs twice")
         return self
 
 
@@ -50,9 +49,7 @@ class STMEM(nn.Module):
         super().__init__()
         channels, _, bands = inputs
         self.patch = options.patch
-        self.leads = list(range(channels)) if options.leads is None else options.leads
-        if max(self.leads) >= channels:
-            raise ValueError(f"leads: there is no channel {max(self.leads)}: the input has {channels}, numbered from 0")
+        self.leads = chosen(options.leads, channels)
         values, width = options.patch * bands, options.width
         self.embed = nn.Sequential(
             nn.LayerNorm(values) if options.patch_norm else nn.Identity(), nn.Linear(values, width), nn.LayerNorm(width)

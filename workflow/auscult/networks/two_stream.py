@@ -1,7 +1,7 @@
 """Two networks on the same leads, one along time and one over spectrograms, with a common head."""
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 
 from auscult.networks import resnet1d, spectral_resnet
@@ -20,6 +20,12 @@ class Options(BaseModel):
         description="Options of `spectral_resnet`; its head is not used.",
     )
     dropout: float = Field(default=0.1, ge=0, lt=1, description="Before the head.")
+
+    @model_validator(mode="after")
+    def _all_leads(self) -> "Options":
+        if self.time.leads is not None:
+            raise ValueError("time.leads: both streams read all channels")
+        return self
 
 
 class TwoStream(nn.Module):
