@@ -79,6 +79,12 @@ def frames(wildcards):
     return shards(plan(wildcards).dataset, folder_name(system_of(wildcards).front_end))
 
 
+def beside_weights(study_plan, suffix):
+    """Return the files with a suffix that stand beside the weights of a study's systems."""
+    files = sorted({f"{file}{suffix}" for file in reads.initial_weights(study_plan).values()})
+    return [file for file in files if os.path.isfile(file)]
+
+
 def audits(study_plan):
     """Return the tables of all leaks of a study: of its folds, and of its pre-trainings if it has any."""
     tables = [paths.AUDIT, *([paths.PRETRAINING_AUDIT] if networks.every_pretrained(study_plan) else [])]

@@ -57,9 +57,9 @@ rule audit_folds:
         folds=paths.FOLDS,
         copies=lambda w: paths.COPIES.format(dataset=plan(w).dataset),
         inner=lambda w: paths.INNER_FOLDS if plan(w).study.inner_folds else [],
-        declarations=lambda w: [
-            path for file in reads.initial_weights(plan(w)).values() if os.path.isfile(path := f"{file}.json")
-        ],
+        landmarks=lambda w: paths.LANDMARKS.format(dataset=plan(w).dataset),
+        declarations=lambda w: beside_weights(plan(w), ".json"),
+        landmarks_of_weights=lambda w: beside_weights(plan(w), ".landmarks.npz"),
         code=code("audit_folds"),
     output:
         audit=paths.AUDIT,

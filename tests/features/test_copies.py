@@ -14,6 +14,7 @@ from auscult.datasets import audio
 from auscult.features.copies import (
     Landmarks,
     all_landmarks,
+    copies_in,
     find_copies,
     for_analysis,
     index_of,
@@ -36,7 +37,7 @@ def heart(seed: int, seconds: float = 12.0) -> np.ndarray:
             at = int((time + delay) * RATE)
             t = np.arange(int(0.09 * RATE)) / RATE
             beat = rng.uniform(0.3, 0.6) * np.sin(2 * np.pi * frequency * t) * np.hanning(len(t))
-            samples[at : at + len(t)] += beat[: len(samples) - at]
+            samples[at : at + len(t)] += beat[: max(0, len(samples) - at)]
         time += period * rng.normal(1, 0.03)
     return samples.clip(-1, 1)
 
@@ -139,6 +140,22 @@ def test_so_many_threes_at_one_shift_are_needed(common):
     own_codes[:common], own_frames[:common] = codes[:common], frames[:common] + 37
     index = index_of([Landmarks(codes, frames, "")])
     assert recognised(index, Landmarks(own_codes, own_frames, "")) == (common >= 12)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_copies_between_two_data_sets_are_found_by_both_indexes(seed):
+    """Some recordings of one are changed copies of the other's, under other names and in another order."""
+    rng = np.random.default_rng(seed)
+    theirs = [heart(number) for number in range(12)]
+    ours = {f"new{number}": heart(500 + 20 * seed + number) for number in range(8)}
+    copied = {f"copy{number}": number for number in rng.permutation(12)[:5]}
+    marks = {name: marks_of(samples, RATE) for name, samples in ours.items()}
+    marks |= {name: marks_of(0.4 * theirs[number][1000:], RATE) for name, number in copied.items()}
+    names = [*marks]
+    rng.shuffle(names)
+    index = index_of([marks_of(samples, RATE) for samples in theirs])
+    assert copies_in(index, index_of([marks[name] for name in names]), names) == set(copied)
+    assert copies_in(index_of([]), index_of([marks[name] for name in names]), names) == set()
 
 
 @pytest.mark.parametrize("count", [1, 100, 257, 5000])

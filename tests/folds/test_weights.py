@@ -1,6 +1,7 @@
 """The audit of pretrained weights: their training subjects are compared with the test cases."""
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -69,6 +70,25 @@ def test_a_data_set_without_its_subjects_is_unknown(study, audit_declaration):
 def test_no_declaration_is_unknown(study, tmp_path):
     findings = audit_weights(MANIFEST, FOLDS, "hearts", {"vit": str(tmp_path / "none.pth")})
     assert mark(study, findings) == "training subjects of the weights of vit unknown"
+
+
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize(("copied", "cases"), [({"r4"}, ["4"]), ({"r3"}, []), ({"r1", "r3", "r4"}, ["1", "4"])])
+def test_a_copy_of_a_recording_of_the_weights_leaks_whatever_its_subject_is_called(
+    study, tmp_path, declared, copied, cases
+):
+    """r3 is of a training case."""
+    recordings = pd.DataFrame({"recording": [f"r{number}" for number in range(1, 5)], "case": list("1234")})
+    file = str(tmp_path / "w.pth")
+    if declared:
+        (tmp_path / "w.pth.json").write_text(json.dumps({"source": "x", "heard": [{"dataset": "other"}]}))
+    findings = audit_weights(replace(MANIFEST, recordings=recordings), FOLDS, "hearts", {"vit": file}, {file: copied})
+    leaks = findings[findings["finding"] == "weights_heard"]
+    assert [ids.split() for ids in leaks["ids"]] == ([cases] if cases else [])
+    assert (findings["finding"] == "weights_unknown").any() != declared
+    if cases:
+        with pytest.raises(LeakError, match=r"weights_heard vit\+test"):
+            refuse_leaks(study, findings)
 
 
 # pre-trainings

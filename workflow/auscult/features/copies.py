@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -97,6 +98,18 @@ def index_of(marks: list[Landmarks]) -> Index:
 def recognised(index: Index, mark: Landmarks) -> bool:
     """Whether a recording is a copy of one in the index, by `ENOUGH_VOTES` threes at one shift."""
     return any(votes >= ENOUGH_VOTES for _, _, votes in _matches(index, mark))
+
+
+def copies_in(index: Index, own: Index, recordings: list[str]) -> set[str]:
+    """Return those of the recordings of one data set that are copies of one of another, by the indexes of both.
+
+    own: of `recordings`, which are numbered in their order.
+    """
+    order = np.argsort(own.owners, kind="stable")
+    ends = np.searchsorted(own.owners[order], np.arange(len(recordings) + 1))
+    parts = [order[first:last] for first, last in pairwise(ends)]
+    marks = [Landmarks(own.codes[part], own.frames[part], "") for part in parts]
+    return {name for name, mark in zip(recordings, marks, strict=True) if recognised(index, mark)}
 
 
 def save_index(index: Index, file: Path) -> None:

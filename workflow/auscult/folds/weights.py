@@ -5,6 +5,9 @@ Beside a file of weights, `<file>.json` declares what they were trained on:
     {"source": "where the weights come from",
      "heard": [{"dataset": "circor", "subjects": ["2530", "50379"]}, {"dataset": "audioset"}]}
 
+Where `<file>.landmarks.npz` stands beside it, which is `landmarks.npz` of the data set that they were trained on,
+copies of its recordings count as well, whatever their subjects are called.
+
 `heard` lists every data set that the weights were trained on, by its name in studies. `subjects` are the subjects of
 this data set that were in the training data; the key may be left out for a data set that no study tests.
 """
@@ -39,26 +42,36 @@ class Declaration(BaseModel):
     heard: list[TrainingData]
 
 
-def audit_weights(manifest: Manifest, folds: pd.DataFrame, dataset: str, weights: dict[str, str]) -> pd.DataFrame:
+def audit_weights(
+    manifest: Manifest,
+    folds: pd.DataFrame,
+    dataset: str,
+    weights: dict[str, str],
+    copies: dict[str, set[str]] | None = None,
+) -> pd.DataFrame:
     """Return rows for the audit about the pretrained weights of systems.
 
-    `weights` maps systems to files. Findings:
+    `weights` maps systems to files. copies: by file, recordings that are copies of those that it was trained on.
+    Findings:
 
-    - `weights_heard` (a leak): test cases of a fold whose subject the weights were trained on,
+    - `weights_heard` (a leak): test cases of a fold whose subject, or a copy of whose recording, the weights were
+      trained on,
     - `weights_unknown`: a system whose weights have no declaration, or one that lists this data set without subjects.
 
     Raises FoldError if a declaration is not readable.
     """
     subjects = manifest.cases.set_index("case")["subject"]
+    case_of = manifest.recordings.set_index("recording")["case"] if copies else pd.Series(dtype=str)
     rows = []
     for system, file in sorted(weights.items()):
+        copied = set(case_of[sorted((copies or {}).get(file, set()))])
         declaration = _read_declaration(Path(f"{file}.json"))
         entries = [entry for entry in declaration.heard if entry.dataset == dataset] if declaration else []
         if declaration is None or any(entry.subjects is None for entry in entries):
             rows.append(("", "", "weights_unknown", system, len(subjects), ""))
-            continue
+            entries = []  # copies are known even so
         for (repeat, fold), test_rows in folds[folds["role"] == "test"].groupby(["repeat", "fold"]):
-            rows += _leak_row(repeat, fold, f"{system}+test", test_rows["case"], subjects, entries)
+            rows += _leak_row(repeat, fold, f"{system}+test", test_rows["case"], subjects, entries, copied)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -89,11 +102,17 @@ def audit_pretrainings(
 
 
 def _leak_row(
-    repeat: int, fold: str, roles: str, cases: pd.Series, subjects: pd.Series, entries: list[TrainingData]
+    repeat: int,
+    fold: str,
+    roles: str,
+    cases: pd.Series,
+    subjects: pd.Series,
+    entries: list[TrainingData],
+    copied: frozenset[str] | set[str] = frozenset(),
 ) -> list[tuple]:
-    """The row of the audit for cases whose subject some weights were trained on; none without such cases."""
+    """The row of the audit for cases that some weights were trained on, by subject or copy; none without such cases."""
     trained_ids = {name for entry in entries for subject in entry.subjects or [] for name in ids_of(subject)}
-    leaks = [case for case in sorted(cases) if trained_ids & ids_of(subjects[case])]
+    leaks = [case for case in sorted(cases) if case in copied or trained_ids & ids_of(subjects[case])]
     return [(repeat, fold, "weights_heard", roles, len(leaks), " ".join(leaks))] if leaks else []
 
 
