@@ -22,7 +22,7 @@ import soxr
 from auscult.cache.audio import cache_audio
 from auscult.config.dataset import Dataset
 from auscult.datasets import audio
-from auscult.features.copies import all_landmarks, find_copies, index_of, recognised
+from auscult.features.copies import all_landmarks, find_copies, index_of, recognised, scale_of
 
 Signal = tuple[np.ndarray, int]
 
@@ -34,7 +34,7 @@ def _cut(samples: np.ndarray, rate: int, rng: np.random.Generator) -> Signal:
 
 
 def _half(samples: np.ndarray, rate: int, rng: np.random.Generator) -> Signal:
-    return samples[int(rng.integers(rate // 2, len(samples) // 2 + 1)) :], rate
+    return samples[int(rng.integers(min(rate // 2, len(samples) // 4), len(samples) // 2 + 1)) :], rate
 
 
 def _encoded(samples: np.ndarray, rate: int, form: str, subtype: str) -> Signal:
@@ -91,13 +91,13 @@ def main(folder: Path, seed: int, workers: int = 2) -> None:
         marks = all_landmarks(Path(home) / "cache", names, dataset, workers)
         pairs = find_copies(Path(home) / "cache", names, dataset, marks)
         seconds = time.perf_counter() - start
-    mark_of = dict(zip(names, marks, strict=True))
+    scale, mark_of = scale_of(rate_hz), dict(zip(names, marks, strict=True))
     originals = [name for name in names if name not in change_of]
     index = index_of([mark_of[name] for name in originals])
     with_copy = {name.removesuffix("=copy") for name in change_of}
-    by_landmarks = {name: recognised(index, mark_of[name]) for name in change_of}
+    by_landmarks = {name: recognised(index, mark_of[name], scale) for name in change_of}
     without_own = index_of([mark_of[name] for name in originals if name not in with_copy])
-    false_names = [name for name in with_copy if recognised(without_own, mark_of[name])]
+    false_names = [name for name in with_copy if recognised(without_own, mark_of[name], scale)]
     found = {frozenset(pair) for pair in zip(pairs["recording"], pairs["other"], strict=True)}
     recall: dict[str, list[bool]] = defaultdict(list)
     for name, change in change_of.items():

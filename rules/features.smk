@@ -3,7 +3,12 @@
 FRONT_ENDS = {
     (study_plan.dataset, folder_name(system.front_end)): system.front_end
     for study_plan in PLANS.values()
-    for system in [*study_plan.study.systems.values(), *study_plan.study.pretrainings.values()]
+    for system in study_plan.study.systems.values()
+} | {
+    (dataset, folder_name(pretraining.front_end)): pretraining.front_end
+    for study_plan in PLANS.values()
+    for name, pretraining in study_plan.study.pretrainings.items()
+    for dataset in networks.datasets_of(study_plan, name)
 }
 
 

@@ -86,6 +86,10 @@ rule audit_pretrainings:
         folds=paths.FOLDS,
         inner=lambda w: paths.INNER_FOLDS if plan(w).study.inner_folds else [],
         declarations=lambda w: [encoder.file(paths.DECLARATION) for encoder in networks.every_pretrained(plan(w))],
+        landmarks=lambda w: paths.LANDMARKS.format(dataset=plan(w).dataset),
+        landmarks_of_others=lambda w: [
+            paths.LANDMARKS.format(dataset=dataset) for dataset in networks.other_datasets(plan(w))
+        ],
         code=code("audit_pretrainings"),
     output:
         audit=paths.PRETRAINING_AUDIT,

@@ -2,13 +2,21 @@
 
 
 rule pretrain:
-    """Pre-train an encoder on the training cases of one fold, without labels, or reuse it if it is already trained."""
+    """Pre-train an encoder on the training cases of one fold, or on other data sets, without labels, or reuse it."""
     input:
-        manifest=manifest,
-        folds=lambda w: networks.folds_table(plan(w), w.network),
+        manifests=lambda w: [
+            path.format(dataset=dataset)
+            for dataset in networks.datasets_of(plan(w), w.pretraining)
+            for path in paths.MANIFEST
+        ],
+        folds=lambda w: [] if w.network == paths.ALL_FOLDS else networks.folds_table(plan(w), w.network),
         audit=paths.AUDIT,
         tracking=ancient(TRACKING),
-        frames=lambda w: shards(plan(w).dataset, folder_name(pretraining_of(w).front_end)),
+        frames=lambda w: [
+            shard
+            for dataset in networks.datasets_of(plan(w), w.pretraining)
+            for shard in shards(dataset, folder_name(pretraining_of(w).front_end))
+        ],
         code=lambda w: code(
             "pretrain",
             *reads.pretraining_modules(plan(w), w.pretraining),

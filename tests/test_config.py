@@ -147,7 +147,7 @@ def test_every_model_is_among_the_levels() -> None:
         protocols.Fixed,
         protocols.Column,
     }
-    elsewhere |= {systems.Ensemble, targets.TargetClasses}
+    elsewhere |= {systems.Ensemble, systems.OtherDatasets, targets.TargetClasses}
     found = {frozenset(keys) for _, keys in LEVELS.values()}
     assert found == {frozenset(model.model_fields) for model in models - elsewhere}
 

@@ -12,7 +12,11 @@ from auscult.cache.audio import cache_audio
 from auscult.config.dataset import Dataset
 from auscult.datasets import audio
 from auscult.features.copies import (
+    ECG,
+    SOUND,
     Landmarks,
+    _matches,
+    aligned_correlation,
     all_landmarks,
     copies_in,
     find_copies,
@@ -22,6 +26,7 @@ from auscult.features.copies import (
     load_index,
     recognised,
     save_index,
+    scale_of,
 )
 
 RATE = 4000
@@ -116,8 +121,51 @@ def test_the_shift_is_that_of_the_cut(tmp_path):
     assert found["shift_s"].tolist() == pytest.approx([2.5], abs=0.001) and found["correlation"][0] > 0.99
 
 
+ECG_RATE = 100
+
+
+def ecg(seed: int, seconds: float = 10.0) -> np.ndarray:
+    """A regular rhythm: spikes and slow waves of one shape, whose times vary by some hundredths of a second."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(int(seconds * ECG_RATE)) / ECG_RATE
+    samples, at, period = 0.004 * rng.standard_normal(len(time)), rng.uniform(0, 1), rng.uniform(0.6, 1.1)
+    while at < seconds:
+        height = rng.normal(0.6, 0.02)
+        samples += height * np.exp(-(((time - at) / 0.015) ** 2)) - 0.2 * np.exp(-(((time - at - 0.04) / 0.02) ** 2))
+        samples += 0.15 * np.exp(-(((time - at - 0.3) / 0.06) ** 2))
+        at += period * rng.normal(1, 0.04)
+    return samples.clip(-1, 1)
+
+
+ECG_CHANGES = {
+    "a few samples": lambda x, rng: x[int(rng.integers(1, 60)) :],
+    "cut": lambda x, rng: x[(start := int(rng.integers(0, 400))) : start + int(rng.integers(500, 600))],
+    "gain": lambda x, rng: x * rng.uniform(0.05, 0.9),
+    "sign": lambda x, rng: -x,
+    "all": lambda x, rng: -0.4 * x[int(rng.integers(1, 400)) :],
+}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("how", ECG_CHANGES)
+def test_copies_of_ecgs_are_found_at_any_place(how, seed):
+    """The same pair of samples and shift that the audit compares; other ECGs, however alike, are no copies."""
+    rng = np.random.default_rng(seed)
+    originals = [ecg(10 * seed + number).astype(np.float32) for number in range(20)]
+    index = index_of([marks_of(samples, ECG_RATE) for samples in originals])
+    number = int(rng.integers(20))
+    copy = ECG_CHANGES[how](originals[number], rng).astype(np.float32)
+    found = {}
+    for other, shift, _ in _matches(index, marks_of(copy, ECG_RATE), ECG):
+        _, correlation = aligned_correlation(copy, originals[other], shift * ECG.hop, ECG)
+        found[other] = max(found.get(other, 0), abs(correlation))
+    assert {other for other, correlation in found.items() if correlation >= ECG.correlation} == {number}
+    stranger = ecg(1000 + seed).astype(np.float32)
+    assert not recognised(index, marks_of(stranger, ECG_RATE), ECG)
+
+
 def marks_of(samples: np.ndarray, rate: int) -> Landmarks:
-    return Landmarks(*landmarks(for_analysis(samples.astype(np.float32), rate)), "")
+    return Landmarks(*landmarks(for_analysis(samples.astype(np.float32), rate), scale_of(rate)), "")
 
 
 @pytest.mark.parametrize("how", [how for how in CHANGES if how != "noise"])
@@ -127,19 +175,20 @@ def test_a_copy_is_recognised_without_the_samples(tmp_path, how):
     save_index(index_of([marks_of(samples, RATE) for samples in hearts]), tmp_path / "landmarks.npz")
     index = load_index(tmp_path / "landmarks.npz")
     for seed in range(4):
-        assert recognised(index, marks_of(*changed(hearts[rng.integers(10)], how, rng)))
-        assert not recognised(index, marks_of(heart(100 + seed), RATE))
-    assert not recognised(index_of([]), marks_of(hearts[0], RATE))
+        assert recognised(index, marks_of(*changed(hearts[rng.integers(10)], how, rng)), SOUND)
+        assert not recognised(index, marks_of(heart(100 + seed), RATE), SOUND)
+    assert not recognised(index_of([]), marks_of(hearts[0], RATE), SOUND)
 
 
-@pytest.mark.parametrize("common", [0, 3, 4, 8, 11, 12, 13, 30])
-def test_so_many_threes_at_one_shift_are_needed(common):
+@pytest.mark.parametrize("scale", [SOUND, ECG])
+@pytest.mark.parametrize("common", [0, 3, 4, 8, 11, 12, 13, 23, 24, 30])
+def test_so_many_threes_at_one_shift_are_needed(common, scale):
     rng = np.random.default_rng(common)
     codes, frames = rng.permutation(10_000)[:60], rng.integers(0, 500, 60)
     own_codes, own_frames = 10_000 + rng.permutation(10_000)[:60], rng.integers(0, 500, 60)
     own_codes[:common], own_frames[:common] = codes[:common], frames[:common] + 37
     index = index_of([Landmarks(codes, frames, "")])
-    assert recognised(index, Landmarks(own_codes, own_frames, "")) == (common >= 12)
+    assert recognised(index, Landmarks(own_codes, own_frames, ""), scale) == (common >= scale.votes)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -154,12 +203,13 @@ def test_copies_between_two_data_sets_are_found_by_both_indexes(seed):
     names = [*marks]
     rng.shuffle(names)
     index = index_of([marks_of(samples, RATE) for samples in theirs])
-    assert copies_in(index, index_of([marks[name] for name in names]), names) == set(copied)
-    assert copies_in(index_of([]), index_of([marks[name] for name in names]), names) == set()
+    assert copies_in(index, index_of([marks[name] for name in names]), names, SOUND) == set(copied)
+    assert copies_in(index_of([]), index_of([marks[name] for name in names]), names, SOUND) == set()
 
 
 @pytest.mark.parametrize("count", [1, 100, 257, 5000])
 def test_short_and_silent_signals_have_few_landmarks_or_none(count):
     for samples in (np.zeros(count, np.float32), np.random.default_rng(0).standard_normal(count).astype(np.float32)):
-        codes, frames = landmarks(samples)
-        assert len(codes) == len(frames) and (codes >= 0).all()
+        for scale in (SOUND, ECG):
+            codes, frames = landmarks(samples, scale)
+            assert len(codes) == len(frames) and (codes >= 0).all()

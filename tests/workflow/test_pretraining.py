@@ -9,6 +9,7 @@ import soundfile
 from safetensors.torch import load_file
 
 from auscult.plan.names import NetworkName
+from tests.features.test_copies import ecg
 from tests.workflow import shapes
 from tests.workflow.harness import Project, copy_workflow
 
@@ -16,6 +17,15 @@ FINDINGS = ["fast", "noisy", "flat"]
 FRONT_END = {"name": "samples"}
 SEGMENT = {"seconds": 2.5, "hop_s": 1.25}
 ENCODER = {"channels": "each", "places": 4, "embedding": 8, "widths": [2, 4, 4], "stride": 2}
+DATASET = {
+    "name": "leads",
+    "adapter": "folder",
+    "root": "resources/leads",
+    "rate_hz": 100,
+    "channels": "all",
+    "shards": 2,
+    "options": {"labels": {"findings": [*FINDINGS, "none"]}, "covariates": ["age"]},
+}
 LEADS = {"patch": 25, "width": 8, "depth": 1, "attention_heads": 2}
 
 
@@ -30,23 +40,12 @@ def system(network: dict, **training) -> dict:
     }
 
 
-@pytest.fixture(scope="module", params=[0, pytest.param(2, marks=pytest.mark.slow)], ids=["folds", "inner folds"])
-def project(tmp_path_factory, request) -> Project:
-    """Two folds, with or without inner ones: an encoder is pre-trained and tuned, a student learns from a teacher."""
-    project = copy_workflow(tmp_path_factory.mktemp("pretraining"))
-    shapes.leads(project.path("resources/leads"), cases=24)
+def study(project: Project, inner: int) -> None:
+    """Write the study: two folds, with a number of inner folds in each."""
     project.study(
         "leads",
         description="an encoder that learns without labels, and a student",
-        dataset={
-            "name": "leads",
-            "adapter": "folder",
-            "root": "resources/leads",
-            "rate_hz": 100,
-            "channels": "all",
-            "shards": 2,
-            "options": {"labels": {"findings": [*FINDINGS, "none"]}, "covariates": ["age"]},
-        },
+        dataset=DATASET,
         targets={
             "findings": {
                 "label": "findings",
@@ -57,7 +56,7 @@ def project(tmp_path_factory, request) -> Project:
             }
         },
         protocol={"name": "group_cv", "folds": 2, "val": 0.3},
-        inner_folds={"folds": request.param, "val": 0.3} if request.param else None,
+        inner_folds={"folds": inner, "val": 0.3} if inner else None,
         tasks={"findings": {"heads": {"findings": {"label": "findings", "kind": "multilabel", "classes": FINDINGS}}}},
         pretrainings={
             "views": {
@@ -76,6 +75,14 @@ def project(tmp_path_factory, request) -> Project:
         },
         evaluation={"draws": 100},
     )
+
+
+@pytest.fixture(scope="module", params=[0, pytest.param(2, marks=pytest.mark.slow)], ids=["folds", "inner folds"])
+def project(tmp_path_factory, request) -> Project:
+    """Two folds, with or without inner ones: an encoder is pre-trained and tuned, a student learns from a teacher."""
+    project = copy_workflow(tmp_path_factory.mktemp("pretraining"))
+    shapes.leads(project.path("resources/leads"), cases=24)
+    study(project, request.param)
     project.inner = request.param
     project.first = project.run(studies="leads")
     return project
@@ -83,15 +90,6 @@ def project(tmp_path_factory, request) -> Project:
 
 def folder(project: Project, *parts: str):
     return project.path("results/leads", *parts)
-
-
-def subjects_of(project: Project, fold: int, role: str, inner: int | None = None) -> set[str]:
-    """Subjects of a role of a fold or inner fold."""
-    table = pd.read_csv(folder(project, "folds.csv" if inner is None else "inner_folds.csv"))
-    rows = table[(table["fold"] == fold) & (table["role"] == role)]
-    rows = rows if inner is None else rows[rows["inner"] == inner]
-    cases = pd.read_csv(project.path("results/datasets/leads/cases.csv")).set_index("case")["subject"]
-    return set(cases[rows["case"]])
 
 
 def names(project: Project) -> list[str]:
@@ -204,9 +202,9 @@ def test_a_teacher_of_another_fold_is_refused(project):
 @pytest.mark.parametrize("role", ["val", "test"])
 def test_a_pre_training_on_cases_that_judge_it_stops_before_any_training(project, role):
     """Planted: the pre-training reads one more role."""
-    code = project.path("workflow/auscult/pretraining/pretrain.py")
+    code = project.path("workflow/auscult/pretraining/recordings.py")
     text = code.read_text()
-    planted = text.replace('job.name, ["train"], {}', f'job.name, ["train", "{role}"], {{}}')
+    planted = text.replace('name, ["train"], {}', f'name, ["train", "{role}"], {{}}')
     assert planted != text
     code.write_text(planted)
     try:
@@ -216,3 +214,36 @@ def test_a_pre_training_on_cases_that_judge_it_stops_before_any_training(project
     log = project.path("results/logs/leads/audit_pretrainings.log").read_text()
     assert f"weights_heard views+{role}" in log and "LeakError" in log
     assert "tuned-findings" not in " ".join(project.outcomes("train", "leads"))
+
+
+@pytest.mark.slow
+def test_an_encoder_of_other_data_sets_serves_all_folds_and_a_copy_in_them_is_a_leak(tmp_path):
+    """The other data set gets one recording of the study, cut and softer, under another name and subject."""
+    project = copy_workflow(tmp_path)
+    for place, cases, seed in (("leads", 24, 0), ("others", 16, 500)):
+        shapes.leads(project.path(f"resources/{place}"), cases=cases)
+        for number, file in enumerate(sorted(project.path(f"resources/{place}/signals").glob("*.wav"))):
+            samples = ecg(seed + number)[:, None] * np.linspace(0.5, 0.9, 12)
+            soundfile.write(file, samples, 100, subtype="PCM_16")
+    study(project, inner=0)
+    values = {**DATASET, "name": "others", "root": "resources/others"}
+    project.change("leads", "pretrainings.views.on", {"datasets": [values]})
+    project.change("leads", "systems", {"tuned": system({"name": "clocs", "options": ENCODER, "pretraining": "views"})})
+    run = project.run(studies="leads")
+    assert run.jobs["pretrain"] == 1 and run.jobs["train"] == 2 and run.jobs["find_copies"] == 2
+    (entry,) = json.loads(folder(project, "pretrainings/views/all/weights.safetensors.json").read_text())["heard"]
+    assert entry["dataset"] == "others" and len(entry["subjects"]) == 8
+    assert project.run(studies="leads").jobs == {}
+    # another recording of the study changes nothing of the encoder
+    change(project, "ecg003")
+    project.run(studies="leads")
+    assert trained(project, "pretrain") == set() and trained(project, "train")
+
+    names = sorted(path.stem for path in project.path("resources/leads/signals").glob("*.wav"))
+    name = names[int(np.random.default_rng(1).integers(len(names)))]
+    samples, rate = soundfile.read(project.path(f"resources/leads/signals/{name}.wav"))
+    target = project.path("resources/others/signals/ecg007.wav")
+    soundfile.write(target, 0.7 * samples[57:], rate, subtype="PCM_16")
+    project.run(studies="leads", fails=True)
+    log = project.path("results/logs/leads/audit_pretrainings.log").read_text()
+    assert "weights_heard views+" in log and name in log

@@ -43,6 +43,7 @@ STUDY_MODELS = [
     systems.Head,
     systems.TrainOn,
     systems.Pretraining,
+    systems.OtherDatasets,
     systems.Method,
     systems.EncoderConfig,
     systems.Optimisation,

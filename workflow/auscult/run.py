@@ -82,6 +82,15 @@ def load(values: Mapping[str, Any], studies_folder: Path, lists: Path) -> tuple[
                 f"config/studies/{name}.yaml: dataset: another study describes the data set {folder!r} differently; "
                 "give one of them another dataset.name"
             )
+        for pretraining in study.pretrainings.values():
+            for dataset in pretraining.other_datasets():
+                release = releases.find(dataset)
+                known = release_of_folder.setdefault(paths.dataset_folder(dataset, None), release)
+                if known.dataset != dataset:
+                    raise RunError(
+                        f"config/studies/{name}.yaml: the data set {dataset.name!r} is described in two ways; give one "
+                        "of them another name"
+                    )
         ids = {path.name.split(".")[0].split("_")[0] for path in release_of_folder[folder].files} or None
         try:
             folds = tuple(NetworkName(repeat, fold) for repeat, fold in folds_of_protocol(study.protocol, lists, ids))
@@ -94,8 +103,9 @@ def load(values: Mapping[str, Any], studies_folder: Path, lists: Path) -> tuple[
 
 def _check(settings: Settings, plans: dict[str, Plan], release_of_folder: dict[str, Release]) -> None:
     """Raise RunError if the settings of the command line do not fit the studies."""
-    if settings.root is not None and len(release_of_folder) > 1:
-        raise RunError(f"--config root: is the folder of one data set; the studies have {', '.join(release_of_folder)}")
+    own = {plan.dataset: None for plan in plans.values()}
+    if settings.root is not None and len(own) > 1:
+        raise RunError(f"--config root: is the folder of one data set; the studies have {', '.join(own)}")
     if len({release.dataset.shards for release in release_of_folder.values()}) > 1:
         # Snakemake requires the same number of output files for every data set of a rule
         raise RunError("dataset.shards: the chosen studies have different numbers of shards; run them one at a time")

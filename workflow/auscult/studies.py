@@ -98,6 +98,11 @@ def load_study(name: str, folder: Path, root: str | None = None) -> Study:
         method = _plug_in(methods, pretraining.method.name, f"{pretraining_path}.method.name")
         options = _check(method.Options, pretraining.method.options, f"{pretraining_path}.method.options").model_dump()
         values["method"]["options"] = options
+        for number, dataset in enumerate(pretraining.other_datasets()):
+            dataset_path = f"{pretraining_path}.on.datasets.{number}"
+            adapter = _plug_in(datasets, dataset.adapter, f"{dataset_path}.adapter")
+            options = _check(adapter.Options, dataset.options, f"{dataset_path}.options").model_dump()
+            values["on"]["datasets"][number]["options"] = options
     study = Study.model_validate(complete_values)
     for key, system in study.systems.items():
         if system.network.pretraining:

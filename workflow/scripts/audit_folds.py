@@ -7,7 +7,7 @@ import pandas as pd
 from auscult.config.protocols import Leak, Protocol
 from auscult.config.targets import TargetClasses
 from auscult.datasets.base import load
-from auscult.features.copies import copies_in, load_index
+from auscult.features.copies import copies_in, load_index, scale_of
 from auscult.folds.audit import audit, refuse_leaks
 from auscult.folds.inner import as_folds
 from auscult.folds.weights import audit_weights
@@ -23,7 +23,10 @@ manifest = load(folder_of(snakemake.input.manifest))
 tables = [folds, *(as_folds(read_rows(path)) for path in [snakemake.input.inner] if path)]
 own, names = load_index(Path(snakemake.input.landmarks)), manifest.recordings["recording"].tolist()
 of_weights = [Path(path) for path in snakemake.input.landmarks_of_weights]
-copies_of = {str(path).removesuffix(".landmarks.npz"): copies_in(load_index(path), own, names) for path in of_weights}
+scale = scale_of(reads["rate_hz"])
+copies_of = {
+    str(path).removesuffix(".landmarks.npz"): copies_in(load_index(path), own, names, scale) for path in of_weights
+}
 weight_findings = audit_weights(manifest, folds, reads["dataset"], reads["weights"], copies_of)
 copies = read_rows(snakemake.input.copies)
 findings = pd.concat([*(audit(protocol, targets, manifest, table, copies) for table in tables), weight_findings])

@@ -4,20 +4,28 @@ from pathlib import Path
 
 from auscult.config.protocols import Leak, Protocol
 from auscult.datasets.base import load
+from auscult.features.copies import copies_in, load_index, scale_of
 from auscult.folds.audit import refuse_leaks
 from auscult.folds.inner import as_folds
 from auscult.folds.weights import audit_pretrainings
 from auscult.plan.names import NetworkName
+from auscult.plan.paths import ALL_FOLDS
 from auscult.progress import note
 from auscult.provenance import write_text
 from common import begin, folder_of, part, read_rows
 
 begin(snakemake)
-reads = snakemake.params.reads
-tables = [read_rows(snakemake.input.folds), *(as_folds(read_rows(path)) for path in [snakemake.input.inner] if path)]
-files = [Path(path) for path in snakemake.input.declarations]
-declarations = [(path.parts[-3], NetworkName.parse(path.parts[-2]), path) for path in files]
-findings = audit_pretrainings(load(folder_of(snakemake.input.manifest)), tables, reads["dataset"], declarations)
+reads, inputs = snakemake.params.reads, snakemake.input
+manifest = load(folder_of(inputs.manifest))
+tables = [read_rows(inputs.folds), *(as_folds(read_rows(path)) for path in [inputs.inner] if path)]
+files = [Path(path) for path in inputs.declarations]
+names = [None if path.parts[-2] == ALL_FOLDS else NetworkName.parse(path.parts[-2]) for path in files]
+declarations = [(path.parts[-3], name, path) for path, name in zip(files, names, strict=True)]
+scale = scale_of(reads["rate_hz"])
+own, recordings = load_index(Path(inputs.landmarks)), manifest.recordings["recording"].tolist()
+others = [load_index(Path(path)) for path in inputs.landmarks_of_others]
+copies = set().union(*(copies_in(index, own, recordings, scale) for index in others))
+findings = audit_pretrainings(manifest, tables, reads["dataset"], declarations, copies)
 note(findings.to_string())
 refuse_leaks(part(Protocol, reads["protocol"]), part(Leak, reads["leak"]), findings)
 write_text(snakemake.output.audit, findings.to_csv(index=False))

@@ -34,6 +34,11 @@ def folder_of(paths) -> Path:
     return Path(paths[0]).parent
 
 
+def folders_of(paths) -> list[Path]:
+    """The folders that some files lie in, each once, in order."""
+    return list(dict.fromkeys(Path(path).parent for path in paths))
+
+
 def part(kind: Any, values: Any) -> Any:
     """A parameter as what it is a dump of: a model of the configuration, or a dictionary of models."""
     return TypeAdapter(kind).validate_python(values)

@@ -1,4 +1,4 @@
-"""Pre-train one encoder without labels: one pre-training and fold."""
+"""Pre-train one encoder without labels: on the training cases of one fold, or on other data sets for all folds."""
 
 from pathlib import Path
 
@@ -7,27 +7,32 @@ from auscult.config.systems import Pretraining
 from auscult.datasets.base import load
 from auscult.features.frames import frames_config
 from auscult.plan.names import NetworkName
+from auscult.plan.paths import ALL_FOLDS
 from auscult.pretraining.job import PretrainingJob
 from auscult.pretraining.pretrain import pretrain
+from auscult.pretraining.recordings import recordings_of
 from auscult.progress import note
 from auscult.provenance import code_digest
 from auscult.tracking import live
 from auscult.training.job import FrameCache, Resources
-from common import begin, folder_of, rows_of_fold
+from common import begin, folders_of, rows_of_fold
 
 begin(snakemake)
-names, p = snakemake.wildcards, snakemake.params
+names, p, inputs = snakemake.wildcards, snakemake.params, snakemake.input
 pretraining = Pretraining.model_validate(p.reads["pretraining"])
-dataset = Dataset.model_validate({**p.reads["dataset"], "root": ""})
-name = NetworkName.parse(names.network)
+name = None if names.network == ALL_FOLDS else NetworkName.parse(names.network)
+datasets = [Dataset.model_validate({**values, "root": ""}) for values in p.reads["datasets"]]
+folders = zip(datasets, folders_of(inputs.manifests), folders_of(inputs.frames), strict=True)
+caches = [
+    (dataset.name, load(manifest), FrameCache(frames, frames_config(dataset, pretraining.front_end)))
+    for dataset, manifest, frames in folders
+]
+folds = rows_of_fold(inputs.folds, name) if name else None
 outcome = pretrain(
-    PretrainingJob(folder_of(snakemake.output), pretraining, name),
-    load(folder_of(snakemake.input.manifest)),
-    rows_of_fold(snakemake.input.folds, name),
-    FrameCache(folder_of(snakemake.input.frames), frames_config(dataset, pretraining.front_end)),
-    dataset.name,
-    code_digest(snakemake.input.code),
+    PretrainingJob(Path(snakemake.output[0]).parent, pretraining, name),
+    [recordings_of(*cache, name, folds) for cache in caches],
+    code_digest(inputs.code),
     Resources(Path(p.locks), snakemake.threads),
-    live(p.uri, Path(p.artifacts), names.study, "pretrainings", f"{names.pretraining} {name}"),
+    live(p.uri, Path(p.artifacts), names.study, "pretrainings", f"{names.pretraining} {names.network}"),
 )
 note(outcome)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from auscult.config.base import ClassName, Count, LabelColumn, Name, Positive, Seed, Strict, Unique
+from auscult.config.dataset import Dataset
 
 
 class TrainOn(Strict):
@@ -263,14 +264,29 @@ class Inference(Strict):
     )
 
 
+class OtherDatasets(Strict):
+    """Data sets other than the study's."""
+
+    datasets: list[Dataset] = Field(min_length=1, description="Data sets, each described as `dataset` is.")
+
+
 class Pretraining(Strict):
-    """Training of an encoder without labels, on the training cases of each fold and inner fold."""
+    """Training of an encoder without labels."""
 
     method: Method
+    on: Literal["fold"] | OtherDatasets = Field(
+        default="fold",
+        description="Recordings to train on. `fold`: the training cases of each fold and inner fold, once for each; "
+        "`{datasets: [...]}`: all recordings of other data sets, once for all folds.",
+    )
     front_end: FrontEndConfig
     segment: Segment = Segment()
     network: EncoderConfig
     training: Optimisation = Optimisation()
+
+    def other_datasets(self) -> list[Dataset]:
+        """The data sets that it is trained on; [] where it is trained on each fold of the study."""
+        return [] if self.on == "fold" else self.on.datasets
 
 
 class System(Strict):

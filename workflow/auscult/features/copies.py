@@ -27,17 +27,42 @@ from auscult.config.dataset import Dataset
 from auscult.features.frames import audio_cache
 
 COLUMNS = ["recording", "other", "kind", "shift_s", "correlation"]
-SOUND_RATE, ECG_RATE = 2000, 100  # Hz, for signals of at least and of fewer than 1000 samples a second
-WINDOW, HOP, BANDS = 256, 64, 99  # samples of a spectrum, between spectra, and lowest frequencies that count
-NEIGHBOURHOOD = 7  # spectra and bands in which a peak is the largest
 DYNAMIC_RANGE = 1e-3  # of the largest peak: smaller ones are noise
-SPAN = 64  # most spectra from the first to the last of three peaks
 MOST_RECORDINGS = 200
 MIN_VOTES, CANDIDATES = 4, 3
-ENOUGH_VOTES = 12  # without a comparison of samples
-MIN_CORRELATION, MIN_OVERLAP_S = 0.9, 1.0
 COMPARED_S = 8.0  # from the middle of what two signals have in common
 LOW_PASS = np.array([1, 4, 6, 4, 1]) / 16
+
+
+class Scale(NamedTuple):
+    """How signals of a kind are compared.
+
+    rate: of the analysis, in Hz. window, hop: samples of a spectrum, and from one to the next. bands: lowest
+    frequencies that count. near: spectra and bands in which a peak is the largest. span: most spectra from the first to
+    the last of three peaks. shifts: how many shifts of two recordings are compared. correlation, overlap_s: least ones
+    of copies. votes: threes at one shift that make a copy without a comparison of samples.
+    """
+
+    rate: int
+    window: int
+    hop: int
+    bands: int
+    near: tuple[int, int]
+    span: int
+    shifts: int
+    correlation: float
+    overlap_s: float
+    votes: int
+
+
+SOUND = Scale(2000, 256, 64, 99, (7, 7), 64, 1, 0.9, 1.0, 12)
+# beats are told apart by their times, to a sample. Those of two persons can be very much alike for some seconds
+ECG = Scale(100, 32, 1, 15, (21, 31), 400, 3, 0.98, 2.5, 24)
+
+
+def scale_of(rate_hz: int) -> Scale:
+    """How signals of this rate are compared: sounds have at least 1000 samples a second."""
+    return SOUND if rate_hz >= 1000 else ECG
 
 
 class Landmarks(NamedTuple):
@@ -74,15 +99,16 @@ def find_copies(audio: Path, recordings: list[str], dataset: Dataset, marks: lis
     audio : folder of the audio cache.
     marks : of `all_landmarks`.
     """
-    read, rate = _reader(audio, dataset), analysis_rate(dataset.rate_hz)
-    rows = list(_identical(recordings, marks))
-    for first, second, shift in _candidates(marks):
-        if marks[first].digest != marks[second].digest:
-            pair = recordings[first], recordings[second]
+    read, scale = _reader(audio, dataset), scale_of(dataset.rate_hz)
+    rows, found = list(_identical(recordings, marks)), set()
+    for first, second, shift in _candidates(marks, scale):
+        pair = recordings[first], recordings[second]
+        if marks[first].digest != marks[second].digest and pair not in found:
             signals = (for_analysis(read(name), dataset.rate_hz) for name in pair)
-            lag, correlation = aligned_correlation(*signals, shift * HOP, rate)
-            if abs(correlation) >= MIN_CORRELATION:
-                rows.append((*pair, "near_identical", lag / rate, correlation))
+            lag, correlation = aligned_correlation(*signals, shift * scale.hop, scale)
+            if abs(correlation) >= scale.correlation:
+                rows.append((*pair, "near_identical", lag / scale.rate, correlation))
+                found.add(pair)
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["recording", "other"]).reset_index(drop=True)
 
 
@@ -95,12 +121,12 @@ def index_of(marks: list[Landmarks]) -> Index:
     return Index(codes[order], frames[order], owners[order])
 
 
-def recognised(index: Index, mark: Landmarks) -> bool:
-    """Whether a recording is a copy of one in the index, by `ENOUGH_VOTES` threes at one shift."""
-    return any(votes >= ENOUGH_VOTES for _, _, votes in _matches(index, mark))
+def recognised(index: Index, mark: Landmarks, scale: Scale) -> bool:
+    """Whether a recording is a copy of one in the index, by `scale.votes` threes at one shift."""
+    return any(votes >= scale.votes for _, _, votes in _matches(index, mark, scale))
 
 
-def copies_in(index: Index, own: Index, recordings: list[str]) -> set[str]:
+def copies_in(index: Index, own: Index, recordings: list[str], scale: Scale) -> set[str]:
     """Return those of the recordings of one data set that are copies of one of another, by the indexes of both.
 
     own: of `recordings`, which are numbered in their order.
@@ -109,7 +135,7 @@ def copies_in(index: Index, own: Index, recordings: list[str]) -> set[str]:
     ends = np.searchsorted(own.owners[order], np.arange(len(recordings) + 1))
     parts = [order[first:last] for first, last in pairwise(ends)]
     marks = [Landmarks(own.codes[part], own.frames[part], "") for part in parts]
-    return {name for name, mark in zip(recordings, marks, strict=True) if recognised(index, mark)}
+    return {name for name, mark in zip(recordings, marks, strict=True) if recognised(index, mark, scale)}
 
 
 def save_index(index: Index, file: Path) -> None:
@@ -123,14 +149,9 @@ def load_index(file: Path) -> Index:
         return Index(**arrays)
 
 
-def analysis_rate(rate_hz: int) -> int:
-    """The rate at which signals of this rate are compared, in Hz."""
-    return SOUND_RATE if rate_hz >= 1000 else ECG_RATE
-
-
 def for_analysis(samples: np.ndarray, rate_hz: int) -> np.ndarray:
     """Return samples (n,) at the rate of the analysis, float32."""
-    return resample(samples[:, None], rate_hz, analysis_rate(rate_hz))[:, 0].astype(np.float32)
+    return resample(samples[:, None], rate_hz, scale_of(rate_hz).rate)[:, 0].astype(np.float32)
 
 
 def _reader(audio: Path, dataset: Dataset) -> Callable[[str], np.ndarray]:
@@ -145,28 +166,31 @@ def _read(name: str, audio: Path, config: tuple) -> np.ndarray:
 def _landmarks_of(name: str, read: Callable[[str], np.ndarray], rate_hz: int) -> Landmarks:
     samples = read(name)
     exact = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16) if np.abs(samples).max() <= 1 else samples
-    return Landmarks(*landmarks(for_analysis(samples, rate_hz)), hashlib.sha256(exact.tobytes()).hexdigest())
+    codes, frames = landmarks(for_analysis(samples, rate_hz), scale_of(rate_hz))
+    return Landmarks(codes, frames, hashlib.sha256(exact.tobytes()).hexdigest())
 
 
-def landmarks(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def landmarks(samples: np.ndarray, scale: Scale) -> tuple[np.ndarray, np.ndarray]:
     """Return codes of threes of spectral peaks (n,) int64, and the spectrum of the first peak of each (n,).
 
     samples: (n,) at the rate of the analysis. Gain and sign do not matter.
     """
-    samples = np.pad(samples, (0, max(0, WINDOW - len(samples))))
-    windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP] * np.hanning(WINDOW).astype(np.float32)
-    spectra = np.abs(np.fft.rfft(windows, axis=1))[:, 1 : BANDS + 1].astype(np.float32)
-    largest = maximum_filter1d(maximum_filter1d(spectra, NEIGHBOURHOOD, axis=0), NEIGHBOURHOOD, axis=1)
+    window, span = scale.window, scale.span
+    samples = np.pad(samples, (0, max(0, window - len(samples))))
+    windows = np.lib.stride_tricks.sliding_window_view(samples, window)[:: scale.hop]
+    spectra = np.abs(np.fft.rfft(windows * np.hanning(window).astype(np.float32), axis=1))
+    spectra = spectra[:, 1 : scale.bands + 1].astype(np.float32)
+    largest = maximum_filter1d(maximum_filter1d(spectra, scale.near[0], axis=0), scale.near[1], axis=1)
     frame, band = np.nonzero((spectra == largest) & (spectra > DYNAMIC_RANGE * spectra.max()))
     codes, first_frames = [], []
     for second, third in ((1, 2), (1, 3), (2, 3)):  # the next peaks in time
         count = max(0, len(frame) - third)
         to_second = frame[second : second + count] - frame[:count]
         to_third = frame[third : third + count] - frame[second : second + count]
-        span = to_second + to_third
-        is_near = (span > 0) & (span < SPAN)
+        total = to_second + to_third
+        is_near = (total > 0) & (total < span)
         bands = (band[:count] * 128 + band[second : second + count]) * 128 + band[third : third + count]
-        codes.append(((bands * SPAN + to_second) * SPAN + to_third)[is_near])
+        codes.append(((bands * span + to_second) * span + to_third)[is_near])
         first_frames.append(frame[:count][is_near])
     return np.concatenate(codes).astype(np.int64), np.concatenate(first_frames)
 
@@ -179,15 +203,15 @@ def _identical(recordings: list[str], marks: list[Landmarks]) -> Iterator[tuple[
             yield first, name, "identical", 0.0, 1.0
 
 
-def _candidates(marks: list[Landmarks]) -> Iterator[tuple[int, int, int]]:
-    """Numbers of two recordings, each pair once, and the shift in spectra at which they have the most threes."""
+def _candidates(marks: list[Landmarks], scale: Scale) -> Iterator[tuple[int, int, int]]:
+    """Numbers of two recordings, and the shifts in spectra at which they have the most threes."""
     index = index_of(marks)
     for number, mark in enumerate(marks):
-        for other, shift, _ in _matches(index, mark, after=number):
+        for other, shift, _ in _matches(index, mark, scale, after=number):
             yield number, other, shift
 
 
-def _matches(index: Index, mark: Landmarks, after: int = -1) -> list[tuple[int, int, int]]:
+def _matches(index: Index, mark: Landmarks, scale: Scale, after: int = -1) -> list[tuple[int, int, int]]:
     """The recordings that have most threes in common with one: their numbers, shifts in spectra, numbers of threes.
 
     after: recordings up to this number are left out.
@@ -203,28 +227,30 @@ def _matches(index: Index, mark: Landmarks, after: int = -1) -> list[tuple[int, 
     places, votes = np.unique(
         index.owners[hits[is_later]].astype(np.int64) * span + shifts + span // 2, return_counts=True
     )
-    matches: dict[int, tuple[int, int, int]] = {}
+    matches: dict[int, list[tuple[int, int, int]]] = {}
     for place in np.argsort(-votes, kind="stable"):
         other = int(places[place] // span)
-        if votes[place] < MIN_VOTES or len(matches) == CANDIDATES:
+        if votes[place] < MIN_VOTES or (other not in matches and len(matches) == CANDIDATES):
             break
-        matches.setdefault(other, (other, int(places[place] % span - span // 2), int(votes[place])))
-    return list(matches.values())
+        if len(matches.setdefault(other, [])) < scale.shifts:
+            matches[other].append((other, int(places[place] % span - span // 2), int(votes[place])))
+    return [match for of_other in matches.values() for match in of_other]
 
 
-def aligned_correlation(first: np.ndarray, second: np.ndarray, shift: int, rate: int) -> tuple[int, float]:
-    """Return the shift near `shift` (within `HOP` samples) at which two signals correlate most, and the correlation.
+def aligned_correlation(first: np.ndarray, second: np.ndarray, shift: int, scale: Scale) -> tuple[int, float]:
+    """Return the shift near `shift` (within a hop) at which two signals correlate most, and the correlation.
 
-    shift: samples by which the second signal begins later. The correlation is 0 where fewer than `MIN_OVERLAP_S`
+    shift: samples by which the second signal begins later. The correlation is 0 where fewer than `scale.overlap_s`
     seconds, or half of the shorter signal, are in common. High frequencies are weakened, so that a shift by a part of a
     sample does not matter.
     """
     first, second = (np.convolve(signal, LOW_PASS, "same") for signal in (first, second))
     start, stop = max(0, shift), min(len(first), shift + len(second))
-    spare = max(0, stop - start - int(COMPARED_S * rate)) // 2
+    hop, least = scale.hop, min(scale.overlap_s * scale.rate, min(len(first), len(second)) / 2)
+    spare = max(0, stop - start - int(COMPARED_S * scale.rate)) // 2
     start, stop = start + spare, stop - spare
-    core = first[start + HOP : stop - HOP]
-    if len(core) + 2 * HOP < min(MIN_OVERLAP_S * rate, min(len(first), len(second)) / 2) or len(core) < 2 * HOP:
+    core = first[start + hop : stop - hop]
+    if len(core) + 2 * hop < least or len(core) < 2 * hop:
         return shift, 0.0
     around = second[start - shift : stop - shift]
     products = np.correlate(around, core, "valid")
@@ -234,4 +260,4 @@ def aligned_correlation(first: np.ndarray, second: np.ndarray, shift: int, rate:
     variance = np.maximum((squares[length:] - squares[:-length]) / length - mean**2, 1e-30)
     correlations = (products / length - mean * core.mean()) / np.sqrt(variance * max(core.var(), 1e-30))
     best = int(np.argmax(np.abs(correlations)))
-    return shift + HOP - best, float(np.clip(correlations[best], -1, 1))
+    return shift + hop - best, float(np.clip(correlations[best], -1, 1))

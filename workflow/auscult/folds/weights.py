@@ -15,6 +15,7 @@ this data set that were in the training data; the key may be left out for a data
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -76,29 +77,47 @@ def audit_weights(
 
 
 def audit_pretrainings(
-    manifest: Manifest, tables: list[pd.DataFrame], dataset: str, declarations: list[tuple[str, NetworkName, Path]]
+    manifest: Manifest,
+    tables: list[pd.DataFrame],
+    dataset: str,
+    declarations: list[tuple[str, NetworkName | None, Path]],
+    copies: set[str] = frozenset(),
 ) -> pd.DataFrame:
     """Return rows for the audit about the pre-trainings of a study.
 
     The finding is `weights_heard`: validation and test cases of a fold or inner fold, and test cases of the fold around
     an inner fold, whose subject its encoder was trained on. tables: of folds, and of inner folds as `inner.as_folds`
-    gives them. declarations: (pre-training, name of the fold, file).
+    gives them. declarations: (pre-training, name of the fold, file); of a pre-training on other data sets, which is for
+    all folds, the name is None. copies: recordings that are copies of one of these data sets.
 
     Raises FoldError if a declaration is not readable, or is of an unknown origin.
     """
     subjects, rows = manifest.cases.set_index("case")["subject"], []
     folds = pd.concat([table.assign(fold=table["fold"].astype(str)) for table in tables])
+    copied_cases = set(manifest.recordings.set_index("recording")["case"][sorted(copies)]) if copies else set()
     for pretraining, name, file in declarations:
         declaration = _read_declaration(file)
         entries = [entry for entry in declaration.heard if entry.dataset == dataset] if declaration else []
         if declaration is None or any(entry.subjects is None for entry in entries):
             raise FoldError(f"{file}: does not say which subjects the pre-training was trained on; delete its folder")
-        fold = f"{name.fold}i{name.inner}" if name.is_inner else str(name.fold)
-        of_repeat = folds[folds["repeat"] == name.repeat]
-        for of_fold, role in {(fold, "val"): 0, (fold, "test"): 0, (str(name.fold), "test"): 0}:
-            cases = of_repeat.loc[(of_repeat["fold"] == of_fold) & (of_repeat["role"] == role), "case"]
-            rows += _leak_row(name.repeat, fold, f"{pretraining}+{role}", cases, subjects, entries)
+        for repeat, fold, role, cases in _judging(folds, name):
+            copied = set() if name else copied_cases
+            rows += _leak_row(repeat, fold, f"{pretraining}+{role}", cases, subjects, entries, copied)
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _judging(folds: pd.DataFrame, name: NetworkName | None) -> Iterator[tuple[int, str, str, pd.Series]]:
+    """Cases that judge networks which start from an encoder, by (repeat, fold, role). name: of its fold, None for all.
+
+    These are the validation and test cases of the fold or inner fold, and the test cases of the fold around it.
+    """
+    judging = folds[folds["role"].isin(["val", "test"])]
+    if name:
+        fold, around = f"{name.fold}i{name.inner}" if name.is_inner else str(name.fold), str(name.fold)
+        is_own = (judging["fold"] == fold) | ((judging["fold"] == around) & (judging["role"] == "test"))
+        judging = judging[(judging["repeat"] == name.repeat) & is_own]
+    for (repeat, fold, role), rows in judging.groupby(["repeat", "fold", "role"]):
+        yield repeat, fold, role, rows["case"]
 
 
 def _leak_row(

@@ -131,21 +131,41 @@ def to_explain(plan: Plan, system: str) -> list[Network]:
 
 @dataclass(frozen=True)
 class Pretrained:
-    """The encoder that one pre-training of a study trains on one fold or inner fold."""
+    """The encoder that one pre-training of a study trains on one fold or inner fold; name: None for other data sets."""
 
     study: str
     pretraining: str
-    name: NetworkName
+    name: NetworkName | None
 
     def file(self, pattern: str) -> str:
         """A file of its folder, by the pattern of `paths`."""
-        return pattern.format(study=self.study, pretraining=self.pretraining, network=self.name)
+        return pattern.format(study=self.study, pretraining=self.pretraining, network=self.name or paths.ALL_FOLDS)
 
 
 def pretrained(plan: Plan, system: str, name: NetworkName) -> Pretrained | None:
     """The encoder that a system's network starts from: one for all seeds of its fold or inner fold. None without."""
     pretraining = plan.study.systems[system].network.pretraining
-    return Pretrained(plan.name, pretraining, name.with_seed(None)) if pretraining else None
+    if not pretraining:
+        return None
+    is_of_fold = plan.study.pretrainings[pretraining].on == "fold"
+    return Pretrained(plan.name, pretraining, name.with_seed(None) if is_of_fold else None)
+
+
+def datasets_of(plan: Plan, pretraining: str) -> list[str]:
+    """Folders of the data sets that a pre-training is trained on."""
+    others = plan.study.pretrainings[pretraining].other_datasets()
+    return [paths.dataset_folder(dataset, None) for dataset in others] or [plan.dataset]
+
+
+def other_datasets(plan: Plan) -> list[str]:
+    """Folders of the data sets, other than the study's, that its pre-trainings are trained on."""
+    folders = {
+        folder: None
+        for encoder in every_pretrained(plan)
+        if encoder.name is None
+        for folder in datasets_of(plan, encoder.pretraining)
+    }
+    return list(folders)
 
 
 def every_pretrained(plan: Plan) -> list[Pretrained]:

@@ -42,6 +42,7 @@ def audit(plan: Plan) -> dict[str, Any]:
         "targets": _classes(plan.study.targets),
         "leak": plan.study.leak.model_dump(),
         "dataset": plan.study.dataset.name,
+        "rate_hz": plan.study.dataset.rate_hz,
         "weights": initial_weights(plan),
     }
 
@@ -88,9 +89,11 @@ def _weights_of(plan: Plan, system: str, task: str) -> dict[str, Any]:
 
 def pretraining(plan: Plan, name: str) -> dict[str, Any]:
     """What the weights of a pre-training depend on, besides its fold."""
+    pretraining = plan.study.pretrainings[name]
+    datasets = pretraining.other_datasets() or [plan.study.dataset]
     return {
-        "pretraining": plan.study.pretrainings[name].model_dump(),
-        "dataset": plan.study.dataset.model_dump(exclude={"root"}),
+        "pretraining": pretraining.model_dump(exclude={"on"}),
+        "datasets": [dataset.model_dump(exclude={"root"}) for dataset in datasets],
     }
 
 

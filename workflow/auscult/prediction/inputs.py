@@ -14,7 +14,7 @@ from auscult.config.dataset import Dataset
 from auscult.config.systems import System
 from auscult.datasets import adapter
 from auscult.datasets.base import Columns, DatasetError, Listing, Manifest, build, read_table
-from auscult.features.copies import Index, all_landmarks, recognised
+from auscult.features.copies import Index, all_landmarks, recognised, scale_of
 from auscult.features.frames import extract, folder_name, frames_config
 from auscult.features.tables import describe
 from auscult.features.tables import read_table as read_numbers
@@ -39,7 +39,8 @@ class NewRecordings:
         """The recordings that are copies of one in an index of landmarks. workers: number of processes."""
         names = self.manifest.recordings["recording"].tolist()
         marks = all_landmarks(self.work / "audio", names, self.dataset, workers)
-        return {name for name, mark in zip(names, marks, strict=True) if recognised(index, mark)}
+        scale = scale_of(self.dataset.rate_hz)
+        return {name for name, mark in zip(names, marks, strict=True) if recognised(index, mark, scale)}
 
     def numbers(self, tables: list[str]) -> dict[str, pd.DataFrame]:
         """Cached tables of numbers by name, see `features.TABLES`."""

@@ -5,63 +5,48 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import nn
 
 from auscult import networks
 from auscult.pretraining import PretrainingError
 from auscult.pretraining.job import DECLARATION, PretrainingJob
+from auscult.pretraining.recordings import Recordings
 from auscult.progress import note
 from auscult.provenance import environment, write_json
 from auscult.training.checkpoint import Checkpoint
-from auscult.training.data import Windowing, load_frames, window_of
+from auscult.training.data import Windowing, joined, load_frames, window_of
 from auscult.training.device import device, precision, seed_everything
-from auscult.training.job import FrameCache, Resources
+from auscult.training.job import Resources
 from auscult.training.loop import TrainingPlan, fit
 from auscult.training.model_folder import file_digest, write_weights
 from auscult.training.role_data import RoleData
 
 
 def train_encoder(
-    job: PretrainingJob,
-    tables: tuple[pd.DataFrame, pd.DataFrame],
-    frame_cache: FrameCache,
-    dataset: str,
-    digest: str,
-    resources: Resources,
-    log: Callable[[dict], None],
+    job: PretrainingJob, sources: list[Recordings], digest: str, resources: Resources, log: Callable[[dict], None]
 ) -> None:
-    """Pre-train and write the folder.
+    """Pre-train and write the folder. digest: of what it depends on; the rest as `pretrain.pretrain`.
 
-    tables: `case, role, subject` of the training cases, and their recordings. digest: of this slice; the rest as
-    `pretrain.pretrain`. Raises PretrainingError where the method does not fit the network or its windows.
+    Raises PretrainingError where the method does not fit the network or its windows.
     """
     started = time.time()
-    cases, recordings = tables
-    cache = frame_cache.open()
-    windows = window_of(job.pretraining.segment, job.front_end, *cache.shape)
+    windows = window_of(job.pretraining.segment, job.front_end, *sources[0].frame_cache.open().shape)
     job.folder.mkdir(parents=True, exist_ok=True)
     checkpoint = Checkpoint(job.folder / "checkpoint.safetensors", digest)
     with device(resources.locks, resources.threads) as torch_device:
         seed_everything(job.seed, job.training.deterministic)
         network, method = _network_and_method(job, windows)
-        names = recordings["recording"].tolist()
-        if not names:
-            raise PretrainingError(f"fold {job.name}: no training recordings; see quality.csv")
-        frames = load_frames(cache, names, windows, torch_device, job.training.resident)
-        subjects = recordings["case"].map(cases.set_index("case")["subject"])
-        numbers = pd.factorize(subjects, sort=True)[0].astype(np.float32)
-        data = RoleData(frames, numbers[:, None], np.arange(len(names)), numbers[:, None])
-        note(f"{len(names)} recordings of {subjects.nunique()} subjects train on {torch_device}")
+        data, subjects = _read_data(job, sources, windows, torch_device)
         front_end = job.front_end
         plan = TrainingPlan({}, job.training, front_end.frames_per_second, job.seed, front_end.has_scalars)
         network, method = network.to(torch_device), method.to(torch_device)
         history = fit(network, method, data, None, plan, checkpoint, log)
     write_weights(job.folder, network, {**job.config(), "inputs": windows.shape}, history)
-    _declare(job, dataset, sorted(set(subjects)))
+    _declare(job, subjects)
     facts = {
         "slice_digest": digest,
         "weights_sha256": file_digest(job.folder / "weights.safetensors"),
@@ -73,7 +58,10 @@ def train_encoder(
         "parameters": sum(p.numel() for part in (network, method) for p in part.parameters()),
         "multiply_adds": networks.multiply_adds(network, windows.shape),
         "val_score": None,
-        "counts": {"train_cases": len(cases), "train_recordings": len(names)},
+        "counts": {
+            "train_cases": sum(len(source.cases) for source in sources),
+            "train_recordings": len(data.frames.recordings),
+        },
         "epochs": len(history),
         "seconds": round(time.time() - started, 2),
     }
@@ -93,10 +81,29 @@ def _network_and_method(job: PretrainingJob, windows: Windowing) -> tuple[nn.Mod
         raise PretrainingError(f"method {settings.method.name}, network {settings.network.name}: {error}") from error
 
 
-def _declare(job: PretrainingJob, dataset: str, subjects: list[str]) -> None:
-    """Write what the weights were trained on: the subjects of the recordings that were read."""
-    declaration: dict[str, Any] = {
-        "source": f"pre-training by {job.pretraining.method.name} on the training cases of {job.name}",
-        "heard": [{"dataset": dataset, "subjects": subjects}],
-    }
-    write_json(job.folder / DECLARATION, declaration)
+def _read_data(
+    job: PretrainingJob, sources: list[Recordings], windows: Windowing, torch_device: torch.device
+) -> tuple[RoleData, pd.DataFrame]:
+    """Frames with the numbers of their subjects as targets; `dataset, subject` of each recording that was read."""
+    parts, rows = [], []
+    for source in sources:
+        names = source.recordings["recording"].tolist()
+        parts.append(load_frames(source.frame_cache.open(), names, windows, torch_device, job.training.resident))
+        subject_of = source.cases.set_index("case")["subject"]
+        subjects = source.recordings["case"].map(subject_of).tolist()
+        rows.append(pd.DataFrame({"dataset": source.dataset, "subject": subjects}, dtype=str))
+    table = pd.concat(rows, ignore_index=True)
+    if table.empty:
+        raise PretrainingError(f"{job.folder}: there are no recordings to train on; see quality.csv")
+    numbers = table.groupby(["dataset", "subject"]).ngroup().to_numpy(dtype=np.float32)[:, None]
+    note(f"{len(table)} recordings of {int(numbers.max()) + 1} subjects train on {torch_device}")
+    return RoleData(joined(parts), numbers, np.arange(len(table)), numbers), table
+
+
+def _declare(job: PretrainingJob, read: pd.DataFrame) -> None:
+    """Write what the weights were trained on. read: `dataset, subject` of the recordings that were read."""
+    heard = [
+        {"dataset": dataset, "subjects": sorted(set(rows["subject"]))} for dataset, rows in read.groupby("dataset")
+    ]
+    source = f"pre-training by {job.pretraining.method.name}, {job.folder.name}"
+    write_json(job.folder / DECLARATION, {"source": source, "heard": heard})

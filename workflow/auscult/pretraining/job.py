@@ -17,16 +17,16 @@ DECLARATION = "weights.safetensors.json"
 
 @dataclass(frozen=True)
 class PretrainingJob:
-    """An encoder to train without labels on the training cases of a fold or inner fold."""
+    """An encoder to train without labels. name: of the fold or inner fold, None for one that serves all folds."""
 
     folder: Path
     pretraining: Pretraining
-    name: NetworkName
+    name: NetworkName | None
 
     @property
     def seed(self) -> int:
         """Seed of this encoder: different for every fold and inner fold."""
-        return seed_of(self.name, self.pretraining.training.seed)
+        return seed_of(self.name or NetworkName(0, 0), self.pretraining.training.seed)
 
     @property
     def training(self) -> Training:
@@ -40,4 +40,4 @@ class PretrainingJob:
 
     def config(self) -> dict[str, Any]:
         """All of the configuration that the weights depend on."""
-        return {**self.pretraining.model_dump(exclude={"training": {"seed"}}), "seed": self.seed}
+        return {**self.pretraining.model_dump(exclude={"on": True, "training": {"seed"}}), "seed": self.seed}

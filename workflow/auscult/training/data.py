@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -112,6 +112,22 @@ def load_frames(
         values,
         cache,
         device,
+    )
+
+
+def joined(parts: list[Frames]) -> Frames:
+    """Frames of several caches as one. Raises CacheError where there are several and one is not in memory."""
+    if len(parts) == 1:
+        return parts[0]
+    if any(part.values is None for part in parts):
+        raise CacheError("frames of several data sets are only read from memory: set training.resident: true")
+    starts = np.cumsum([0, *(len(part.values) - 1 for part in parts)])  # without the padding of each
+    return replace(
+        parts[0],
+        recordings=[name for part in parts for name in part.recordings],
+        offset=torch.cat([part.offset + int(start) for part, start in zip(parts, starts, strict=False)]),
+        length=torch.cat([part.length for part in parts]),
+        values=torch.cat([*(part.values[:-1] for part in parts), parts[0].values[-1:]]),
     )
 
 
