@@ -13,7 +13,10 @@ from auscult.config.protocols import InnerFolds, Leak, Protocol
 from auscult.config.systems import Ensemble, Head, Pretraining, System, Task, heads_of
 from auscult.config.targets import Target
 
-RESERVED = {"chosen": "a row of the tables", "pretrainings": "a run of the tracking store"}
+PRETRAININGS = "pretrainings"
+"""Stands for a system where pre-trainings are listed among trainings."""
+
+RESERVED = {"chosen": "a row of the tables", PRETRAININGS: "the pre-trainings among the trainings"}
 """Names that no system may have, and what has them."""
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from auscult.config.study import Study
+from auscult.config.study import PRETRAININGS, Study
 from auscult.config.targets import Target
 from auscult.evaluation import scoring, selective
 from auscult.figures.drawing import (
@@ -80,7 +80,7 @@ def _figures(study: Study, predictions: pd.DataFrame, board: pd.DataFrame, histo
         yield precision_recall(name, target, chosen)
         yield reliability(name, target, part)
     for (system, task), part in histories.groupby(["system", "task"], sort=False):
-        select = study.systems[system].training.select if system in study.systems else "last"  # or a pre-training
+        select = "last" if system == PRETRAININGS else study.systems[system].training.select
         yield learning(system, task, part, select)
 
 
@@ -325,7 +325,8 @@ def learning(system: str, task: str, history: pd.DataFrame, select: str) -> Plot
 
     If no validation case is scored (`select` is `last` or `test`), there is no second panel.
     """
-    title = f"{system}, task {task}: learning curves"
+    what = f"pre-training {task}" if system == PRETRAININGS else f"{system}, task {task}"
+    title = f"{what}: learning curves"
     figure = blank(WIDTH, title)
     panels = ["train_loss"] if select in UNSCORED else ["train_loss", "val_score"]
     all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
@@ -344,10 +345,11 @@ def learning(system: str, task: str, history: pd.DataFrame, select: str) -> Plot
     for axes in all_axes:
         axes.grid()
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    runs = f"{len(lengths)} trainings of {min(lengths)} to {max(lengths)} epochs"
+    count = f"{min(lengths)}" if min(lengths) == max(lengths) else f"{min(lengths)} to {max(lengths)}"
+    runs = f"{len(lengths)} training{'s' * (len(lengths) != 1)} of {count} epochs"
     name = f"learning-{system}-{task}.svg"
     if select in UNSCORED:
-        alt = f"Training loss of {system}, task {task}: {runs}. {UNSCORED[select]}"
+        alt = f"Training loss of {what}: {runs}. {UNSCORED[select]}"
         return Plot(name, figure, title, alt, f"A thin line for each training ({runs}). {UNSCORED[select]}")
     all_axes[-1].set_ylabel(f"Validation\n{SELECT[select]}")
     scores = f"{np.mean(best):.3f} on average, {min(best):.3f} to {max(best):.3f}" if best else "not defined"

@@ -303,7 +303,16 @@ def _systems(study: Study) -> dict:
             system.training.select, "at most {} epochs"
         )
         training = f"{epochs.format(system.training.epochs)}, {system.training.optimiser}"
-        rows.append([name, system.front_end.name, window, system.network.name, ", ".join(system.tasks), training])
+        if system.training.labels < 1:
+            training += f", labels of {system.training.labels:.0%} of the subjects"
+        if system.training.teacher:
+            training += f", taught by {system.training.teacher.system}"
+        network = system.network.name
+        if system.network.pretraining:
+            network += f", pre-trained as {system.network.pretraining}"
+        if system.network.frozen:
+            network += ", encoder frozen"
+        rows.append([name, system.front_end.name, window, network, ", ".join(system.tasks), training])
         rows[-1].append(f"{system.inference.passes} stochastic passes")
     for name, ensemble in study.ensembles.items():
         weights = ", weighted by validation score" if ensemble.weigh == "validation" else ""
