@@ -170,7 +170,13 @@ WINNERS = {
 }
 
 
-@pytest.mark.parametrize("stage", WINNERS)
+# the blend has the network and XGBoost in it
+QUICK = ("latents", "blend", "chosen")
+
+
+@pytest.mark.parametrize(
+    "stage", [stage if stage in QUICK else pytest.param(stage, marks=pytest.mark.slow) for stage in WINNERS]
+)
 def test_a_winner_gives_its_own_cases_what_the_study_gave_them(project, stage):
     """Fold 1 tests the other half of the cases, so that each fold's part in the vote can be recognised."""
     path, variant = project.path("results/tiny/winner.json"), dict(zip(VARIANT, WINNERS[stage], strict=True))
