@@ -107,23 +107,6 @@ def test_complete_writes_all_and_a_rerun_replaces(store, tmp_path):
     assert runs(store)[key].info.run_id != first[key].info.run_id
 
 
-def test_a_long_training_and_a_row_of_many_classes_are_written_whole(store, tmp_path):
-    """MLflow takes 1000 metrics at once."""
-    folder = model(tmp_path / "long")
-    history = pd.DataFrame({"epoch": range(700), "train_loss": 0.5, "learning_rate": 0.1})
-    history["train_loss"] = history.index / 700
-    history.to_csv(folder / "history.csv", index=False)
-    columns = {f"auroc_{number:04d}": [number / 2000] * len(BOARD) for number in range(1234)}
-    board = pd.concat([BOARD, pd.DataFrame(columns)], axis=1)
-    models = {("small", "task r0f0"): folder}
-    assert tracking.initialise(store, "study", tmp_path / "artifacts")
-    assert tracking.complete(store, "study", tmp_path / "artifacts", {"small": {}}, models, board, [], [])
-    run_of_key = runs(store)
-    assert run_of_key["train/small/task r0f0"].data.metrics["train_loss"] == pytest.approx(699 / 700)
-    row = run_of_key["row/small/murmur network none cost"].data
-    assert len(row.metrics) == 1235 and row.params["decision"] == "cost"
-
-
 def test_another_configuration_gets_another_run(store, tmp_path):
     assert complete(store, tmp_path)
     assert complete(store, tmp_path, epochs=4)

@@ -12,7 +12,7 @@ import json
 import os
 import posixpath
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,6 @@ DIGEST = "auscult.digest"
 PARENT = "mlflow.parentRunId"
 # if the server does not answer, a job waits for seconds; with MLflow's defaults it would wait for minutes
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
-MOST_METRICS = 1000  # of a batch
 MOST_LETTERS = 240  # of a name; MLflow takes 250, and a number may follow
 LIVE_AFTER_S = 10.0  # importing mlflow takes seconds: `live` writes no shorter training, `complete` does
 
@@ -76,7 +75,7 @@ def live(uri: str, artifacts: Path, study: str, system: str, job: str) -> Callab
                 parent = _system_run(client, experiment, system)
             state["run"] = _fresh_run(client, experiment, f"train/{system}/{job}", job, parent)
             state["client"] = client
-        _log(state["client"], state["run"], _history_metrics(rows))
+        state["client"].log_batch(state["run"], metrics=_history_metrics(rows))
         rows.clear()
 
     def log(row: dict) -> None:
@@ -121,7 +120,7 @@ def complete(
             continue
         run = _fresh_run(client, experiment, key, job, parents[system])
         history = pd.read_csv(folder / "history.csv").to_dict("records")
-        _log(client, run, _history_metrics(history), _params(facts))
+        client.log_batch(run, metrics=_history_metrics(history), params=_params(facts))
         for name in ("config.json", "history.csv", "manifest.json"):
             client.log_artifact(run, str(folder / name))
         client.set_tag(run, DIGEST, facts["slice_digest"])
@@ -132,7 +131,7 @@ def complete(
         run = _fresh_run(client, experiment, f"row/{row['system']}/{name}", name, parent)
         numbers = {k: v for k, v in row.items() if isinstance(v, (int, float)) and pd.notna(v)}
         texts = {k: v for k, v in row.items() if isinstance(v, str) and v}
-        _log(client, run, _metrics(numbers, 0), _params(texts))
+        client.log_batch(run, metrics=_metrics(numbers, 0), params=_params(texts))
         client.set_terminated(run)
     run = _fresh_run(client, experiment, "study", f"{study} tables and figures", None)
     for folder in folders:
@@ -236,12 +235,6 @@ def _fresh_run(client, experiment: str, key: str, name: str, parent: str | None)
         client.delete_run(old_run.info.run_id)
     tags = {KEY: key} | ({PARENT: parent} if parent else {})
     return client.create_run(experiment, run_name=name, tags=tags).info.run_id
-
-
-def _log(client, run: str, metrics: list, params: Sequence = ()) -> None:
-    """Write metrics and parameters to a run, at most as many metrics at once as MLflow takes."""
-    for start in range(0, max(1, len(metrics)), MOST_METRICS):
-        client.log_batch(run, metrics=metrics[start : start + MOST_METRICS], params=params if start == 0 else ())
 
 
 def _history_metrics(rows: list[dict]) -> list:
