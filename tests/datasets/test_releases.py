@@ -40,6 +40,15 @@ def test_a_root_without_a_release_is_named(name: str, place: str, tmp_path: Path
         assert ("is a file; unpack it" in str(error.value)) == (place == "a.zip")
 
 
+@pytest.mark.parametrize("name", ["recordings", "demo.zip", "a b"])
+def test_a_file_is_no_place_for_generated_recordings(name: str, tmp_path: Path) -> None:
+    root = tmp_path / name
+    root.write_text("something")
+    release = releases.find(Dataset(name="made", adapter="simulate", root=str(root), rate_hz=4000))
+    with pytest.raises(DatasetError, match=f"{re.escape(str(root))} is a file; .* name one"):
+        releases.require(release, "made")
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_results_and_hidden_folders_are_no_part_of_a_release(tmp_path: Path, monkeypatch, seed: int) -> None:
     rng = np.random.default_rng(seed)

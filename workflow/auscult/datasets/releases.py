@@ -38,12 +38,14 @@ def find(dataset: Dataset) -> Release:
 
 
 def require(release: Release, folder: str) -> None:
-    """Raise DatasetError if a release has no files, even if results of earlier files exist.
+    """Raise DatasetError if a release has no files, or no place for them, even if results of earlier files exist.
 
     folder: name of the data set below results/datasets.
     """
+    root = release.dataset.root
+    if release.generated and Path(root).is_file():
+        raise DatasetError(f"data set {folder}: {root} is a file; its recordings are generated into a folder: name one")
     if not release.files and not release.generated:
-        root = release.dataset.root
         advice = "name their folder with `--config studies=… root=DIR`"
         if Path(root).is_file():
             advice = f"this is a file; unpack it if it is an archive, and {advice}"
