@@ -89,6 +89,11 @@ def test_a_share_is_drawn_by_subject_and_a_smaller_one_is_part_of_it(seed, count
         previous = kept
 
 
+@pytest.mark.parametrize("tenths", range(1, 11))
+def test_a_share_of_ten_subjects_is_that_many(tenths):
+    assert drawn(pd.Series([f"s{number}" for number in range(10)]), tenths / 10, 0).sum() == tenths
+
+
 def test_another_seed_draws_others_and_the_order_does_not_matter():
     subjects = pd.Series([f"s{number:03d}" for number in range(300)])
     first, again, other = drawn(subjects, 0.1, 1), drawn(subjects[::-1], 0.1, 1), drawn(subjects, 0.1, 2)

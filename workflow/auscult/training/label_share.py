@@ -15,4 +15,5 @@ def drawn(subjects: pd.Series, share: float, seed: int) -> pd.Series:
     of a larger one, and another subject changes nobody's place before the cut.
     """
     order = sorted(set(subjects), key=lambda subject: hashlib.sha256(f"{seed} {subject}".encode()).digest())
-    return subjects.isin(order[: math.ceil(share * len(order))])
+    count = math.ceil(share * len(order) - 1e-9)  # 0.7 * 10 is a little more than 7
+    return subjects.isin(order[:count])
