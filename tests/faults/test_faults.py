@@ -220,6 +220,8 @@ def test_two_snakemakes(tmp_path, undisturbed):
     while not project.path("results/tiny/.lock").is_file():
         time.sleep(0.05)
     time.sleep(0.5)
+    first.send_signal(signal.SIGSTOP)  # or it might be done before the second looks
     assert "another Snakemake is running it" in project.run(fails=True).output
+    first.send_signal(signal.SIGCONT)
     assert first.wait() == 0
     survived(project, undisturbed, "two Snakemakes on one study", 1)

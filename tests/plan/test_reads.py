@@ -45,7 +45,11 @@ SYSTEM = {"explanation", "tracking"} | WHOLE
 CHANGES = [
     ("description", "other words", {"evaluation"} | WHOLE),
     ("dataset.root", "elsewhere", set()),
-    ("dataset.rate_hz", 2000, {"training", "scoring", "inner_scoring", "fusion", "evaluation", "explanation"} | WHOLE),
+    (
+        "dataset.rate_hz",
+        2000,
+        {"audit", "training", "scoring", "inner_scoring", "fusion", "evaluation", "explanation"} | WHOLE,
+    ),
     ("protocol.seed", 7, {"folds", "inner_folds", "audit", "evaluation", "explanation"} | WHOLE),
     ("leak", {"allow": True, "because": "a test"}, {"audit", "evaluation", "explanation"} | WHOLE),
     ("inner_folds.seed", 3, {"inner_folds", "evaluation", "explanation"} | WHOLE),

@@ -13,6 +13,8 @@ from tests.features.test_copies import ecg
 from tests.workflow import shapes
 from tests.workflow.harness import Project, copy_workflow
 
+pytestmark = pytest.mark.slow  # tests/workflow/test_shapes.py has a short one
+
 FINDINGS = ["fast", "noisy", "flat"]
 FRONT_END = {"name": "samples"}
 SEGMENT = {"seconds": 2.5, "hop_s": 1.25}
@@ -77,7 +79,7 @@ def study(project: Project, inner: int) -> None:
     )
 
 
-@pytest.fixture(scope="module", params=[0, pytest.param(2, marks=pytest.mark.slow)], ids=["folds", "inner folds"])
+@pytest.fixture(scope="module", params=[0, 2], ids=["folds", "inner folds"])
 def project(tmp_path_factory, request) -> Project:
     """Two folds, with or without inner ones: an encoder is pre-trained and tuned, a student learns from a teacher."""
     project = copy_workflow(tmp_path_factory.mktemp("pretraining"))
@@ -156,13 +158,12 @@ def trained(project: Project, rule: str) -> set[str]:
 def test_a_changed_recording_pre_trains_the_folds_that_are_trained_on_it_and_no_other(project):
     folds = pd.read_csv(folder(project, "folds.csv"))
     trains_in_1 = set(folds[(folds["fold"] == 1) & (folds["role"] == "train")]["case"])
-    case = next(c for c in folds[(folds["fold"] == 0) & (folds["role"] == "test")]["case"] if c in trains_in_1)
+    inner = pd.read_csv(folder(project, "inner_folds.csv")) if project.inner else folds.assign(inner=0)
+    inner = inner[(inner["fold"] == 1) & (inner["role"] == "train") & inner["case"].isin(trains_in_1)]
+    case = next(c for c in folds[(folds["fold"] == 0) & (folds["role"] == "test")]["case"] if c in set(inner["case"]))
     expected = {"r0f1"}
     if project.inner:
-        inner = pd.read_csv(folder(project, "inner_folds.csv"))
-        rows = inner[(inner["case"] == case) & (inner["role"] == "train")]
-        assert set(rows["fold"]) == {1}
-        expected |= {f"r0f1i{number}" for number in rows["inner"]}
+        expected |= {f"r0f1i{number}" for number in inner[inner["case"] == case]["inner"]}
     change(project, case)
     project.run(studies="leads")
     assert trained(project, "pretrain") == {f"views-{name}" for name in expected}
@@ -171,7 +172,6 @@ def test_a_changed_recording_pre_trains_the_folds_that_are_trained_on_it_and_no_
     assert trained(project, "train") and all("-r0f1" in name for name in trained(project, "train"))
 
 
-@pytest.mark.slow
 def test_a_change_of_the_teacher_trains_its_students(project):
     project.change("leads", "systems.tuned.training.learning_rate", 0.02)
     project.run(studies="leads")
@@ -179,7 +179,6 @@ def test_a_change_of_the_teacher_trains_its_students(project):
     assert len(trained(project, "train")) == project.first.jobs["train"] and not trained(project, "pretrain")
 
 
-@pytest.mark.slow
 def test_a_teacher_of_another_fold_is_refused(project):
     """Planted: the rules hand every student the teacher of fold 0."""
     rules = project.path("workflow/auscult/plan/networks.py")
@@ -198,7 +197,6 @@ def test_a_teacher_of_another_fold_is_refused(project):
     assert refused and all(name.startswith("student-") and not name.endswith("-r0f0") for name in refused)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("role", ["val", "test"])
 def test_a_pre_training_on_cases_that_judge_it_stops_before_any_training(project, role):
     """Planted: the pre-training reads one more role."""
@@ -216,7 +214,6 @@ def test_a_pre_training_on_cases_that_judge_it_stops_before_any_training(project
     assert "tuned-findings" not in " ".join(project.outcomes("train", "leads"))
 
 
-@pytest.mark.slow
 def test_an_encoder_of_other_data_sets_serves_all_folds_and_a_copy_in_them_is_a_leak(tmp_path):
     """The other data set gets one recording of the study, cut and softer, under another name and subject."""
     project = copy_workflow(tmp_path)

@@ -1,5 +1,7 @@
 """Other kinds of data run through the whole workflow: nothing assumes murmurs, two tasks, one channel or 4 kHz."""
 
+import json
+
 import h5py
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from tests.workflow import shapes
 from tests.workflow.harness import copy_workflow
 
 CLASSES = ("normal", "crackle", "wheeze", "both")
+ENCODER = {"widths": [2, 4, 4], "places": 4, "embedding": 8, "stride": 2}
 SMALL = {"name": "dbresnet", "options": {"block": "basic", "depths": [1], "widths": [8], "stem_pool": False}}
 
 
@@ -38,21 +41,51 @@ def test_twelve_channels_with_several_labels(tmp_path):
         },
         protocol={"name": "group_cv", "folds": 2, "val": 0.3},
         tasks={"findings": {"heads": {"findings": {"label": "findings", "kind": "multilabel", "classes": findings}}}},
+        pretrainings={
+            "views": {
+                "method": {"name": "clocs"},
+                "front_end": {"name": "samples"},
+                "network": {"name": "clocs", "options": ENCODER},
+                "training": {"epochs": 1, "crops": 1},
+            }
+        },
         systems={
-            "resnet": {
+            "pretrained": {
                 "tasks": ["findings"],
                 "front_end": {"name": "samples"},
                 "segment": {"seconds": 5.0, "hop_s": 1.0},
-                "network": SMALL,
+                "network": {"name": "clocs", "options": ENCODER, "pretraining": "views"},
                 "training": {"epochs": 2},
                 "inference": {"passes": 3},
-            }
+            },
+            "student": {
+                "tasks": ["findings"],
+                "front_end": {"name": "samples"},
+                "segment": {"seconds": 2.5, "hop_s": 1.0},
+                "network": {"name": "resnet1d", "options": {"depths": [1], "widths": [8], "leads": [0]}},
+                "training": {"epochs": 2, "teacher": {"system": "pretrained", "contrast": 0.8}},
+                "inference": {"passes": 3},
+            },
         },
         evaluation={"draws": 100},
     )
-    project.run(studies="leads")
+    ran = project.run(studies="leads")
+    assert (ran.jobs["pretrain"], ran.jobs["audit_pretrainings"], ran.jobs["train"]) == (2, 1, 4)
+    folds = pd.read_csv(project.path("results/leads/folds.csv"), dtype=str)
+    cases = pd.read_csv(project.path("results/datasets/leads/cases.csv"), dtype=str).set_index("case")
+    for fold in "01":
+        file = project.path(f"results/leads/pretrainings/views/r0f{fold}/weights.safetensors.json")
+        (heard,) = json.loads(file.read_text())["heard"]
+        trains = folds[(folds["fold"] == fold) & (folds["role"] == "train")]["case"]
+        assert set(heard["subjects"]) == set(cases.loc[trains, "subject"])
+        facts = json.loads(project.path(f"results/leads/networks/student/findings/r0f{fold}/manifest.json").read_text())
+        assert facts["teacher"].endswith(f"pretrained/findings/r0f{fold}")
     board = pd.read_csv(project.path("results/leads/tables/leaderboard.csv"))
-    assert set(board["system"]) == {"resnet", "chosen"} and (board["n"] == 40).all() and "w_acc" not in board
+    assert (
+        set(board["system"]) == {"pretrained", "student", "chosen"}
+        and (board["n"] == 40).all()
+        and "w_acc" not in board
+    )
     predictions = pd.read_csv(project.path("results/leads/predictions.csv"))
     assert {"p_fast", "p_noisy", "p_flat"} <= set(predictions)
     with h5py.File(next(project.path("results/cache/leads/samples-").parent.glob("samples*/shard-000.h5"))) as file:
