@@ -28,7 +28,7 @@ rule all:
 
 
 onstart:
-    LOCKS = checked(run.lock, list(PLANS))
+    checked(run.lock, list(PLANS))
     checked(run.estimate, PLANS, RELEASES)
     if not CLUSTER:
         devices.report(GPUS)

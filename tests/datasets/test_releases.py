@@ -1,5 +1,6 @@
 """Where a release may be: roots that are no folder, and roots that hold more than the release."""
 
+import gc
 import os
 import re
 from pathlib import Path
@@ -13,7 +14,7 @@ from auscult.config.dataset import Dataset
 from auscult.datasets import challenge2021, folder, releases
 from auscult.datasets.base import DatasetError
 from auscult.datasets.walk import files_below
-from auscult.run import RunError, new_recordings, require_plain_interpreter
+from auscult.run import RunError, lock, new_recordings, require_plain_interpreter
 
 OPTIONS = {"folder": {"labels": {}}, "challenge2021": {"codes": {"1": "a"}}}
 NOT_GENERATED = [name for name in datasets.names() if not getattr(datasets.adapter(name), "GENERATED", False)]
@@ -104,3 +105,13 @@ def test_an_interpreter_that_snakemake_cannot_start_is_named(letter: str) -> Non
     with pytest.raises(RunError, match=re.escape(f"{path}, contains {letter!r}")):
         require_plain_interpreter(path)
     require_plain_interpreter("/home/müller/my-study_2+3/.venv/bin/python3.11")
+
+
+@pytest.mark.parametrize("name", ["one", "two"])
+def test_a_study_stays_locked_until_the_process_ends(name: str, tmp_path: Path, monkeypatch) -> None:
+    """Whatever its caller keeps: the rules keep nothing."""
+    monkeypatch.chdir(tmp_path)
+    lock(["one", "two"])
+    gc.collect()
+    with pytest.raises(RunError, match=f"study {name}: another Snakemake is running it"):
+        lock([name])

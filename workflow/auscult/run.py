@@ -133,12 +133,14 @@ def require_recordings(settings: Settings) -> None:
         raise RunError("snakemake predict: no folder of recordings; add --config studies=… recordings=DIR")
 
 
-def lock(names: list[str]) -> list[TextIO]:
-    """Lock each study until the returned files are closed or the process ends; independent of Snakemake's locks.
+_LOCKS: list[TextIO] = []  # open until the process ends, and with them the locks
+
+
+def lock(names: list[str]) -> None:
+    """Lock each study until the process ends; independent of Snakemake's locks.
 
     Raises RunError if another process has locked one of them.
     """
-    files = []
     for name in names:
         path = Path(paths.LOCK.format(study=name))
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -154,8 +156,7 @@ def lock(names: list[str]) -> list[TextIO]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        files.append(file)
-    return files
+        _LOCKS.append(file)
 
 
 def estimate(plans: dict[str, Plan], release_of_folder: dict[str, Release]) -> None:
