@@ -8,6 +8,32 @@ import numpy as np
 import pandas as pd
 import soundfile
 
+FINDINGS = ["fast", "noisy", "flat"]
+LEADS = {
+    "dataset": {
+        "name": "leads",
+        "adapter": "folder",
+        "root": "resources/leads",
+        "rate_hz": 100,
+        "channels": "all",
+        "shards": 2,
+        "options": {"labels": {"findings": [*FINDINGS, "none"]}, "covariates": ["age"]},
+    },
+    "targets": {
+        "findings": {
+            "label": "findings",
+            "kind": "multilabel",
+            "classes": FINDINGS,
+            "heads": ["findings"],
+            "decisions": ["reference"],
+        }
+    },
+    "protocol": {"name": "group_cv", "folds": 2, "val": 0.3},
+    "tasks": {"findings": {"heads": {"findings": {"label": "findings", "kind": "multilabel", "classes": FINDINGS}}}},
+    "evaluation": {"draws": 100},
+}
+"""Keys of a study of `leads`, without its systems."""
+
 
 def _beats(rate_hz: float, rng: np.random.Generator) -> np.ndarray:
     """Spikes (600,) at 100 Hz whose distances vary, as those of no two persons are the same."""

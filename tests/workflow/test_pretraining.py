@@ -15,20 +15,10 @@ from tests.workflow.harness import Project, copy_workflow
 
 pytestmark = pytest.mark.slow  # tests/workflow/test_shapes.py has a short one
 
-FINDINGS = ["fast", "noisy", "flat"]
 FRONT_END = {"name": "samples"}
 SEGMENT = {"seconds": 2.5, "hop_s": 1.25}
 ENCODER = {"channels": "each", "places": 4, "embedding": 8, "widths": [2, 4, 4], "stride": 2}
-DATASET = {
-    "name": "leads",
-    "adapter": "folder",
-    "root": "resources/leads",
-    "rate_hz": 100,
-    "channels": "all",
-    "shards": 2,
-    "options": {"labels": {"findings": [*FINDINGS, "none"]}, "covariates": ["age"]},
-}
-LEADS = {"patch": 25, "width": 8, "depth": 1, "attention_heads": 2}
+PATCHES = {"patch": 25, "width": 8, "depth": 1, "attention_heads": 2}
 
 
 def system(network: dict, **training) -> dict:
@@ -47,19 +37,7 @@ def study(project: Project, inner: int) -> None:
     project.study(
         "leads",
         description="an encoder that learns without labels, and a student",
-        dataset=DATASET,
-        targets={
-            "findings": {
-                "label": "findings",
-                "kind": "multilabel",
-                "classes": FINDINGS,
-                "heads": ["findings"],
-                "decisions": ["reference"],
-            }
-        },
-        protocol={"name": "group_cv", "folds": 2, "val": 0.3},
         inner_folds={"folds": inner, "val": 0.3} if inner else None,
-        tasks={"findings": {"heads": {"findings": {"label": "findings", "kind": "multilabel", "classes": FINDINGS}}}},
         pretrainings={
             "views": {
                 "method": {"name": "clocs", "options": {"views": "cmsc"}},
@@ -72,10 +50,10 @@ def study(project: Project, inner: int) -> None:
         systems={
             "tuned": system({"name": "clocs", "options": ENCODER, "pretraining": "views", "frozen": True}, seeds=2),
             "student": system(
-                {"name": "st_mem", "options": {**LEADS, "leads": [0]}}, teacher={"system": "tuned", "contrast": 0.8}
+                {"name": "st_mem", "options": {**PATCHES, "leads": [0]}}, teacher={"system": "tuned", "contrast": 0.8}
             ),
         },
-        evaluation={"draws": 100},
+        **shapes.LEADS,
     )
 
 
@@ -223,7 +201,7 @@ def test_an_encoder_of_other_data_sets_serves_all_folds_and_a_copy_in_them_is_a_
             samples = ecg(seed + number)[:, None] * np.linspace(0.5, 0.9, 12)
             soundfile.write(file, samples, 100, subtype="PCM_16")
     study(project, inner=0)
-    values = {**DATASET, "name": "others", "root": "resources/others"}
+    values = {**shapes.LEADS["dataset"], "name": "others", "root": "resources/others"}
     project.change("leads", "pretrainings.views.on", {"datasets": [values]})
     project.change("leads", "systems", {"tuned": system({"name": "clocs", "options": ENCODER, "pretraining": "views"})})
     run = project.run(studies="leads")

@@ -17,30 +17,9 @@ SMALL = {"name": "dbresnet", "options": {"block": "basic", "depths": [1], "width
 def test_twelve_channels_with_several_labels(tmp_path):
     project = copy_workflow(tmp_path)
     shapes.leads(project.path("resources/leads"))
-    findings = ["fast", "noisy", "flat"]
     project.study(
         "leads",
         description="12 channels at 100 Hz, several labels a case",
-        dataset={
-            "name": "leads",
-            "adapter": "folder",
-            "root": "resources/leads",
-            "rate_hz": 100,
-            "channels": "all",
-            "shards": 2,
-            "options": {"labels": {"findings": [*findings, "none"]}, "covariates": ["age"]},
-        },
-        targets={
-            "findings": {
-                "label": "findings",
-                "kind": "multilabel",
-                "classes": findings,
-                "heads": ["findings"],
-                "decisions": ["reference"],
-            }
-        },
-        protocol={"name": "group_cv", "folds": 2, "val": 0.3},
-        tasks={"findings": {"heads": {"findings": {"label": "findings", "kind": "multilabel", "classes": findings}}}},
         pretrainings={
             "views": {
                 "method": {"name": "clocs"},
@@ -67,7 +46,7 @@ def test_twelve_channels_with_several_labels(tmp_path):
                 "inference": {"passes": 3},
             },
         },
-        evaluation={"draws": 100},
+        **shapes.LEADS,
     )
     ran = project.run(studies="leads")
     assert (ran.jobs["pretrain"], ran.jobs["audit_pretrainings"], ran.jobs["train"]) == (2, 1, 4)

@@ -75,11 +75,16 @@ class Segment(Strict):
     )
 
 
-class NetworkConfig(Strict):
-    """The network of a system, its sizes and its initial weights."""
+class EncoderConfig(Strict):
+    """The network that a pre-training trains, without its head."""
 
     name: Name = Field(description="File in `workflow/auscult/networks`.")
     options: dict[str, Any] = Field(default={}, description="Options of that file, such as its sizes.")
+
+
+class NetworkConfig(EncoderConfig):
+    """The network of a system, its sizes and its initial weights."""
+
     weights: str | None = Field(
         default=None,
         description="File of pretrained weights to start from (.safetensors or .pth). `<file>.json` beside it declares "
@@ -99,13 +104,6 @@ class NetworkConfig(Strict):
         if self.weights and self.pretraining:
             raise ValueError("a network starts from `weights` or from a `pretraining`, not from both")
         return self
-
-
-class EncoderConfig(Strict):
-    """The network that a pre-training trains, without its head."""
-
-    name: Name = Field(description="File in `workflow/auscult/networks`.")
-    options: dict[str, Any] = Field(default={}, description="Options of that file, such as its sizes.")
 
 
 class Method(Strict):

@@ -19,6 +19,7 @@ from torch import nn
 from torch.nn import functional
 
 from auscult.networks.layers.coordinate import CoordinateAttention
+from auscult.networks.layers.leads import chosen
 
 STEM = 25  # frames of the first convolution
 PARTS = 4  # of the channels inside a block
@@ -53,15 +54,13 @@ class Options(BaseModel):
     def _consistent(self) -> Options:
         if self.kernel % 2 == 0:
             raise ValueError(f"kernel: {self.kernel} has no middle; choose an odd number")
-        if self.leads is not None and len(set(self.leads)) < len(self.leads):
-            raise ValueError("leads: a number occurs twice")
         if self.leads is not None and not isinstance(self.views, str):
             raise ValueError("leads: a list of views chooses the channels itself")
         return self
 
     def channels_of_views(self, channels: int) -> list[list[int]]:
         """Return the input channels of each view. Raises ValueError if there are fewer channels than they need."""
-        leads = list(range(channels)) if self.leads is None else self.leads
+        leads = chosen(self.leads, channels)
         if not isinstance(self.views, str):
             views = self.views
         elif self.views == "one":

@@ -73,25 +73,27 @@ class STMEM(nn.Module):
         first = (self.separator + leads).expand(len(x), -1, 2, -1)
         return Patches(values, tokens, first)
 
+    def _tokens(self, x: torch.Tensor) -> tuple[int, torch.Tensor]:
+        """The number of separators, and all tokens (batch, separators and patches of all leads, width)."""
+        patches = self.patched(x)
+        separators = patches.first.flatten(1, 2)
+        return separators.shape[1], torch.cat([separators, patches.tokens.flatten(1, 2)], dim=1)
+
     def encode(self, tokens: torch.Tensor) -> torch.Tensor:
         """(batch, tokens, width) through all blocks."""
         return self.norm(self.blocks(tokens))
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(batch, channels, frames, bands) to logits (batch, outputs) and latents (batch, width)."""
-        patches = self.patched(x)
-        separators = patches.first.flatten(1, 2)
-        tokens = self.blocks(torch.cat([separators, patches.tokens.flatten(1, 2)], dim=1))
-        latents = self.norm(tokens[:, separators.shape[1] :].mean(dim=1))
+        separators, tokens = self._tokens(x)
+        latents = self.norm(self.blocks(tokens)[:, separators:].mean(dim=1))
         return self.head(self.drop(latents)), latents
 
     def attended(self, x: torch.Tensor, output: int) -> torch.Tensor:
         """Return how much all patches take from those of each time: (batch, patches of a lead, 1), for any output."""
-        patches = self.patched(x)
-        separators = patches.first.flatten(1, 2)
-        tokens = torch.cat([separators, patches.tokens.flatten(1, 2)], dim=1)
-        taken = rollout(self.blocks.attend(tokens)[1])[:, separators.shape[1] :].mean(dim=1)
-        return taken[:, separators.shape[1] :].unflatten(1, (len(self.leads), -1)).sum(dim=1)[..., None]
+        separators, tokens = self._tokens(x)
+        taken = rollout(self.blocks.attend(tokens)[1])[:, separators:].mean(dim=1)
+        return taken[:, separators:].unflatten(1, (len(self.leads), -1)).sum(dim=1)[..., None]
 
 
 def build(options: Options, inputs: tuple[int, int, int], outputs: int) -> STMEM:

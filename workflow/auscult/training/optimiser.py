@@ -14,12 +14,12 @@ from auscult.networks import is_encoder
 def build_optimiser(network: nn.Module, objective: nn.Module, settings: Training) -> torch.optim.Optimizer:
     """The optimiser of the settings for all weights of a network and of what it is trained by."""
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimiser]
-    weights = list(network.named_parameters())
-    groups = [{"params": [weight for _, weight in weights] + list(objective.parameters()), "share": 1.0}]
-    if settings.encoder_rate != 1:
-        encoder = [weight for key, weight in weights if is_encoder(key)]
-        rest = [weight for key, weight in weights if not is_encoder(key)] + list(objective.parameters())
-        groups = [{"params": encoder, "share": settings.encoder_rate}, {"params": rest, "share": 1.0}]
+    encoder = [weight for key, weight in network.named_parameters() if is_encoder(key)]
+    head = [weight for key, weight in network.named_parameters() if not is_encoder(key)]
+    groups = [
+        {"params": encoder, "share": settings.encoder_rate},
+        {"params": [*head, *objective.parameters()], "share": 1.0},
+    ]
     return kind(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
 
 
