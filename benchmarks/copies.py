@@ -1,6 +1,8 @@
-"""How well copies of recordings are found: python -m benchmarks.copies FOLDER [--seed N].
+"""How well copies of recordings are found: python -m benchmarks.copies FOLDER [--seed N] [--study NAME [--dataset D]].
 
-FOLDER has WAV files of different recordings. Half of them get one copy each, changed in a random way at a random place.
+FOLDER has WAV files of different recordings. With a study, they are first written there from its audio cache (the mean
+of the channels, scaled to a peak of 0.9); D is the data set's folder in results/cache, by default the study's name of
+it. Half of them get one copy each, changed in a random way at a random place.
 The output is the share of copies found for every kind of change, and the number of pairs that are no copies.
 """
 
@@ -19,10 +21,12 @@ import pandas as pd
 import soundfile
 import soxr
 
-from auscult.cache.audio import cache_audio
+from auscult.cache.audio import audio_config, cache_audio, read_audio
+from auscult.cache.store import open_cache
 from auscult.config.dataset import Dataset
 from auscult.datasets import audio
 from auscult.features.copies import all_landmarks, find_copies, index_of, recognised, scale_of
+from auscult.studies import load_study
 
 Signal = tuple[np.ndarray, int]
 
@@ -63,6 +67,18 @@ CHANGES: dict[str, Callable[[np.ndarray, int, np.random.Generator], Signal]] = {
     "noise at 14 dB": lambda x, rate, rng: _noisy(x, rate, rng, 14),
     "end, gain, sign and 2 kHz": lambda x, rate, rng: (-0.3 * soxr.resample(_half(x, rate, rng)[0], rate, 2000), 2000),
 }
+
+
+def write_cached(study: str, dataset: str | None, folder: Path) -> None:
+    """Write the cached recordings of a study's data set as WAV files into a folder."""
+    settings = load_study(study, Path("config/studies")).dataset
+    name = dataset or settings.name
+    cache = open_cache(Path("results/cache", name, "audio"), audio_config(settings))
+    folder.mkdir(parents=True, exist_ok=True)
+    for recording in pd.read_csv(f"results/datasets/{name}/recordings.csv", dtype=str)["recording"]:
+        samples = read_audio(cache, recording).mean(axis=0)
+        peak = float(np.abs(samples).max())
+        soundfile.write(folder / f"{recording}.wav", 0.9 * samples / (peak or 1), settings.rate_hz, subtype="PCM_16")
 
 
 def main(folder: Path, seed: int, workers: int = 2) -> None:
@@ -120,5 +136,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--study")
+    parser.add_argument("--dataset")
     options = parser.parse_args()
+    if options.study:
+        write_cached(options.study, options.dataset, options.folder)
     main(options.folder, options.seed)
