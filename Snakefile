@@ -3,6 +3,7 @@
 snakemake --cores 16 --resources gpu=1                                 the studies of config/config.yaml
 snakemake --cores 16 --resources gpu=1 --config studies=circor_cpu     other studies; root=DIR: folder of the data
 snakemake predict --cores 16 --config studies=circor_cpu recordings=DIR   predict new recordings
+snakemake validate --cores 16 --config studies=circor_cpu recordings=DIR  judge the winner on labelled recordings
 """
 
 
@@ -39,6 +40,6 @@ onstart:
 
 onsuccess:
     if SETTINGS.recordings:
-        run.predicted_summary([NEW_REPORT.format(study=study) for study in PLANS])
+        run.predicted_summary(*([path.format(study=study) for study in PLANS] for path in (NEW_REPORT, NEW_SCORES)))
     else:
         run.summary(list(PLANS))

@@ -8,11 +8,15 @@ import time
 import antropy
 import librosa
 import numpy as np
+import onnxruntime
 import scipy.fft
 import soundfile
 import torch
 
+from auscult import features
+from auscult.cache.audio import resample
 from auscult.features import descriptors
+from auscult.features.front_ends.encoder import Settings, complete
 from auscult.features.front_ends.logmel import PRESETS, pad_value
 from auscult.features.statistics import statistics
 from auscult.training.data import Windowing, load_frames, random_crops
@@ -24,7 +28,8 @@ WINDOW = 250  # frames: 4 s
 
 def rows(data: Data, repetitions: int) -> list[Row]:
     """All rows of this part."""
-    return [*front_end(data, repetitions), *numbers(data, repetitions), *reading(data, repetitions)]
+    parts = (front_end, numbers, reading, encoder)
+    return [found for part in parts for found in part(data, repetitions)]
 
 
 def front_end(data: Data, repetitions: int) -> list[Row]:
@@ -137,3 +142,49 @@ def reading(data: Data, repetitions: int) -> list[Row]:
         row(what, "auscult", np.array(rates), "GB/s", "≥ 1", lambda x: x >= 1),
         row("from opening to the first batch", "auscult", np.array(firsts), "s", "≤ 1", lambda x: x <= 1),
     ]
+
+
+def encoder(data: Data, repetitions: int) -> list[Row]:
+    """Vectors of a convolutional encoder in an ONNX file, against its runtime alone on windows that are cut already."""
+    rate, file = 16000, data.home / "encoder.onnx"
+    layers: list[torch.nn.Module] = [torch.nn.Unflatten(1, (1, rate)), torch.nn.Conv1d(1, 64, 400, 160)]
+    for _ in range(4):
+        layers += [torch.nn.ReLU(), torch.nn.Conv1d(64, 64, 3, padding=1)]
+    network = torch.nn.Sequential(*layers, torch.nn.AdaptiveAvgPool1d(1), torch.nn.Flatten()).eval()
+    axes = {"x": {0: "batch"}, "y": {0: "batch"}}
+    torch.onnx.export(
+        network,
+        (torch.zeros(2, rate),),
+        str(file),
+        input_names=["x"],
+        output_names=["y"],
+        dynamic_axes=axes,
+        dynamo=False,
+    )
+    settings = complete(Settings(file=str(file), rate_hz=rate))
+    front_end = features.FrontEnd("encoder", settings)
+    signals = [soundfile.read(wav)[0] for wav in data.wavs()[:20]]
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(file), options)
+    cut = [
+        np.lib.stride_tricks.sliding_window_view(resample(x[:, None], 4000, rate)[:, 0], rate)[:: rate // 2]
+        for x in signals
+    ]
+    cut = [np.ascontiguousarray(windows, dtype=np.float32) for windows in cut]
+
+    def ours() -> None:
+        for samples in signals:
+            front_end.compute(samples[None], 4000)
+
+    def bare() -> None:
+        for windows in cut:
+            for start in range(0, len(windows), settings.batch):
+                session.run(None, {"x": windows[start : start + settings.batch]})
+
+    times = take_turns({"auscult, with resampling and cutting": ours, "onnxruntime alone": bare}, repetitions)
+    each = {name: len(signals) / values for name, values in times.items()}
+    what = f"recordings of {data.seconds():.0f} s through an encoder, one core"
+    found = [row(what, name, values, "recordings/s") for name, values in each.items()]
+    ratio = each["auscult, with resampling and cutting"] / each["onnxruntime alone"]
+    return [*found, row(what, "auscult / onnxruntime", ratio, "×", "≥ 0.9", lambda x: x >= 0.9)]

@@ -80,8 +80,8 @@ def frames(wildcards):
 
 
 def beside_weights(study_plan, suffix):
-    """Return the files with a suffix that stand beside the weights of a study's systems."""
-    files = sorted({f"{file}{suffix}" for file in reads.initial_weights(study_plan).values()})
+    """Return the files with a suffix that stand beside the weights and encoders of a study's systems."""
+    files = sorted({f"{file}{suffix}" for _, file in reads.trained_files(study_plan)})
     return [file for file in files if os.path.isfile(file)]
 
 
@@ -89,6 +89,11 @@ def audits(study_plan):
     """Return the tables of all leaks of a study: of its folds, and of its pre-trainings if it has any."""
     tables = [paths.AUDIT, *([paths.PRETRAINING_AUDIT] if networks.every_pretrained(study_plan) else [])]
     return [table.format(study=study_plan.name) for table in tables]
+
+
+def external_tables(study):
+    """Return the tables of scores on other data sets that a study has so far."""
+    return sorted(map(str, Path().glob(f"{paths.EXTERNAL}/external.csv".format(study=study, recordings="*"))))
 
 
 @cache

@@ -173,6 +173,7 @@ rule report:
         histories=histories,
         manifest=manifest,
         quality=lambda w: paths.QUALITY.format(dataset=plan(w).dataset),
+        external=lambda w: external_tables(w.study),
         published="resources/published.csv",
         code=code("report"),
         template=os.path.relpath(TOP / "workflow" / "auscult" / "report" / "templates" / "report.html.j2"),

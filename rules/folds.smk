@@ -59,6 +59,12 @@ rule audit_folds:
         inner=lambda w: paths.INNER_FOLDS if plan(w).study.inner_folds else [],
         landmarks=lambda w: paths.LANDMARKS.format(dataset=plan(w).dataset),
         declarations=lambda w: beside_weights(plan(w), ".json"),
+        other_manifests=lambda w: [
+            path.format(dataset=dataset) for dataset in networks.learnt_datasets(plan(w)) for path in paths.MANIFEST
+        ],
+        landmarks_of_others=lambda w: [
+            paths.LANDMARKS.format(dataset=dataset) for dataset in networks.learnt_datasets(plan(w))
+        ],
         landmarks_of_weights=lambda w: beside_weights(plan(w), ".landmarks.npz"),
         code=code("audit_folds"),
     output:
@@ -86,10 +92,6 @@ rule audit_pretrainings:
         folds=paths.FOLDS,
         inner=lambda w: paths.INNER_FOLDS if plan(w).study.inner_folds else [],
         declarations=lambda w: [encoder.file(paths.DECLARATION) for encoder in networks.every_pretrained(plan(w))],
-        landmarks=lambda w: paths.LANDMARKS.format(dataset=plan(w).dataset),
-        landmarks_of_others=lambda w: [
-            paths.LANDMARKS.format(dataset=dataset) for dataset in networks.other_datasets(plan(w))
-        ],
         code=code("audit_pretrainings"),
     output:
         audit=paths.PRETRAINING_AUDIT,

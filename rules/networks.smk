@@ -2,7 +2,7 @@
 
 
 rule pretrain:
-    """Pre-train an encoder on the training cases of one fold, or on other data sets, without labels, or reuse it."""
+    """Pre-train an encoder on the training cases of one fold, or on other data sets, or reuse it."""
     input:
         manifests=lambda w: [
             path.format(dataset=dataset)
@@ -52,6 +52,16 @@ rule train:
         audit=paths.AUDIT,
         tracking=ancient(TRACKING),
         frames=frames,
+        extra_manifests=lambda w: [
+            path.format(dataset=paths.dataset_folder(extra.dataset, None))
+            for extra in networks.extras_of(plan(w), w.task)
+            for path in paths.MANIFEST
+        ],
+        extra_frames=lambda w: [
+            shard
+            for extra in networks.extras_of(plan(w), w.task)
+            for shard in shards(paths.dataset_folder(extra.dataset, None), folder_name(system_of(w).front_end))
+        ],
         weights=lambda w: networks.initial_weights(plan(w), w.system, NetworkName.parse(w.network)),
         pretraining_audit=lambda w: [paths.PRETRAINING_AUDIT] if system_of(w).network.pretraining else [],
         teacher=lambda w: [teacher.file(path) for teacher in [teacher_of(w)] if teacher for path in paths.MODEL_FILES],

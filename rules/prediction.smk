@@ -7,12 +7,19 @@ PACK, BUNDLE, REGISTERED = (
 NEW = run.new_recordings(SETTINGS)
 NEW_FOLDER = paths.PREDICTED.format(study="{study}", recordings=NEW.name)
 NEW_REPORT = f"{NEW_FOLDER}/report.html"
+NEW_SCORES = paths.EXTERNAL.format(study="{study}", recordings=NEW.name)
 
 
 rule predict:
     """Predictions of the studies' winners for the recordings in a folder."""
     input:
         lambda w: checked(run.require_recordings, SETTINGS) or expand(f"{NEW_FOLDER}/predictions.csv", study=PLANS),
+
+
+rule validate:
+    """Scores of the studies' winners on the labelled recordings in a folder."""
+    input:
+        lambda w: checked(run.require_recordings, SETTINGS) or expand(f"{NEW_SCORES}/external.csv", study=PLANS),
 
 
 rule bundle:
@@ -33,7 +40,14 @@ rule pack_winner:
         inner=lambda w: networks.inner_outputs(plan(w), networks.unit_folds(plan(w))),
         fused=lambda w: networks.files_of(plan(w), paths.FUSED, networks.fused_folds(plan(w))),
         manifest=manifest,
-        landmarks=lambda w: paths.LANDMARKS.format(dataset=plan(w).dataset),
+        landmarks=lambda w: [
+            paths.LANDMARKS.format(dataset=dataset)
+            for dataset in [plan(w).dataset, *networks.learnt_datasets(plan(w))]
+        ]
+        + beside_weights(plan(w), ".landmarks.npz"),
+        other_manifests=lambda w: [
+            path.format(dataset=dataset) for dataset in networks.learnt_datasets(plan(w)) for path in paths.MANIFEST
+        ],
         models=lambda w: [network.file(paths.TRAINING) for network in networks.every_network(plan(w))],
         code=code("pack_winner", *DECISIONS),
     output:
@@ -85,11 +99,43 @@ rule apply_winner:
         "../workflow/scripts/apply_winner.py"
 
 
+rule validate_winner:
+    """Judge a winner on labelled recordings of another data set; cases that the study knows are left out."""
+    input:
+        pack=PACK,
+        code=lambda w: code(
+            "validate_winner", *DECISIONS, f"auscult.datasets.{SETTINGS.form or plan(w).study.dataset.adapter}"
+        ),
+    output:
+        table=expand(f"{NEW_SCORES}/external.{{end}}", end=FORMATS, allow_missing=True),
+        predictions=f"{NEW_SCORES}/predictions.csv",
+        quality=f"{NEW_SCORES}/quality.csv",
+    log:
+        f"{paths.LOGS}/{{study}}/validate-{NEW.name}.log",
+    benchmark:
+        f"{paths.BENCHMARKS}/{{study}}/validate-{NEW.name}.tsv"
+    conda:
+        "../envs/auscult.yaml"
+    threads: 4
+    resources:
+        gpu=NETWORK_GPU,
+        mem_mb=6000,
+        runtime=240,
+    params:
+        root=SETTINGS.recordings,
+        form=SETTINGS.form,
+        labels=lambda w: reads.external(plan(w), SETTINGS.form or plan(w).study.dataset.adapter),
+        raw=NEW.digest,
+    script:
+        "../workflow/scripts/validate_winner.py"
+
+
 rule bundle_winner:
     """Write the packed winner as an MLflow model with its code, and register it in the tracking store."""
     input:
         pack=PACK,
         tracked=paths.TRACKED,
+        external=lambda w: external_tables(w.study),
         code=code("bundle_winner", *DECISIONS, "auscult.prediction.served"),
     output:
         bundle=directory(BUNDLE),

@@ -50,6 +50,13 @@ TAUGHT["systems"]["taught"] = {
 TAUGHT["pretrainings"] = {
     "views": {"method": {"name": "clocs"}, "front_end": {"name": "band1k"}, "network": {"name": "dbresnet"}}
 }
+OTHERS = copy.deepcopy(STUDY)
+OTHERS["extra_training"] = [
+    {
+        "dataset": {"name": "far", "adapter": "folder", "root": "far"},
+        "heads": {"present": {"column": "ill", "words": {"yes": "Present", "no": "Absent"}}},
+    }
+]
 RHYTHM = {"label": "rhythm", "kind": "multilabel", "classes": ["af", "lbbb", "pvc"]}
 PROTOCOLS = {
     "group_cv": {},
@@ -121,6 +128,7 @@ def levels(values: Any, path: tuple = ()) -> Iterator[tuple[tuple, list[str]]]:
             ("options",),
             ("settings",),
             ("ensembles",),
+            ("external",),
         ]:
             yield path, list(values)
         for key, value in values.items():
@@ -148,6 +156,7 @@ def test_every_model_is_among_the_levels() -> None:
         protocols.Column,
     }
     elsewhere |= {systems.Ensemble, systems.OtherDatasets, targets.TargetClasses}
+    elsewhere |= {dataset.ExtraTraining, dataset.OtherLabel}
     found = {frozenset(keys) for _, keys in LEVELS.values()}
     assert found == {frozenset(model.model_fields) for model in models - elsewhere}
 
@@ -550,3 +559,94 @@ def test_studies_of_the_command_line(given: Any, names: list[str]) -> None:
 def test_some_study_must_be_named(values: dict) -> None:
     with pytest.raises(ValidationError, match="studies"):
         command_line.Settings.model_validate(values)
+
+
+# ---------------------------------------------------------------- other data sets
+
+
+def with_others(path: str, value: Any) -> dict:
+    """OTHERS with `value` at a dotted path below its extra data set."""
+    values = copy.deepcopy(OTHERS)
+    at = values["extra_training"][0]
+    *parents, last = path.split(".")
+    for key in parents:
+        at = at[key]
+    at[last] = value
+    return values
+
+
+def test_extra_training_data_are_accepted() -> None:
+    assert problems(OTHERS) == []
+    assert [each.name for each in Study.model_validate(OTHERS).other_datasets()] == ["far"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("dataset.name", "made", "dataset.name: 'made' is the study's own data set"),
+        ("dataset.rate_hz", 2000, "dataset.rate_hz: 2000 is not the study's 4000"),
+        ("dataset.channels", "all", "dataset.channels: 'all' is not the study's 'mean'"),
+        ("heads", {"presence": OTHERS["extra_training"][0]["heads"]["present"]}, "heads: 'presence' is not one of"),
+        ("heads.present.words", {}, "at least 1 item"),
+        ("heads.present.words", {"yes": "a|b"}, "separates several labels"),
+        ("heads.present.words", {"yes": "Presnt"}, "heads.present.words: 'Presnt' is not one of ['Absent', 'Present'"),
+        ("heads.present.words", {"yes": "audible"}, "'audible' is not one of"),
+        ("heads.present.nonsense", 1, "Extra inputs"),
+        ("nonsense", 1, "Extra inputs"),
+    ],
+)
+def test_extra_training_data_that_do_not_fit_are_refused(path: str, value: Any, message: str) -> None:
+    assert message in refused(with_others(path, value))
+
+
+def test_words_of_a_head_with_classes_are_its_classes() -> None:
+    values = copy.deepcopy(OTHERS)
+    head = {"label": "murmur", "kind": "multiclass", "classes": ["Present", "Absent"]}
+    values["tasks"]["more"] = {"heads": {"sound": head}}
+    label = {"column": "ill", "words": {"yes": "Present", "no": "absent"}}
+    values["extra_training"][0]["heads"] = {"sound": label}
+    assert "heads.sound.words: 'absent' is not one of ['Absent', 'Present']" in refused(values)
+    label["words"]["no"] = "Absent"
+    assert problems(values) == []
+
+
+def test_a_teacher_does_not_answer_for_other_data_sets() -> None:
+    values = {**copy.deepcopy(OTHERS), "systems": TAUGHT["systems"], "pretrainings": TAUGHT["pretrainings"]}
+    assert "the teacher of 'taught' does not answer for other data sets" in refused(values)
+
+
+@pytest.mark.parametrize("key", ["rate_hz", "channels"])
+def test_an_encoder_is_pre_trained_on_frames_of_the_study(key: str) -> None:
+    value = {"rate_hz": 16000, "channels": "all"}[key]
+    values = copy.deepcopy(TAUGHT)
+    values["pretrainings"]["views"]["on"] = {
+        "datasets": [{"name": "far", "adapter": "folder", "root": "far", key: value}]
+    }
+    assert f"pretrainings.views.on.datasets.0.{key}: {value!r} is not the study's" in refused(values)
+
+
+@pytest.mark.parametrize(("own", "other", "same"), [("circor", "circor", True), ("circor", "folder", False)])
+def test_ids_mean_the_same_subject_in_parts_of_one_release(own: str, other: str, same: bool) -> None:
+    values = {"name": "x", "root": "x"}
+    first, second = (dataset.Dataset(adapter=adapter, **values) for adapter in (own, other))
+    assert first.has_ids_of(second) is same
+    assert not second.model_copy(update={"adapter": "folder"}).has_ids_of(
+        second.model_copy(update={"adapter": "folder"})
+    )
+
+
+def test_a_data_set_is_named_once_and_read_from_memory() -> None:
+    values = copy.deepcopy(OTHERS)
+    values["extra_training"] *= 2
+    assert "the data set 'far' is named twice; join its heads in one entry" in refused(values)
+    values = copy.deepcopy(OTHERS)
+    values["systems"]["small"]["training"] = {"resident": False}
+    assert "set systems.small.training.resident: true" in refused(values)
+
+
+def test_words_of_external_labels_are_classes_of_the_target() -> None:
+    label = {"column": "ill", "words": {"yes": "Present", "no": "Absent"}}
+    assert problems({**STUDY, "external": {"folder": {"murmur": label}}}) == []
+    assert "external.folder: 'murmurs' is not one of" in refused({**STUDY, "external": {"folder": {"murmurs": label}}})
+    label = {"column": "ill", "words": {"yes": "present"}}
+    assert "external.folder.murmur.words: 'present' is" in refused({**STUDY, "external": {"folder": {"murmur": label}}})

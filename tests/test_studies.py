@@ -186,7 +186,7 @@ def test_a_misspelt_key_of_every_protocol(load, protocol: dict, wrong: str, near
 def test_the_error_for_a_key_unlike_any_lists_all_keys(load) -> None:
     message = message_of_error(load, with_value("qqq", 1))
     assert message.startswith(
-        "qqq: unknown key; known keys: dataset, description, ensembles, evaluation, fusion, inner_folds, leak,"
+        "qqq: unknown key; known keys: dataset, description, ensembles, evaluation, extra_training, fusion,"
     )
 
 
@@ -196,8 +196,8 @@ def test_the_error_for_a_key_unlike_any_lists_all_keys(load) -> None:
         (
             "dataset.adapter",
             "simulat",
-            "dataset.adapter: 'simulat' is not one of breath_phase, challenge2021, circor, folder, icbhi, ptbxl, "
-            "simulate (did you mean 's",
+            "dataset.adapter: 'simulat' is not one of breath_phase, challenge2021, cinc2016, circor, folder, icbhi, "
+            "ptbxl, simulate, yaseen (did you mean 's",
         ),
         ("dataset.adapter", "base", "dataset.adapter: 'base' is not one of"),
         (
@@ -451,3 +451,23 @@ def test_a_target_with_the_column_of_a_head_is_refused(load) -> None:
 def test_a_label_with_the_name_of_a_column_of_the_folds_is_refused(load, column: str) -> None:
     message = message_of_error(load, with_value("targets.murmur.label", column))
     assert f"targets.murmur.label: {column!r} is a column of the folds" in message
+
+
+def test_labels_of_the_study_itself_are_no_pre_training(load) -> None:
+    values = copy.deepcopy(STUDY)
+    small = values["systems"]["small"]
+    heads = {"ill": {"label": "murmur", "positive": ["Present"]}}
+    values["pretrainings"] = {
+        "labels": {
+            "method": {"name": "supervised", "options": {"heads": heads}},
+            "front_end": small["front_end"],
+            "network": {key: small["network"][key] for key in ("name", "options") if key in small["network"]},
+        }
+    }
+    assert message_of_error(load, values).startswith("pretrainings.labels.on: supervised learns labels of other data")
+    values["pretrainings"]["labels"]["on"] = {
+        "datasets": [
+            {"name": "far", "adapter": "cinc2016", "root": "far", "rate_hz": STUDY["dataset"].get("rate_hz", 4000)}
+        ]
+    }
+    assert load(values).pretrainings["labels"].other_datasets()[0].options["url"].startswith("https")

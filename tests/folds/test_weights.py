@@ -31,7 +31,7 @@ def study(make_study):
 def audit_declaration(tmp_path):
     def audit_declaration(*heard: dict, **more) -> pd.DataFrame:
         (tmp_path / "w.pth.json").write_text(json.dumps({"source": "somewhere", "heard": heard, **more}))
-        return audit_weights(MANIFEST, FOLDS, "hearts", {"vit": str(tmp_path / "w.pth")})
+        return audit_weights(MANIFEST, FOLDS, "hearts", [("vit", str(tmp_path / "w.pth"))])
 
     return audit_declaration
 
@@ -68,7 +68,7 @@ def test_a_data_set_without_its_subjects_is_unknown(study, audit_declaration):
 
 
 def test_no_declaration_is_unknown(study, tmp_path):
-    findings = audit_weights(MANIFEST, FOLDS, "hearts", {"vit": str(tmp_path / "none.pth")})
+    findings = audit_weights(MANIFEST, FOLDS, "hearts", [("vit", str(tmp_path / "none.pth"))])
     assert mark(study, findings) == "training subjects of the weights of vit unknown"
 
 
@@ -82,7 +82,7 @@ def test_a_copy_of_a_recording_of_the_weights_leaks_whatever_its_subject_is_call
     file = str(tmp_path / "w.pth")
     if declared:
         (tmp_path / "w.pth.json").write_text(json.dumps({"source": "x", "heard": [{"dataset": "other"}]}))
-    findings = audit_weights(replace(MANIFEST, recordings=recordings), FOLDS, "hearts", {"vit": file}, {file: copied})
+    findings = audit_weights(replace(MANIFEST, recordings=recordings), FOLDS, "hearts", [("vit", file)], {file: copied})
     leaks = findings[findings["finding"] == "weights_heard"]
     assert [ids.split() for ids in leaks["ids"]] == ([cases] if cases else [])
     assert (findings["finding"] == "weights_unknown").any() != declared
@@ -148,4 +148,4 @@ def test_a_pre_training_of_unknown_subjects_is_refused(tmp_path):
 def test_a_declaration_that_is_none(tmp_path, text):
     (tmp_path / "w.pth.json").write_text(text)
     with pytest.raises(FoldError, match=r"w\.pth\.json: not a declaration"):
-        audit_weights(MANIFEST, FOLDS, "hearts", {"vit": str(tmp_path / "w.pth")})
+        audit_weights(MANIFEST, FOLDS, "hearts", [("vit", str(tmp_path / "w.pth"))])

@@ -182,4 +182,4 @@ def test_a_students_weights_are_audited_by_those_of_its_teacher(make_plan):
     values["systems"]["again"]["network"]["weights"] = "some.pth"
     values["systems"]["small"]["training"]["teacher"] = {"system": "again"}
     plan = replace(plan, study=Study.model_validate(values))
-    assert reads.audit(plan)["weights"] == {"again": "some.pth", "small": "some.pth"}
+    assert reads.audit(plan)["weights"] == [["small", "some.pth"], ["again", "some.pth"]]

@@ -60,10 +60,19 @@ def manifest(rows: list[tuple[str, str, str, str]], quality: list[tuple] = ()) -
 def test_the_studys_own_cases_are_known_by_samples_copies_and_ids():
     own = manifest([("1_AV", "1", "1+7", "aa"), ("2_AV", "2", "2", "bb")])
     new = manifest([("x_AV", "x", "x", "aa"), ("7_AV", "7", "7", "cc"), ("y_AV", "y", "y", "dd"), ("z", "z", "z", "e")])
-    known = {name: frozenset(values) for name, values in signs(own).items()}
+    known = {name: frozenset(values) for name, values in signs(own, {}, set()).items()}
     found = repeated_cases(new, **known, copies={"x_AV", "z"}).set_index("case")["problem"]
     assert list(found.index) == ["x", "z", "7"]
     assert "these samples" in found["x"] and "a copy" in found["z"] and "a subject of this id" in found["7"]
+
+
+def test_what_other_data_sets_taught_is_known_by_samples_and_by_ids_of_the_same_release():
+    own = manifest([("1", "1", "1", "aa")])
+    others = {"part": manifest([("4", "4", "4+9", "dd")]), "far": manifest([("5", "5", "5", "ee")])}
+    known = {name: frozenset(values) for name, values in signs(own, others, {"part"}).items()}
+    rows = [("a", "a", "a", "ee"), ("b", "b", "8+9", "x"), ("c", "c", "5", "y"), ("d", "d", "d", "z")]
+    found = repeated_cases(manifest(rows), **known, copies=set())["case"].tolist()
+    assert found == ["a", "b"]
 
 
 def test_what_was_wrong_stands_beside_the_case():

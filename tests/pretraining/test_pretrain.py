@@ -49,7 +49,7 @@ def job(world, tmp_path):
 
 def run(world, job, manifest=None, sources=None, log=lambda row: None) -> str:
     cache = FrameCache(world.cache, world.cache_config)
-    own = recordings_of("made", manifest or world.manifest, cache, job.name, world.folds)
+    own = recordings_of("made", manifest or world.manifest, cache, job.name, world.folds, job.heads)
     return pretrain(job, sources or [own], "code", Resources(world.root / "locks", 1), log)
 
 
@@ -136,8 +136,8 @@ def test_two_data_sets_are_read_as_one(world, job, tmp_path):
     )
     manifest = replace(world.manifest, recordings=table)
     sources = [
-        recordings_of("made", world.manifest, cache, None, None),
-        recordings_of("other", manifest, FrameCache(tmp_path / "other", {"of": "x"}), None, None),
+        recordings_of("made", world.manifest, cache, None, None, {}),
+        recordings_of("other", manifest, FrameCache(tmp_path / "other", {"of": "x"}), None, None, {}),
     ]
     first = job(None)
     assert run(world, first, sources=sources) == "trained"

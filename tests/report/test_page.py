@@ -120,6 +120,7 @@ def tables(leak: str = "") -> dict[str, pd.DataFrame]:
         "uncertainty": uncertainty(),
         "comparison": comparison(),
         "subgroups": subgroups(),
+        "external": pd.DataFrame(),
         "audit": pd.DataFrame(columns=AUDIT),
         "quality": pd.DataFrame(columns=QUALITY),
         "cases": pd.DataFrame({"target": "murmur", "class": ["Present", "Absent", ""], "n": [20, 60, 4]}),
@@ -389,3 +390,19 @@ def test_classes_called_like_ends_of_intervals_are_shown():
     recalls = {column: value for column, value in scores.items() if column.startswith("recall_")}
     heads = [name for name, _ in sections.subgroups(subgroups().assign(**recalls))["heads"]]
     assert heads[-6:] == ["Recall Present", *(f"Recall {name}" for name in names)]
+
+
+def test_scores_on_other_data_sets_are_shown_with_what_was_left_out(folder):
+    row = {"target": "murmur", "data": "far", "by": float("nan"), "group": "all", "n": 40, "known": 3, "unlabelled": 2}
+    scores = {"uar": 0.61, "uar_low": 0.55, "uar_high": 0.7, "recall_Present": 0.5, "auroc_Present": 0.8}
+    rows = [
+        {**row, **scores, "leak": float("nan")},
+        {**row, **scores, "by": "device", "group": "a", "n": 12, "leak": float("nan")},
+    ]
+    for external in (rows, rows[:1]):
+        every = {**tables(), "external": pd.DataFrame(external)}
+        html = render("demo", study(), every, [figures(), figures()], [folder] * 2, facts(), published())
+        assert "Other data sets" in html and "0.610 (0.55–0.70)" in html and ("device a" in html) == (len(external) > 1)
+    assert "Other data sets" not in render(
+        "demo", study(), tables(), [figures(), figures()], [folder] * 2, facts(), published()
+    )

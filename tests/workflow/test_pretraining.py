@@ -180,7 +180,7 @@ def test_a_pre_training_on_cases_that_judge_it_stops_before_any_training(project
     """Planted: the pre-training reads one more role."""
     code = project.path("workflow/auscult/pretraining/recordings.py")
     text = code.read_text()
-    planted = text.replace('name, ["train"], {}', f'name, ["train", "{role}"], {{}}')
+    planted = text.replace('name, ["train"], heads', f'name, ["train", "{role}"], heads')
     assert planted != text
     code.write_text(planted)
     try:
@@ -220,5 +220,5 @@ def test_an_encoder_of_other_data_sets_serves_all_folds_and_a_copy_in_them_is_a_
     target = project.path("resources/others/signals/ecg007.wav")
     soundfile.write(target, 0.7 * samples[57:], rate, subtype="PCM_16")
     project.run(studies="leads", fails=True)
-    log = project.path("results/logs/leads/audit_pretrainings.log").read_text()
-    assert "weights_heard views+" in log and name in log
+    log = project.path("results/logs/leads/audit_folds.log").read_text()
+    assert "near_identical_audio others+" in log and name in log

@@ -29,6 +29,8 @@ On the command line, `--config studies=a,b` chooses the studies, and `root=DIR` 
 STUDY_MODELS = [
     study.Study,
     dataset.Dataset,
+    dataset.ExtraTraining,
+    dataset.OtherLabel,
     targets.Target,
     targets.Referral,
     protocols.GroupCV,

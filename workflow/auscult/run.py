@@ -82,15 +82,14 @@ def load(values: Mapping[str, Any], studies_folder: Path, lists: Path) -> tuple[
                 f"config/studies/{name}.yaml: dataset: another study describes the data set {folder!r} differently; "
                 "give one of them another dataset.name"
             )
-        for pretraining in study.pretrainings.values():
-            for dataset in pretraining.other_datasets():
-                release = releases.find(dataset)
-                known = release_of_folder.setdefault(paths.dataset_folder(dataset, None), release)
-                if known.dataset != dataset:
-                    raise RunError(
-                        f"config/studies/{name}.yaml: the data set {dataset.name!r} is described in two ways; give one "
-                        "of them another name"
-                    )
+        for dataset in study.other_datasets():
+            release = releases.find(dataset)
+            known = release_of_folder.setdefault(paths.dataset_folder(dataset, None), release)
+            if known.dataset != dataset:
+                raise RunError(
+                    f"config/studies/{name}.yaml: the data set {dataset.name!r} is described in two ways; give one of "
+                    "them another name"
+                )
         ids = {path.name.split(".")[0].split("_")[0] for path in release_of_folder[folder].files} or None
         try:
             folds = tuple(NetworkName(repeat, fold) for repeat, fold in folds_of_protocol(study.protocol, lists, ids))
@@ -130,7 +129,7 @@ def new_recordings(settings: Settings) -> NewRecordings:
 def require_recordings(settings: Settings) -> None:
     """Raise RunError if a prediction is requested without a folder of recordings."""
     if not settings.recordings:
-        raise RunError("snakemake predict: no folder of recordings; add --config studies=… recordings=DIR")
+        raise RunError("no folder of recordings; add --config studies=… recordings=DIR")
 
 
 _LOCKS: list[TextIO] = []  # open until the process ends, and with them the locks
@@ -206,7 +205,9 @@ def summary(names: list[str]) -> None:
         print("MLflow: make ui, then choose Model training", file=sys.stderr)
 
 
-def predicted_summary(reports: list[str]) -> None:
-    """Print the paths of the predictions of new recordings."""
+def predicted_summary(reports: list[str], scores: list[str]) -> None:
+    """Print the paths of the predictions of new recordings, and of their scores."""
     for page in filter(lambda path: Path(path).is_file(), reports):
         print(f"predictions: {page}, and predictions.csv beside it", file=sys.stderr)
+    for folder in filter(lambda path: Path(path, "external.csv").is_file(), scores):
+        print(f"scores: {folder}/external.csv, and predictions.csv beside it", file=sys.stderr)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from auscult import datasets, features, networks
 from auscult.config.command_line import Settings
+from auscult.config.dataset import Dataset
 from auscult.config.study import Study
 from auscult.config.systems import Pretraining, System
 from auscult.config.targets import Target
@@ -71,9 +72,7 @@ def load_study(name: str, folder: Path, root: str | None = None) -> Study:
     complete_values = study.model_dump()
     if root:
         complete_values["dataset"]["root"] = root
-    options_path = f"{file}: dataset.options"
-    adapter = _plug_in(datasets, study.dataset.adapter, f"{file}: dataset.adapter")
-    complete_values["dataset"]["options"] = _check(adapter.Options, study.dataset.options, options_path).model_dump()
+    complete_values["dataset"]["options"] = _dataset_options(study.dataset, f"{file}: dataset")
     for key, target in study.targets.items():
         _check_decisions(target, f"{file}: targets.{key}.decisions")
     for key, system in study.systems.items():
@@ -98,11 +97,17 @@ def load_study(name: str, folder: Path, root: str | None = None) -> Study:
         method = _plug_in(methods, pretraining.method.name, f"{pretraining_path}.method.name")
         options = _check(method.Options, pretraining.method.options, f"{pretraining_path}.method.options").model_dump()
         values["method"]["options"] = options
+        if methods.heads(pretraining.method.name, options) and pretraining.on == "fold":
+            raise ConfigError(
+                f"{pretraining_path}.on: {pretraining.method.name} learns labels of other data sets, not of the "
+                "study's folds, which `training` is for: set {datasets: [...]}"
+            )
         for number, dataset in enumerate(pretraining.other_datasets()):
-            dataset_path = f"{pretraining_path}.on.datasets.{number}"
-            adapter = _plug_in(datasets, dataset.adapter, f"{dataset_path}.adapter")
-            options = _check(adapter.Options, dataset.options, f"{dataset_path}.options").model_dump()
+            options = _dataset_options(dataset, f"{pretraining_path}.on.datasets.{number}")
             values["on"]["datasets"][number]["options"] = options
+    for number, extra in enumerate(study.extra_training):
+        options = _dataset_options(extra.dataset, f"{file}: extra_training.{number}.dataset")
+        complete_values["extra_training"][number]["dataset"]["options"] = options
     study = Study.model_validate(complete_values)
     for key, system in study.systems.items():
         if system.network.pretraining:
@@ -114,13 +119,23 @@ def load_study(name: str, folder: Path, root: str | None = None) -> Study:
     return study
 
 
+def _dataset_options(dataset: Dataset, path: str) -> dict[str, Any]:
+    """Return the options of a data set's adapter, with its defaults."""
+    adapter = _plug_in(datasets, dataset.adapter, f"{path}.adapter")
+    return _check(adapter.Options, dataset.options, f"{path}.options").model_dump()
+
+
 def _fill_in(part: System | Pretraining, values: dict[str, Any], path: str) -> Any:
     """Add the defaults of front end and network to the values of a part of a study; return the network's module."""
     if part.front_end.name not in features.names():
         raise ConfigError(_unknown(f"{path}.front_end.name", part.front_end.name, features.names()))
     preset = features.preset(part.front_end.name)
     settings = {**preset.model_dump(), **part.front_end.settings}
-    values["front_end"]["settings"] = _check(type(preset), settings, f"{path}.front_end.settings").model_dump()
+    settings = _check(type(preset), settings, f"{path}.front_end.settings")
+    try:
+        values["front_end"]["settings"] = features.completed(part.front_end.name, settings).model_dump()
+    except ValueError as error:
+        raise ConfigError(f"{path}.front_end.settings: {error}") from error
     network = _plug_in(networks, part.network.name, f"{path}.network.name")
     options = _check(network.Options, part.network.options, f"{path}.network.options").model_dump()
     values["network"]["options"] = options

@@ -16,7 +16,7 @@ begin(snakemake)
 p, output, start = snakemake.params, snakemake.output, time.monotonic()
 packed = read(Path(snakemake.input.pack))
 with tempfile.TemporaryDirectory(dir=Path(output.table).parent) as work:
-    table, new = apply_winner(packed, Path(p.root), p.form, Path(work), snakemake.threads)
+    table, new, _ = apply_winner(packed, Path(p.root), p.form, Path(work), snakemake.threads)
 seconds = time.monotonic() - start
 write_text(output.table, table.to_csv(index=False))
 write_text(output.quality, new.quality.to_csv(index=False))

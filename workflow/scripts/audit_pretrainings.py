@@ -4,7 +4,6 @@ from pathlib import Path
 
 from auscult.config.protocols import Leak, Protocol
 from auscult.datasets.base import load
-from auscult.features.copies import copies_in, load_index, scale_of
 from auscult.folds.audit import refuse_leaks
 from auscult.folds.inner import as_folds
 from auscult.folds.weights import audit_pretrainings
@@ -21,11 +20,7 @@ tables = [read_rows(inputs.folds), *(as_folds(read_rows(path)) for path in [inpu
 files = [Path(path) for path in inputs.declarations]
 names = [None if path.parts[-2] == ALL_FOLDS else NetworkName.parse(path.parts[-2]) for path in files]
 declarations = [(path.parts[-3], name, path) for path, name in zip(files, names, strict=True)]
-scale = scale_of(reads["rate_hz"])
-own, recordings = load_index(Path(inputs.landmarks)), manifest.recordings["recording"].tolist()
-others = [load_index(Path(path)) for path in inputs.landmarks_of_others]
-copies = set().union(*(copies_in(index, own, recordings, scale) for index in others))
-findings = audit_pretrainings(manifest, tables, reads["dataset"], declarations, copies)
+findings = audit_pretrainings(manifest, tables, reads["dataset"], declarations)
 note(findings.to_string())
 refuse_leaks(part(Protocol, reads["protocol"]), part(Leak, reads["leak"]), findings)
 write_text(snakemake.output.audit, findings.to_csv(index=False))

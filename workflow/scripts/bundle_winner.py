@@ -2,14 +2,20 @@
 
 from pathlib import Path
 
+from auscult.evaluation.external import of_winner
+from auscult.evaluation.writing import read_table
 from auscult.prediction.bundle import save
-from auscult.provenance import write_json
+from auscult.prediction.card import elsewhere
+from auscult.prediction.pack import read
+from auscult.provenance import digest, write_json
 from auscult.tracking import register
 from common import begin
 
 begin(snakemake)
 p, pack, folder = snakemake.params, Path(snakemake.input.pack), Path(snakemake.output.bundle)
-save(pack, folder)
-card = (pack / "card.md").read_text(encoding="utf-8")
+winner = digest(read(pack).winners)[:12]
+external = of_winner([read_table(path) for path in snakemake.input.external], winner)
+card = (pack / "card.md").read_text(encoding="utf-8") + elsewhere(external)
+save(pack, folder, card)
 version = register(p.uri, snakemake.wildcards.study, Path(p.artifacts), p.name, folder, card)
 write_json(Path(snakemake.output.registered), {"uri": p.uri, "name": p.name, "written": version})

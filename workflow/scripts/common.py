@@ -53,7 +53,18 @@ def rows_of_fold(path: str, name: NetworkName) -> pd.DataFrame:
     return table.loc[is_of_fold, ["repeat", "fold", "case", "role"]]
 
 
-TEXT_COLUMNS = ["case", "recording", "site", "subject", "label", "prediction", "fit_on", "chosen_on", "should_refer"]
+TEXT_COLUMNS = [
+    "case",
+    "recording",
+    "site",
+    "subject",
+    "label",
+    "prediction",
+    "fit_on",
+    "chosen_on",
+    "should_refer",
+    "leak",
+]
 NAMES = ["target", "system", "stage", "decision", "scored_on", "role", "finding", "roles", "ids", "feature"]
 
 

@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
-from auscult.config.dataset import Dataset
+from auscult.config.dataset import Dataset, ExtraTraining
 from auscult.config.systems import FrontEndConfig, System, Task
+from auscult.datasets.base import load
 from auscult.features.frames import frames_config
 from auscult.plan.names import NetworkName
+from auscult.training.extra_cases import ExtraCases, extra_cases
 from auscult.training.job import FrameCache, Job
 from auscult.training.teacher import TeacherNetwork
-from common import folder_of
+from common import folder_of, folders_of
 
 
 def job_of(snakemake) -> Job:
@@ -32,6 +34,19 @@ def teacher_of(snakemake) -> TeacherNetwork | None:
     system, dataset = System.model_validate(reads["teacher"]), Dataset.model_validate({**reads["dataset"], "root": ""})
     job = job_in(folder_of(inputs.teacher), system, Task.model_validate(reads["task"]))
     return TeacherNetwork(job, FrameCache(folder_of(inputs.teacher_frames), frames_config(dataset, system.front_end)))
+
+
+def extras_of(snakemake) -> list[ExtraCases]:
+    """The cases of other data sets that a job's network is trained on as well."""
+    inputs, reads = snakemake.input, snakemake.params.reads
+    system, task = System.model_validate(reads["system"]), Task.model_validate(reads["task"])
+    extras = []
+    folders = zip(reads["extras"], folders_of(inputs.extra_manifests), folders_of(inputs.extra_frames), strict=True)
+    for values, manifest, frames in folders:
+        extra = ExtraTraining.model_validate({**values, "dataset": {**values["dataset"], "root": ""}})
+        cache = FrameCache(frames, frames_config(extra.dataset, system.front_end))
+        extras.append(extra_cases(extra, load(manifest), cache, task.heads))
+    return extras
 
 
 def frame_cache_of(snakemake) -> FrameCache:

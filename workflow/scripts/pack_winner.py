@@ -10,7 +10,7 @@ from auscult.evaluation.writing import read_table
 from auscult.prediction.card import card
 from auscult.prediction.pack import FoldResults, Model, pack
 from auscult.provenance import commit, write_text
-from common import begin, by_fold, fold_outputs, folder_of, read_rows
+from common import begin, by_fold, fold_outputs, folder_of, folders_of, read_rows
 
 begin(snakemake)
 p, inputs, folder = snakemake.params, snakemake.input, Path(snakemake.output[0])
@@ -27,6 +27,8 @@ for (unit, fold), tables in fold_outputs(inputs).items():
     path = fused.get((unit, fold))
     stages = (read_rows(path), path.parent / "models") if path else (None, None)
     results[unit, fold] = FoldResults(models, *tables, *stages)
-pack(study, winners, results, own, Path(inputs.landmarks), folder)
+others = {place.name: load(place) for place in folders_of(inputs.other_manifests)}
+leak = read_rows(inputs.board).query("system == 'chosen'")["leak"].iloc[0]
+pack(study, winners, results, own, others, [Path(path) for path in inputs.landmarks], leak, folder)
 text = card(snakemake.wildcards.study, study, winners, own, board, read_table(inputs.subgroups), commit())
 write_text(folder / "card.md", text)

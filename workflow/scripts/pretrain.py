@@ -1,4 +1,4 @@
-"""Pre-train one encoder without labels: on the training cases of one fold, or on other data sets for all folds."""
+"""Pre-train one encoder: on the training cases of one fold without labels, or on other data sets for all folds."""
 
 from pathlib import Path
 
@@ -28,9 +28,10 @@ caches = [
     for dataset, manifest, frames in folders
 ]
 folds = rows_of_fold(inputs.folds, name) if name else None
+job = PretrainingJob(Path(snakemake.output[0]).parent, pretraining, name)
 outcome = pretrain(
-    PretrainingJob(Path(snakemake.output[0]).parent, pretraining, name),
-    [recordings_of(*cache, name, folds) for cache in caches],
+    job,
+    [recordings_of(*cache, name, folds, job.heads) for cache in caches],
     code_digest(inputs.code),
     Resources(Path(p.locks), snakemake.threads),
     live(p.uri, Path(p.artifacts), names.study, "pretrainings", f"{names.pretraining} {names.network}"),

@@ -1,13 +1,15 @@
 """Write the report page of a study."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
 
 from auscult.config.study import Study
 from auscult.datasets.base import load
+from auscult.evaluation.external import of_winner
 from auscult.evaluation.writing import read_table
-from auscult.provenance import write_text
+from auscult.provenance import digest, write_text
 from auscult.report.facts import class_counts, facts
 from auscult.report.page import render
 from common import begin, folder_of, read_audits
@@ -17,6 +19,8 @@ study, inputs = Study.model_validate(snakemake.params.study), snakemake.input
 manifest = load(folder_of(inputs.manifest))
 tables = {Path(path).stem: read_table(path, ["repeat", "fold"]) for path in inputs.tables}
 findings = read_audits(inputs.audit)
+winner = digest(json.loads(Path(inputs.winner).read_text(encoding="utf-8")))[:12]
+tables["external"] = of_winner([read_table(path) for path in inputs.external], winner)
 tables["audit"] = findings.astype(str)
 tables["quality"] = manifest.quality
 tables["cases"] = class_counts(study, manifest)

@@ -10,7 +10,7 @@ from auscult.tracking import live
 from auscult.training.job import Resources
 from auscult.training.train import train
 from common import begin, folder_of, rows_of_fold
-from network_job import frame_cache_of, job_of, teacher_of
+from network_job import extras_of, frame_cache_of, job_of, teacher_of
 
 begin(snakemake)
 names, p = snakemake.wildcards, snakemake.params
@@ -23,5 +23,6 @@ outcome = train(
     Resources(Path(p.locks), snakemake.threads),
     live(p.uri, Path(p.artifacts), names.study, names.system, f"{names.task} {names.network}"),
     teacher_of(snakemake),
+    extras_of(snakemake),
 )
 note(outcome)

@@ -24,7 +24,10 @@ class Settings(Strict):
     root: str | None = Field(
         default=None, description="Folder of the raw release; replaces the study's `dataset.root`."
     )
-    recordings: str | None = Field(default=None, description="Folder with new recordings for `snakemake predict`.")
+    recordings: str | None = Field(
+        default=None,
+        description="Folder with new recordings for `snakemake predict`, or labelled ones for `snakemake validate`.",
+    )
     form: str | None = Field(
         default=None,
         description="Adapter that reads the new recordings, such as `folder`; default: the adapter of the study's data "

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from auscult.config.base import Name, Seed, Strict, Unique
-from auscult.config.dataset import Dataset
+from auscult.config.dataset import Dataset, ExtraTraining, OtherLabel
 from auscult.config.fusion import Fusion
 from auscult.config.protocols import InnerFolds, Leak, Protocol
 from auscult.config.systems import Ensemble, Head, Pretraining, System, Task, heads_of
@@ -54,8 +54,11 @@ class Study(Strict):
         "the training.",
     )
     tasks: dict[Name, Task] = Field(min_length=1, description="What networks are trained for, by name.")
+    extra_training: list[ExtraTraining] = Field(
+        default=[], description="Other data sets whose cases networks are trained on beside those of each fold."
+    )
     pretrainings: dict[Name, Pretraining] = Field(
-        default={}, description="Trainings without labels that systems start from, by name."
+        default={}, description="Trainings of encoders that systems start from, by name."
     )
     systems: dict[Name, System] = Field(
         min_length=1, description="Front ends and networks with their settings, by name."
@@ -63,6 +66,11 @@ class Study(Strict):
     ensembles: dict[Name, Ensemble] = Field(default={}, description="Named means of several systems.")
     fusion: Fusion | None = Field(default=None, description="The second stage.")
     evaluation: Evaluation = Evaluation()
+    external: dict[Name, dict[Name, OtherLabel]] = Field(
+        default={},
+        description="Labels of other data sets for `snakemake validate`, by adapter and target; without an entry, the "
+        "target's column and classes.",
+    )
 
     @model_validator(mode="after")
     def _cross_references(self) -> Study:
@@ -82,6 +90,20 @@ class Study(Strict):
             self._check_pretraining(f"systems.{name}", system)
             if system.training.teacher:
                 self._check_teacher(f"systems.{name}.training.teacher", name, system)
+        for name, pretraining in self.pretrainings.items():
+            for number, dataset in enumerate(pretraining.other_datasets()):
+                self._check_same_frames(f"pretrainings.{name}.on.datasets.{number}", dataset)
+        names = [extra.dataset.name for extra in self.extra_training]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"extra_training: the data set {min(twice)!r} is named twice; join its heads in one entry")
+        for number, extra in enumerate(self.extra_training):
+            self._check_extra_training(f"extra_training.{number}", extra)
+        for form, labels in self.external.items():
+            for name, label in labels.items():
+                _require_known(f"external.{form}", name, self.targets)
+                none = ["none"] if self.targets[name].kind == "multilabel" else []
+                for word in label.words.values():
+                    _require_known(f"external.{form}.{name}.words", word, [*self.targets[name].classes, *none])
         self._check_ensembles()
         trained_on_validation = [name for name, system in self.systems.items() if system.training.select == "last"]
         if trained_on_validation and not self.inner_folds:
@@ -137,6 +159,35 @@ class Study(Strict):
         trained = self.pretrainings[name].network.name
         if trained != system.network.name:
             raise ValueError(f"{key}.network: {system.network.name!r} cannot start from {name!r}, which is {trained!r}")
+
+    def _check_extra_training(self, key: str, extra: ExtraTraining) -> None:
+        """Refuse extra cases whose labels or frames do not fit those of the study."""
+        self._check_same_frames(f"{key}.dataset", extra.dataset)
+        if extra.dataset.name == self.dataset.name:
+            raise ValueError(f"{key}.dataset.name: {extra.dataset.name!r} is the study's own data set")
+        for name, label in extra.heads.items():
+            _require_known(f"{key}.heads", name, heads_of(self.tasks))
+            for head in [task.heads[name] for task in self.tasks.values() if name in task.heads]:
+                allowed = {*head.classes, *head.positive} | ({"none"} if head.kind == "multilabel" else set())
+                if head.kind == "binary":
+                    targets = [target for target in self.targets.values() if target.label == head.label]
+                    allowed |= {word for target in targets for word in target.classes}
+                for word in label.words.values():
+                    _require_known(f"{key}.heads.{name}.words", word, allowed)
+        for name, system in self.systems.items():
+            if not system.training.resident:
+                raise ValueError(
+                    f"{key}: several data sets are read from memory; set systems.{name}.training.resident: true"
+                )
+            if system.training.teacher:
+                raise ValueError(f"{key}: the teacher of {name!r} does not answer for other data sets; leave it out")
+
+    def _check_same_frames(self, key: str, dataset: Dataset) -> None:
+        """Refuse another data set whose frames would mean something else than those of the study."""
+        for field in ("rate_hz", "channels"):
+            own, other = getattr(self.dataset, field), getattr(dataset, field)
+            if own != other:
+                raise ValueError(f"{key}.{field}: {other!r} is not the study's {own!r}, which its networks read")
 
     def _check_teacher(self, key: str, name: str, system: System) -> None:
         """Refuse a teacher without a network for the same cases, or one that knows cases which judge its student."""
@@ -245,6 +296,11 @@ class Study(Strict):
             raise ValueError(
                 f"targets.{name}.heads: no system trains all of {target.heads}, not counting training.select: test"
             )
+
+    def other_datasets(self) -> list[Dataset]:
+        """Return the data sets, other than its own, that networks and encoders are trained on."""
+        of_pretrainings = [dataset for each in self.pretrainings.values() for dataset in each.other_datasets()]
+        return [*(extra.dataset for extra in self.extra_training), *of_pretrainings]
 
     def systems_of(self, name: str) -> list[str]:
         """Return the systems of an ensemble, or the system itself, as a list."""

@@ -107,7 +107,7 @@ class NetworkConfig(EncoderConfig):
 
 
 class Method(Strict):
-    """How an encoder learns without labels."""
+    """How an encoder learns: without labels, or labels of other data sets."""
 
     name: Name = Field(description="File in `workflow/auscult/pretraining/methods`.")
     options: dict[str, Any] = Field(default={}, description="Options of that file.")
@@ -269,7 +269,7 @@ class OtherDatasets(Strict):
 
 
 class Pretraining(Strict):
-    """Training of an encoder without labels."""
+    """Training of an encoder that systems start from."""
 
     method: Method
     on: Literal["fold"] | OtherDatasets = Field(

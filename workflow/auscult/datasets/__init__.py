@@ -26,6 +26,7 @@ NOT_ADAPTERS = {
     "simulated_sound",
     "unusable",
     "walk",
+    "wfdb_header",
     "wfdb_record",
 }
 

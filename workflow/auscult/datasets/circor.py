@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from auscult.datasets import download
 from auscult.datasets.base import ID_SEPARATOR, Columns, DatasetError, Listing, read_text
+from auscult.datasets.wfdb_header import stated_length
 
 SITES = ("AV", "MV", "PV", "TV", "Phc")
 AGE_MONTHS = {"Neonate": 0.5, "Infant": 6.0, "Child": 72.0, "Adolescent": 180.0, "Young Adult": 240.0}
@@ -71,7 +72,7 @@ def ingest(root: Path, options: Options) -> Listing:
                     f"{case_of_recording[name]}.txt; remove one"
                 )
             case_of_recording[name] = case
-            row |= _header(folder / row.pop("hea"), row["recording"], quality)
+            row |= stated_length(folder / row.pop("hea"), row["recording"], quality)
             states += _states(folder / row.pop("tsv"), row["recording"], quality)
             recordings.append(row)
     listed_files = {row["path"] for row in recordings}
@@ -216,19 +217,6 @@ def _subjects(cases: pd.DataFrame, folder: Path) -> list[str]:
                 f"{folder / case}.txt: #Additional ID: {name} is in two pairs, with {' and '.join(partners)}"
             )
     return [ID_SEPARATOR.join(sorted(pairs[case] & ids, key=lambda i: (len(i), i))) for case in cases["case"]]
-
-
-def _header(path: Path, recording: str, quality: list) -> dict:
-    """Return the rate and length that the .hea file of a recording states."""
-    if not path.is_file():
-        quality.append((recording, "header", "kept", f"{path.name} is not there"))
-        return {}
-    first = read_text(path).splitlines()[:1]
-    parts = first[0].split() if first else []
-    if len(parts) < 4 or not parts[2].isdigit() or not parts[3].isdigit():
-        quality.append((recording, "header", "kept", f"{path.name}: line 1 is not `record signals rate samples`"))
-        return {}
-    return {"header_rate_hz": int(parts[2]), "header_frames": int(parts[3])}
 
 
 def _states(path: Path, recording: str, quality: list) -> list[tuple[str, float, float, str]]:

@@ -5,7 +5,8 @@ A front end is a `FrontEnd`: a name with its settings. Each family of front ends
 - `Settings`, a pydantic model, and `PRESETS`: the default settings by name of a front end,
 - `compute(samples, rate_hz, settings)`: `(channels, n)` samples to `(frames, channels, bands)` float32,
 - `frames_per_second(settings)`, and `pad_value(settings)`: the value of frames after the end of a short recording,
-- perhaps `has_scalars(settings)`: whether the last channel holds numbers about the recording, the same in every frame.
+- perhaps `has_scalars(settings)`: whether the last channel holds numbers about the recording, the same in every frame,
+- perhaps `complete(settings)`: settings with the digest of a file that they name; raises ValueError without the file.
 
 A new file in that folder is a new family; the files are not listed anywhere else.
 """
@@ -81,6 +82,12 @@ def front_end(name: str, settings: Mapping[str, Any]) -> FrontEnd:
 def preset(name: str) -> BaseModel:
     """Return the default settings of the front end `name`, of the type `Settings` of its family. Raises KeyError."""
     return _families()[name].PRESETS[name]
+
+
+def completed(name: str, settings: BaseModel) -> BaseModel:
+    """Return the settings of the front end `name` with the digests of the files that they name. Raises ValueError."""
+    family = _families()[name]
+    return family.complete(settings) if hasattr(family, "complete") else settings
 
 
 def module_of(name: str) -> str:

@@ -159,7 +159,7 @@ def mark(protocol: Protocol, findings: pd.DataFrame) -> str:
     texts = []
     if (findings["finding"] == "subjects_unknown").any():
         texts.append("subjects unknown")
-    for system in findings.loc[findings["finding"] == "weights_unknown", "roles"]:
+    for system in findings.loc[findings["finding"] == "weights_unknown", "roles"].unique():
         texts.append(f"training subjects of the weights of {system} unknown")
     leak_rows = leaks(protocol, findings)
     for (finding, roles), rows in leak_rows.groupby(["finding", "roles"]):

@@ -47,12 +47,12 @@ def audit_weights(
     manifest: Manifest,
     folds: pd.DataFrame,
     dataset: str,
-    weights: dict[str, str],
+    weights: list[tuple[str, str]],
     copies: dict[str, set[str]] | None = None,
 ) -> pd.DataFrame:
-    """Return rows for the audit about the pretrained weights of systems.
+    """Return rows for the audit about the weights and encoders of systems that others trained.
 
-    `weights` maps systems to files. copies: by file, recordings that are copies of those that it was trained on.
+    weights: systems with their files. copies: by file, recordings that are copies of those that it was trained on.
     Findings:
 
     - `weights_heard` (a leak): test cases of a fold whose subject, or a copy of whose recording, the weights were
@@ -64,7 +64,7 @@ def audit_weights(
     subjects = manifest.cases.set_index("case")["subject"]
     case_of = manifest.recordings.set_index("recording")["case"] if copies else pd.Series(dtype=str)
     rows = []
-    for system, file in sorted(weights.items()):
+    for system, file in sorted(weights):
         copied = set(case_of[sorted((copies or {}).get(file, set()))])
         declaration = _read_declaration(Path(f"{file}.json"))
         entries = [entry for entry in declaration.heard if entry.dataset == dataset] if declaration else []
@@ -81,28 +81,25 @@ def audit_pretrainings(
     tables: list[pd.DataFrame],
     dataset: str,
     declarations: list[tuple[str, NetworkName | None, Path]],
-    copies: set[str] = frozenset(),
 ) -> pd.DataFrame:
     """Return rows for the audit about the pre-trainings of a study.
 
     The finding is `weights_heard`: validation and test cases of a fold or inner fold, and test cases of the fold around
     an inner fold, whose subject its encoder was trained on. tables: of folds, and of inner folds as `inner.as_folds`
     gives them. declarations: (pre-training, name of the fold, file); of a pre-training on other data sets, which is for
-    all folds, the name is None. copies: recordings that are copies of one of these data sets.
+    all folds, the name is None.
 
     Raises FoldError if a declaration is not readable, or is of an unknown origin.
     """
     subjects, rows = manifest.cases.set_index("case")["subject"], []
     folds = pd.concat([table.assign(fold=table["fold"].astype(str)) for table in tables])
-    copied_cases = set(manifest.recordings.set_index("recording")["case"][sorted(copies)]) if copies else set()
     for pretraining, name, file in declarations:
         declaration = _read_declaration(file)
         entries = [entry for entry in declaration.heard if entry.dataset == dataset] if declaration else []
         if declaration is None or any(entry.subjects is None for entry in entries):
             raise FoldError(f"{file}: does not say which subjects the pre-training was trained on; delete its folder")
         for repeat, fold, role, cases in _judging(folds, name):
-            copied = set() if name else copied_cases
-            rows += _leak_row(repeat, fold, f"{pretraining}+{role}", cases, subjects, entries, copied)
+            rows += _leak_row(repeat, fold, f"{pretraining}+{role}", cases, subjects, entries)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

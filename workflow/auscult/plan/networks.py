@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from auscult.config.dataset import ExtraTraining
 from auscult.config.study import Study
 from auscult.config.systems import System
 from auscult.plan import paths
@@ -155,6 +156,22 @@ def datasets_of(plan: Plan, pretraining: str) -> list[str]:
     """Folders of the data sets that a pre-training is trained on."""
     others = plan.study.pretrainings[pretraining].other_datasets()
     return [paths.dataset_folder(dataset, None) for dataset in others] or [plan.dataset]
+
+
+def extras_of(plan: Plan, task: str) -> list[ExtraTraining]:
+    """The other data sets with labels for a task, whose cases its networks are trained on too."""
+    heads = plan.study.tasks[task].heads
+    return [extra for extra in plan.study.extra_training if set(extra.heads) & set(heads)]
+
+
+def learnt_datasets(plan: Plan) -> list[str]:
+    """Folders of all data sets, other than the study's, that anything of it is trained on, each once."""
+    return list(dict.fromkeys([*extra_folders(plan), *other_datasets(plan)]))
+
+
+def extra_folders(plan: Plan) -> list[str]:
+    """Folders of the data sets whose cases join the training cases, each once."""
+    return list(dict.fromkeys(paths.dataset_folder(extra.dataset, None) for extra in plan.study.extra_training))
 
 
 def other_datasets(plan: Plan) -> list[str]:

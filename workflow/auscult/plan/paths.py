@@ -74,6 +74,7 @@ PACK = "results/{study}/packed/{winner}"
 BUNDLE = "results/{study}/bundle/{winner}"
 REGISTERED = BUNDLE + ".json"
 PREDICTED = "results/{study}/predicted/{recordings}"
+EXTERNAL = "results/{study}/external/{recordings}"
 
 # all studies
 COMPARISON = "results/comparisons/{studies}/{table}"

@@ -7,10 +7,20 @@ no other. A script turns each part into the model of `auscult.config` that it is
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 from auscult.config.targets import Target
-from auscult.plan.networks import Plan, every_pretrained, first_system, scored_roles, scorers, scoring_test_cases, units
+from auscult.plan.networks import (
+    Plan,
+    every_pretrained,
+    extras_of,
+    first_system,
+    scored_roles,
+    scorers,
+    scoring_test_cases,
+    units,
+)
 
 # ---------------------------------------------------------------- folds
 
@@ -42,20 +52,21 @@ def audit(plan: Plan) -> dict[str, Any]:
         "targets": _classes(plan.study.targets),
         "leak": plan.study.leak.model_dump(),
         "dataset": plan.study.dataset.name,
+        "same_ids": [other.name for other in plan.study.other_datasets() if plan.study.dataset.has_ids_of(other)],
         "rate_hz": plan.study.dataset.rate_hz,
-        "weights": initial_weights(plan),
+        "weights": trained_files(plan),
     }
 
 
-def initial_weights(plan: Plan) -> dict[str, str]:
-    """Files of weights that systems start from, or that their teachers started from, by system."""
-    systems, files = plan.study.systems, {}
+def trained_files(plan: Plan) -> list[list[str]]:
+    """[system, file] of weights and encoders that others trained: a system's own, or those of its teacher."""
+    systems, pairs = plan.study.systems, []
     for name, system in systems.items():
         teacher = system.training.teacher
-        file = system.network.weights or (systems[teacher.system].network.weights if teacher else None)
-        if file:
-            files[name] = file
-    return files
+        for source in [system, *([systems[teacher.system]] if teacher else [])]:
+            files = [source.network.weights, source.front_end.settings.get("file")]
+            pairs += [[name, file] for file in files if file and [name, file] not in pairs]
+    return pairs
 
 
 def groups(plan: Plan) -> dict[str, Any]:
@@ -78,6 +89,7 @@ def training(plan: Plan, system: str, task: str) -> dict[str, Any]:
         "system": _weights_of(plan, system, task),
         "task": plan.study.tasks[task].model_dump(),
         "dataset": plan.study.dataset.model_dump(exclude={"root"}),
+        "extras": [extra.model_dump(exclude={"dataset": {"root"}}) for extra in extras_of(plan, task)],
     }
 
 
@@ -102,6 +114,7 @@ def scoring(plan: Plan, system: str, task: str, network: str) -> dict[str, Any]:
     inference = plan.study.systems[system].inference.model_dump(exclude={"pool"})
     values = training(plan, system, task)
     values.pop("teacher", None)
+    values.pop("extras")
     return {
         **values,
         "system": {**values["system"], "inference": inference},
@@ -169,10 +182,19 @@ def fused_tables(plan: Plan, tables: Iterable[str]) -> list[str]:
 
 
 def whole_study(plan: Plan) -> dict[str, Any]:
-    """Everything that a study says but where its data lie."""
+    """Everything that a study says but where its data lie, and what other data sets call its labels."""
     study = plan.study.model_dump()
-    study["dataset"]["root"] = ""
+    extras = [extra["dataset"] for extra in study["extra_training"]]
+    of_pretrainings = [each["on"]["datasets"] for each in study["pretrainings"].values() if each["on"] != "fold"]
+    for dataset in [study["dataset"], *extras, *chain.from_iterable(of_pretrainings)]:
+        dataset["root"] = ""
+    del study["external"]
     return study
+
+
+def external(plan: Plan, form: str) -> dict[str, Any]:
+    """The labels of another data set that an adapter reads, by target."""
+    return {name: label.model_dump() for name, label in plan.study.external.get(form, {}).items()}
 
 
 def evaluation(plan: Plan) -> dict[str, Any]:
@@ -182,7 +204,7 @@ def evaluation(plan: Plan) -> dict[str, Any]:
     """
     study = whole_study(plan)
     study["systems"] = {unit: first_system(plan, unit).model_dump() for unit in units(plan)}
-    del study["ensembles"], study["pretrainings"]
+    del study["ensembles"], study["pretrainings"], study["extra_training"]
     for system in study["systems"].values():
         for key in ("front_end", "network"):
             system[key] = {"name": system[key]["name"]}
@@ -204,6 +226,7 @@ def explanation(plan: Plan, system: str) -> dict[str, Any]:
         "ensembles": {},
         "fusion": None,
         "pretrainings": {},
+        "extra_training": [],
         "systems": {system: {**values, "network": network, "training": training}},
         "targets": {name: study["targets"][name] for name in targets},
     }

@@ -6,10 +6,11 @@ import shutil
 from importlib import metadata
 from pathlib import Path
 
+from auscult.features.encoder_file import PACKAGE_OF
 from auscult.heads.outputs import class_columns
 from auscult.prediction.pack import read
 from auscult.prediction.rows import covariate_column, example
-from auscult.provenance import LIBRARY
+from auscult.provenance import LIBRARY, write_text
 
 PACKAGES = (
     *("antropy", "h5py", "librosa", "mlflow", "numba", "numpy", "pandas", "pydantic", "pyyaml", "rich", "safetensors"),
@@ -17,8 +18,11 @@ PACKAGES = (
 )
 
 
-def save(pack: Path, folder: Path) -> None:
-    """Write the MLflow model `folder` (replaced if it is there) of a pack: signature, example, requirements, code."""
+def save(pack: Path, folder: Path, card: str) -> None:
+    """Write the MLflow model `folder` (replaced if it is there) of a pack: signature, example, requirements, code.
+
+    card: the model card, Markdown.
+    """
     from mlflow.models import ModelSignature
     from mlflow.pyfunc import save_model
     from mlflow.types import ColSpec, Schema
@@ -50,6 +54,12 @@ def save(pack: Path, folder: Path) -> None:
         code_paths=[str(LIBRARY)],
         signature=ModelSignature(Schema(inputs), Schema(outputs)),
         input_example=example(packed),
-        pip_requirements=[f"{name}=={metadata.version(name).split('+')[0]}" for name in PACKAGES],
+        pip_requirements=[f"{name}=={metadata.version(name).split('+')[0]}" for name in _packages(pack)],
     )
-    shutil.copyfile(pack / "card.md", folder / "README.md")
+    write_text(folder / "README.md", card)
+
+
+def _packages(pack: Path) -> list[str]:
+    """The packages that a pack needs: those of the formats of its encoders too."""
+    suffixes = {path.suffix for path in pack.glob("encoders/*")}
+    return [*PACKAGES, *(package for suffix, package in PACKAGE_OF.items() if suffix in suffixes)]

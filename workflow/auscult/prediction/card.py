@@ -65,6 +65,18 @@ def card(
     return "\n".join(lines) + "\n"
 
 
+def elsewhere(table: pd.DataFrame) -> str:
+    """Markdown: the scores on other data sets, rows of `evaluation.external.external_table`; '' without any."""
+    if table.empty:
+        return ""
+    lines = ["", "## On other recordings", ""]
+    for row in table[table["by"].isna()].to_dict("records"):
+        mark = f"; {row['leak']}" if isinstance(row["leak"], str) else ""
+        left_out = f"{row['known']} cases of the study and {row['unlabelled']} without a label were left out"
+        lines.append(f"- {row['data']}, {row['target']}: {'; '.join(_scores(row))}; {left_out}{mark}")
+    return "\n".join(lines) + "\n"
+
+
 def _scores(row: Any) -> list[str]:
     """`<metric> <value> (<low> to <high>)` of a row, and its number of cases."""
     scores = [f"{int(row['n'])} cases"]

@@ -35,12 +35,13 @@ class NewRecordings:
         """The cached frames of a system's front end."""
         return FrameCache(self.work / folder_name(system.front_end), frames_config(self.dataset, system.front_end))
 
-    def copies_of(self, index: Index, workers: int) -> set[str]:
+    def copies_of(self, indexes: list[Index], workers: int) -> set[str]:
         """The recordings that are copies of one in an index of landmarks. workers: number of processes."""
         names = self.manifest.recordings["recording"].tolist()
         marks = all_landmarks(self.work / "audio", names, self.dataset, workers)
         scale = scale_of(self.dataset.rate_hz)
-        return {name for name, mark in zip(names, marks, strict=True) if recognised(index, mark, scale)}
+        pairs = zip(names, marks, strict=True)
+        return {name for name, mark in pairs if any(recognised(index, mark, scale) for index in indexes)}
 
     def numbers(self, tables: list[str]) -> dict[str, pd.DataFrame]:
         """Cached tables of numbers by name, see `features.TABLES`."""
@@ -76,13 +77,28 @@ def ingest(dataset: Dataset, form: str, covariates: list[str], channel_count: in
     )
 
 
-def _options(dataset: Dataset, form: str, covariates: list[str]) -> dict[str, Any]:
+def labelled_cases(dataset: Dataset, form: str, labels: list[str]) -> Listing:
+    """The cases of recordings in the form of a data set's adapter, with their labels, in any order.
+
+    labels: columns that are read of a `folder`, as far as it has them, as the study's group columns are. Raises
+    DatasetError as an adapter does.
+    """
+    module = adapter(form)
+    options = module.Options.model_validate(_options(dataset, form, [], labels))
+    return module.ingest(Path(dataset.root), options)
+
+
+def _options(dataset: Dataset, form: str, covariates: list[str], labels: list[str] | None = None) -> dict[str, Any]:
     if form == dataset.adapter and form != "folder":
         return dataset.options
     if form != "folder":
         return {}
     header = read_table(Path(dataset.root) / "cases.csv", [])
-    return {"labels": {}, "covariates": [name for name in covariates if name in header]}
+    return {
+        "labels": {name: [] for name in labels or [] if name in header},
+        "groups": [name for name in dataset.options.get("groups", []) if name in header],
+        "covariates": [name for name in covariates if name in header],
+    }
 
 
 def prepare(

@@ -3,7 +3,8 @@
 - study.json, winner.json
 - networks/<system>/<task>/<network>/: model folders
 - stages/<target>/<fold>/<system>-<stage>-<fit_on>.json: a saved second stage; …-latents.json, if it reads latents
-- landmarks.npz: by which copies of the study's recordings are recognised, see `features.copies`
+- encoders/: files that front ends read
+- landmarks/: by which copies of the recordings that the study was trained on are recognised, see `features.copies`
 - pack.json: the networks of every fold, the fitted decision rule of every variant of every fold, and digests by which
   samples and subjects of the study are recognised
 """
@@ -69,7 +70,8 @@ class Packed:
 
     winners: by target, see `decisions.winner.winners`. models: by (system or ensemble, fold). decisions: by (target,
     fold) what `decisions.decide.fit_rule` gives for each variant of the fold. covariates: columns of numbers about a
-    case. channels: of the recordings. samples, ids: digests of the study's own.
+    case. channels: of the recordings. leak: what the study's tables state of leaks. samples, ids: digests of what the
+    study was trained on.
     """
 
     folder: Path
@@ -79,6 +81,7 @@ class Packed:
     decisions: dict[tuple[str, str], list[FittedRule]]
     covariates: list[str]
     channels: int
+    leak: str
     samples: frozenset[str]
     ids: frozenset[str]
 
@@ -88,13 +91,16 @@ def pack(
     winners: dict[str, dict[str, Any]],
     results: dict[tuple[str, str], FoldResults],
     own: Manifest,
-    landmarks: Path,
+    others: dict[str, Manifest],
+    landmarks: list[Path],
+    leak: str,
     folder: Path,
 ) -> None:
     """Write a packed winner into an empty folder.
 
     winners: winner.json of the study. results: by (system or ensemble, fold). own: the study's manifest, whose labels
-    the decisions are fitted to. landmarks: of its recordings.
+    the decisions are fitted to. others: those of other data sets that it was trained on, by name. landmarks: of the
+    recordings of each data set, and of those that weights from files were trained on. leak: what the tables state.
     """
     variants = {(name, fold): of_fold for name, winner in winners.items() for fold, of_fold in winner["folds"].items()}
     used = {(variant["system"], fold) for (_, fold), of_fold in variants.items() for variant in of_fold}
@@ -119,12 +125,32 @@ def pack(
         "decisions": decisions,
         "covariates": own.columns.covariates,
         "channels": int(own.recordings["channels"].max()) if study.dataset.channels == "all" else 1,
-        **signs(own),
+        "leak": leak,
+        **signs(own, others, {other.name for other in study.other_datasets() if study.dataset.has_ids_of(other)}),
     }
-    shutil.copyfile(landmarks, folder / "landmarks.npz")
+    (folder / "landmarks").mkdir()
+    for number, file in enumerate(landmarks):
+        shutil.copyfile(file, folder / f"landmarks/{number}.npz")
     write_json(folder / "pack.json", facts)
     write_json(folder / "winner.json", winners)
-    write_json(folder / "study.json", study.model_dump(mode="json"))
+    write_json(folder / "study.json", _with_encoders(study, folder))
+
+
+def _with_encoders(study: Study, folder: Path) -> dict[str, Any]:
+    """Copy the files that front ends read into a pack; return the study with their places there."""
+    values = study.model_dump(mode="json")
+    for settings in _settings_with_file(values):
+        source = Path(settings["file"])
+        settings["file"] = f"encoders/{settings['sha256']}{source.suffix}"
+        (folder / "encoders").mkdir(exist_ok=True)
+        shutil.copyfile(source, folder / settings["file"])
+    return values
+
+
+def _settings_with_file(study: dict[str, Any]) -> list[dict[str, Any]]:
+    """The settings of all front ends of a study that read a file."""
+    settings = [system["front_end"]["settings"] for system in study["systems"].values()]
+    return [each for each in settings if each.get("file")]
 
 
 def stage_file(folder: Path, target: str, fold: str, variant: dict[str, Any]) -> Path:
@@ -141,10 +167,17 @@ def _copy_stage(stages: Path, target: str, variant: dict[str, Any], file: Path) 
         shutil.copyfile(latents, file.with_name(f"{file.stem}-latents.json"))
 
 
-def signs(own: Manifest) -> dict[str, list[str]]:
-    """Digests by which a study's own cases are recognised: of their `samples`, and of `ids` of cases and subjects."""
-    ids = set(own.cases["case"]).union(*map(ids_of, own.cases["subject"]))
-    return {"samples": sorted(set(own.recordings["sha256"])), "ids": sorted(map(digest, ids))}
+def signs(own: Manifest, others: dict[str, Manifest], same_ids: set[str]) -> dict[str, list[str]]:
+    """Digests by which what a study knows is recognised: of `samples`, and of `ids` of cases and subjects.
+
+    others: data sets that it was trained on besides its own. same_ids: those of them whose ids mean the same.
+    """
+    with_ids = [own, *(manifest for name, manifest in others.items() if name in same_ids)]
+    ids: set[str] = set()
+    for manifest in with_ids:
+        ids = ids.union(manifest.cases["case"], *map(ids_of, manifest.cases["subject"]))
+    samples = set().union(*(manifest.recordings["sha256"] for manifest in [own, *others.values()]))
+    return {"samples": sorted(samples), "ids": sorted(map(digest, ids))}
 
 
 def _fit_decision(study: Study, target: str, variant: dict[str, Any], fold: FoldResults, own: Manifest) -> FittedRule:
@@ -162,6 +195,8 @@ def read(folder: Path) -> Packed:
     study, winners, facts = (
         json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in ("study", "winner", "pack")
     )
+    for settings in _settings_with_file(study):
+        settings["file"] = str(folder / settings["file"])
     return Packed(
         folder,
         Study.model_validate(study),
@@ -170,6 +205,7 @@ def read(folder: Path) -> Packed:
         _by_pair(facts["decisions"]),
         facts["covariates"],
         facts["channels"],
+        facts["leak"],
         frozenset(facts["samples"]),
         frozenset(facts["ids"]),
     )

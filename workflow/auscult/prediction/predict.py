@@ -18,8 +18,8 @@ from auscult.progress import note
 
 def apply_winner(
     packed: Packed, root: Path, form: str | None, work: Path, threads: int
-) -> tuple[pd.DataFrame, Manifest]:
-    """Predictions of all new cases, and the new recordings' manifest.
+) -> tuple[pd.DataFrame, Manifest, set[str]]:
+    """Predictions of all new cases, the new recordings' manifest, and the cases that the study knows.
 
     Parameters
     ----------
@@ -35,7 +35,8 @@ def apply_winner(
     names = sorted({model.system for models in packed.models.values() for model in models})
     tables = _tables(packed)
     new = prepare(dataset, manifest, [study.systems[name] for name in names], tables, work, threads)
-    copies = new.copies_of(load_index(packed.folder / "landmarks.npz"), threads)
+    indexes = [load_index(file) for file in sorted((packed.folder / "landmarks").glob("*.npz"))]
+    copies = new.copies_of(indexes, threads)
     repeated = repeated_cases(manifest, packed.samples, packed.ids, copies)
     if len(repeated):
         first = repeated["case"].iloc[0]
@@ -48,7 +49,8 @@ def apply_winner(
         table = vote_table(study.targets[name], by_fold, manifest.cases["case"].tolist())
         predictions.append(with_problems(table, manifest, repeated).assign(target=name))
     predictions = pd.concat(predictions, ignore_index=True)
-    return predictions[["target", *[column for column in predictions if column != "target"]]], manifest
+    first = ["target", *[column for column in predictions if column != "target"]]
+    return predictions[first], manifest, set(repeated["case"])
 
 
 def _tables(packed: Packed) -> list[str]:

@@ -1,4 +1,4 @@
-"""Pre-training: encoders that learn without labels, from the training cases of a fold alone."""
+"""Pre-training: encoders that learn without labels from the training cases of a fold, or from other data sets."""
 
 
 class PretrainingError(Exception):

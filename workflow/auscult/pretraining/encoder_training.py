@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Callable
 
@@ -12,7 +11,8 @@ import torch
 from torch import nn
 
 from auscult import networks
-from auscult.pretraining import PretrainingError
+from auscult.heads.outputs import output_names
+from auscult.pretraining import PretrainingError, methods
 from auscult.pretraining.job import DECLARATION, PretrainingJob
 from auscult.pretraining.recordings import Recordings
 from auscult.progress import note
@@ -22,8 +22,10 @@ from auscult.training.data import Windowing, joined, load_frames, window_of
 from auscult.training.device import device, precision, seed_everything
 from auscult.training.job import Resources
 from auscult.training.loop import TrainingPlan, fit
+from auscult.training.loss import LabelLoss
 from auscult.training.model_folder import file_digest, write_weights
 from auscult.training.role_data import RoleData
+from auscult.training.targets import recording_targets
 
 
 def train_encoder(
@@ -39,8 +41,8 @@ def train_encoder(
     checkpoint = Checkpoint(job.folder / "checkpoint.safetensors", digest)
     with device(resources.locks, resources.threads) as torch_device:
         seed_everything(job.seed, job.training.deterministic)
-        network, method = _network_and_method(job, windows)
         data, subjects = _read_data(job, sources, windows, torch_device)
+        network, method = _network_and_method(job, windows, data.targets, torch_device)
         front_end = job.front_end
         plan = TrainingPlan({}, job.training, front_end.frames_per_second, job.seed, front_end.has_scalars)
         network, method = network.to(torch_device), method.to(torch_device)
@@ -69,13 +71,19 @@ def train_encoder(
     checkpoint.path.unlink(missing_ok=True)
 
 
-def _network_and_method(job: PretrainingJob, windows: Windowing) -> tuple[nn.Module, nn.Module]:
-    """The network with random weights, and the method's own part. Raises PretrainingError where they do not fit."""
+def _network_and_method(
+    job: PretrainingJob, windows: Windowing, targets: np.ndarray, torch_device: torch.device
+) -> tuple[nn.Module, nn.Module]:
+    """The network with random weights, and what it minimises. Raises PretrainingError where they do not fit."""
     settings = job.pretraining
-    network = networks.build(settings.network.name, settings.network.options, windows.shape, 1)
-    module = importlib.import_module(f"auscult.pretraining.methods.{settings.method.name}")
+    outputs = len(output_names(job.heads)) or 1
+    network = networks.build(settings.network.name, settings.network.options, windows.shape, outputs)
+    module = methods.module(settings.method.name)
     options = module.Options.model_validate(settings.method.options)
     try:
+        if job.heads:
+            module.check(job.heads, targets)
+            return network, LabelLoss(job.training, job.heads, targets, torch_device)
         return network, module.build(options, network, windows.shape)
     except ValueError as error:
         raise PretrainingError(f"method {settings.method.name}, network {settings.network.name}: {error}") from error
@@ -84,20 +92,23 @@ def _network_and_method(job: PretrainingJob, windows: Windowing) -> tuple[nn.Mod
 def _read_data(
     job: PretrainingJob, sources: list[Recordings], windows: Windowing, torch_device: torch.device
 ) -> tuple[RoleData, pd.DataFrame]:
-    """Frames with the numbers of their subjects as targets; `dataset, subject` of each recording that was read."""
-    parts, rows = [], []
+    """Frames with their targets, see `methods`; `dataset, subject` of each recording that was read."""
+    parts, rows, labels = [], [], []
     for source in sources:
         names = source.recordings["recording"].tolist()
         parts.append(load_frames(source.frame_cache.open(), names, windows, torch_device, job.training.resident))
         subject_of = source.cases.set_index("case")["subject"]
         subjects = source.recordings["case"].map(subject_of).tolist()
         rows.append(pd.DataFrame({"dataset": source.dataset, "subject": subjects}, dtype=str))
+        if job.heads:
+            labels.append(recording_targets(job.heads, *source.with_all_labels(job.heads)))
     table = pd.concat(rows, ignore_index=True)
     if table.empty:
         raise PretrainingError(f"{job.folder}: there are no recordings to train on; see quality.csv")
     numbers = table.groupby(["dataset", "subject"]).ngroup().to_numpy(dtype=np.float32)[:, None]
     note(f"{len(table)} recordings of {int(numbers.max()) + 1} subjects train on {torch_device}")
-    return RoleData(joined(parts), numbers, np.arange(len(table)), numbers), table
+    targets = np.concatenate(labels) if labels else numbers
+    return RoleData(joined(parts), targets, np.arange(len(table)), targets), table
 
 
 def _declare(job: PretrainingJob, read: pd.DataFrame) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from auscult import features
-from auscult.config.systems import Pretraining, Training
+from auscult.config.systems import Head, Pretraining, Training
 from auscult.plan.names import NetworkName
+from auscult.pretraining import methods
 from auscult.training.job import seed_of
 
 DECLARATION = "weights.safetensors.json"
@@ -17,7 +18,7 @@ DECLARATION = "weights.safetensors.json"
 
 @dataclass(frozen=True)
 class PretrainingJob:
-    """An encoder to train without labels. name: of the fold or inner fold, None for one that serves all folds."""
+    """An encoder to train. name: of the fold or inner fold, None for one that serves all folds."""
 
     folder: Path
     pretraining: Pretraining
@@ -31,12 +32,17 @@ class PretrainingJob:
     @property
     def training(self) -> Training:
         """Its settings as those of a training on labels of which no case is scored: the last epoch is taken."""
-        return Training(**self.pretraining.training.model_dump(), select="last", balance="none")
+        return Training(**self.pretraining.training.model_dump(), select="last")
 
     @property
     def front_end(self) -> features.FrontEnd:
         """The front end that makes the frames which the network reads."""
         return features.front_end(self.pretraining.front_end.name, self.pretraining.front_end.settings)
+
+    @property
+    def heads(self) -> dict[str, Head]:
+        """The heads whose labels it learns; {} where it learns without labels."""
+        return methods.heads(self.pretraining.method.name, self.pretraining.method.options)
 
     def config(self) -> dict[str, Any]:
         """All of the configuration that the weights depend on."""

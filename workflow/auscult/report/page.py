@@ -63,8 +63,9 @@ def render(
 
     Parameters
     ----------
-    tables : `leaderboard`, `cross_validation`, `floors`, `uncertainty`, `comparison`, `subgroups`, `audit`, `quality`,
-        and `cases` (`target, class, n`, `(no label)` for cases without one).
+    tables : `leaderboard`, `cross_validation`, `floors`, `uncertainty`, `comparison`, `subgroups`, `external` (empty
+        where nothing was validated), `audit`, `quality`, and `cases` (`target, class, n`, `(no label)` for cases
+        without one).
     figures : two tables `file, title, alt, caption`: of the figures, and of the explanations.
     folders : the two folders with the files of these tables.
     facts : `commit`, `digest`, `versions`, `folds`, `repeats`, `counts` (cases, subjects, recordings), `leak` (the
@@ -97,6 +98,9 @@ def render(
         published=[(name, sections.published(study, name, published, _of(board, name))) for name in names],
         comparison=[(name, sections.comparison(pairs[pairs["target"] == name])) for name in names],
         subgroups=[(name, sections.subgroups(_of(tables["subgroups"], name))) for name in names],
+        external=[
+            (name, sections.external(_of(tables["external"], name))) for name in names if len(tables["external"])
+        ],
         metrics=[
             METRICS[key] for key in METRICS if any(_key(column) == key for column in board.dropna(axis=1, how="all"))
         ],

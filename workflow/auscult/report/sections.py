@@ -153,6 +153,28 @@ def subgroups(rows: pd.DataFrame) -> dict | None:
     return table(["Grouped by", "Group", "Cases", *heads], lines)
 
 
+def external(rows: pd.DataFrame) -> dict | None:
+    """Scores of the winner on other data sets, and on their groups."""
+    if rows.empty:
+        return None
+    metrics = [name for name in DIFFERENCES if name in rows]
+    classes = {column: catalogue.class_of(column) for column in rows}
+    of_classes = {column: key for column, key in classes.items() if key and key[0] in ("recall_", "auroc_")}
+    lines = [
+        [row["data"], row["group"] if pd.isna(row.get("by")) else f"{row['by']} {row['group']}"]
+        + [int(row[column]) for column in ("n", "known", "unlabelled")]
+        + [cell(row[metric], with_interval(row, metric)) for metric in metrics]
+        + [row[column] for column in of_classes]
+        + [row["leak"] if isinstance(row.get("leak"), str) else ""]
+        for row in rows.to_dict("records")
+    ]
+    heads = [METRICS[metric] for metric in metrics]
+    names = {"recall_": "Recall", "auroc_": "AUROC"}
+    heads += [(f"{names[prefix]} {class_name}", METRICS[prefix][1]) for prefix, class_name in of_classes.values()]
+    left_out = [("Known", "Cases that the study knows, left out."), ("Unlabelled", "Cases without a label, left out.")]
+    return table(["Recordings", "Group", "Cases", *left_out, *heads, "Mark"], lines)
+
+
 def published(study: Study, target: str, rows: pd.DataFrame, board: pd.DataFrame) -> dict | None:
     """Published results for the label of a target, below this study's row `chosen`; None if there are none."""
     rows = rows[(rows["adapter"] == study.dataset.adapter) & (rows["label"] == study.targets[target].label)]

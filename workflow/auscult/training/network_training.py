@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,11 +22,12 @@ from auscult.training.data import windowing
 from auscult.training.device import device, precision, seed_everything
 from auscult.training.distillation import softened
 from auscult.training.epoch_by_test import weights_writer
+from auscult.training.extra_cases import ExtraCases, read_extra
 from auscult.training.job import FrameCache, Job, Resources
 from auscult.training.loop import TrainingPlan, fit
 from auscult.training.loss import LabelLoss
 from auscult.training.model_folder import file_digest, write_weights
-from auscult.training.role_data import RoleData, Source, read_role_data
+from auscult.training.role_data import RoleData, Source, read_role_data, together
 from auscult.training.teacher import TeacherNetwork
 from auscult.training.transfer import Transfer
 
@@ -40,6 +41,7 @@ def train_network(
     log: Callable[[dict], None],
     teacher: TeacherNetwork | None,
     cases_sha256: str,
+    extras: Sequence[ExtraCases] = (),
 ) -> None:
     """Train a network and write its folder. `tables`, `digest`: of its slice, see `slices`; the rest as `train.train`.
 
@@ -54,7 +56,10 @@ def train_network(
     with device(resources.locks, resources.threads) as torch_device:
         seed_everything(job.seed, settings.deterministic)
         network = _first_network(job, windows.shape).to(torch_device)
-        train_data, val_data = _read_data(job, Source(*tables, cache, windows, torch_device))
+        own_data, val_data = _read_data(job, Source(*tables, cache, windows, torch_device))
+        heads, resident = job.task.heads, settings.resident
+        others = [read_extra(extra, heads, windows, torch_device, resident) for extra in extras]
+        train_data = together([own_data, *others])
         front_end = job.front_end
         plan = TrainingPlan(
             job.task.heads,
@@ -81,7 +86,7 @@ def train_network(
         "teacher": str(teacher.job.folder) if teacher else None,
         "parameters": sum(p.numel() for p in network.parameters()),
         "multiply_adds": networks.multiply_adds(network, windows.shape),
-        **_data_facts(train_data, val_data),
+        **_data_facts(own_data, val_data, others),
         **_history_facts(history, val_data is not None),
         "seconds": round(time.time() - started, 2),
     }
@@ -156,8 +161,8 @@ def _read_data(job: Job, source: Source) -> tuple[RoleData, RoleData | None]:
     return train_data, val_data
 
 
-def _data_facts(train_data: RoleData, val_data: RoleData | None) -> dict[str, Any]:
-    """How much the network was trained on, and the mean of its targets."""
+def _data_facts(train_data: RoleData, val_data: RoleData | None, others: list[RoleData]) -> dict[str, Any]:
+    """How much the network was trained on, and the mean of the targets of its own training cases."""
     window = train_data.frames.windowing.shape[1]
     return {
         "counts": {
@@ -165,6 +170,7 @@ def _data_facts(train_data: RoleData, val_data: RoleData | None) -> dict[str, An
             "val_cases": len(val_data.case_targets) if val_data else 0,
             "train_recordings": len(train_data.frames.recordings),
             "val_recordings": len(val_data.frames.recordings) if val_data else 0,
+            "extra_recordings": sum(len(other.frames.recordings) for other in others),
             "short_recordings": int((train_data.frames.length.cpu() < window).sum()),
         },
         "priors": np.nanmean(train_data.case_targets, axis=0).tolist(),

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from auscult.cache.store import Cache
-from auscult.training.data import Frames, Windowing, load_frames
+from auscult.training.data import Frames, Windowing, joined, load_frames
 from auscult.training.job import Job
 from auscult.training.targets import case_targets, recording_targets
 
@@ -57,3 +57,16 @@ def read_role_data(job: Job, roles: list[str], source: Source) -> RoleData:
     row_of_case = pd.Series(range(len(cases)), index=cases["case"])
     case_of = row_of_case[recordings["case"]].to_numpy()
     return RoleData(frames, recording_targets(heads, cases, recordings), case_of, case_targets(heads, cases))
+
+
+def together(parts: list[RoleData]) -> RoleData:
+    """The data of several data sets as one, in their order."""
+    if len(parts) == 1:
+        return parts[0]
+    starts = np.cumsum([0, *(len(part.case_targets) for part in parts)])
+    return RoleData(
+        joined([part.frames for part in parts]),
+        np.concatenate([part.targets for part in parts]),
+        np.concatenate([part.case_of + start for part, start in zip(parts, starts, strict=False)]),
+        np.concatenate([part.case_targets for part in parts]),
+    )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
 from auscult.datasets.base import Manifest
 from auscult.training.computation import computation
+from auscult.training.extra_cases import ExtraCases
 from auscult.training.job import FrameCache, Job, Resources
 from auscult.training.label_share import drawn
 from auscult.training.model_folder import file_digest, is_up_to_date, renew
@@ -24,6 +25,7 @@ def train(
     resources: Resources,
     log: Callable[[dict], None],
     teacher: TeacherNetwork | None = None,
+    extras: Sequence[ExtraCases] = (),
 ) -> str:
     """Train one network into `job.folder`; return `trained` or `reused`.
 
@@ -38,6 +40,7 @@ def train(
     resources : lock files of the GPUs and number of threads, see `device.device`.
     log : called with a row of history.csv after every epoch.
     teacher : the trained network that this one learns from, see `teacher`.
+    extras : cases of other data sets to train on as well, see `extra_cases`.
     """
     tables = _with_share_of_labels(
         job, manifest, fold_slice(manifest, folds, job.name, ["train", "val"], job.task.heads)
@@ -46,6 +49,8 @@ def train(
     depends_on = [job.config(), frame_cache.config, start, computation(job.system.training.precision)]
     if teacher:
         depends_on.append(teacher.digest(job.name, folds))
+    for extra in extras:
+        depends_on.append([extra.cases.to_dict("split"), extra.recordings.to_dict("split"), extra.frame_cache.config])
     digest = slice_digest(*tables, depends_on, code)
     if is_up_to_date(job.folder, digest):
         renew(job.folder)
@@ -53,7 +58,7 @@ def train(
     # torch takes seconds to load: import it only for a network that is to be trained
     from auscult.training.network_training import train_network
 
-    train_network(job, tables, frame_cache, digest, resources, log, teacher, cases_digest(job.name, folds))
+    train_network(job, tables, frame_cache, digest, resources, log, teacher, cases_digest(job.name, folds), extras)
     return "trained"
 
 

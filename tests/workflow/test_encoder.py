@@ -1,0 +1,100 @@
+"""An encoder from a file through the whole workflow: what is declared, packed, and made again when the file changes."""
+
+import json
+
+import pandas as pd
+import pytest
+import torch
+
+from tests.features.test_encoder import Small, exported
+from tests.workflow import shapes
+from tests.workflow.harness import Project, copy_workflow
+
+pytestmark = pytest.mark.slow
+
+CLASSES = ["normal", "crackle", "wheeze", "both"]
+SETTINGS = {"rate_hz": 4000, "window_s": 0.2, "hop_s": 0.1, "speed": 2.0}
+
+
+def write_encoder(project: Project, seed: int) -> None:
+    torch.manual_seed(seed)
+    exported(Small(values=8), project.path("resources/encoder.onnx"), (400,))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Project:
+    """Vectors of an encoder, played at twice the speed, and a linear layer on them."""
+    project = copy_workflow(tmp_path_factory.mktemp("encoder"))
+    shapes.cycles(project.path("resources/cycles"))
+    write_encoder(project, 0)
+    project.study(
+        "cycles",
+        description="vectors of an encoder",
+        dataset={
+            "name": "cycles",
+            "adapter": "folder",
+            "root": "resources/cycles",
+            "short_s": 1.0,
+            "shards": 2,
+            "options": {"labels": {"sound": CLASSES}},
+        },
+        targets={"sound": {"label": "sound", "classes": CLASSES, "heads": ["sound"], "decisions": ["reference"]}},
+        protocol={"name": "group_cv", "folds": 2, "val": 0.3},
+        tasks={"sound": {"heads": {"sound": {"label": "sound", "kind": "multiclass", "classes": CLASSES}}}},
+        systems={
+            "vectors": {
+                "tasks": ["sound"],
+                "front_end": {"name": "encoder", "settings": {"file": "resources/encoder.onnx", **SETTINGS}},
+                "segment": {"seconds": 1.0, "hop_s": 0.5},
+                "network": {"name": "linear"},
+                "training": {"epochs": 2},
+                "inference": {"passes": 3},
+            }
+        },
+        evaluation={"draws": 100},
+    )
+    project.first = project.run(studies="cycles")
+    return project
+
+
+def marks(project: Project) -> str:
+    board = pd.read_csv(project.path("results/cycles/tables/leaderboard.csv"), keep_default_na=False)
+    return " ".join(set(board["leak"]))
+
+
+def test_without_a_declaration_every_table_says_that_it_is_unknown(project):
+    assert project.first.jobs["extract_features"] == 1 and project.first.jobs["train"] == 2
+    assert marks(project) == "training subjects of the weights of vectors unknown"
+    assert project.run(studies="cycles").jobs == {}
+
+
+def test_a_declaration_is_compared_with_the_test_cases(project):
+    file = project.path("resources/encoder.onnx.json")
+    file.write_text(json.dumps({"source": "made", "heard": [{"dataset": "audioset"}]}))
+    project.run(studies="cycles")
+    assert marks(project) == ""
+    subject = pd.read_csv(project.path("results/datasets/cycles/cases.csv"), dtype=str)["subject"].iloc[5]
+    file.write_text(json.dumps({"source": "made", "heard": [{"dataset": "cycles", "subjects": [subject]}]}))
+    assert "LeakError" in project.run(studies="cycles", fails=True).output or "weights_heard vectors+test" in (
+        project.path("results/logs/cycles/audit_folds.log").read_text()
+    )
+    file.write_text(json.dumps({"source": "made", "heard": [{"dataset": "audioset"}]}))
+    project.run(studies="cycles")
+
+
+def test_a_packed_winner_has_the_encoder(project):
+    project.run("predict", studies="cycles", config=("recordings=resources/cycles",))
+    (packed,) = project.path("results/cycles/packed/winner/encoders").glob("*.onnx")
+    assert packed.read_bytes() == project.path("resources/encoder.onnx").read_bytes()
+    (predictions,) = project.path("results/cycles/predicted").glob("*/predictions.csv")
+    assert len(pd.read_csv(predictions)) == 48
+
+
+def test_another_file_makes_frames_and_networks_again(project):
+    before = sorted(project.path("results/cache/cycles").glob("encoder-*"))
+    write_encoder(project, 1)
+    jobs = project.run(studies="cycles").jobs
+    assert (jobs["extract_features"], jobs["train"], jobs["infer"]) == (1, 2, 2)
+    after = sorted(project.path("results/cache/cycles").glob("encoder-*"))
+    assert len(before) == 1 and len(after) == 2
+    assert project.run(studies="cycles").jobs == {}

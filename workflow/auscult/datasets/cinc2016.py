@@ -1,0 +1,102 @@
+"""The PhysioNet/CinC Challenge 2016: heart sounds of six databases, as folders `training-a` to `training-f`.
+
+A case is one recording. The release does not name its subjects, some of whom were recorded several times, so every
+recording is its own subject, and the column `leak` of every table contains `subjects unknown`. The folder `validation`
+is not read: its recordings are copies of training recordings. Of a record with an ECG, the sound alone is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from auscult.datasets import download
+from auscult.datasets.base import Columns, DatasetError, Listing, read_text
+from auscult.datasets.wfdb_header import stated_length
+
+URL = "https://physionet.org/files/challenge-2016/1.0.0/"
+ABNORMAL = {"-1": "normal", "1": "abnormal"}
+QUALITY = {"0": "poor", "1": "good"}
+# the table with the quality of each recording, and the one without
+TABLES = ("REFERENCE-SQI.csv", "REFERENCE.csv")
+
+
+class Options(BaseModel):
+    """Options of the adapter."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    url: str = Field(default=URL, description="Where `snakemake download` fetches the release from.")
+
+
+def fetch(root: Path, options: Options, log: Callable[[str], None] = print) -> None:
+    """Download the release into `root`; raises download.DownloadError."""
+    download.fetch_release(options.url, root, log)
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(path for path in root.glob("training-?") if path.is_dir())
+
+
+def files(root: Path, options: Options) -> list[Path]:
+    """Return the files that `ingest` reads."""
+    return [
+        path
+        for folder in _folders(root)
+        for path in folder.glob("[!.]*")
+        if path.suffix in {".wav", ".hea"} or path.name in TABLES
+    ]
+
+
+def ingest(root: Path, options: Options) -> Listing:
+    """Read the recordings that the table of each folder lists.
+
+    Labels: `abnormal` (abnormal or normal) and `quality` (good or poor; '' where the folder has REFERENCE.csv alone).
+    Group: `database`, the letter of the folder.
+    """
+    cases, recordings, quality = [], [], []
+    for folder in _folders(root):
+        database, listed = folder.name.removeprefix("training-"), set()
+        for name, abnormal, sound_quality in _reference(folder):
+            listed.add(name)
+            cases.append((name, name, database, abnormal, sound_quality))
+            row = {"recording": name, "case": name, "path": f"{folder.name}/{name}.wav"}
+            recordings.append(row | stated_length(folder / f"{name}.hea", name, quality))
+        for path in sorted(folder.glob("[!.]*.wav")):
+            if path.stem not in listed:
+                quality.append((path.stem, "unlisted", "dropped", f"{folder.name} does not list {path.name}"))
+    columns = ["recording", "case", "path", "header_rate_hz", "header_frames"]
+    return Listing(
+        pd.DataFrame(cases, columns=["case", "subject", "database", "abnormal", "quality"]),
+        pd.DataFrame(recordings, columns=columns).assign(site="", onset_s=None, offset_s=None),
+        Columns(groups=["database"], labels=["abnormal", "quality"]),
+        quality,
+        subjects_known=False,
+    )
+
+
+def _reference(folder: Path) -> list[tuple[str, str, str]]:
+    """Return record, `abnormal` and `quality` of each line of a folder's table. Raises DatasetError."""
+    tables = [folder / name for name in TABLES if (folder / name).is_file()]
+    if not tables:
+        raise DatasetError(f"{folder}: neither {' nor '.join(TABLES)} is there; they are part of the release")
+    has_quality = tables[0].name == TABLES[0]
+    wanted = "record,label,quality" if has_quality else "record,label"
+    rows = []
+    for number, line in enumerate(read_text(tables[0]).splitlines(), start=1):
+        cells = [cell.strip() for cell in line.split(",")]
+        if not any(cells):
+            continue
+        try:
+            name, label, *rest = cells
+            if not name or len(rest) != has_quality:
+                raise ValueError
+            rows.append((name, ABNORMAL[label], QUALITY[rest[0]] if rest else ""))
+        except (ValueError, KeyError):
+            raise DatasetError(
+                f"{tables[0]}: line {number} should be `{wanted}` with the label -1 (normal) or 1 (abnormal)"
+                f"{' and the quality 0 (poor) or 1 (good)' if has_quality else ''}, it is {line!r}"
+            ) from None
+    return rows
