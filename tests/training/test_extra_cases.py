@@ -34,10 +34,10 @@ def cases_of(world, manifest=None, task="present", heads=WORDS):
 def test_cases_without_a_label_for_the_task_are_left_out(world):
     found = cases_of(world)
     labels = world.manifest.cases.set_index("case")["murmur"]
-    assert dict(zip(found.cases["case"], found.cases["present"], strict=True)) == {
+    assert found.cases["present"].to_dict() == {
         case: word for case, word in labels.items() if word in ("Present", "Absent")
     }
-    assert set(found.recordings["case"]) <= set(found.cases["case"]) and len(found.recordings)
+    assert set(found.recordings["case"]) <= set(found.cases.index) and len(found.recordings)
     assert cases_of(world, task="unknown").cases.empty
 
 
@@ -72,11 +72,11 @@ def test_targets_are_those_of_the_words(world, seed):
         expected += {"ill": [1.0, 0.0], "healthy": [0.0, 1.0]}.get(words["two"], [np.nan, np.nan])
         np.testing.assert_array_equal(row, [*expected, np.nan, np.nan])
     named = cases["one"].isin(["bad", "good"]) | cases["two"].isin(["ill", "healthy"])
-    assert found.cases["case"].tolist() == sorted(cases.loc[named, "case"])
+    assert found.cases.index.tolist() == sorted(cases.loc[named, "case"])
 
 
 def test_a_column_or_word_that_is_not_there_is_named(world):
-    with pytest.raises(ExtraTrainingError, match=r"heads.present.column: cases.csv has no column 'noise'; it has case"):
+    with pytest.raises(ExtraTrainingError, match=r"heads.present.column: cases.csv has no column 'noise'; it has subject, murmur"):
         cases_of(world, heads={"present": {"column": "noise", "words": {"a": "Present"}}})
     words = {"present": {"column": "murmur", "words": {"present": "Present"}}}
     with pytest.raises(ExtraTrainingError, match=r"no case is 'present' in 'murmur'; there are Absent, Present, Unk"):
@@ -131,7 +131,7 @@ def test_a_change_of_what_is_learnt_trains_again(world, tmp_path, other, change,
     rng = np.random.default_rng(seed)
     cases, recordings = manifest.cases.copy(), manifest.recordings.copy()
     if change == "recording":
-        case = rng.choice(make().cases["case"].iloc[:-1])
+        case = rng.choice(make().cases.index[:-1])
         recordings.loc[recordings["case"] == case, "sha256"] = "1" * 64
     elif change == "label":
         row = rng.choice(cases.index[cases["murmur"] == "Present"])

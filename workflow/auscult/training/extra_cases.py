@@ -28,8 +28,8 @@ class ExtraTrainingError(Exception):
 class ExtraCases:
     """The cases of one data set that have a label for a task, and their frames.
 
-    cases: `case`, and a column of the study's words for each head of the task, '' where there is no label; recordings:
-    `recording, case, sha256`.
+    cases: a row per case, by its id, with a column of the study's words for each head of the task, '' where there is no
+    label; recordings: `recording, case, sha256`.
     """
 
     dataset: str
@@ -45,13 +45,12 @@ def extra_cases(
 
     Raises ExtraTrainingError where the data set lacks a column, or the column a word.
     """
-    columns = {
-        name: _words(extra, name, head, manifest.cases) if name in extra.heads else "" for name, head in heads.items()
-    }
-    cases = pd.DataFrame({"case": manifest.cases["case"], **columns})
-    cases = cases[(cases[list(heads)] != "").any(axis=1)].sort_values("case").reset_index(drop=True)
+    by_case = manifest.cases.set_index("case")
+    columns = {name: _words(extra, name, head, by_case) if name in extra.heads else "" for name, head in heads.items()}
+    cases = pd.DataFrame(columns, index=by_case.index)
+    cases = cases[(cases != "").any(axis=1)].sort_index()
     recordings = manifest.recordings[["recording", "case", "sha256"]]
-    recordings = recordings[recordings["case"].isin(cases["case"])].sort_values("recording").reset_index(drop=True)
+    recordings = recordings[recordings["case"].isin(cases.index)].sort_values("recording").reset_index(drop=True)
     return ExtraCases(extra.dataset.name, cases, recordings, frame_cache)
 
 
@@ -83,6 +82,5 @@ def read_extra(
     # labels of cases, also where a head is trained on labels of recordings
     targets = [encode(extra.cases[name], head.kind, head.positive, head.classes) for name, head in heads.items()]
     of_cases = np.concatenate(targets, axis=1)
-    row_of_case = pd.Series(range(len(extra.cases)), index=extra.cases["case"])
-    case_of = row_of_case[extra.recordings["case"]].to_numpy()
+    case_of = extra.cases.index.get_indexer(extra.recordings["case"])
     return RoleData(frames, of_cases[case_of], case_of, of_cases)
