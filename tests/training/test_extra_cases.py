@@ -76,7 +76,9 @@ def test_targets_are_those_of_the_words(world, seed):
 
 
 def test_a_column_or_word_that_is_not_there_is_named(world):
-    with pytest.raises(ExtraTrainingError, match=r"heads.present.column: cases.csv has no column 'noise'; it has subject, murmur"):
+    with pytest.raises(
+        ExtraTrainingError, match=r"heads.present.column: cases.csv has no column 'noise'; it has subject, murmur"
+    ):
         cases_of(world, heads={"present": {"column": "noise", "words": {"a": "Present"}}})
     words = {"present": {"column": "murmur", "words": {"present": "Present"}}}
     with pytest.raises(ExtraTrainingError, match=r"no case is 'present' in 'murmur'; there are Absent, Present, Unk"):
