@@ -87,6 +87,13 @@ def test_looser_folds_of_breath_have_its_residual_network_alone(name: str, group
     assert loose.protocol == strict.protocol.model_copy(update={"group": group}) and loose.leak.allow
 
 
+def test_folds_by_recording_of_cinc2016_have_the_same_system() -> None:
+    strict, loose = load_study("cinc2016", STUDIES), load_study("cinc2016_by_recording", STUDIES)
+    for part in ("dataset", "targets", "tasks", "systems", "evaluation"):
+        assert getattr(strict, part) == getattr(loose, part)
+    assert loose.protocol == strict.protocol.model_copy(update={"group": "case"})
+
+
 def test_the_epoch_that_test_cases_choose_stands_beside_the_same_training() -> None:
     systems = load_study("lungs_official", STUDIES).systems
     for name in ("compact", "ast"):
