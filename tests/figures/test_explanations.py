@@ -134,9 +134,11 @@ def test_shares_of_phases_with_intervals_over_subjects():
     assert by_case["energy_low"] < 0.545 < 0.555 < by_case["energy_high"]
 
 
-def test_a_system_is_explained_fold_by_fold(murmur_study, world, tmp_path):
+@pytest.mark.parametrize("decision", ["reference", "tuned_f"])  # a study need not have `reference`
+def test_a_system_is_explained_fold_by_fold(murmur_study, world, decision):
     calls = []
     rows = predictions().assign(case=lambda t: "c" + t["case"].str[1:])
+    rows["decision"] = rows["decision"].replace("reference", decision)
 
     def explain(repeat, fold, output, cases):
         calls.append((repeat, fold, output, sorted(cases)))

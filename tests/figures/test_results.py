@@ -204,6 +204,18 @@ def test_the_same_tables_give_the_same_bytes_in_any_order_of_cases_and_epochs(fi
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
 
+@pytest.mark.parametrize("name", ["murmur", "rhythm"])
+def test_a_study_without_the_decision_reference_has_the_same_figures_of_networks(name):
+    """Its first decision stands in for it."""
+    rows, target = predictions(), study().targets[name]
+    rows = rows[(rows["target"] == name) & (rows["decision"] != "cost")]
+    renamed = rows.assign(decision=rows["decision"].replace("reference", "tuned"))
+    for draw in (results.reliability, lambda *parts: next(results.referral(*parts))):
+        plain, other = (draw(name, target, part) for part in (rows, renamed))
+        assert plain.caption == other.caption and "small" in plain.alt + plain.caption
+        assert len(plain.figure.axes[0].lines) == len(other.figure.axes[0].lines) > 1
+
+
 def test_captions_name_a_class_without_cases_which_is_not_drawn():
     rows, target = predictions(), study().targets["murmur"]
     chosen = rows[(rows["system"] == "chosen") & (rows["target"] == "murmur") & (rows["label"] != "Unknown")]

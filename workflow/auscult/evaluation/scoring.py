@@ -22,6 +22,19 @@ def labelled_rows(part: pd.DataFrame) -> pd.DataFrame:
     return part[part["label"] != ""].sort_values(["repeat", "fold", "case"])
 
 
+def of_one_decision(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one target by one decision: `reference`, or the first where the target does not have it."""
+    has_reference = (rows["decision"] == "reference").any()
+    return (
+        rows if rows.empty else rows[rows["decision"] == ("reference" if has_reference else rows["decision"].iloc[0])]
+    )
+
+
+def networks_alone(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of networks without a second stage, by one decision, see `of_one_decision`."""
+    return rows if rows.empty else of_one_decision(rows[rows["stage"] == "network"])
+
+
 def variant_mark(leak: str, rows: pd.DataFrame) -> str:
     """The cell of the column `leak` of a variant. leak: of the folds. rows: the variant's predictions."""
     marks = [leak]

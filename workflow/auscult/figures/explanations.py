@@ -19,7 +19,7 @@ from auscult.cache.store import Cache
 from auscult.config.study import Study
 from auscult.config.systems import Head
 from auscult.datasets.base import Manifest
-from auscult.evaluation.scoring import labelled_rows
+from auscult.evaluation.scoring import labelled_rows, networks_alone
 from auscult.figures.drawing import PALETTE, STYLE, WIDTH, Plot, blank
 from auscult.heads.outputs import class_columns, output_names
 from auscult.inference.explain import BY_CHANNEL, NotExplainable, explain_recordings, phase_shares
@@ -170,7 +170,7 @@ def explain_system(
         positive = next(name for name in target.classes if name != target.normal)
         output = f"{target.heads[0]}_{positive}"
     rows = predictions[(predictions["target"] == name) & (predictions["system"] == system)]
-    rows = labelled_rows(rows[(rows["stage"] == "network") & (rows["decision"] == "reference")])
+    rows = labelled_rows(networks_alone(rows))
     is_positive, is_predicted = (
         [positive in cell.split("|") for cell in rows[column]] for column in ("label", "prediction")
     )

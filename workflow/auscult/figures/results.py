@@ -206,11 +206,11 @@ def confusion(name: str, target: Target, chosen: pd.DataFrame) -> Plot:
 
 
 def reliability(name: str, target: Target, part: pd.DataFrame) -> Plot:
-    """Reliability diagram of the row `chosen` and of each network with the decision `reference`.
+    """Reliability diagram of the row `chosen` and of each network alone.
 
     Multiclass targets: the most probable class of every case. Multilabel targets: every class of every case.
     """
-    rows = part[(part["system"] == "chosen") | ((part["stage"] == "network") & (part["decision"] == "reference"))]
+    rows = pd.concat([part[part["system"] == "chosen"], scoring.networks_alone(part)])
     curves, cases = [], 0
     for label, variant_rows in _variants(rows)[:MOST_COLOURS]:
         truth, p = _truth_and_scores(target, variant_rows)
@@ -237,7 +237,7 @@ def reliability(name: str, target: Target, part: pd.DataFrame) -> Plot:
 
 def referral(name: str, target: Target, part: pd.DataFrame) -> Iterator[Plot]:
     """Error rate of the first network when the most uncertain cases are referred, by each measure of uncertainty."""
-    rows = scoring.labelled_rows(part[(part["stage"] == "network") & (part["decision"] == "reference")])
+    rows = scoring.labelled_rows(scoring.networks_alone(part))
     rows = rows[rows["system"] == rows["system"].iloc[0]] if len(rows) else rows
     if rows.empty:
         return
@@ -385,9 +385,8 @@ def _variants(part: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """
     rows_by_label = {}
     for (system, stage, fit_on), rows in part.groupby(["system", "stage", "fit_on"], sort=False):
-        rule = "reference" if (rows["decision"] == "reference").any() else rows["decision"].iloc[0]
         label = "chosen" if stage == "chosen" else f"{system}, {stage}{_fitted(fit_on)}"
-        rows_by_label[label] = rows[rows["decision"] == rule]
+        rows_by_label[label] = scoring.of_one_decision(rows)
     return sorted(rows_by_label.items(), key=lambda item: (item[0] != "chosen", item[1]["stage"].iloc[0] != "network"))
 
 

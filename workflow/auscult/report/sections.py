@@ -8,6 +8,7 @@ import pandas as pd
 
 from auscult.config.study import Study
 from auscult.decisions.winner import VARIANT
+from auscult.evaluation.scoring import networks_alone
 from auscult.evaluation.selective import CONFIDENCE, MEASURES, SHARES
 from auscult.metrics import catalogue
 from auscult.report.cells import METRICS, cell, number, table, with_interval
@@ -25,7 +26,7 @@ STAGES = {
 
 def uncertainty(rows: pd.DataFrame) -> dict[str, Any] | None:
     """The measures of uncertainty that find a network's errors better than plain confidence, and all as a table."""
-    rows = rows[(rows["stage"] == "network") & (rows["decision"] == "reference")] if len(rows) else rows
+    rows = networks_alone(rows)
     others = rows[rows["measure"] != CONFIDENCE] if len(rows) else rows
     if others.empty:
         return None
