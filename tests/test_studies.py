@@ -193,7 +193,7 @@ def test_a_misspelt_key_of_every_protocol(load, protocol: dict, wrong: str, near
 def test_the_error_for_a_key_unlike_any_lists_all_keys(load) -> None:
     message = message_of_error(load, with_value("qqq", 1))
     assert message.startswith(
-        "qqq: unknown key; known keys: dataset, description, ensembles, evaluation, extra_training, fusion,"
+        "qqq: unknown key; known keys: dataset, description, ensembles, evaluation, external, extra_training, fusion,"
     )
 
 
@@ -210,7 +210,7 @@ def test_the_error_for_a_key_unlike_any_lists_all_keys(load) -> None:
         (
             f"{SMALL}.front_end.name",
             "band",
-            f"{SMALL}.front_end.name: 'band' is not one of band1k, fbank, planes9, reference, samples (did",
+            f"{SMALL}.front_end.name: 'band' is not one of band1k, encoder, fbank, planes9, reference, samples (did",
         ),
         (
             f"{SMALL}.network.name",

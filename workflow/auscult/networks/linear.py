@@ -30,13 +30,13 @@ class Linear(nn.Module):
 
     def __init__(self, options: Options, values: int, outputs: int) -> None:
         super().__init__()
-        self.norm: nn.Module = nn.BatchNorm1d(values) if options.normalise else nn.Identity()
+        self.standardise: nn.Module = nn.BatchNorm1d(values) if options.normalise else nn.Identity()
         self.drop = StochasticDropout(options.dropout)
         self.head = nn.Linear(values, outputs)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(batch, channels, frames, bands) to logits (batch, outputs) and latents (batch, channels × bands)."""
-        latents = self.norm(mean_of_frames(x))
+        latents = self.standardise(mean_of_frames(x))
         return self.head(self.drop(latents)), latents
 
 
