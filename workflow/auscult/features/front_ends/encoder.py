@@ -61,7 +61,7 @@ def compute(samples: np.ndarray, rate_hz: int, settings: Settings) -> np.ndarray
 
     A recording shorter than a window is padded with zeros to one window. Raises EncoderError.
     """
-    played = resample(np.asarray(samples, np.float64).T, rate_hz * settings.speed, settings.rate_hz).T
+    played = resample(np.asarray(samples, np.float32).T, rate_hz * settings.speed, settings.rate_hz).T
     window, hop = (max(1, round(s / settings.speed * settings.rate_hz)) for s in (settings.window_s, settings.hop_s))
     played = np.pad(played, ((0, 0), (0, max(0, window - played.shape[1])))) * settings.scale
     windows = np.lib.stride_tricks.sliding_window_view(played, window, axis=1)[:, ::hop]
