@@ -14,8 +14,9 @@ from torch import nn
 from auscult import features
 from auscult.cache.audio import resample
 from auscult.features import encoder_file
-from auscult.features.encoder_file import EncoderError, file_digest
+from auscult.features.encoder_file import EncoderError
 from auscult.features.front_ends import encoder, fbank
+from auscult.provenance import file_digest
 
 RATE = 2000
 WINDOW = 400  # samples

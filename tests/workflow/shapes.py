@@ -35,6 +35,23 @@ LEADS = {
 """Keys of a study of `leads`, without its systems."""
 
 
+SOUNDS = ["normal", "crackle", "wheeze", "both"]
+CYCLES = {
+    "dataset": {
+        "name": "cycles",
+        "adapter": "folder",
+        "root": "resources/cycles",
+        "short_s": 1.0,
+        "shards": 2,
+        "options": {"labels": {"sound": SOUNDS}},
+    },
+    "protocol": {"name": "group_cv", "folds": 2, "val": 0.3},
+    "tasks": {"sound": {"heads": {"sound": {"label": "sound", "kind": "multiclass", "classes": SOUNDS}}}},
+    "evaluation": {"draws": 100},
+}
+"""Keys of a study of `cycles`, without its targets and systems."""
+
+
 def _beats(rate_hz: float, rng: np.random.Generator) -> np.ndarray:
     """Spikes (600,) at 100 Hz whose distances vary, as those of no two persons are the same."""
     times = rng.uniform(0, 1 / rate_hz) + np.cumsum(rng.normal(1, 0.08, 20) / rate_hz)

@@ -12,7 +12,6 @@ from tests.workflow.harness import Project, copy_workflow
 
 pytestmark = pytest.mark.slow
 
-CLASSES = ["normal", "crackle", "wheeze", "both"]
 SETTINGS = {"rate_hz": 4000, "window_s": 0.2, "hop_s": 0.1, "speed": 2.0}
 
 
@@ -30,17 +29,7 @@ def project(tmp_path_factory) -> Project:
     project.study(
         "cycles",
         description="vectors of an encoder",
-        dataset={
-            "name": "cycles",
-            "adapter": "folder",
-            "root": "resources/cycles",
-            "short_s": 1.0,
-            "shards": 2,
-            "options": {"labels": {"sound": CLASSES}},
-        },
-        targets={"sound": {"label": "sound", "classes": CLASSES, "heads": ["sound"], "decisions": ["reference"]}},
-        protocol={"name": "group_cv", "folds": 2, "val": 0.3},
-        tasks={"sound": {"heads": {"sound": {"label": "sound", "kind": "multiclass", "classes": CLASSES}}}},
+        targets={"sound": {"label": "sound", "classes": shapes.SOUNDS, "heads": ["sound"], "decisions": ["reference"]}},
         systems={
             "vectors": {
                 "tasks": ["sound"],
@@ -51,7 +40,7 @@ def project(tmp_path_factory) -> Project:
                 "inference": {"passes": 3},
             }
         },
-        evaluation={"draws": 100},
+        **shapes.CYCLES,
     )
     project.first = project.run(studies="cycles")
     return project

@@ -9,7 +9,6 @@ import pytest
 from tests.workflow import shapes
 from tests.workflow.harness import copy_workflow
 
-CLASSES = ("normal", "crackle", "wheeze", "both")
 ENCODER = {"widths": [2, 4, 4], "places": 4, "embedding": 8, "stride": 2}
 SMALL = {"name": "dbresnet", "options": {"block": "basic", "depths": [1], "widths": [8], "stem_pool": False}}
 
@@ -75,28 +74,17 @@ def test_twelve_channels_with_several_labels(tmp_path):
 def test_labelled_intervals_at_mixed_rates(tmp_path):
     project = copy_workflow(tmp_path)
     shapes.cycles(project.path("resources/cycles"))
-    classes = list(CLASSES)
     project.study(
         "cycles",
         description="labelled intervals of recordings at mixed rates, four classes",
-        dataset={
-            "name": "cycles",
-            "adapter": "folder",
-            "root": "resources/cycles",
-            "short_s": 1.0,
-            "shards": 2,
-            "options": {"labels": {"sound": classes}},
-        },
         targets={
             "sound": {
                 "label": "sound",
-                "classes": classes,
+                "classes": shapes.SOUNDS,
                 "heads": ["sound"],
                 "decisions": ["reference", "any_recording", "cost"],
             }
         },
-        protocol={"name": "group_cv", "folds": 2, "val": 0.3},
-        tasks={"sound": {"heads": {"sound": {"label": "sound", "kind": "multiclass", "classes": classes}}}},
         systems={
             "resnet": {
                 "tasks": ["sound"],
@@ -108,7 +96,7 @@ def test_labelled_intervals_at_mixed_rates(tmp_path):
             }
         },
         fusion={"systems": ["resnet"], "fit_on": ["validation", "train"], "booster": {"rounds": 5}},
-        evaluation={"draws": 100},
+        **shapes.CYCLES,
     )
     ran = project.run(studies="cycles")
     assert ran.jobs["train"] == 4
@@ -140,9 +128,9 @@ def test_what_cannot_run_stops_with_a_clear_word(tmp_path, change, words):
             "root": "resources/cycles",
             "options": {"labels": {"sound": []}},
         },
-        targets={"sound": {"label": "sound", "classes": list(CLASSES), "heads": ["sound"]}},
+        targets={"sound": {"label": "sound", "classes": shapes.SOUNDS, "heads": ["sound"]}},
         protocol={"name": "group_cv", "folds": 2},
-        tasks={"sound": {"heads": {"sound": {"label": "sound", "kind": "multiclass", "classes": list(CLASSES)}}}},
+        tasks={"sound": {"heads": {"sound": {"label": "sound", "kind": "multiclass", "classes": shapes.SOUNDS}}}},
         systems={"resnet": {"tasks": ["sound"], "front_end": {"name": "band1k"}, "network": SMALL}},
     )
     for key, value in change.items():

@@ -25,9 +25,9 @@ tables = [folds, *(as_folds(read_rows(path)) for path in [inputs.inner] if path)
 own, names = load_index(Path(inputs.landmarks)), manifest.recordings["recording"].tolist()
 copied = partial(copies_in, own=own, recordings=names, scale=scale_of(reads["rate_hz"]))
 copies_of = {path.removesuffix(".landmarks.npz"): copied(load_index(path)) for path in inputs.landmarks_of_weights}
-places = zip(folders_of(inputs.other_manifests), inputs.landmarks_of_others, strict=True)
 others = [
-    OtherDataset(at.name, load(at), at.name in reads["same_ids"], copied(load_index(file))) for at, file in places
+    OtherDataset(at.name, load(at), at.name in reads["same_ids"], copied(load_index(at / "landmarks.npz")))
+    for at in folders_of(inputs.landmarks_of_others)
 ]
 pairs = read_rows(inputs.copies)
 found = [audit(protocol, targets, manifest, table, pairs) for table in tables]

@@ -40,12 +40,13 @@ def extras_of(snakemake) -> list[ExtraCases]:
     """The cases of other data sets that a job's network is trained on as well."""
     inputs, reads = snakemake.input, snakemake.params.reads
     system, task = System.model_validate(reads["system"]), Task.model_validate(reads["task"])
+    manifests = {folder.name: folder for folder in folders_of(inputs.extra_manifests)}
+    frames = {folder.parent.name: folder for folder in folders_of(inputs.extra_frames)}
     extras = []
-    folders = zip(reads["extras"], folders_of(inputs.extra_manifests), folders_of(inputs.extra_frames), strict=True)
-    for values, manifest, frames in folders:
+    for values in reads["extras"]:
         extra = ExtraTraining.model_validate({**values, "dataset": {**values["dataset"], "root": ""}})
-        cache = FrameCache(frames, frames_config(extra.dataset, system.front_end))
-        extras.append(extra_cases(extra, load(manifest), cache, task.heads))
+        name, config = extra.dataset.name, frames_config(extra.dataset, system.front_end)
+        extras.append(extra_cases(extra, load(manifests[name]), FrameCache(frames[name], config), task.heads))
     return extras
 
 

@@ -5,7 +5,6 @@ PhysioNet. An unfinished file is named `<name>.part`; it gets its final name whe
 """
 
 import errno
-import hashlib
 import re
 import shutil
 import threading
@@ -18,6 +17,8 @@ from urllib.parse import quote, urlsplit
 
 import requests
 import urllib3
+
+from auscult.provenance import file_digest
 
 SUMS = "SHA256SUMS.txt"
 BACKOFF_S = 0.5  # before the first retry; doubles with each further one, up to 30 s
@@ -156,15 +157,15 @@ def _fetch_file(job: _Job, path: str, expected: str) -> None:
     target = job.root / path
     part = _part(target)
     if target.exists():
-        if _sha256(target) == expected:
+        if file_digest(target) == expected:
             return
         target.replace(part)  # it may be incomplete: then only the rest is downloaded
     target.parent.mkdir(parents=True, exist_ok=True)
-    actual = _sha256(part) if part.exists() else ""
+    actual = file_digest(part) if part.exists() else ""
     for _ in range(2):  # the first attempt may have continued a part of an older version
         if actual != expected:
             _receive(job, path, part)
-            actual = _sha256(part)
+            actual = file_digest(part)
         if actual == expected:
             part.replace(target)
             return
@@ -228,7 +229,7 @@ def _check_placed_by_hand(job: _Job, error: DownloadError) -> None:
     wrong_paths = [
         path
         for path, expected in sums.items()
-        if not (job.root / path).is_file() or _sha256(job.root / path) != expected
+        if not (job.root / path).is_file() or file_digest(job.root / path) != expected
     ]
     if wrong_paths:
         raise DownloadError(
@@ -255,8 +256,3 @@ def _part(target: Path) -> Path:
 
 def _size(file: Path) -> int:
     return file.stat().st_size if file.exists() else 0
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+from numpy.typing import NDArray
 
 from auscult.config.study import Study
 from auscult.config.systems import Head
@@ -142,9 +143,13 @@ def _rows(
     table[class_columns(target.classes)] = result.probabilities
     table["uncertainty"] = entropy(result.probabilities, target.kind)
     table["chosen_on"] = chosen_on
-    table["should_refer"] = ""
-    if target.referral:
-        truth = cases.loc[ids, target.referral.label]
-        refer = truth.isin(target.referral.positive).astype(int).astype(str)
-        table["should_refer"] = refer.where(truth != "", "").to_numpy()
+    table["should_refer"] = should_refer(target, cases.loc[ids])
     return table
+
+
+def should_refer(target: Target, cases: pd.DataFrame) -> NDArray | str:
+    """Whether each case should be referred, `1` or `0`; '' where that is not known, or the target refers no case."""
+    if not target.referral or target.referral.label not in cases:
+        return ""
+    truth = cases[target.referral.label]
+    return truth.isin(target.referral.positive).astype(int).astype(str).where(truth != "", "").to_numpy()

@@ -11,6 +11,7 @@ from auscult.config.dataset import OtherLabel
 from auscult.config.study import Study
 from auscult.config.targets import Target
 from auscult.datasets.base import Columns
+from auscult.decisions.predictions import should_refer
 from auscult.decisions.winner import CHOSEN, VARIANT
 from auscult.evaluation.scoring import labelled_rows, with_intervals
 from auscult.heads.outputs import class_columns
@@ -24,7 +25,7 @@ class ExternalError(Exception):
 
 
 def words_of(target: Target, cases: pd.DataFrame, label: OtherLabel | None, place: str) -> pd.Series:
-    """Return the label of each case in words of a target, '' where it has none. Raises ExternalError.
+    """Return the label of each case, by its id, in words of a target, '' where it has none. Raises ExternalError.
 
     label: the column and words of this data set; None where they are the target's own. place: where to say otherwise.
     """
@@ -34,14 +35,15 @@ def words_of(target: Target, cases: pd.DataFrame, label: OtherLabel | None, plac
             f"the cases have no column {column!r}, they have {', '.join(cases.columns)}; name the column of the labels "
             f"and its words in {place}"
         )
+    cells = cases.set_index("case")[column]
     if label:
-        words = label.read(cases[column], target.kind == "multilabel")
+        words = label.read(cells, target.kind == "multilabel")
     elif target.kind == "multilabel":
-        words = cases[column]
+        words = cells
     else:
-        words = cases[column].where(cases[column].isin(target.classes), "")
+        words = cells.where(cells.isin(target.classes), "")
     if (words == "").all():
-        found = ", ".join(sorted(set(cases[column]) - {""})[:8]) or "only empty cells"
+        found = ", ".join(sorted(set(cells) - {""})[:8]) or "only empty cells"
         raise ExternalError(f"no case has a label of the target: the column {column!r} has {found}; see {place}")
     return words
 
@@ -51,17 +53,13 @@ def judged_rows(
 ) -> pd.DataFrame:
     """Predictions of a target beside the labels, in the form of predictions.csv.
 
-    predictions: `case, prediction, p_<class>…, uncertainty`. cases: with `case, subject`, in the order of `words`.
+    predictions: `case, prediction, p_<class>…, uncertainty`. cases: with `case, subject`. words: labels by case.
     """
-    target, by_case = study.targets[name], cases.set_index("case")
     key = {**dict(zip(["target", *VARIANT], (name, *CHOSEN), strict=True)), "repeat": 0, "fold": 0}
-    table = predictions.assign(**key, chosen_on="", should_refer="")
-    table["subject"] = by_case.loc[table["case"], "subject"].to_numpy()
-    table["label"] = pd.Series(words.to_numpy(), index=cases["case"]).loc[table["case"]].to_numpy()
-    if target.referral and target.referral.label in cases:
-        truth = by_case.loc[table["case"], target.referral.label]
-        refer = truth.isin(target.referral.positive).astype(int).astype(str)
-        table["should_refer"] = refer.where(truth != "", "").to_numpy()
+    table, by_case = predictions.assign(**key, chosen_on=""), cases.set_index("case").loc[predictions["case"]]
+    table["subject"] = by_case["subject"].to_numpy()
+    table["label"] = words.loc[table["case"]].to_numpy()
+    table["should_refer"] = should_refer(study.targets[name], by_case)
     return table
 
 
@@ -122,7 +120,7 @@ def external_table(
             lines.append({"target": name, "data": data, "by": by, "group": group, **counts, **scores, "leak": mark})
     table = pd.DataFrame(lines)
     ends = [column for column in table if column != "leak"]
-    return table[[*ends, "leak"]].replace({None: np.nan})
+    return table[[*ends, "leak"]]
 
 
 def of_winner(tables: list[pd.DataFrame], winner: str) -> pd.DataFrame:

@@ -15,21 +15,8 @@ from auscult.provenance import write_text
 TEXT_COLUMNS = [
     *("target", "system", "stage", "fit_on", "decision", "chosen_on", "scored_on", "leak", "measure", "metric"),
     *("task", "network", "always", "by", "group", "feature", "recording", "state", "case", "subject", "role", "roles"),
-    *(
-        "finding",
-        "ids",
-        "label",
-        "data",
-        "winner",
-        "adapter",
-        "protocol",
-        "trap",
-        "source",
-        "file",
-        "title",
-        "alt",
-        "caption",
-    ),
+    *("finding", "ids", "label", "adapter", "protocol", "trap", "source", "file", "title", "alt", "caption"),
+    *("data", "winner"),
     *(f"{side}_{column}" for side in "ab" for column in ("system", "stage", "fit_on", "decision")),
 ]
 """Columns that stay text, whatever is in them: a class may be called `007`, `None` or `NA`."""

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from auscult.provenance import file_digest
 
 
 class EncoderError(ValueError):
@@ -30,14 +31,6 @@ class Encoder(NamedTuple):
     batch: int
 
 
-def file_digest(file: Path) -> str:
-    """Return the SHA-256 of a file. Raises EncoderError if there is none."""
-    if not file.is_file():
-        raise EncoderError(f"there is no file {file}")
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 @lru_cache(maxsize=2)
 def open_encoder(file: Path, sha256: str, output: str) -> Encoder:
     """Open a file, once per process.
@@ -47,7 +40,7 @@ def open_encoder(file: Path, sha256: str, output: str) -> Encoder:
     """
     if file.suffix not in OPENERS:
         raise EncoderError(f"{file}: an encoder is a file in {', '.join(OPENERS)}")
-    if file_digest(file) != sha256:
+    if not file.is_file() or file_digest(file) != sha256:
         raise EncoderError(f"{file}: the file has changed since this run began; run snakemake again")
     try:
         return OPENERS[file.suffix](file, output)

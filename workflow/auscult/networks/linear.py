@@ -20,11 +20,6 @@ class Options(BaseModel):
     dropout: float = Field(default=0.1, ge=0, lt=1, description="Share of the values that are dropped.")
 
 
-def mean_of_frames(x: torch.Tensor) -> torch.Tensor:
-    """Means over time of windows (batch, channels, frames, bands): (batch, channels × bands)."""
-    return x.mean(dim=2).flatten(1)
-
-
 class Linear(nn.Module):
     """The mean over time, batch normalisation, dropout, one linear layer."""
 
@@ -36,7 +31,7 @@ class Linear(nn.Module):
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(batch, channels, frames, bands) to logits (batch, outputs) and latents (batch, channels × bands)."""
-        latents = self.standardise(mean_of_frames(x))
+        latents = self.standardise(x.mean(dim=2).flatten(1))
         return self.head(self.drop(latents)), latents
 
 

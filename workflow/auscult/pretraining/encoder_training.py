@@ -16,14 +16,14 @@ from auscult.pretraining import PretrainingError, methods
 from auscult.pretraining.job import DECLARATION, PretrainingJob
 from auscult.pretraining.recordings import Recordings
 from auscult.progress import note
-from auscult.provenance import environment, write_json
+from auscult.provenance import environment, file_digest, write_json
 from auscult.training.checkpoint import Checkpoint
 from auscult.training.data import Windowing, joined, load_frames, window_of
 from auscult.training.device import device, precision, seed_everything
 from auscult.training.job import Resources
 from auscult.training.loop import TrainingPlan, fit
 from auscult.training.loss import LabelLoss
-from auscult.training.model_folder import file_digest, write_weights
+from auscult.training.model_folder import write_weights
 from auscult.training.role_data import RoleData
 from auscult.training.targets import recording_targets
 

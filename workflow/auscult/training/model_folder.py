@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from auscult.progress import note
-from auscult.provenance import write_json, write_text
+from auscult.provenance import file_digest, write_json, write_text
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,12 +22,6 @@ RECORD = ("parameters", "multiply_adds", "epochs", "val_score", "seconds", "devi
 
 class DamagedModel(Exception):
     """The weights of a model are not those that its training wrote."""
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_up_to_date(folder: Path, digest: str) -> bool:

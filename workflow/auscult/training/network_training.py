@@ -16,7 +16,7 @@ from auscult import networks
 from auscult.config.systems import System
 from auscult.heads.outputs import output_names
 from auscult.progress import note
-from auscult.provenance import environment, write_json
+from auscult.provenance import environment, file_digest, write_json
 from auscult.training.checkpoint import Checkpoint
 from auscult.training.data import windowing
 from auscult.training.device import device, precision, seed_everything
@@ -26,7 +26,7 @@ from auscult.training.extra_cases import ExtraCases, read_extra
 from auscult.training.job import FrameCache, Job, Resources
 from auscult.training.loop import TrainingPlan, fit
 from auscult.training.loss import LabelLoss
-from auscult.training.model_folder import file_digest, write_weights
+from auscult.training.model_folder import write_weights
 from auscult.training.role_data import RoleData, Source, read_role_data, together
 from auscult.training.teacher import TeacherNetwork
 from auscult.training.transfer import Transfer

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from auscult.datasets.base import Manifest
+from auscult.provenance import file_digest
 from auscult.training.computation import computation
 from auscult.training.extra_cases import ExtraCases
 from auscult.training.job import FrameCache, Job, Resources
 from auscult.training.label_share import drawn
-from auscult.training.model_folder import file_digest, is_up_to_date, renew
+from auscult.training.model_folder import is_up_to_date, renew
 from auscult.training.slices import fold_slice, slice_digest
 from auscult.training.teacher import TeacherNetwork, cases_digest
 

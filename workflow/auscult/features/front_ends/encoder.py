@@ -12,8 +12,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from auscult.cache.audio import resample
-from auscult.features.encoder_file import file_digest, open_encoder, vectors
+from auscult.features.encoder_file import open_encoder, vectors
 from auscult.features.front_ends import fbank, logmel
+from auscult.provenance import file_digest
 
 INPUTS = {**dict.fromkeys(logmel.PRESETS, logmel), **dict.fromkeys(fbank.PRESETS, fbank)}
 """Front ends whose frames an encoder may read in place of samples."""
@@ -53,6 +54,8 @@ def complete(settings: Settings) -> Settings:
         raise ValueError("file: name the encoder's file")
     if settings.input != "samples" and settings.input not in INPUTS:
         raise ValueError(f"input: {settings.input!r} is not samples or one of {', '.join(INPUTS)}")
+    if not Path(settings.file).is_file():
+        raise ValueError(f"file: there is no file {settings.file}")
     return settings.model_copy(update={"sha256": file_digest(Path(settings.file))})
 
 
