@@ -16,6 +16,11 @@ rule fuse:
         tables=lambda w: [
             path for table in reads.fused_tables(plan(w), features.TABLES) for path in shards(plan(w).dataset, table)
         ],
+        encoders=lambda w: [
+            path
+            for name in plan(w).study.fused_encoders(w.system)
+            for path in shards(plan(w).dataset, folder_name(plan(w).study.systems[name].front_end))
+        ],
         code=code("fuse"),
     output:
         probabilities=paths.FUSED,

@@ -227,6 +227,7 @@ RANGES = [
     (f"{SMALL}.training.warmup", [0, 0.99], [-0.1, 1, float("nan")]),
     (f"{SMALL}.training.moving_average", [0, 0.99], [-0.1, 1, float("nan")]),
     (f"{SMALL}.training.augment.cutmix_share", [0, 1], [-0.1, 1.1]),
+    ("fusion.embeddings", [1, 64], [0, 1.5]),
     ("fusion.booster.max_depth", [1, 8], [0, 9]),
     ("fusion.booster.subsample", [0.1, 1], [0, 1.1]),
     ("fusion.booster.colsample", [0.1, 1], [0, 1.1]),
@@ -243,6 +244,7 @@ CHOICES = {
     "dataset.sample_format": "int8",
     "targets.murmur.kind": "binary",
     "tasks.present.heads.present.kind": "regression",
+    f"{SMALL}.segment.of": "subject",
     f"{SMALL}.training.optimiser": "sgd",
     f"{TEACHER}.loss": "both",
     f"{SMALL}.training.schedule": "step",
@@ -398,6 +400,56 @@ def test_nothing_is_named_twice(key: str, twice: Any) -> None:
 )
 def test_parts_that_do_not_fit_together(key: str, value: Any, words: str) -> None:
     assert words in refused(with_value(key, value))
+
+
+OF_CASES = {"of": "case", "seconds": 90.0}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("training.augment", {"time_masks": 1}, "training.augment: is for windows of recordings"),
+        ("training.augment", {"mixup": 0.2}, "training.augment: is for windows of recordings"),
+        ("training.patch_mix", "labels", "training.patch_mix: is for windows of recordings"),
+        ("training.resident", False, "training.resident: is for windows of recordings, and segment.of is `case`; set"),
+        ("training.teacher", {"system": "other"}, "training.teacher: is for windows of recordings"),
+        ("network.pretraining", "views", "network.pretraining: is for windows of recordings"),
+        ("inference.pool", {"present": {"recordings": "noisy_or"}}, "inference.pool.present.recordings: with segment"),
+    ],
+)
+def test_what_windows_of_cases_do_not_have(key: str, value: Any, words: str) -> None:
+    values = with_value(f"{SMALL}.segment", OF_CASES)
+    assert problems(values) == []
+    first, second = key.split(".")
+    values["systems"]["small"].setdefault(first, {})[second] = value
+    assert words in refused(values)
+
+
+def test_neither_a_teacher_nor_a_pre_training_reads_cases() -> None:
+    values = copy.deepcopy(TAUGHT)
+    values["pretrainings"]["views"]["segment"] = OF_CASES
+    assert "segment.of: a pre-training reads windows of recordings" in refused(values)
+    values = copy.deepcopy(TAUGHT)
+    teacher = values["systems"]["taught"]["training"]["teacher"]["system"]
+    values["systems"][teacher]["segment"] = OF_CASES
+    assert f"{teacher!r} reads cases, not recordings; choose another system" in refused(values)
+
+
+def test_embeddings_are_of_encoders() -> None:
+    values = with_value("fusion.features", ["probabilities", "embeddings"])
+    assert "`embeddings` are vectors of the front end encoder, and 'small' has none" in refused(values)
+    values["systems"]["small"]["front_end"] = {"name": "encoder", "settings": {"file": "a.onnx"}}
+    assert problems(values) == []
+    fused = Study.model_validate(values)
+    assert fused.fused_encoders("small") == ["small"]
+    values["systems"] |= dict.fromkeys(("again", "plain", "far"), values["systems"]["small"])
+    values["systems"]["plain"] = {**values["systems"]["plain"], "front_end": {"name": "band1k"}}
+    far = {"name": "encoder", "settings": {"file": "b.onnx"}}
+    values["systems"]["far"] = {**values["systems"]["far"], "front_end": far}
+    values["ensembles"] = {"all": {"systems": ["plain", "small", "again", "far"]}}
+    assert Study.model_validate(values).fused_encoders("all") == ["small", "far"]
+    values["fusion"]["features"] = ["probabilities"]
+    assert Study.model_validate(values).fused_encoders("all") == []
 
 
 PAIR = {"small": STUDY["systems"]["small"], "other": STUDY["systems"]["small"]}

@@ -215,7 +215,7 @@ def test_the_error_for_a_key_unlike_any_lists_all_keys(load) -> None:
         (
             f"{SMALL}.network.name",
             "resnet",
-            f"{SMALL}.network.name: 'resnet' is not one of ast, clocs, cnn8, cnn_attention, compact",
+            f"{SMALL}.network.name: 'resnet' is not one of ast, case_attention, clocs, cnn8",
         ),
         (
             "protocol.name",
@@ -478,3 +478,19 @@ def test_labels_of_the_study_itself_are_no_pre_training(load) -> None:
         ]
     }
     assert load(values).pretrainings["labels"].other_datasets()[0].options["url"].startswith("https")
+
+
+@pytest.mark.parametrize(
+    ("network", "of", "message"),
+    [
+        ("compact", "case", "compact reads windows of a recording; set it to recording"),
+        ("case_attention", "recording", "case_attention reads windows of a case; set it to case"),
+    ],
+)
+def test_a_network_gets_the_windows_that_it_reads(load, network: str, of: str, message: str) -> None:
+    values = copy.deepcopy(STUDY)
+    values["systems"]["small"] |= {"network": {"name": network}, "segment": {"of": of}}
+    values["systems"]["small"].get("training", {}).pop("augment", None)
+    assert message_of_error(load, values) == f"systems.small.segment.of: {message}"
+    values["systems"]["small"]["segment"]["of"] = "case" if of == "recording" else "recording"
+    load(values)

@@ -18,9 +18,11 @@ from auscult.fusion.features import (
     Inputs,
     by_site,
     case_features,
-    fit_latents,
+    fit_components,
+    fit_reduction,
     probability_columns,
-    reduce_latents,
+    reduced,
+    reduced_block,
     statistics_by_site,
     stems,
     taken_by,
@@ -185,11 +187,11 @@ def test_a_data_set_without_sites(manifest):
 def test_latents_are_reduced_on_the_fit_rows_alone():
     rng = np.random.default_rng(0)
     fit, other = (pd.DataFrame(rng.standard_normal((n, 6)), index=[f"{n}-{k}" for k in range(n)]) for n in (20, 5))
-    components = fit_latents(fit, 3)
-    fitted, applied = (reduce_latents(components, part, "present") for part in (fit, other))
+    components = fit_components(fit, 3)
+    fitted, applied = (reduced(components, part, "latent_present") for part in (fit, other))
     assert list(fitted) == list(applied) == ["latent_present_0", "latent_present_1", "latent_present_2"]
     assert fitted.index.equals(fit.index) and applied.index.equals(other.index)
-    pd.testing.assert_frame_equal(reduce_latents(components, other.iloc[:1], "present"), applied.iloc[:1])
+    pd.testing.assert_frame_equal(reduced(components, other.iloc[:1], "latent_present"), applied.iloc[:1])
     np.testing.assert_allclose(fitted, PCA(3, random_state=0).fit_transform(fit.to_numpy()), atol=1e-9)
     assert fitted.mean().abs().max() < 1e-9  # centred by the fit rows
     assert (np.diff(fitted.var()) < 0).all()
@@ -197,9 +199,33 @@ def test_latents_are_reduced_on_the_fit_rows_alone():
 
 def test_latents_of_few_rows_or_none():
     few = pd.DataFrame(np.random.default_rng(0).standard_normal((3, 6)), index=list("abc"))
-    components = fit_latents(few, 5)
-    assert reduce_latents(components, few, "present").shape == (3, 3)
-    assert reduce_latents(components, pd.DataFrame(), "present").shape == (0, 3)
+    components = fit_components(few, 5)
+    assert reduced(components, few, "latent_present").shape == (3, 3)
+    assert reduced(components, pd.DataFrame(), "latent_present").shape == (0, 3)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_embeddings_are_means_over_the_recordings_of_a_case_reduced_on_the_fit_cases_alone(manifest, seed):
+    rng = np.random.default_rng(seed)
+    names = list(rng.permutation([f"r{n}" for n in range(30)]))
+    recordings = pd.DataFrame({"recording": names, "case": [f"c{n}" for n in rng.integers(0, 12, 30)]})
+    vectors = pd.DataFrame(rng.standard_normal((30, 6)), index=sorted(names))
+    roles = pd.DataFrame({"case": [f"c{n}" for n in range(14)], "role": ["val", "test"] * 7})
+    inputs = Inputs(roles, recordings, replace(manifest, recordings=recordings), {}, {}, {"bird": vectors})
+    settings = Fusion(systems=["bird"], features=["embeddings"], embeddings=2)
+    components = fit_reduction(settings, inputs, ["embeddings"], "val")
+    means = {
+        role: {
+            case: vectors.loc[recordings.loc[recordings["case"] == case, "recording"]].mean()
+            for case in sorted(set(roles.loc[roles["role"] == role, "case"]) & set(recordings["case"]))
+        }
+        for role in ("val", "test")
+    }
+    model = PCA(2, random_state=0).fit(pd.DataFrame(means["val"]).T.to_numpy())
+    for role, by_case in means.items():
+        block = reduced_block(components, inputs, "embeddings", role)
+        assert list(block) == ["embedding_bird_0", "embedding_bird_1"] and block.index.tolist() == list(by_case)
+        np.testing.assert_allclose(block, model.transform(pd.DataFrame(by_case).T.to_numpy()), atol=1e-6)
 
 
 EVERYTHING = ["probabilities", "uncertainty", "covariates", "statistics", "pooled_statistics", "descriptors"]

@@ -10,7 +10,9 @@ from auscult.inference.aggregate import each_alone
 from tests.parts import aggregate, apply_saved, fuse
 
 
-@pytest.mark.parametrize("features", [["probabilities"], ["latents"], ["probabilities", "latents"]], ids=str)
+@pytest.mark.parametrize(
+    "features", [["probabilities"], ["latents"], ["embeddings"], ["probabilities", "latents", "embeddings"]], ids=str
+)
 @pytest.mark.parametrize("stage", ["xgboost", "logistic", "blend"])
 def test_a_saved_stage_repeats_its_job(world, scored, tmp_path, stage, features):
     settings = world.study.fusion.model_copy(
@@ -24,14 +26,19 @@ def test_a_saved_stage_repeats_its_job(world, scored, tmp_path, stage, features)
     study = world.study.model_copy(update={"fusion": settings})
     system = study.systems["small"]
     cases, recordings = aggregate(study, system, each_alone(scored, ["val", "test"]), world.folds.query("fold == 0"))
-    table, *_ = fuse(study, "small", scored, cases, recordings, world.manifest, {}, tmp_path, tmp_path / "log")
+    names = world.manifest.recordings["recording"]
+    vectors = {"small": pd.DataFrame(np.random.default_rng(0).standard_normal((len(names), 20)), index=names)}
+    inputs = "small", scored, cases, recordings, world.manifest, {}
+    table, *_ = fuse(study, *inputs, tmp_path, tmp_path / "log", vectors)
     classes = study.targets["murmur"].classes
     expected = table.query("stage == @stage and role == 'test'").set_index("case")[[f"p_{c}" for c in classes]]
     new = cases[cases["role"] == "test"].sample(frac=1, random_state=1)  # in an order of their own
     model = tmp_path / f"murmur-{stage}-validation.json"
-    if "latents" in features:
-        (tmp_path / "latents-validation.json").rename(model.with_name(f"{model.stem}-latents.json"))
-    p = apply_saved(study, "small", scored, new, recordings, world.manifest, {}, "murmur", stage, model)
+    assert (tmp_path / "components-validation.json").is_file() == (features != ["probabilities"])
+    if features != ["probabilities"]:
+        (tmp_path / "components-validation.json").rename(model.with_name(f"{model.stem}-components.json"))
+    inputs = "small", scored, new, recordings, world.manifest, {}
+    p = apply_saved(study, *inputs, "murmur", stage, model, vectors)
     assert len(p) == 12
     np.testing.assert_allclose(p, expected.loc[new["case"]], atol=1e-6)
 

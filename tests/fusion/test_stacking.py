@@ -199,7 +199,7 @@ def test_a_fusion_job(world, scored, tmp_path):
     sizes = table.groupby(["fit_on", "role"]).size().to_dict()
     assert sizes == {(fit_on, role): 12 for fit_on in ("validation", "train") for role in ("val", "test")}
     assert table[["p_Present", "p_Unknown", "p_Absent"]].sum(axis=1).to_numpy() == pytest.approx(np.ones(48), abs=1e-5)
-    kinds = ("murmur-xgboost", "latents")
+    kinds = ("murmur-xgboost", "components")
     written = {f"{kind}-{fit_on}.json" for kind in kinds for fit_on in ("validation", "train")}
     assert {path.name for path in tmp_path.iterdir()} == written
     names = set(gains["feature"])

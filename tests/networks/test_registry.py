@@ -1,5 +1,7 @@
 """Requirements of all networks."""
 
+import importlib
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -49,6 +51,7 @@ SMALL = {
     "mvms_net": {"widths": [8, 16], "kernel": 5},
     "ecgnet": {"filters": 4, "depth": 5, "growth": 8, "features": 16, "lstm": 8},
     "multi_module": {"widths": [8, 16], "lstm": 8, "parts": 3, "window": 8, "hop": 4},
+    "case_attention": {"width": 16},
     "pretrained_vit": {"patch_frames": 8, "patch_bands": 8, "width": 16, "depth": 2, "attention_heads": 2},
 }
 SHAPES = [(1, 40, 16), (3, 40, 16), (12, 40, 16), (1, 40, 1)]
@@ -60,6 +63,12 @@ def build(name: str, inputs=(2, 40, 16), outputs=2, seed=0) -> torch.nn.Module:
     return networks.build(name, SMALL.get(name, {}), inputs, outputs)
 
 
+def read_by(name: str, inputs: tuple[int, int, int]) -> tuple[int, int, int]:
+    """A shape of windows; those of cases have one more value, which says what is padding."""
+    channels, frames, bands = inputs
+    return channels, frames, bands + getattr(importlib.import_module(f"auscult.networks.{name}"), "READS_CASES", False)
+
+
 def batch(inputs, size=4) -> torch.Tensor:
     return torch.randn(size, *inputs, generator=torch.Generator().manual_seed(1))
 
@@ -67,6 +76,7 @@ def batch(inputs, size=4) -> torch.Tensor:
 @pytest.mark.parametrize("inputs", SHAPES)
 @pytest.mark.parametrize("outputs", [1, 5])
 def test_shapes(name, inputs, outputs):
+    inputs = read_by(name, inputs)
     logits, latents = build(name, inputs, outputs)(batch(inputs))
     assert logits.shape == (4, outputs)
     assert latents.ndim == 2 and len(latents) == 4
@@ -75,6 +85,7 @@ def test_shapes(name, inputs, outputs):
 
 @pytest.mark.parametrize("inputs", SHAPES)
 def test_gradients_reach_every_parameter(name, inputs):
+    inputs = read_by(name, inputs)
     network = build(name, inputs)
     logits, _ = network(batch(inputs, 8))
     (logits**2).sum().backward()

@@ -22,24 +22,26 @@ def write_encoder(project: Project, seed: int) -> None:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Project:
-    """Vectors of an encoder, played at twice the speed, and a linear layer on them."""
+    """Vectors of an encoder, played at twice the speed: read by windows, by cases, and by the second stage."""
     project = copy_workflow(tmp_path_factory.mktemp("encoder"))
     shapes.cycles(project.path("resources/cycles"))
     write_encoder(project, 0)
+    vectors = {
+        "tasks": ["sound"],
+        "front_end": {"name": "encoder", "settings": {"file": "resources/encoder.onnx", **SETTINGS}},
+        "segment": {"seconds": 1.0, "hop_s": 0.5},
+        "network": {"name": "linear"},
+        "training": {"epochs": 2},
+        "inference": {"passes": 3},
+    }
+    of_cases = {"segment": {"of": "case", "seconds": 4.0}, "network": {"name": "case_attention"}}
     project.study(
         "cycles",
         description="vectors of an encoder",
         targets={"sound": {"label": "sound", "classes": shapes.SOUNDS, "heads": ["sound"], "decisions": ["reference"]}},
-        systems={
-            "vectors": {
-                "tasks": ["sound"],
-                "front_end": {"name": "encoder", "settings": {"file": "resources/encoder.onnx", **SETTINGS}},
-                "segment": {"seconds": 1.0, "hop_s": 0.5},
-                "network": {"name": "linear"},
-                "training": {"epochs": 2},
-                "inference": {"passes": 3},
-            }
-        },
+        systems={"vectors": vectors, "cases": {**vectors, **of_cases}},
+        ensembles={"both": {"systems": ["vectors", "cases"]}},
+        fusion={"systems": ["vectors", "both"], "features": ["probabilities", "embeddings"]},
         **shapes.CYCLES,
     )
     project.first = project.run(studies="cycles")
@@ -52,8 +54,8 @@ def marks(project: Project) -> str:
 
 
 def test_without_a_declaration_every_table_says_that_it_is_unknown(project):
-    assert project.first.jobs["extract_features"] == 1 and project.first.jobs["train"] == 2
-    assert marks(project) == "training subjects of the weights of vectors unknown"
+    assert project.first.jobs["extract_features"] == 1 and project.first.jobs["train"] == 4
+    assert marks(project) == "training subjects of the weights of cases, vectors unknown"
     assert project.run(studies="cycles").jobs == {}
 
 
@@ -71,9 +73,18 @@ def test_a_declaration_is_compared_with_the_test_cases(project):
     project.run(studies="cycles")
 
 
-def test_a_packed_winner_has_the_encoder(project):
-    project.run("predict", studies="cycles", config=("recordings=resources/cycles",))
-    (packed,) = project.path("results/cycles/packed/winner/encoders").glob("*.onnx")
+def test_the_second_stage_reads_the_vectors_of_each_encoder_once(project):
+    for system in ("vectors", "both"):
+        features = set(pd.read_csv(project.path(f"results/cycles/fusion/{system}/r0f0/importances.csv"))["feature"])
+        assert {f"embedding_vectors_{k}" for k in range(8)} < features
+        assert not any(name.startswith("embedding_cases") for name in features)
+
+
+@pytest.mark.parametrize("system", ["vectors", "cases", "both"])
+def test_a_packed_winner_has_the_encoder(project, system):
+    """Each case is predicted; those of the study by the networks of all folds."""
+    project.run("predict", studies="cycles", config=("recordings=resources/cycles", f"system={system}"))
+    (packed,) = project.path(f"results/cycles/packed/{system}/encoders").glob("*.onnx")
     assert packed.read_bytes() == project.path("resources/encoder.onnx").read_bytes()
     (predictions,) = project.path("results/cycles/predicted").glob("*/predictions.csv")
     assert len(pd.read_csv(predictions)) == 48
@@ -83,7 +94,7 @@ def test_another_file_makes_frames_and_networks_again(project):
     before = sorted(project.path("results/cache/cycles").glob("encoder-*"))
     write_encoder(project, 1)
     jobs = project.run(studies="cycles").jobs
-    assert (jobs["extract_features"], jobs["train"], jobs["infer"]) == (1, 2, 2)
+    assert (jobs["extract_features"], jobs["train"], jobs["infer"], jobs["fuse"]) == (1, 4, 4, 4)
     after = sorted(project.path("results/cache/cycles").glob("encoder-*"))
     assert len(before) == 1 and len(after) == 2
     assert project.run(studies="cycles").jobs == {}

@@ -146,7 +146,7 @@ def test_what_the_second_stage_tried_and_reads_is_kept(project):
         f"outcome-{stage}-{fit_on}"
         for stage in ("xgboost", "logistic", "blend")
         for fit_on in ("inner_folds", "validation")
-    } | {"latents-validation"}  # of inner networks they would share no axes
+    } | {"components-validation"}  # of inner networks they would share no axes
     figures = pd.read_csv(project.path("results/tiny/figures/figures.csv"))["file"]
     assert "importance-outcome-small-logistic-inner_folds.svg" in set(figures)
 

@@ -88,6 +88,11 @@ def load_study(name: str, folder: Path, root: str | None = None) -> Study:
             raise ConfigError(
                 f"{system_path}.network.weights: {system.network.name} cannot start from weights; {pretrainable} can"
             )
+        if getattr(network, "READS_CASES", False) != (system.segment.of == "case"):
+            other = "case" if system.segment.of == "recording" else "recording"
+            raise ConfigError(
+                f"{system_path}.segment.of: {system.network.name} reads windows of a {other}; set it to {other}"
+            )
         if system.network.weights and not Path(system.network.weights).is_file():
             raise ConfigError(f"{system_path}.network.weights: there is no file {system.network.weights}")
     for key, pretraining in study.pretrainings.items():

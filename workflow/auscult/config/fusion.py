@@ -66,6 +66,7 @@ Feature = Literal[
     "pooled_statistics",
     "descriptors",
     "adventitious",
+    "embeddings",
 ]
 Learner = Literal["xgboost", "logistic"]
 
@@ -89,10 +90,11 @@ class Fusion(Strict):
         "cases; `train`: the network's own training cases, which leaks and is marked in every table.",
     )
     features: Annotated[list[Feature], Unique] = Field(
-        default=[name for name in get_args(Feature) if name != "adventitious"],
+        default=[name for name in get_args(Feature) if name not in ("adventitious", "embeddings")],
         min_length=1,
         description="Blocks of features. `statistics`: of each site; `pooled_statistics`: mean, minimum and maximum "
-        "over a case's recordings; `adventitious`: wheezes and crackles. `latents` are used only where one network "
+        "over a case's recordings; `adventitious`: wheezes and crackles; `embeddings`: mean vectors of the front ends "
+        "`encoder` of the systems. `latents` are used only where one network "
         "scored all the cases, not with inner folds. Tuning always uses the first block.",
     )
     blend: bool = Field(
@@ -102,6 +104,9 @@ class Fusion(Strict):
     )
     latents: Count = Field(
         default=4, description="Number of principal components of the latents, fitted inside the fold."
+    )
+    embeddings: Count = Field(
+        default=16, description="Number of principal components of the mean vectors, fitted inside the fold."
     )
     missing_site: Literal["nan", "zero"] = Field(
         default="nan", description="Value of the statistics of a site that was not recorded."

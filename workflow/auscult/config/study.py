@@ -136,6 +136,11 @@ class Study(Strict):
                     raise ValueError(f"fusion.systems: {system!r} serves no multiclass target; leave it out")
                 if leaky := [name for name in members if self.systems[name].training.select == "test"]:
                     raise ValueError(f"fusion.systems: test cases choose the epoch of {leaky[0]!r}; leave it out")
+                if "embeddings" in self.fusion.features and not self.fused_encoders(system):
+                    raise ValueError(
+                        f"fusion.features: `embeddings` are vectors of the front end encoder, and {system!r} has "
+                        "none; leave them out, or this system"
+                    )
                 if "validation" in self.fusion.fit_on:
                     for name in members:
                         if name in trained_on_validation:
@@ -205,6 +210,8 @@ class Study(Strict):
                 f"{key}.system: {teacher_name!r} is trained on the validation cases too (select: last), which choose "
                 f"the epoch of {name!r}; set select: last here too, or choose another system"
             )
+        if teacher.segment.of == "case":
+            raise ValueError(f"{key}.system: {teacher_name!r} reads cases, not recordings; choose another system")
         if system.training.patch_mix != "none":
             raise ValueError(f"{key}: there is no teacher for mixed patches; set patch_mix: none")
         if system.training.teacher.contrast and (system.training.augment.mixup or system.training.augment.cutmix):
@@ -305,6 +312,14 @@ class Study(Strict):
     def systems_of(self, name: str) -> list[str]:
         """Return the systems of an ensemble, or the system itself, as a list."""
         return self.ensembles[name].systems if name in self.ensembles else [name]
+
+    def fused_encoders(self, name: str) -> list[str]:
+        """Return those systems of a unit whose encoders' vectors its second stage reads, one for each front end."""
+        if not self.fusion or "embeddings" not in self.fusion.features:
+            return []
+        with_encoder = [each for each in self.systems_of(name) if self.systems[each].front_end.name == "encoder"]
+        front_ends = [self.systems[each].front_end for each in with_encoder]
+        return [each for number, each in enumerate(with_encoder) if front_ends[number] not in front_ends[:number]]
 
     def weighed(self, name: str) -> bool:
         """Whether `name` is an ensemble whose networks are weighted by their validation scores."""

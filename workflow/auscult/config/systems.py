@@ -65,8 +65,14 @@ class FrontEndConfig(Strict):
 
 
 class Segment(Strict):
-    """Length and step of the windows into which recordings are cut."""
+    """Length and step of the windows into which recordings, or cases, are cut."""
 
+    of: Literal["recording", "case"] = Field(
+        default="recording",
+        description="What a window is cut from. `case`: from all recordings of a case one after another, for networks "
+        "that read cases; `seconds` should then be the length of the longest case, and labels are those of cases, also "
+        "for heads with `train_on`.",
+    )
     seconds: Positive = Field(default=4.0, description="Length of a window.")
     hop_s: Positive = Field(
         default=1.0,
@@ -282,6 +288,12 @@ class Pretraining(Strict):
     network: EncoderConfig
     training: Optimisation = Optimisation()
 
+    @model_validator(mode="after")
+    def _of_recordings(self) -> Pretraining:
+        if self.segment.of == "case":
+            raise ValueError("segment.of: a pre-training reads windows of recordings; leave it out")
+        return self
+
     def other_datasets(self) -> list[Dataset]:
         """The data sets that it is trained on; [] where it is trained on each fold of the study."""
         return [] if self.on == "fold" else self.on.datasets
@@ -296,6 +308,28 @@ class System(Strict):
     network: NetworkConfig
     training: Training = Training()
     inference: Inference = Inference()
+
+    @model_validator(mode="after")
+    def _cases_as_they_are(self) -> System:
+        """Refuse what is not defined for windows of cases."""
+        if self.segment.of != "case":
+            return self
+        for key, is_off, instead in (
+            ("network.pretraining", not self.network.pretraining, "leave it out"),
+            ("training.augment", self.training.augment == Augment(), "leave it out"),
+            ("training.patch_mix", self.training.patch_mix == "none", "set it to none"),
+            ("training.teacher", not self.training.teacher, "leave it out"),
+            ("training.resident", self.training.resident, "set it to true"),
+        ):
+            if not is_off:
+                raise ValueError(f"{key}: is for windows of recordings, and segment.of is `case`; {instead}")
+        for name, pool in self.inference.pool.items():
+            if pool.recordings == "noisy_or":
+                raise ValueError(
+                    f"inference.pool.{name}.recordings: with segment.of: case all recordings of a case have its "
+                    "probability, and `noisy_or` would count it as often as there are recordings; take mean"
+                )
+        return self
 
 
 class Ensemble(Strict):

@@ -54,6 +54,13 @@ def extract(
     return write_cache(folder, recordings[[*INPUTS]], compute, config, code, dataset.shards, workers)
 
 
+def mean_frames(folder: Path, dataset: Dataset, front_end: FrontEndConfig) -> pd.DataFrame:
+    """The mean over the frames of every cached recording: recordings × values, channels one after another."""
+    cache = open_cache(folder, frames_config(dataset, front_end))
+    means = [cache.read(name).astype(np.float32).mean(axis=0).ravel() for name in cache.index.index]
+    return pd.DataFrame(means, index=cache.index.index)
+
+
 LARGEST = float(np.finfo(np.float16).max)
 
 

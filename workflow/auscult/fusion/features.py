@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,9 @@ from auscult.heads.outputs import output_names
 from auscult.inference.aggregate import read_latents
 from auscult.inference.columns import largest_column
 
+Components = dict[str, dict[str, dict[str, list]]]
+"""What `fit_components` gives, by block of vectors and by task or system."""
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -29,6 +32,8 @@ class Inputs:
     cases, recordings : tables of `aggregate`, with those of the inner folds under the role `inner`.
     tables : by name, those of `features.TABLES` that the features need.
     networks : model folders by task, for the latents.
+    embeddings : by system, mean vectors of its encoder (recordings, values), see `features.frames.mean_frames`; {}
+        where the features do not need them.
     """
 
     cases: pd.DataFrame
@@ -36,6 +41,7 @@ class Inputs:
     manifest: Manifest
     tables: dict[str, pd.DataFrame]
     networks: dict[str, list[Path]]
+    embeddings: dict[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def probability_columns(heads: dict[str, Head]) -> list[str]:
@@ -74,7 +80,7 @@ def taken_by(columns: list[str], numbers: list[str]) -> Callable[[str], bool]:
     """
     names = [*columns, *stems(columns).values(), *numbers]
     fixed = {f"{name}{end}" for name in names for end in ("", "_mean", "_min", "_max")}
-    prefixes = ("latent_", *(f"{name}@" for name in names))
+    prefixes = ("latent_", "embedding_", *(f"{name}@" for name in names))
     return lambda name: name in fixed or name.startswith(prefixes)
 
 
@@ -117,7 +123,7 @@ def over_recordings(manifest: Manifest, numbers: pd.DataFrame, statistics: list[
 
 
 def case_features(settings: Fusion, heads: dict[str, Head], inputs: Inputs, role: str) -> dict[str, pd.DataFrame]:
-    """Blocks of features, all but the latents, for the cases of a role. No label is read.
+    """Blocks of features, all but latents and embeddings, for the cases of a role. No label is read.
 
     Probabilities: of the case, the largest over its recordings (see `largest_column`), and by site. Uncertainties: of
     the case and by site.
@@ -160,27 +166,53 @@ def fill_absent_sites(x: pd.DataFrame, settings: Fusion, statistics: list[str]) 
     return x.fillna(dict.fromkeys(columns, 0.0))
 
 
-def fit_latents(latents: pd.DataFrame, count: int) -> dict[str, list]:
-    """Principal components of latents (cases, dimensions): `mean` (dimensions), `components` (count, dimensions).
+def fit_components(vectors: pd.DataFrame, count: int) -> dict[str, list]:
+    """Principal components of vectors (cases, dimensions): `mean` (dimensions), `components` (count, dimensions).
 
     Of fewer cases or dimensions than `count` there are as many components.
     """
-    model = PCA(min(count, *latents.shape), random_state=0).fit(latents.to_numpy(dtype=np.float64))
+    model = PCA(min(count, *vectors.shape), random_state=0).fit(vectors.to_numpy(dtype=np.float64))
     return {"mean": model.mean_.tolist(), "components": model.components_.tolist()}
 
 
-def reduce_latents(fitted: dict[str, list], latents: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Latents (cases, dimensions) on fitted components: cases × `latent_<name>_<k>`."""
+def reduced(fitted: dict[str, list], vectors: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Vectors (cases, dimensions) on fitted components: cases × `<name>_<k>`."""
     components = np.array(fitted["components"])
-    values = latents.to_numpy(dtype=np.float64) if len(latents) else np.zeros((0, components.shape[1]))
-    names = [f"latent_{name}_{k}" for k in range(len(components))]
-    return pd.DataFrame((values - fitted["mean"]) @ components.T, latents.index, names)
+    values = vectors.to_numpy(dtype=np.float64) if len(vectors) else np.zeros((0, components.shape[1]))
+    names = [f"{name}_{k}" for k in range(len(components))]
+    return pd.DataFrame((values - fitted["mean"]) @ components.T, vectors.index, names)
 
 
-def latent_block(components: dict[str, dict[str, list]], folders: dict[str, list[Path]], role: str) -> pd.DataFrame:
-    """Columns `latent_<task>_<k>` of the cases of a role that have recordings.
+def case_vectors(inputs: Inputs, block: str, role: str) -> dict[str, pd.DataFrame]:
+    """Vectors of the cases of a role that have recordings, before they are reduced: `latents` or `embeddings`.
 
-    components: by task, of `fit_latents`. folders: of the networks by task; the first of each gives the latents.
+    Latents are by task, of the first network of each; embeddings by system, means over a case's recordings.
     """
-    columns = [reduce_latents(fitted, read_latents(folders[task], role), task) for task, fitted in components.items()]
+    if block == "latents":
+        return {task: read_latents(folders, role) for task, folders in inputs.networks.items()}
+    recordings = inputs.manifest.recordings
+    recordings = recordings[recordings["case"].isin(inputs.cases.loc[inputs.cases["role"] == role, "case"])]
+    case_of = recordings.set_index("recording")["case"]
+    return {system: vectors.loc[case_of.index].groupby(case_of).mean() for system, vectors in inputs.embeddings.items()}
+
+
+REDUCED = {"latents": "latent", "embeddings": "embedding"}
+"""Blocks of vectors, which are reduced to principal components, and the first word of their columns."""
+
+
+def fit_reduction(settings: Fusion, inputs: Inputs, blocks: list[str], role: str) -> Components:
+    """Components of blocks of vectors, fitted to the cases of a role."""
+    counts = {"latents": settings.latents, "embeddings": settings.embeddings}
+    return {
+        block: {
+            name: fit_components(vectors, counts[block]) for name, vectors in case_vectors(inputs, block, role).items()
+        }
+        for block in blocks
+    }
+
+
+def reduced_block(components: Components, inputs: Inputs, block: str, role: str) -> pd.DataFrame:
+    """Columns `latent_<task>_<k>` or `embedding_<system>_<k>` of the cases of a role that have recordings."""
+    vectors = case_vectors(inputs, block, role)
+    columns = [reduced(fitted, vectors[name], f"{REDUCED[block]}_{name}") for name, fitted in components[block].items()]
     return pd.concat(columns, axis=1)

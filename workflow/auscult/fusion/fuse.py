@@ -13,12 +13,19 @@ import pandas as pd
 from auscult.config.fusion import Fusion
 from auscult.config.systems import Head
 from auscult.config.targets import TargetClasses
-from auscult.fusion.features import Inputs, case_features, fill_absent_sites, fit_latents, latent_block
+from auscult.fusion.features import (
+    REDUCED,
+    Components,
+    Inputs,
+    case_features,
+    fill_absent_sites,
+    fit_reduction,
+    reduced_block,
+)
 from auscult.fusion.learners import importances, load, predict, save
 from auscult.fusion.stacking import Stacked, blend, stack
 from auscult.heads.outputs import class_columns
 from auscult.heads.uncertainty import entropy
-from auscult.inference.aggregate import read_latents
 from auscult.progress import note
 from auscult.provenance import write_json
 
@@ -75,8 +82,8 @@ def fuse(
     under `fit_on: train` they get none and nothing is tuned on them.
 
     Models are written to `models` as `<target>-<stage>-<fit_on>.json` (for the stage `blend` XGBoost's model), the
-    components of latents as `latents-<fit_on>.json`. trials_file: the trials of tuning, so that an interrupted search
-    continues.
+    components of vectors as `components-<fit_on>.json`. trials_file: the trials of tuning, so that an interrupted
+    search continues.
     """
     models.mkdir(parents=True, exist_ok=True)
     by_case = inputs.manifest.cases.set_index("case")
@@ -122,10 +129,11 @@ def apply_saved(
 ) -> np.ndarray:
     """Probabilities (cases, classes) by a second stage that was saved in `file`, for the test cases of `inputs`.
 
-    name: of the target. `<file without .json>-latents.json` beside the file has the components of the latents that the
-    stage reads. Classes and features are those that it was fitted with; a site that no case has counts as not recorded.
+    name: of the target. `<file without .json>-components.json` beside the file has the components of the vectors that
+    the stage reads. Classes and features are those that it was fitted with; a site that no case has counts as not
+    recorded.
     """
-    components = file.with_name(f"{file.stem}-latents.json")
+    components = file.with_name(f"{file.stem}-components.json")
     components = json.loads(components.read_text(encoding="utf-8")) if components.is_file() else {}
     fitted = load(file)
     blocks = _blocks(settings, heads, inputs, "test", components)
@@ -135,27 +143,25 @@ def apply_saved(
 
 
 def _features(settings: Fusion, heads: dict[str, Head], inputs: Inputs, fit_on: str, models: Path) -> _Features:
-    """Features of the cases that a learner is fitted on and of those that it scores; writes the latents' components."""
-    fit_role, components = ROLE[fit_on], {}
+    """Features of the cases that a learner is fitted on and of those that it scores; writes the vectors' components."""
+    fit_role = ROLE[fit_on]
     # latents of different networks share no axes: those of inner folds cannot stand beside the fold's own
-    if "latents" in settings.features and fit_on != "inner_folds":
-        components = {
-            task: fit_latents(read_latents(folders, fit_role), settings.latents)
-            for task, folders in inputs.networks.items()
-        }
-        write_json(models / f"latents-{fit_on}.json", components)
+    blocks = [name for name in settings.features if name in REDUCED and (name, fit_on) != ("latents", "inner_folds")]
+    components = fit_reduction(settings, inputs, blocks, fit_role)
+    if components:
+        write_json(models / f"components-{fit_on}.json", components)
     roles = ["test"] if fit_on == "inner_folds" else [role for role in ("val", "test") if role != fit_role]
     blocks = {role: _blocks(settings, heads, inputs, role, components) for role in (fit_role, *roles)}
     return _Features(blocks, {role: _ids(inputs, role) for role in blocks}, fit_role)
 
 
 def _blocks(
-    settings: Fusion, heads: dict[str, Head], inputs: Inputs, role: str, components: dict[str, dict[str, list]]
+    settings: Fusion, heads: dict[str, Head], inputs: Inputs, role: str, components: Components
 ) -> dict[str, pd.DataFrame]:
-    """Blocks of features for the cases of a role. components: of the latents, by task; {} where these are not read."""
+    """Blocks of features for the cases of a role. components: of the blocks of vectors that are read."""
     blocks = case_features(settings, heads, inputs, role)
-    if components:  # a case without recordings has no latents: NaN
-        blocks["latents"] = latent_block(components, inputs.networks, role).reindex(_ids(inputs, role))
+    for name in components:  # a case without recordings has no vectors: NaN
+        blocks[name] = reduced_block(components, inputs, name, role).reindex(_ids(inputs, role))
     return blocks
 
 

@@ -55,6 +55,18 @@ def stochastic_passes(
         note(f"warning: the memory of {frames.device} is full: again with inference.batch {batch}")
 
 
+def of_recordings(passes: Passes, cases: list[str], case_of: list[str]) -> Passes:
+    """Passes over windows of cases as those of recordings: each recording has the windows of its case.
+
+    cases: whose windows they are, by number. case_of: the case of each recording.
+    """
+    number = {case: number for number, case in enumerate(cases)}
+    windows = [np.flatnonzero(passes.recording == number[case]) for case in case_of]
+    order = np.concatenate(windows)
+    recording = np.repeat(np.arange(len(case_of)), [len(of_recording) for of_recording in windows])
+    return Passes(recording, passes.start[order], passes.probabilities[order], passes.latents[order])
+
+
 def recording_seed(seed: int, recording: str) -> int:
     """Seed of the dropout of one recording: a hash of the network's seed and the recording's name."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{recording}".encode()).digest()[:8], "little")

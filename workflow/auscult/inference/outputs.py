@@ -9,9 +9,9 @@ import pandas as pd
 from auscult.heads.outputs import output_names
 from auscult.heads.pooling import pool
 from auscult.heads.uncertainty import measures
-from auscult.inference.monte_carlo import Passes, stochastic_passes
+from auscult.inference.monte_carlo import Passes, of_recordings, stochastic_passes
 from auscult.progress import note
-from auscult.training.data import load_frames
+from auscult.training.case_frames import network_frames
 from auscult.training.device import device, seed_everything
 from auscult.training.epoch_by_test import EpochByTest
 from auscult.training.job import FrameCache, Job, Resources
@@ -45,8 +45,10 @@ def write_roles(
             note(f"{role}: {len(names)} recordings of {len(cases)} cases")
             if not names:
                 continue
-            frames = load_frames(cache, names, windowing, torch_device, training.resident)
+            frames = network_frames(cache, recordings, windowing, torch_device, training.resident)
             passes = stochastic_passes(network, frames, job.task.heads, inference.passes, inference.batch, job.seed)
+            if windowing.sites is not None:
+                passes = of_recordings(passes, frames.recordings, recordings["case"].tolist())
             _write_group(group, job, recordings, passes)
 
 

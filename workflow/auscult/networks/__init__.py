@@ -14,6 +14,9 @@ place of bands, the network has `maps_have_channels = True`. A network with atte
 `attended(x, output)`, which returns weights `(batch, frames, bands)` at its own resolution; they are shown instead. A
 network with a term of its own in the loss has a method `extra_loss(latents)`, which returns a scalar for a batch.
 
+A network that reads cases has `READS_CASES = True` in its file and gets windows of cases (`segment.of: case`), whose
+frames have more values, see `training.case_frames`.
+
 The parts named in `HEAD` are the head, all others are the encoder: what a pre-training trains, and `frozen` freezes.
 """
 

@@ -117,8 +117,9 @@ def scoring_test_cases(plan: Plan, unit: str, fold: NetworkName) -> dict[str, li
 
 
 def explainable(plan: Plan) -> list[str]:
-    """Systems whose saved weights are those that score: with `select: test` these are of the last epoch."""
-    return [name for name, system in plan.study.systems.items() if system.training.select != "test"]
+    """Systems that read recordings, and whose saved weights score them: with `select: test` others do."""
+    systems = plan.study.systems.items()
+    return [name for name, system in systems if system.training.select != "test" and system.segment.of == "recording"]
 
 
 def to_explain(plan: Plan, system: str) -> list[Network]:

@@ -168,6 +168,7 @@ def fusion(plan: Plan, unit: str) -> dict[str, Any]:
     return {
         **_heads_and_classes(plan, unit, {"weights"}),
         "fusion": {**study.fusion.model_dump(), "systems": [unit]},
+        "encoders": {name: study.systems[name].front_end.model_dump() for name in plan.study.fused_encoders(unit)},
         "dataset": study.dataset.model_dump(exclude={"root"}),
     }
 

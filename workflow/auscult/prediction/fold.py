@@ -48,7 +48,7 @@ def score_fold(
         roles,
         study.weighed(unit),
     )
-    return Inputs(cases, recordings, new.manifest, tables, networks)
+    return Inputs(cases, recordings, new.manifest, tables, networks, new.embeddings(study, unit))
 
 
 def decide_fold(

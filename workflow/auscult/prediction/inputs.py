@@ -11,11 +11,12 @@ import pandas as pd
 
 from auscult.cache.audio import cache_audio
 from auscult.config.dataset import Dataset
+from auscult.config.study import Study
 from auscult.config.systems import System
 from auscult.datasets import adapter
 from auscult.datasets.base import Columns, DatasetError, Listing, Manifest, build, read_table
 from auscult.features.copies import Index, all_landmarks, recognised, scale_of
-from auscult.features.frames import extract, folder_name, frames_config
+from auscult.features.frames import extract, folder_name, frames_config, mean_frames
 from auscult.features.tables import describe
 from auscult.features.tables import read_table as read_numbers
 from auscult.training.job import FrameCache
@@ -34,6 +35,14 @@ class NewRecordings:
     def frames(self, system: System) -> FrameCache:
         """The cached frames of a system's front end."""
         return FrameCache(self.work / folder_name(system.front_end), frames_config(self.dataset, system.front_end))
+
+    def embeddings(self, study: Study, unit: str) -> dict[str, pd.DataFrame]:
+        """Mean vectors of the encoders that the second stage of a system or ensemble reads, by system."""
+        front_ends = {name: study.systems[name].front_end for name in study.fused_encoders(unit)}
+        return {
+            name: mean_frames(self.work / folder_name(front_end), self.dataset, front_end)
+            for name, front_end in front_ends.items()
+        }
 
     def copies_of(self, indexes: list[Index], workers: int) -> set[str]:
         """The recordings that are copies of one in an index of landmarks. workers: number of processes."""

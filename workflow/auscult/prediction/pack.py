@@ -2,7 +2,8 @@
 
 - study.json, winner.json
 - networks/<system>/<task>/<network>/: model folders
-- stages/<target>/<fold>/<system>-<stage>-<fit_on>.json: a saved second stage; …-latents.json, if it reads latents
+- stages/<target>/<fold>/<system>-<stage>-<fit_on>.json: a saved second stage; …-components.json, if it reads
+  vectors
 - encoders/: files that front ends read
 - landmarks/: by which copies of the recordings that the study was trained on are recognised, see `features.copies`
 - pack.json: the networks of every fold, the fitted decision rule of every variant of every fold, and digests by which
@@ -159,12 +160,12 @@ def stage_file(folder: Path, target: str, fold: str, variant: dict[str, Any]) ->
 
 
 def _copy_stage(stages: Path, target: str, variant: dict[str, Any], file: Path) -> None:
-    """Copy a second stage of the study, and the components of its latents, into a pack."""
+    """Copy a second stage of the study, and the components of its vectors, into a pack."""
     file.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(stages / f"{target}-{variant['stage']}-{variant['fit_on']}.json", file)
-    latents = stages / f"latents-{variant['fit_on']}.json"
-    if latents.is_file():
-        shutil.copyfile(latents, file.with_name(f"{file.stem}-latents.json"))
+    components = stages / f"components-{variant['fit_on']}.json"
+    if components.is_file():
+        shutil.copyfile(components, file.with_name(f"{file.stem}-components.json"))
 
 
 def signs(own: Manifest, others: dict[str, Manifest], same_ids: set[str]) -> dict[str, list[str]]:

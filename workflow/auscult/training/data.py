@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,17 +20,30 @@ class Windowing:
     """How recordings are cut into windows.
 
     `shape`: of a window, (channels, frames, bands). `hop`: frames from one window to the next. `pad`: the value that
-    stands after the end of a recording.
+    stands after the end of a recording. `sites`: None; of windows of cases the sites that frames are marked with, see
+    `case_frames`.
     """
 
     shape: tuple[int, int, int]
     hop: int
     pad: float
+    sites: tuple[str, ...] | None = None
+
+    @property
+    def added(self) -> int:
+        """Values of a frame that do not come from the front end."""
+        return added_values(self.sites)
 
 
-def windowing(job: Job, channels: int, bands: int) -> Windowing:
-    """The windows that a network reads of frames with so many channels and bands."""
-    return window_of(job.system.segment, job.front_end, channels, bands)
+def added_values(sites: Sequence[str] | None) -> int:
+    """How many values frames of cases with these sites have after those of the front end; None: of recordings."""
+    return 0 if sites is None else len(sites) + 1
+
+
+def windowing(job: Job, channels: int, bands: int, sites: Sequence[str] | None = None) -> Windowing:
+    """The windows that a network reads of frames with so many channels and bands. sites: see `Windowing`."""
+    windows = window_of(job.system.segment, job.front_end, channels, bands + added_values(sites))
+    return windows if sites is None else replace(windows, sites=tuple(sites))
 
 
 def window_of(segment: Segment, front_end: FrontEnd, channels: int, bands: int) -> Windowing:

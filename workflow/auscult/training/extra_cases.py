@@ -49,7 +49,7 @@ def extra_cases(
     columns = {name: _words(extra, name, head, by_case) if name in extra.heads else "" for name, head in heads.items()}
     cases = pd.DataFrame(columns, index=by_case.index)
     cases = cases[(cases != "").any(axis=1)].sort_index()
-    recordings = manifest.recordings[["recording", "case", "sha256"]]
+    recordings = manifest.recordings[["recording", "case", "site", "sha256"]]
     recordings = recordings[recordings["case"].isin(cases.index)].sort_values("recording").reset_index(drop=True)
     return ExtraCases(extra.dataset.name, cases, recordings, frame_cache)
 
@@ -74,13 +74,14 @@ def read_extra(
 ) -> RoleData:
     """Frames and targets of the extra cases, as those of a role."""
     # torch takes seconds to load, and jobs import this file that may find nothing to do
-    from auscult.training.data import load_frames
+    from auscult.training.case_frames import network_frames
     from auscult.training.role_data import RoleData
     from auscult.training.targets import encode
 
-    frames = load_frames(extra.frame_cache.open(), extra.recordings["recording"].tolist(), windowing, device, resident)
+    frames = network_frames(extra.frame_cache.open(), extra.recordings, windowing, device, resident)
     # labels of cases, also where a head is trained on labels of recordings
     targets = [encode(extra.cases[name], head.kind, head.positive, head.classes) for name, head in heads.items()]
     of_cases = np.concatenate(targets, axis=1)
-    case_of = extra.cases.index.get_indexer(extra.recordings["case"])
+    of_frames = extra.recordings["case"] if windowing.sites is None else frames.recordings
+    case_of = extra.cases.index.get_indexer(of_frames)
     return RoleData(frames, of_cases[case_of], case_of, of_cases)

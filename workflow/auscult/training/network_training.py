@@ -17,6 +17,7 @@ from auscult.config.systems import System
 from auscult.heads.outputs import output_names
 from auscult.progress import note
 from auscult.provenance import environment, file_digest, write_json
+from auscult.training.case_frames import sites_of
 from auscult.training.checkpoint import Checkpoint
 from auscult.training.data import windowing
 from auscult.training.device import device, precision, seed_everything
@@ -49,8 +50,8 @@ def train_network(
     """
     started = time.time()
     cache = frame_cache.open()
-    windows = windowing(job, *cache.shape)
-    settings = job.system.training
+    settings, of_cases = job.system.training, job.system.segment.of == "case"
+    windows = windowing(job, *cache.shape, sites_of(tables[1]) if of_cases else None)
     job.folder.mkdir(parents=True, exist_ok=True)
     checkpoint = Checkpoint(job.folder / "checkpoint.safetensors", digest)
     with device(resources.locks, resources.threads) as torch_device:
@@ -71,7 +72,12 @@ def train_network(
         )
         objective, train_data = _objective(job, network, train_data, teacher, torch_device)
         history = fit(network, objective, train_data, val_data, plan, checkpoint, log, weights_writer(job))
-    config = {**job.config(), "inputs": windows.shape, "outputs": output_names(job.task.heads)}
+    config = {
+        **job.config(),
+        "inputs": windows.shape,
+        "outputs": output_names(job.task.heads),
+        "sites": windows.sites,
+    }
     write_weights(job.folder, network, config, history)
     facts = {
         "slice_digest": digest,
@@ -156,22 +162,24 @@ def _read_data(job: Job, source: Source) -> tuple[RoleData, RoleData | None]:
     select = job.system.training.select
     train_data = read_role_data(job, ["train", "val"] if select == "last" else ["train"], source)
     val_data = None if select in ("last", "test") else read_role_data(job, ["val"], source)
-    recordings, cases = len(train_data.frames.recordings), len(train_data.case_targets)
-    note(f"{recordings} recordings of {cases} cases train on {source.device}")
+    roles = source.cases["role"].isin(["train", "val"] if select == "last" else ["train"])
+    recordings = source.recordings["case"].isin(source.cases.loc[roles, "case"]).sum()
+    note(f"{recordings} recordings of {roles.sum()} cases train on {source.device}")
     return train_data, val_data
 
 
 def _data_facts(train_data: RoleData, val_data: RoleData | None, others: list[RoleData]) -> dict[str, Any]:
     """How much the network was trained on, and the mean of the targets of its own training cases."""
-    window = train_data.frames.windowing.shape[1]
+    windows = train_data.frames.windowing
+    read = "recordings" if windows.sites is None else "cases_with_recordings"
     return {
         "counts": {
             "train_cases": len(train_data.case_targets),
             "val_cases": len(val_data.case_targets) if val_data else 0,
-            "train_recordings": len(train_data.frames.recordings),
-            "val_recordings": len(val_data.frames.recordings) if val_data else 0,
-            "extra_recordings": sum(len(other.frames.recordings) for other in others),
-            "short_recordings": int((train_data.frames.length.cpu() < window).sum()),
+            f"train_{read}": len(train_data.frames.recordings),
+            f"val_{read}": len(val_data.frames.recordings) if val_data else 0,
+            f"extra_{read}": sum(len(other.frames.recordings) for other in others),
+            f"short_{read}": int((train_data.frames.length.cpu() < windows.shape[1]).sum()),
         },
         "priors": np.nanmean(train_data.case_targets, axis=0).tolist(),
     }

@@ -9,14 +9,15 @@ import pandas as pd
 import torch
 
 from auscult.cache.store import Cache
-from auscult.training.data import Frames, Windowing, joined, load_frames
+from auscult.training.case_frames import network_frames
+from auscult.training.data import Frames, Windowing, joined
 from auscult.training.job import Job
 from auscult.training.targets import case_targets, recording_targets
 
 
 @dataclass(frozen=True)
 class RoleData:
-    """Frames and targets of the cases of some roles.
+    """Frames and targets of the cases of some roles. Where frames are of cases, these stand for recordings.
 
     `targets` (recordings, outputs) and `case_targets` (cases, outputs): float32, NaN where there is no label.
     `case_of` (recordings,): the row of each recording's case in `case_targets`. `from_teacher` (recordings, any):
@@ -52,11 +53,14 @@ def read_role_data(job: Job, roles: list[str], source: Source) -> RoleData:
     recordings = source.recordings[source.recordings["case"].isin(cases["case"])].reset_index(drop=True)
     if recordings.empty:
         raise ValueError(f"fold {job.name.fold} of repeat {job.name.repeat}: no {roles[0]} recordings; see quality.csv")
-    names, resident = recordings["recording"].tolist(), job.system.training.resident
-    frames = load_frames(source.cache, names, source.windowing, source.device, resident)
-    row_of_case = pd.Series(range(len(cases)), index=cases["case"])
+    resident = job.system.training.resident
+    frames = network_frames(source.cache, recordings, source.windowing, source.device, resident)
+    row_of_case, of_cases = pd.Series(range(len(cases)), index=cases["case"]), case_targets(heads, cases)
+    if source.windowing.sites is not None:
+        case_of = row_of_case[frames.recordings].to_numpy()
+        return RoleData(frames, of_cases[case_of], case_of, of_cases)
     case_of = row_of_case[recordings["case"]].to_numpy()
-    return RoleData(frames, recording_targets(heads, cases, recordings), case_of, case_targets(heads, cases))
+    return RoleData(frames, recording_targets(heads, cases, recordings), case_of, of_cases)
 
 
 def together(parts: list[RoleData]) -> RoleData:

@@ -1,0 +1,97 @@
+"""Attention over the frames of all recordings of a case, each with its site: for vectors of an encoder.
+
+Frames have no order, so that recordings may come in any order. The channels of the front end are values of a frame.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from torch import nn
+from torch.nn import functional
+
+from auscult.networks.layers.dropout import StochasticDropout
+from auscult.networks.layers.encoder import feed_forward
+
+READS_CASES = True
+
+
+class Options(BaseModel):
+    """Sizes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    width: PositiveInt = Field(default=64, description="Values of a token.")
+    depth: PositiveInt = Field(default=1, description="Layers of attention.")
+    attention_heads: PositiveInt = Field(default=4, description="Heads of each layer; they divide the width.")
+    dropout: float = Field(default=0.3, ge=0, lt=1, description="Of tokens, and of what a layer adds to them.")
+    frames_left_out: float = Field(
+        default=0.2, ge=0, lt=1, description="Share of the frames that no token attends to, drawn anew in each pass."
+    )
+
+    @model_validator(mode="after")
+    def _whole_heads(self) -> Options:
+        if self.width % self.attention_heads:
+            raise ValueError("width must be a multiple of attention_heads")
+        return self
+
+
+class Layer(nn.Module):
+    """Attention to the real frames, and a feed-forward part, each with layer normalisation and a residual sum."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+        self.feed_forward = feed_forward(width, 2)
+        self.drop = StochasticDropout(dropout)
+
+    def forward(self, x: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
+        """(batch, tokens, width) keeps its shape. attended: (batch, tokens), true for those that are attended to."""
+        q, k, v = self.qkv(self.norm(x)).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+        change = functional.scaled_dot_product_attention(q, k, v, attn_mask=attended[:, None, None])
+        x = x + self.drop(self.proj(change.transpose(1, 2).flatten(2)))
+        return x + self.drop(self.feed_forward(x))
+
+
+class CaseAttention(nn.Module):
+    """Batch normalisation, a token per frame and one for the case, layers of attention, one linear layer."""
+
+    def __init__(self, options: Options, values: int, outputs: int) -> None:
+        super().__init__()
+        self.norm_of_values = nn.BatchNorm1d(values)
+        self.embed = nn.Linear(values, options.width)
+        self.case_token = nn.Parameter(torch.zeros(options.width))
+        nn.init.trunc_normal_(self.case_token, std=0.02)
+        self.drop_tokens = StochasticDropout(options.dropout)
+        self.leave_out = StochasticDropout(options.frames_left_out)
+        self.layers = nn.ModuleList(
+            Layer(options.width, options.attention_heads, options.dropout) for _ in range(options.depth)
+        )
+        self.last_norm = nn.LayerNorm(options.width)
+        self.head = nn.Linear(options.width, outputs)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(batch, channels, frames, values) to logits (batch, outputs) and latents (batch, width).
+
+        The last value of a frame is 1, or 0 in the padding.
+        """
+        is_frame = x[:, 0, :, -1] > 0.5
+        values = x[..., :-1].transpose(1, 2).flatten(2)
+        normalised = torch.zeros_like(values)
+        if is_frame.sum() > 1 or not self.training:  # batch statistics need two frames
+            normalised[is_frame] = self.norm_of_values(values[is_frame]).to(values.dtype)
+        tokens = self.drop_tokens(self.embed(normalised))
+        attended = is_frame & (self.leave_out(torch.ones_like(is_frame, dtype=x.dtype)) > 0)
+        tokens = torch.cat([self.case_token.expand(len(x), 1, -1), tokens], dim=1)
+        attended = functional.pad(attended, (1, 0), value=True)
+        for layer in self.layers:
+            tokens = layer(tokens, attended)
+        latents = self.last_norm(tokens[:, 0])
+        return self.head(latents), latents
+
+
+def build(options: Options, inputs: tuple[int, int, int], outputs: int) -> CaseAttention:
+    """Return the network for inputs (channels, frames, values), the last value being 1 for a frame, 0 for padding."""
+    return CaseAttention(options, inputs[0] * (inputs[2] - 1), outputs)
