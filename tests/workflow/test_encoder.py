@@ -55,7 +55,8 @@ def marks(project: Project) -> str:
 
 def test_without_a_declaration_every_table_says_that_it_is_unknown(project):
     assert project.first.jobs["extract_features"] == 1 and project.first.jobs["train"] == 4
-    assert marks(project) == "training subjects of the weights of cases, vectors unknown"
+    unknown = (f"training subjects of the weights of {name} unknown" for name in ("cases", "vectors"))
+    assert marks(project) == "; ".join(unknown)
     assert project.run(studies="cycles").jobs == {}
 
 
