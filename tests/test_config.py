@@ -1,15 +1,19 @@
 """The models of a study: every range, every reference, every key; messages name the key and the value."""
 
 import copy
+import importlib
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+import yaml
+from pydantic import BaseModel, ValidationError
 
+from auscult import datasets, features, networks
 from auscult.config import base, command_line, dataset, fusion, protocols, study, systems, targets
 from auscult.config.study import Study
+from auscult.pretraining import methods
 
 HEADS = {
     "present": {"label": "murmur", "positive": ["Present"], "train_on": {"column": "audible", "positive": ["yes"]}},
@@ -138,6 +142,22 @@ def levels(values: Any, path: tuple = ()) -> Iterator[tuple[tuple, list[str]]]:
 
 FULL = Study.model_validate(TAUGHT).model_dump()
 LEVELS = {".".join(path) or "study": (path, keys) for path, keys in levels(FULL)}
+
+
+def test_yaml_reads_every_key_as_text() -> None:
+    """A key such as `on` would be a truth value, and no study could have it without quotation marks."""
+    parts = [base, command_line, dataset, fusion, protocols, study, systems, targets]
+    plug_ins = {"networks": networks, "pretraining.methods": methods, "datasets": datasets}
+    parts += [
+        importlib.import_module(f"auscult.{folder}.{name}")
+        for folder, package in plug_ins.items()
+        for name in package.names()
+    ]
+    parts += [importlib.import_module(features.module_of(name)) for name in features.names()]
+    models = [each for part in parts for each in vars(part).values() if isinstance(each, type)]
+    keys = {key for model in models if issubclass(model, BaseModel) for key in model.model_fields}
+    assert len(keys) > 200
+    assert {key for key in keys if yaml.safe_load(f"{key}: 1") != {key: 1}} == set()
 
 
 def test_every_model_is_among_the_levels() -> None:
@@ -671,10 +691,10 @@ def test_a_teacher_does_not_answer_for_other_data_sets() -> None:
 def test_an_encoder_is_pre_trained_on_frames_of_the_study(key: str) -> None:
     value = {"rate_hz": 16000, "channels": "all"}[key]
     values = copy.deepcopy(TAUGHT)
-    values["pretrainings"]["views"]["on"] = {
+    values["pretrainings"]["views"]["train_on"] = {
         "datasets": [{"name": "far", "adapter": "folder", "root": "far", key: value}]
     }
-    assert f"pretrainings.views.on.datasets.0.{key}: {value!r} is not the study's" in refused(values)
+    assert f"pretrainings.views.train_on.datasets.0.{key}: {value!r} is not the study's" in refused(values)
 
 
 @pytest.mark.parametrize(("own", "other", "same"), [("circor", "circor", True), ("circor", "folder", False)])

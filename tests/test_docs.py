@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from auscult.studies import load_study
 
@@ -34,6 +35,20 @@ def test_the_study_of_the_page_loads(tmp_path):
     (tmp_path / "mine.yaml").write_text(block("yaml"))
     study = load_study("mine", tmp_path)
     assert study.targets["sound"].heads == ["sound"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_yaml_on_a_page_can_be_read(page):
+    """Its keys are text: YAML takes words such as `on` for something else."""
+
+    def keys(value) -> list:
+        if isinstance(value, list):
+            return [key for each in value for key in keys(each)]
+        return [*value, *keys(list(value.values()))] if isinstance(value, dict) else []
+
+    for text in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
+        found = keys(yaml.safe_load(text))
+        assert found and [key for key in found if not isinstance(key, str)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

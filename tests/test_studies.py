@@ -68,7 +68,10 @@ def every_key(values: Any, path: tuple = ()) -> list[tuple]:
 
 
 @pytest.mark.parametrize("file", sorted(STUDIES.glob("*.yaml")), ids=lambda file: file.stem)
-def test_every_study_of_the_project_loads(file: Path) -> None:
+def test_every_study_of_the_project_loads(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "resources").mkdir()
+    (tmp_path / "resources/birdnet.tflite").write_bytes(b"stands for the file that a user brings")
+    monkeypatch.chdir(tmp_path)
     study = load_study(file.stem, STUDIES)
     assert Study.model_validate(study.model_dump()) == study
     assert len(study.description) > 20
@@ -140,7 +143,7 @@ def test_an_unknown_study(name: str, nearest: str) -> None:
     assert str(error.value).startswith(
         f"there is no study {name!r} (did you mean {nearest!r}?); studies in {STUDIES}: "
     )
-    assert "circor, circor_cpu, demo" in str(error.value)
+    assert "circor_cpu, circor_encoder, circor_pretraining, demo" in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["", "zzz", "../studies/demo", "demo.yaml/"])
@@ -471,8 +474,8 @@ def test_labels_of_the_study_itself_are_no_pre_training(load) -> None:
             "network": {key: small["network"][key] for key in ("name", "options") if key in small["network"]},
         }
     }
-    assert message_of_error(load, values).startswith("pretrainings.labels.on: supervised learns labels of other data")
-    values["pretrainings"]["labels"]["on"] = {
+    assert message_of_error(load, values).startswith("pretrainings.labels.train_on: supervised learns labels of other")
+    values["pretrainings"]["labels"]["train_on"] = {
         "datasets": [
             {"name": "far", "adapter": "cinc2016", "root": "far", "rate_hz": STUDY["dataset"].get("rate_hz", 4000)}
         ]

@@ -24,7 +24,7 @@ HEADS = {"ill": {"label": "murmur", "positive": ["Present"]}, "hard": {"label": 
 def job(world, tmp_path, heads=None, **training) -> PretrainingJob:
     values = {
         "method": {"name": "supervised", "options": {"heads": heads or HEADS}},
-        "on": {"datasets": [{"name": "other", "adapter": "folder", "root": "x", "options": {"labels": {}}}]},
+        "train_on": {"datasets": [{"name": "other", "adapter": "folder", "root": "x", "options": {"labels": {}}}]},
         "front_end": FrontEndConfig.model_validate(world.study.systems["small"].front_end.model_dump()),
         "segment": world.study.systems["small"].segment,
         "network": NETWORK,

@@ -36,7 +36,7 @@ def project(tmp_path_factory) -> Project:
         pretrainings={
             "labels": {
                 "method": {"name": "supervised", "options": {"heads": HEADS}},
-                "on": {"datasets": [OTHERS]},
+                "train_on": {"datasets": [OTHERS]},
                 "front_end": FRONT_END,
                 "segment": SEGMENT,
                 "network": network,

@@ -202,7 +202,7 @@ def test_an_encoder_of_other_data_sets_serves_all_folds_and_a_copy_in_them_is_a_
             soundfile.write(file, samples, 100, subtype="PCM_16")
     study(project, inner=0)
     values = {**shapes.LEADS["dataset"], "name": "others", "root": "resources/others"}
-    project.change("leads", "pretrainings.views.on", {"datasets": [values]})
+    project.change("leads", "pretrainings.views.train_on", {"datasets": [values]})
     project.change("leads", "systems", {"tuned": system({"name": "clocs", "options": ENCODER, "pretraining": "views"})})
     run = project.run(studies="leads")
     assert run.jobs["pretrain"] == 1 and run.jobs["train"] == 2 and run.jobs["find_copies"] == 2

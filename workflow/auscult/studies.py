@@ -102,14 +102,14 @@ def load_study(name: str, folder: Path, root: str | None = None) -> Study:
         method = _plug_in(methods, pretraining.method.name, f"{pretraining_path}.method.name")
         options = _check(method.Options, pretraining.method.options, f"{pretraining_path}.method.options").model_dump()
         values["method"]["options"] = options
-        if methods.heads(pretraining.method.name, options) and pretraining.on == "fold":
+        if methods.heads(pretraining.method.name, options) and pretraining.train_on == "fold":
             raise ConfigError(
-                f"{pretraining_path}.on: {pretraining.method.name} learns labels of other data sets, not of the "
+                f"{pretraining_path}.train_on: {pretraining.method.name} learns labels of other data sets, not of the "
                 "study's folds, which `training` is for: set {datasets: [...]}"
             )
         for number, dataset in enumerate(pretraining.other_datasets()):
-            options = _dataset_options(dataset, f"{pretraining_path}.on.datasets.{number}")
-            values["on"]["datasets"][number]["options"] = options
+            options = _dataset_options(dataset, f"{pretraining_path}.train_on.datasets.{number}")
+            values["train_on"]["datasets"][number]["options"] = options
     for number, extra in enumerate(study.extra_training):
         options = _dataset_options(extra.dataset, f"{file}: extra_training.{number}.dataset")
         complete_values["extra_training"][number]["dataset"]["options"] = options

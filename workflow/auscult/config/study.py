@@ -92,7 +92,7 @@ class Study(Strict):
                 self._check_teacher(f"systems.{name}.training.teacher", name, system)
         for name, pretraining in self.pretrainings.items():
             for number, dataset in enumerate(pretraining.other_datasets()):
-                self._check_same_frames(f"pretrainings.{name}.on.datasets.{number}", dataset)
+                self._check_same_frames(f"pretrainings.{name}.train_on.datasets.{number}", dataset)
         names = [extra.dataset.name for extra in self.extra_training]
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"extra_training: the data set {min(twice)!r} is named twice; join its heads in one entry")

@@ -278,7 +278,7 @@ class Pretraining(Strict):
     """Training of an encoder that systems start from."""
 
     method: Method
-    on: Literal["fold"] | OtherDatasets = Field(
+    train_on: Literal["fold"] | OtherDatasets = Field(
         default="fold",
         description="Recordings to train on. `fold`: the training cases of each fold and inner fold, once for each; "
         "`{datasets: [...]}`: all recordings of other data sets, once for all folds.",
@@ -296,7 +296,7 @@ class Pretraining(Strict):
 
     def other_datasets(self) -> list[Dataset]:
         """The data sets that it is trained on; [] where it is trained on each fold of the study."""
-        return [] if self.on == "fold" else self.on.datasets
+        return [] if self.train_on == "fold" else self.train_on.datasets
 
 
 class System(Strict):

@@ -149,7 +149,7 @@ def pretrained(plan: Plan, system: str, name: NetworkName) -> Pretrained | None:
     pretraining = plan.study.systems[system].network.pretraining
     if not pretraining:
         return None
-    is_of_fold = plan.study.pretrainings[pretraining].on == "fold"
+    is_of_fold = plan.study.pretrainings[pretraining].train_on == "fold"
     return Pretrained(plan.name, pretraining, name.with_seed(None) if is_of_fold else None)
 
 

@@ -104,7 +104,7 @@ def pretraining(plan: Plan, name: str) -> dict[str, Any]:
     pretraining = plan.study.pretrainings[name]
     datasets = pretraining.other_datasets() or [plan.study.dataset]
     return {
-        "pretraining": pretraining.model_dump(exclude={"on"}),
+        "pretraining": pretraining.model_dump(exclude={"train_on"}),
         "datasets": [dataset.model_dump(exclude={"root"}) for dataset in datasets],
     }
 
@@ -186,7 +186,8 @@ def whole_study(plan: Plan) -> dict[str, Any]:
     """Everything that a study says but where its data lie, and what other data sets call its labels."""
     study = plan.study.model_dump()
     extras = [extra["dataset"] for extra in study["extra_training"]]
-    of_pretrainings = [each["on"]["datasets"] for each in study["pretrainings"].values() if each["on"] != "fold"]
+    sources = [each["train_on"] for each in study["pretrainings"].values()]
+    of_pretrainings = [source["datasets"] for source in sources if source != "fold"]
     for dataset in [study["dataset"], *extras, *chain.from_iterable(of_pretrainings)]:
         dataset["root"] = ""
     del study["external"]

@@ -46,4 +46,4 @@ class PretrainingJob:
 
     def config(self) -> dict[str, Any]:
         """All of the configuration that the weights depend on."""
-        return {**self.pretraining.model_dump(exclude={"on": True, "training": {"seed"}}), "seed": self.seed}
+        return {**self.pretraining.model_dump(exclude={"train_on": True, "training": {"seed"}}), "seed": self.seed}
