@@ -77,7 +77,7 @@ def test_a_declaration_is_compared_with_the_test_cases(project):
 def test_the_second_stage_reads_the_vectors_of_each_encoder_once(project):
     for system in ("vectors", "both"):
         features = set(pd.read_csv(project.path(f"results/cycles/fusion/{system}/r0f0/importances.csv"))["feature"])
-        assert {f"embedding_vectors_{k}" for k in range(8)} < features
+        assert {f"embedding_vectors_{k}" for k in range(4)} < features
         assert not any(name.startswith("embedding_cases") for name in features)
 
 
@@ -87,8 +87,9 @@ def test_a_packed_winner_has_the_encoder(project, system):
     project.run("predict", studies="cycles", config=("recordings=resources/cycles", f"system={system}"))
     (packed,) = project.path(f"results/cycles/packed/{system}/encoders").glob("*.onnx")
     assert packed.read_bytes() == project.path("resources/encoder.onnx").read_bytes()
-    (predictions,) = project.path("results/cycles/predicted").glob("*/predictions.csv")
-    assert len(pd.read_csv(predictions)) == 48
+    tables = project.path("results/cycles/predicted").glob("*/predictions.csv")
+    latest = max(tables, key=lambda table: table.stat().st_mtime)
+    assert len(pd.read_csv(latest)) == 48
 
 
 def test_another_file_makes_frames_and_networks_again(project):
