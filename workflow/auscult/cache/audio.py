@@ -63,11 +63,10 @@ def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
         return samples
     length = max(1, round(len(samples) * new_rate / rate))
     resampled = soxr.resample(samples, rate, new_rate, quality="HQ")
-    return np.pad(
-        resampled[:length],
-        ((0, max(0, length - len(resampled))), (0, 0)),
-        mode="edge" if len(resampled) else "constant",
-    )
+    missing = length - len(resampled)
+    if missing <= 0:  # numpy takes as long as soxr to pad by nothing
+        return resampled[:length]
+    return np.pad(resampled, ((0, missing), (0, 0)), mode="edge" if len(resampled) else "constant")
 
 
 def one_channel(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:

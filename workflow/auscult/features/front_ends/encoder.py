@@ -66,7 +66,9 @@ def compute(samples: np.ndarray, rate_hz: int, settings: Settings) -> np.ndarray
     """
     played = resample(np.asarray(samples, np.float32).T, rate_hz * settings.speed, settings.rate_hz).T
     window, hop = (max(1, round(s / settings.speed * settings.rate_hz)) for s in (settings.window_s, settings.hop_s))
-    played = np.pad(played, ((0, 0), (0, max(0, window - played.shape[1])))) * settings.scale
+    if played.shape[1] < window:
+        played = np.pad(played, ((0, 0), (0, window - played.shape[1])))
+    played = played * settings.scale
     windows = np.lib.stride_tricks.sliding_window_view(played, window, axis=1)[:, ::hop]
     encoder = open_encoder(Path(settings.file), settings.sha256, settings.output)
     flat = windows.reshape(-1, window)
