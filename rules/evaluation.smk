@@ -167,7 +167,9 @@ rule report:
         tables=expand(f"{paths.TABLE}.csv", table=TABLES, allow_missing=True),
         winner=paths.WINNER,
         figures=paths.FIGURES,
-        explanations=lambda w: paths.EXPLANATIONS.format(study=w.study, system=networks.explainable(plan(w))[0]),
+        explanations=lambda w: [
+            paths.EXPLANATIONS.format(study=w.study, system=system) for system in networks.explainable(plan(w))[:1]
+        ],
         audit=lambda w: audits(plan(w)),
         folds=paths.FOLDS,
         histories=histories,

@@ -137,6 +137,12 @@ def test_the_last_epoch_of_a_system_that_test_cases_stop_is_not_explained(make_p
     assert networks.explainable(leaky) == ["small"]
 
 
+def test_networks_that_read_cases_are_not_explained(make_plan, murmur_study):
+    small = murmur_study().model_dump()["systems"]["small"]
+    cases = {**small, "segment": {"of": "case"}}
+    assert networks.explainable(make_plan(systems={"small": small, "cases": cases}, ensembles={})) == ["small"]
+
+
 # ---------------------------------------------------------------- what a training starts from and learns from
 
 

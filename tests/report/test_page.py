@@ -370,6 +370,11 @@ def test_every_protocol_is_described(folder, protocol, text):
     assert text in parsed.text
 
 
+def test_a_study_without_a_system_that_can_be_explained(folder):
+    html = render("demo", study(), tables(), [figures()], [folder], facts(), published())
+    assert "There are no explanations" in html
+
+
 def test_a_figure_outside_the_folder_is_refused(folder):
     outside = figures().assign(file="../secret.svg")
     with pytest.raises(ValueError, match="should be the name of a file"):

@@ -5,6 +5,7 @@ import json
 import pandas as pd
 import pytest
 import torch
+import yaml
 
 from tests.features.test_encoder import Small, exported
 from tests.workflow import shapes
@@ -90,6 +91,14 @@ def test_a_packed_winner_has_the_encoder(project, system):
     tables = project.path("results/cycles/predicted").glob("*/predictions.csv")
     latest = max(tables, key=lambda table: table.stat().st_mtime)
     assert len(pd.read_csv(latest)) == 48
+
+
+def test_a_study_of_networks_that_read_cases_alone(project):
+    systems = {"cases": yaml.safe_load(project.path("config/studies/cycles.yaml").read_text())["systems"]["cases"]}
+    target = {"label": "sound", "classes": shapes.SOUNDS, "heads": ["sound"], "decisions": ["reference"]}
+    project.study("alone", description="cases alone", targets={"sound": target}, systems=systems, **shapes.CYCLES)
+    assert project.run(studies="alone").jobs["train"] == 2
+    assert "There are no explanations" in project.path("results/alone/report.html").read_text()
 
 
 def test_another_file_makes_frames_and_networks_again(project):

@@ -24,9 +24,10 @@ tables["external"] = of_winner([read_table(path) for path in inputs.external], w
 tables["audit"] = findings.astype(str)
 tables["quality"] = manifest.quality
 tables["cases"] = class_counts(study, manifest)
-figures, explanations = (pd.read_csv(path, keep_default_na=False) for path in (inputs.figures, inputs.explanations))
-folders = [Path(inputs.figures).parent, Path(inputs.explanations).parent]
+pictures = [inputs.figures, *inputs.explanations]
+figures = [pd.read_csv(path, keep_default_na=False) for path in pictures]
+folders = [Path(path).parent for path in pictures]
 study_facts = facts(study, manifest, inputs.folds, findings, inputs.winner, [Path(p).parent for p in inputs.histories])
 published = read_table(inputs.published)
-page = render(snakemake.wildcards.study, study, tables, [figures, explanations], folders, study_facts, published)
+page = render(snakemake.wildcards.study, study, tables, figures, folders, study_facts, published)
 write_text(snakemake.output.report, page)

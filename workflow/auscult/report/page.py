@@ -66,8 +66,8 @@ def render(
     tables : `leaderboard`, `cross_validation`, `floors`, `uncertainty`, `comparison`, `subgroups`, `external` (empty
         where nothing was validated), `audit`, `quality`, and `cases` (`target, class, n`, `(no label)` for cases
         without one).
-    figures : two tables `file, title, alt, caption`: of the figures, and of the explanations.
-    folders : the two folders with the files of these tables.
+    figures : tables `file, title, alt, caption`: of the figures, and of the explanations where there are any.
+    folders : the folders with the files of these tables.
     facts : `commit`, `digest`, `versions`, `folds`, `repeats`, `counts` (cases, subjects, recordings), `leak` (the
         mark), `winner` (per target), `date`, `trainings` (`system, task, network, parameters, epochs, seconds` of
         each).
@@ -107,7 +107,11 @@ def render(
         choose_by=CHOOSE.get(study.evaluation.choose_by) or METRICS[study.evaluation.choose_by][0],
         quality=_quality(tables["quality"]),
         figures=[_figure(row, folders[0]) for row in figures[0].to_dict("records")],
-        explanations=[_figure(row, folders[1]) for row in figures[1].to_dict("records")],
+        explanations=[
+            _figure(row, folder)
+            for table, folder in zip(figures[1:], folders[1:], strict=True)
+            for row in table.to_dict("records")
+        ],
         systems=_systems(study),
         trainings=_trainings(facts["trainings"]),
     )
