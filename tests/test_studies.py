@@ -228,8 +228,9 @@ def test_the_error_for_a_key_unlike_any_lists_all_keys(load) -> None:
         (
             "targets.murmur.decisions",
             ["reference", "cots"],
-            "targets.murmur.decisions: 'cots' is not one of any_recording, argmax, cost, reference, temperature, "
-            "tuned_both, tuned_uar, tuned_w_acc (did you mean 'cost'?)",
+            "targets.murmur.decisions: 'cots' is not one of any_recording, argmax, cost, expected_0, "
+            "expected_25, expected_50, expected_75, reference, temperature, tuned_both, tuned_uar, tuned_w_acc "
+            "(did you mean 'cost'?)",
         ),
         ("fusion.systems", ["smal"], "fusion.systems: 'smal' is not one of ['small']"),
         (f"{SMALL}.tasks", ["presnt"], f"{SMALL}.tasks: 'presnt' is not one of ['present', 'unknown']"),

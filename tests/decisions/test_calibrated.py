@@ -8,8 +8,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from auscult.config.targets import Target
-from auscult.decisions import cross_fitting
+from auscult.decisions import cross_fitting, rules
 from auscult.decisions.rules import calibrated
+from auscult.metrics import formulas
 
 
 def cross_fit(p: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
@@ -128,3 +129,57 @@ def test_one_temperature_is_the_one_that_made_the_labels():
     assert model["temperature"] == pytest.approx(2.5, rel=0.1)
     assert (calibrated.calibrate(model, sharp).argmax(axis=1) == sharp.argmax(axis=1)).all()
     assert log_loss(labels, calibrated.calibrate(model, sharp)) < log_loss(labels, sharp)
+
+
+SHARES = {"expected_75": 0.75, "expected_50": 0.5, "expected_25": 0.25, "expected_0": 0.0}
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 1.0])
+def test_what_right_decisions_add_is_the_score(seed, share):
+    rng = np.random.default_rng(seed)
+    truth, decisions = rng.permutation(np.append(np.arange(4), rng.integers(0, 4, 60))), rng.integers(0, 4, 64)
+    weights = rng.uniform(0.5, 5, 4).tolist()
+    added = calibrated.utilities(np.bincount(truth, minlength=4), weights, share)[truth][truth == decisions].sum()
+    matrix = formulas.confusion(truth, decisions, 4)
+    expected = share * formulas.weighted_accuracy(matrix, weights) + (1 - share) * formulas.uar(matrix)
+    assert added == pytest.approx(float(expected))
+
+
+@pytest.mark.parametrize("name", SHARES)
+def test_the_decision_is_the_one_that_is_expected_to_add_most(name):
+    labels, p, _ = case()
+    target = Target(label="x", classes=["a", "b", "c"], weights=[5, 3, 1], heads=["x"])
+    rule = rules.get(name)
+    fitted = json.loads(json.dumps(rule.fit(p, labels, target)))
+    same, decisions = rule.apply(fitted, p, target, None)
+    assert (same == p).all()
+    q = calibrated.calibrate(calibrated.regression(p, labels), p)
+    counts = np.bincount(labels, minlength=3)
+    for row, decision in zip(q, decisions, strict=True):
+        gains = [
+            SHARES[name] * row[k] * [5, 3, 1][k] / (counts @ [5, 3, 1]) + (1 - SHARES[name]) * row[k] / (3 * counts[k])
+            for k in range(3)
+        ]
+        assert decision == int(np.argmax(gains))
+
+
+def test_from_weighted_accuracy_to_uar_the_points_move_one_way():
+    labels, p, groups = case(size=2000)
+    target = Target(label="x", classes=["a", "b", "c"], weights=[5, 3, 1], heads=["x"])
+    uar, w_acc = [], []
+    for name in ("cost", *SHARES):
+        _, decisions = cross_fitting.cross_fit(rules.get(name), p, labels, groups, target)
+        matrix = formulas.confusion(labels, decisions, 3)
+        uar.append(float(formulas.uar(matrix)))
+        w_acc.append(float(formulas.weighted_accuracy(matrix, [5, 3, 1])))
+    assert (np.diff(uar) > -0.003).all() and (np.diff(w_acc) < 0.003).all() and uar[-1] > uar[0]
+
+
+@pytest.mark.parametrize("labels", [np.array([], dtype=int), np.array([1, 1])])
+def test_of_no_class_or_one_the_rule_still_decides(labels):
+    target = Target(label="x", classes=["a", "b", "c"], heads=["x"])
+    p = np.full((len(labels), 3), 1 / 3)
+    rule = rules.get("expected_50")
+    _, decisions = rule.apply(rule.fit(p, labels, target), np.eye(3), target, None)
+    assert set(decisions) <= {0, 1, 2}

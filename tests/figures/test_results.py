@@ -5,12 +5,14 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from auscult.config.study import Study
 from auscult.decisions.winner import VARIANT
 from auscult.evaluation import tables
 from auscult.figures import results
 from auscult.figures.importances import importance_figures, stability
+from auscult.figures.trade_off import operating_points
 from auscult.heads.outputs import class_columns
 
 CLASSES = {"murmur": ["Present", "Unknown", "Absent"], "rhythm": ["af", "$sinus^$", "_block"]}
@@ -166,7 +168,7 @@ def test_every_figure_is_drawn_with_its_texts(figures):
     assert set(table["file"]) == {
         *(f"{kind}-murmur.svg" for kind in ("roc", "roc-variants", "pr", "confusion", "reliability", "forest")),
         *(f"{kind}-rhythm.svg" for kind in ("roc", "roc-variants", "pr", "reliability", "forest")),
-        "referral-murmur.svg",
+        *("referral-murmur.svg", "trade-off-murmur.svg"),
         "importance-murmur-small-xgboost-validation.svg",
         *(f"learning-{system}-{task}.svg" for system in ("small", "large") for task in ("present", "unknown")),
     }
@@ -192,6 +194,33 @@ def test_texts_contain_the_numbers_of_the_tables(figures):
         low_high = f"({chosen['w_acc_low']:.2f}–{chosen['w_acc_high']:.2f})"
         assert f"weighted accuracy {chosen['w_acc']:.3f} {low_high}" in texts.loc["forest-murmur.svg", column]
     assert "81 test cases" in texts.loc["confusion-murmur.svg", "caption"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_operating_points_are_scores_of_the_decisions_that_are_expected_to_be_best(seed):
+    """Against scikit-learn, with the expected gain of every class computed case by case."""
+    rng = np.random.default_rng(seed)
+    target, n = study().targets["murmur"], 60
+    logits = rng.standard_normal((n, 3)) * 2
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    rows = pd.DataFrame(p, columns=[f"p_{name}" for name in target.classes])
+    rows = rows.assign(label=rng.permutation(target.classes * 20), subject=[f"s{k // 2}" for k in range(n)])
+    points = operating_points(study(), target, rows).set_index("share")
+    truth, weights = rows["label"].map(target.classes.index).to_numpy(), np.array(target.class_weights())
+    expected_counts = p.sum(axis=0)
+    for share in (1.0, 0.5, 0.0):
+        total = (weights * expected_counts).sum()
+        decisions = [
+            max(
+                range(3),
+                key=lambda k: q[k] * (share * weights[k] / total + (1 - share) / (3 * expected_counts[k])),
+            )
+            for q in p
+        ]
+        row = points.loc[share]
+        assert row["uar"] == pytest.approx(balanced_accuracy_score(truth, decisions))
+        assert row["w_acc"] == pytest.approx(accuracy_score(truth, decisions, sample_weight=weights[truth]))
+        assert row["uar_low"] <= row["uar"] <= row["uar_high"] and row["w_acc_low"] <= row["w_acc"] <= row["w_acc_high"]
 
 
 def test_the_same_tables_give_the_same_bytes_in_any_order_of_cases_and_epochs(figures, tmp_path):

@@ -36,6 +36,7 @@ from auscult.figures.drawing import (
     values_text,
 )
 from auscult.figures.importances import importance_figures
+from auscult.figures.trade_off import trade_off
 from auscult.heads.outputs import class_columns
 from auscult.metrics import catalogue, formulas
 
@@ -74,6 +75,7 @@ def _figures(study: Study, predictions: pd.DataFrame, board: pd.DataFrame, histo
         yield forest(name, board[board["target"] == name])
         if target.kind == "multiclass":
             yield confusion(name, target, chosen)
+            yield from trade_off(study, name, target, chosen)
             yield from referral(name, target, part)
         yield roc(name, target, chosen)
         yield roc_variants(name, target, part)

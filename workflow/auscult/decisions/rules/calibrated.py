@@ -1,11 +1,13 @@
-"""The largest weight x calibrated probability, which maximises expected weighted accuracy.
+"""The largest weight x calibrated probability: what is expected to score best.
 
-Calibration is by multinomial logistic regression on the logarithms of the probabilities (`cost`), or by one
-temperature (`temperature`).
+Calibration is by multinomial logistic regression on the logarithms of the probabilities, or by one temperature
+(`temperature`). `cost` and `temperature` maximise expected weighted accuracy; `expected_75` to `expected_0` maximise a
+mean of weighted accuracy and UAR, in which the former has this share in per cent.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -67,6 +69,29 @@ def largest_weighted(p: np.ndarray, weights: list[float]) -> np.ndarray:
     return np.argmax(p * np.asarray(weights), axis=1)
 
 
+def utilities(counts: np.ndarray, weights: list[float], share: float) -> np.ndarray:
+    """What a right decision about a case adds to share x weighted accuracy + (1 - share) x UAR, by class (classes,).
+
+    counts: labelled cases of each class. weights: of the true classes in weighted accuracy.
+    """
+    counts, true_weights = np.maximum(counts, 1), np.asarray(weights)
+    return share * true_weights / (true_weights * counts).sum() + (1 - share) / (len(counts) * counts)
+
+
+def fit_expected(p: np.ndarray, truth: np.ndarray, target: Target, share: float) -> FittedRule:
+    """The calibration, and the `utilities` of the labelled cases."""
+    counts = np.bincount(truth, minlength=len(target.classes))
+    values = utilities(counts, target.class_weights(), share)
+    return {"calibration": regression(p, truth), "utilities": values.tolist()}
+
+
+def apply_expected(
+    fitted: FittedRule, p: np.ndarray, target: Target, recordings: Recordings | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The probabilities as they are, and the decisions that are expected to add most."""
+    return p, largest_weighted(calibrate(fitted["calibration"], p), fitted["utilities"])
+
+
 def apply(
     fitted: FittedRule, p: np.ndarray, target: Target, recordings: Recordings | None
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -95,4 +120,15 @@ TEMPERATURE = Rule(
     lambda p, truth, target: {"calibration": temperature(p, truth)},
     calibrates=True,
 )
-RULES = (COST, TEMPERATURE)
+EXPECTED = tuple(
+    Rule(
+        f"expected_{share}",
+        f"What is expected to score best by {share} % weighted accuracy and {100 - share} % UAR, calibrated by "
+        "regression.",
+        ("multiclass",),
+        apply_expected,
+        partial(fit_expected, share=share / 100),
+    )
+    for share in (75, 50, 25, 0)
+)
+RULES = (COST, TEMPERATURE, *EXPECTED)
