@@ -223,7 +223,13 @@ COUNTS = [
 POSITIVE = [
     *("dataset.short_s", f"{SMALL}.segment.seconds", f"{SMALL}.segment.hop_s", f"{SMALL}.training.learning_rate"),
     *(f"{SMALL}.training.augment.time_mask_s", "fusion.booster.learning_rate", f"{SMALL}.training.gradient_norm"),
-    *("fusion.logistic.c", "fusion.tuning.minutes", "fusion.booster.min_child_weight", "fusion.booster.reg_lambda"),
+    *(
+        "fusion.logistic.c",
+        "fusion.logits.c",
+        "fusion.tuning.minutes",
+        "fusion.booster.min_child_weight",
+        "fusion.booster.reg_lambda",
+    ),
 ]
 NOT_NEGATIVE = [
     *(f"{SMALL}.training.augment.{key}" for key in ("mixup", "cutmix", "mix_from", "time_masks", "gain")),
@@ -279,6 +285,7 @@ CHOICES = {
     "evaluation.choose_by": "cost",
     "fusion.booster.weigh": "median",
     "fusion.logistic.weigh": "median",
+    "fusion.logits.weigh": "median",
     "fusion.tuning.objective": "auroc",
 }
 
@@ -457,7 +464,6 @@ def test_neither_a_teacher_nor_a_pre_training_reads_cases() -> None:
 
 def test_embeddings_are_of_encoders() -> None:
     values = with_value("fusion.features", ["probabilities", "embeddings"])
-    assert "`embeddings` are vectors of the front end encoder, and 'small' has none" in refused(values)
     values["systems"]["small"]["front_end"] = {"name": "encoder", "settings": {"file": "a.onnx"}}
     assert problems(values) == []
     fused = Study.model_validate(values)

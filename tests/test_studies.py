@@ -498,3 +498,20 @@ def test_a_network_gets_the_windows_that_it_reads(load, network: str, of: str, m
     assert message_of_error(load, values) == f"systems.small.segment.of: {message}"
     values["systems"]["small"]["segment"]["of"] = "case" if of == "recording" else "recording"
     load(values)
+
+
+def test_embeddings_need_an_encoder(load) -> None:
+    values = copy.deepcopy(STUDY)
+    values["fusion"] = {"systems": ["small"], "features": ["embeddings"]}
+    assert message_of_error(load, values).startswith(
+        "fusion.features: `embeddings` are vectors of the front end encoder"
+    )
+
+
+def test_a_pre_training_reads_recordings(load) -> None:
+    values = copy.deepcopy(STUDY)
+    small = values["systems"]["small"]
+    network = {"name": "case_attention"}
+    values["pretrainings"] = {"views": {"method": {"name": "cpc"}, "front_end": small["front_end"], "network": network}}
+    message = "pretrainings.views.network.name: case_attention reads cases, not recordings; take another one"
+    assert message_of_error(load, values) == message

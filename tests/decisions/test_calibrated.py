@@ -176,10 +176,11 @@ def test_from_weighted_accuracy_to_uar_the_points_move_one_way():
     assert (np.diff(uar) > -0.003).all() and (np.diff(w_acc) < 0.003).all() and uar[-1] > uar[0]
 
 
-@pytest.mark.parametrize("labels", [np.array([], dtype=int), np.array([1, 1])])
-def test_of_no_class_or_one_the_rule_still_decides(labels):
-    target = Target(label="x", classes=["a", "b", "c"], heads=["x"])
-    p = np.full((len(labels), 3), 1 / 3)
-    rule = rules.get("expected_50")
-    _, decisions = rule.apply(rule.fit(p, labels, target), np.eye(3), target, None)
-    assert set(decisions) <= {0, 1, 2}
+@pytest.mark.parametrize("name", SHARES)
+def test_of_no_case_or_of_one_class_the_rule_still_decides(name):
+    target = Target(label="x", classes=["a", "b", "c"], weights=[5, 3, 1], heads=["x"])
+    rule, rows = rules.get(name), np.array([[0.05, 0.05, 0.9], [0.1, 0.7, 0.2]])
+    unfitted = rule.fit(np.zeros((0, 3)), np.array([], dtype=int), target)
+    assert set(rule.apply(unfitted, np.eye(3), target, None)[1]) == {0, 1, 2}
+    one_class = rule.fit(np.full((50, 3), 1 / 3), np.full(50, 2), target)
+    assert rule.apply(one_class, rows, target, None)[1].tolist() == [2, 2]  # no other class was ever seen

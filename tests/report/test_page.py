@@ -372,7 +372,7 @@ def test_every_protocol_is_described(folder, protocol, text):
 
 def test_a_study_without_a_system_that_can_be_explained(folder):
     html = render("demo", study(), tables(), [figures()], [folder], facts(), published())
-    assert "There are no explanations" in html
+    assert "There are no explanations: every system reads all recordings of a case at once" in html
 
 
 def test_a_figure_outside_the_folder_is_refused(folder):

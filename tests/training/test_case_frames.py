@@ -108,6 +108,20 @@ def test_training_and_scoring_of_cases(world, of_cases):
     assert world.train(of_cases) == "reused"
 
 
+def test_sites_are_those_of_the_cases_that_train(world, of_cases, tmp_path):
+    """A site of validation cases alone has no mark: nothing would train it."""
+    validation = world.folds.query("fold == 0 and role == 'val'")["case"]
+    recordings = world.manifest.recordings.copy()
+    recordings.loc[recordings["case"].isin(validation), "site"] = "PV"
+    manifest = replace(world.manifest, recordings=recordings)
+    for select, sites in (("auroc", ["AV", "MV"]), ("last", ["AV", "MV", "PV"])):
+        training = of_cases.system.training.model_copy(update={"select": select, "epochs": 1})
+        system = of_cases.system.model_copy(update={"training": training})
+        job = replace(of_cases, folder=tmp_path / select / "r0f0", system=system)
+        assert world.train(job, manifest=manifest) == "trained"
+        assert json.loads((job.folder / "config.json").read_text())["sites"] == sites
+
+
 def test_a_case_is_scored_alike_whatever_others_are(world, of_cases, tmp_path):
     test = world.folds.query("fold == 0 and role == 'test'")["case"].tolist()
     copy_model(of_cases.folder, tmp_path / "r0f0")

@@ -35,13 +35,14 @@ def project(tmp_path_factory) -> Project:
         "training": {"epochs": 2},
         "inference": {"passes": 3},
     }
+    plain = {**vectors, "front_end": {"name": "band1k"}, "network": {"name": "compact", "options": {"widths": [4]}}}
     of_cases = {"segment": {"of": "case", "seconds": 4.0}, "network": {"name": "case_attention"}}
     project.study(
         "cycles",
         description="vectors of an encoder",
         targets={"sound": {"label": "sound", "classes": shapes.SOUNDS, "heads": ["sound"], "decisions": ["reference"]}},
-        systems={"vectors": vectors, "cases": {**vectors, **of_cases}},
-        ensembles={"both": {"systems": ["vectors", "cases"]}},
+        systems={"plain": plain, "vectors": vectors, "cases": {**vectors, **of_cases}},
+        ensembles={"both": {"systems": ["plain", "vectors", "cases"]}},
         fusion={"systems": ["vectors", "both"], "features": ["probabilities", "embeddings"]},
         **shapes.CYCLES,
     )
@@ -55,7 +56,7 @@ def marks(project: Project) -> str:
 
 
 def test_without_a_declaration_every_table_says_that_it_is_unknown(project):
-    assert project.first.jobs["extract_features"] == 1 and project.first.jobs["train"] == 4
+    assert project.first.jobs["extract_features"] == 2 and project.first.jobs["train"] == 6
     unknown = (f"training subjects of the weights of {name} unknown" for name in ("cases", "vectors"))
     assert marks(project) == "; ".join(unknown)
     assert project.run(studies="cycles").jobs == {}

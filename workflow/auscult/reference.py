@@ -62,6 +62,7 @@ STUDY_MODELS = [
     fusion.Fusion,
     fusion.Booster,
     fusion.Logistic,
+    fusion.Logits,
     fusion.Tuning,
     study.Evaluation,
 ]

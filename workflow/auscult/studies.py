@@ -98,7 +98,10 @@ def load_study(name: str, folder: Path, root: str | None = None) -> Study:
     for key, pretraining in study.pretrainings.items():
         pretraining_path = f"{file}: pretrainings.{key}"
         values = complete_values["pretrainings"][key]
-        _fill_in(pretraining, values, pretraining_path)
+        network = _fill_in(pretraining, values, pretraining_path)
+        if getattr(network, "READS_CASES", False):
+            name = pretraining.network.name
+            raise ConfigError(f"{pretraining_path}.network.name: {name} reads cases, not recordings; take another one")
         method = _plug_in(methods, pretraining.method.name, f"{pretraining_path}.method.name")
         options = _check(method.Options, pretraining.method.options, f"{pretraining_path}.method.options").model_dump()
         values["method"]["options"] = options
@@ -110,6 +113,12 @@ def load_study(name: str, folder: Path, root: str | None = None) -> Study:
         for number, dataset in enumerate(pretraining.other_datasets()):
             options = _dataset_options(dataset, f"{pretraining_path}.train_on.datasets.{number}")
             values["train_on"]["datasets"][number]["options"] = options
+    for unit in study.fusion.systems if study.fusion and "embeddings" in study.fusion.features else []:
+        if not study.fused_encoders(unit):
+            raise ConfigError(
+                f"{file}: fusion.features: `embeddings` are vectors of the front end encoder, and {unit!r} has none; "
+                "leave them out, or this system"
+            )
     for number, extra in enumerate(study.extra_training):
         options = _dataset_options(extra.dataset, f"{file}: extra_training.{number}.dataset")
         complete_values["extra_training"][number]["dataset"]["options"] = options

@@ -38,8 +38,18 @@ class Logistic(Strict):
     weigh: Weigh = "balanced"
 
 
+class Logits(Strict):
+    """Settings of the regression on logits: a multinomial logistic regression with an L2 penalty."""
+
+    c: Positive = Field(default=1.0, description="Inverse of the penalty's strength.")
+    weigh: Weigh = "none"
+
+
 class Tuning(Strict):
-    """Search of a learner's settings and feature blocks by Optuna, on the cases that the learner is fitted to."""
+    """Search of a learner's settings and feature blocks by Optuna, on the cases that the learner is fitted to.
+
+    `logits` is not tuned.
+    """
 
     trials: Count = Field(
         default=30, description="Trials per learner, target and fold. The first trial has the settings of the study."
@@ -68,7 +78,7 @@ Feature = Literal[
     "adventitious",
     "embeddings",
 ]
-Learner = Literal["xgboost", "logistic"]
+Learner = Literal["xgboost", "logistic", "logits"]
 
 
 class Fusion(Strict):
@@ -78,9 +88,10 @@ class Fusion(Strict):
         min_length=1, description="Systems and ensembles whose outputs the learners read."
     )
     learners: Annotated[list[Learner], Unique] = Field(
-        default=list(get_args(Learner)),
+        default=["xgboost", "logistic"],
         min_length=1,
-        description="Each learner is a stage of the tables with its name. `logistic`: logistic regression on ranks.",
+        description="Each learner is a stage of the tables with its name. `logistic`: logistic regression on ranks; "
+        "`logits`: logistic regression on the logits of the case's probabilities of all heads, and nothing else.",
     )
     fit_on: Annotated[list[Literal["inner_folds", "validation", "train"]], Unique] = Field(
         default=["validation"],
@@ -113,10 +124,18 @@ class Fusion(Strict):
     )
     booster: Booster = Booster()
     logistic: Logistic = Logistic()
+    logits: Logits = Logits()
+    every_target: bool = Field(
+        default=False,
+        description="Predict every multiclass target of the study by each system or ensemble, also targets whose heads "
+        "it does not train. Else only the targets of its heads.",
+    )
     tuning: Tuning | None = None
 
     @model_validator(mode="after")
-    def _blend_needs_xgboost(self) -> Fusion:
+    def _learners_have_what_they_read(self) -> Fusion:
         if self.blend and "xgboost" not in self.learners:
             raise ValueError("blend: needs the learner xgboost; add xgboost to learners")
+        if "logits" in self.learners and "probabilities" not in self.features:
+            raise ValueError("learners: `logits` reads probabilities; add probabilities to features")
         return self

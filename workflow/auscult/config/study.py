@@ -136,11 +136,6 @@ class Study(Strict):
                     raise ValueError(f"fusion.systems: {system!r} serves no multiclass target; leave it out")
                 if leaky := [name for name in members if self.systems[name].training.select == "test"]:
                     raise ValueError(f"fusion.systems: test cases choose the epoch of {leaky[0]!r}; leave it out")
-                if "embeddings" in self.fusion.features and not self.fused_encoders(system):
-                    raise ValueError(
-                        f"fusion.features: `embeddings` are vectors of the front end encoder, and {system!r} has "
-                        "none; leave them out, or this system"
-                    )
                 if "validation" in self.fusion.fit_on:
                     for name in members:
                         if name in trained_on_validation:

@@ -64,7 +64,7 @@ def predict(study: Study, manifest: Manifest, outputs: list[FoldOutputs]) -> tup
     for fold in outputs:
         system = study.systems[fold.system]
         test_cases = fold.cases[fold.cases["role"] == "test"].set_index("case")
-        for name, target in study.targets_of(system).items():
+        for name, target in study.targets.items():
             for stage in stage_outputs(name, target, fold.cases, fold.recordings, fold.fused):
                 scored_on = "test" if system.training.select == "test" else SCORED_ON[stage.role]
                 labels = cases.loc[stage.own.ids, target.label]
@@ -88,13 +88,17 @@ def predict(study: Study, manifest: Manifest, outputs: list[FoldOutputs]) -> tup
 def stage_outputs(
     name: str, target: Target, cases: pd.DataFrame, recordings: pd.DataFrame, fused: pd.DataFrame | None
 ) -> Iterator[StageOutputs]:
-    """Outputs for the target `name` of the network, and of each second stage. Tables: as `FoldOutputs` has them."""
-    role = _role(cases)
-    own, test = (
-        outputs_of(cases[cases["role"] == key], target.classes, name, recordings[recordings["role"] == key])
-        for key in (role, "test")
-    )
-    yield StageOutputs("network", "none", role, own, test)
+    """Outputs for the target `name` of the networks, if they serve it, and of each second stage.
+
+    Tables: as `FoldOutputs` has them.
+    """
+    if set(class_columns(target.classes, name)) <= set(cases):
+        role = _role(cases)
+        own, test = (
+            outputs_of(cases[cases["role"] == key], target.classes, name, recordings[recordings["role"] == key])
+            for key in (role, "test")
+        )
+        yield StageOutputs("network", "none", role, own, test)
     if fused is not None:
         for (stage, fit_on), table in fused[fused["target"] == name].groupby(["stage", "fit_on"], sort=False):
             role = _role(table)
@@ -121,13 +125,14 @@ def _with_passes(table: pd.DataFrame, passes: pd.DataFrame | None, target: Targe
 
     passes: the case table of `aggregate`, by case.
     """
+    if passes is None:
+        return table.assign(information=float("nan"), variance=float("nan"))
     outputs = output_names({name: heads[name] for name in target.heads})
     for column, terms in {
         "information": [f"information_{name}" for name in target.heads],
         "variance": [f"variance_{name}" for name in outputs],
     }.items():
-        sums = float("nan") if passes is None else passes[terms].sum(axis=1, skipna=False)
-        table[column] = sums if passes is None else sums[table["case"]].to_numpy()
+        table[column] = passes[terms].sum(axis=1, skipna=False)[table["case"]].to_numpy()
     return table
 
 

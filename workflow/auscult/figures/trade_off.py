@@ -36,6 +36,7 @@ def operating_points(study: Study, target: Target, chosen: pd.DataFrame) -> pd.D
     p, weights, classes = chosen[class_columns(target.classes)].to_numpy(), target.class_weights(), target.classes
     truth = chosen["label"].map({name: number for number, name in enumerate(classes)}).to_numpy(dtype=int)
     draws = subject_draws(chosen["subject"], study.evaluation.draws, study.evaluation.seed)
+    fewest = chosen.groupby("label")["subject"].nunique().reindex(classes, fill_value=0).min()
     rows = []
     for share in SHARES:
         decisions = largest_weighted(p, utilities(p.sum(axis=0), weights, share))
@@ -43,7 +44,8 @@ def operating_points(study: Study, target: Target, chosen: pd.DataFrame) -> pd.D
         matrices = [formulas.confusion(truth, decisions, len(classes), each) for each in (None, draws)]
         for score in (lambda matrix: formulas.weighted_accuracy(matrix, weights), formulas.uar):
             value, of_draws = (score(matrix) for matrix in matrices)
-            row += [float(value), *interval(of_draws)]
+            is_enough = score is not formulas.uar or fewest >= scoring.MIN_SUBJECTS  # as in the tables
+            row += [float(value), *(interval(of_draws) if is_enough else (np.nan, np.nan))]
         rows.append(row)
     return pd.DataFrame(rows, columns=["share", *COLUMNS])
 
@@ -76,11 +78,13 @@ def trade_off(study: Study, name: str, target: Target, chosen: pd.DataFrame) -> 
     caption = (
         f"Each point takes the decisions that are expected to score best by a share of weighted accuracy and the rest "
         f"of UAR, on the calibrated probabilities of the row chosen ({len(rows)} test cases); bands are 95 % intervals "
-        f"over subjects. Weighted accuracy and UAR: {text}. A study decides at a marked point by the decision rule "
-        f"with its name."
+        f"over subjects. How many cases a class has is taken from the probabilities. Weighted accuracy and UAR: {text}."
+        f" The decision rules with these names do the same for each variant and fold, with the class sizes of their "
+        f"own cases, so that their scores differ a little."
     )
     yield Plot(f"trade-off-{name}.svg", figure, title, alt, caption)
 
 
 def _with_interval(row: dict[str, float], metric: str) -> str:
-    return f"{row[metric]:.3f} ({row[f'{metric}_low']:.3f}–{row[f'{metric}_high']:.3f})"
+    low, high = row[f"{metric}_low"], row[f"{metric}_high"]
+    return f"{row[metric]:.3f} " + ("(no interval)" if np.isnan(low) else f"({low:.3f}–{high:.3f})")

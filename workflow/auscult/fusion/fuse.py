@@ -20,6 +20,7 @@ from auscult.fusion.features import (
     case_features,
     fill_absent_sites,
     fit_reduction,
+    probability_columns,
     reduced_block,
 )
 from auscult.fusion.learners import importances, load, predict, save
@@ -78,6 +79,8 @@ def fuse(
 ) -> Fused:
     """Fit and apply every learner for every multiclass target, on each kind of cases that `fit_on` names.
 
+    targets: those to predict. Of a target whose heads are not among `heads` there is no `blend`.
+
     Only the labels of the cases that a learner is fitted on are read. These cases get cross-fitted probabilities, but
     under `fit_on: train` they get none and nothing is tuned on them.
 
@@ -97,25 +100,28 @@ def fuse(
                 continue
             for learner in settings.learners:
                 key = {"target": name, "stage": learner, "fit_on": fit_on}
+                own, others = (
+                    _read_by(learner, heads, blocks) for blocks in (features.blocks[features.fit_role], other_blocks)
+                )
                 stacked = stack(
                     target,
-                    features.blocks[features.fit_role],
+                    own,
                     by_case.loc[cases, target.label],
                     by_case.loc[cases, "subject"],
-                    other_blocks,
-                    settings.booster if learner == "xgboost" else settings.logistic,
+                    others,
+                    {"xgboost": settings.booster, "logistic": settings.logistic, "logits": settings.logits}[learner],
                     threads,
                     cross_fitted,
-                    settings.tuning if cross_fitted else None,
+                    settings.tuning if cross_fitted and learner != "logits" else None,
                     trials_file,
                 )
                 note(f"{', '.join(key.values())}: {len(cases)} cases, {len(stacked.fitted.columns)} features")
                 by_role = _by_role(stacked, features, cross_fitted)
                 tables += [_table(key, target.classes, role, features.cases[role], p) for role, p in by_role.items()]
-                weights.append(importances(stacked.fitted, pd.concat(other_blocks.values(), axis=1)).assign(**key))
+                weights.append(importances(stacked.fitted, pd.concat(others.values(), axis=1)).assign(**key))
                 trials.append(stacked.trials.assign(**key))
                 save(stacked.fitted, models / f"{'-'.join(key.values())}.json")
-                if settings.blend and learner == "xgboost":
+                if settings.blend and learner == "xgboost" and set(target.heads) <= set(heads):
                     key = {**key, "stage": "blend"}
                     for role, p in by_role.items():
                         blended = blend(_network_probabilities(inputs, name, target, role, features.cases[role]), p)
@@ -146,8 +152,10 @@ def _features(settings: Fusion, heads: dict[str, Head], inputs: Inputs, fit_on: 
     """Features of the cases that a learner is fitted on and of those that it scores; writes the vectors' components."""
     fit_role = ROLE[fit_on]
     # latents of different networks share no axes: those of inner folds cannot stand beside the fold's own
-    blocks = [name for name in settings.features if name in REDUCED and (name, fit_on) != ("latents", "inner_folds")]
-    components = fit_reduction(settings, inputs, blocks, fit_role)
+    of_vectors = [
+        each for each in settings.features if each in REDUCED and (each, fit_on) != ("latents", "inner_folds")
+    ]
+    components = fit_reduction(settings, inputs, of_vectors, fit_role)
     if components:
         write_json(models / f"components-{fit_on}.json", components)
     roles = ["test"] if fit_on == "inner_folds" else [role for role in ("val", "test") if role != fit_role]
@@ -163,6 +171,13 @@ def _blocks(
     for name in components:  # a case without recordings has no vectors: NaN
         blocks[name] = reduced_block(components, inputs, name, role).reindex(_ids(inputs, role))
     return blocks
+
+
+def _read_by(learner: str, heads: dict[str, Head], blocks: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The features that a learner reads: `logits` the case's own probabilities, the others all."""
+    if learner != "logits":
+        return blocks
+    return {"probabilities": blocks["probabilities"][probability_columns(heads)]}
 
 
 def _ids(inputs: Inputs, role: str) -> pd.Series:

@@ -1,4 +1,4 @@
-"""The learners of the second stage, XGBoost and logistic regression: fit, predict, importances, files."""
+"""The learners of the second stage, XGBoost and two logistic regressions: fit, predict, importances, files."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ import xgboost
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import QuantileTransformer
+from sklearn.preprocessing import FunctionTransformer, QuantileTransformer
 
-from auscult.config.fusion import Booster, Logistic
+from auscult.config.fusion import Booster, Logistic, Logits
 from auscult.config.targets import Target
 from auscult.provenance import write_json
 
-Settings = Booster | Logistic
+Settings = Booster | Logistic | Logits
 
 MASKS = str.maketrans("[]<", "()‹")
+LEAST = 1e-4  # probability, so that a logit is finite
 QUANTILES = 100  # of a feature's distribution, by which the logistic regression ranks it
 
 
@@ -70,10 +71,10 @@ def fit(
     if len(classes) < 2:
         return FittedLearner(None, list(x), classes)
     weights = row_weights(y, target, settings.weigh)
-    if isinstance(settings, Logistic):
-        return FittedLearner(
-            _logistic(settings, len(x)).fit(x, numbers, logisticregression__sample_weight=weights), list(x), classes
-        )
+    if not isinstance(settings, Booster):
+        pipeline = _on_ranks(settings, len(x)) if isinstance(settings, Logistic) else _on_logits(settings)
+        model = pipeline.fit(x, numbers, logisticregression__sample_weight=weights)
+        return FittedLearner(model, list(x), classes)
     early_stopping = {}
     if stop is not None:
         rows, labels, _ = stop
@@ -129,9 +130,9 @@ def predict(fitted: FittedLearner, x: pd.DataFrame, target: Target) -> np.ndarra
 def importances(fitted: FittedLearner, x: pd.DataFrame) -> pd.DataFrame:
     """`feature, gain, shap` of every column of the cases `x`; each a share that sums to 1 (0 where there is no model).
 
-    gain: of XGBoost the total gain; of the logistic regression the magnitude of the coefficients. shap: mean magnitude
-    of the Shapley values over the cases and classes, exact for both (Lundberg et al. 2018; linear ones against the mean
-    of the fit rows' ranks).
+    gain: of XGBoost the total gain; of a regression the magnitude of the coefficients. shap: mean magnitude of the
+    Shapley values over the cases and classes, exact for all (Lundberg et al. 2018; linear ones against the mean of the
+    fit rows' ranks, or against logits of 0).
     """
     gain, shap = pd.Series(0.0, list(x)), pd.Series(0.0, list(x))
     rows = x[fitted.columns]
@@ -153,7 +154,7 @@ def importances(fitted: FittedLearner, x: pd.DataFrame) -> pd.DataFrame:
 
 def save(fitted: FittedLearner, path: Path) -> None:
     """XGBoost's own JSON, with the class numbers as an attribute, and the columns where XGBoost has other names; of a
-    logistic regression its columns, their medians and quantiles, and the coefficients; without a model the columns and
+    regression its columns, on ranks their medians and quantiles, and the coefficients; without a model the columns and
     the one class.
     """
     if isinstance(fitted.model, xgboost.XGBClassifier):
@@ -164,13 +165,11 @@ def save(fitted: FittedLearner, path: Path) -> None:
         return
     numbers = {"classes": fitted.classes}
     if fitted.model is not None:
-        impute, rank, model = (step for _, step in fitted.model.steps)
-        numbers |= {
-            "medians": impute.statistics_,
-            "quantiles": rank.quantiles_.T,
-            "coefficients": model.coef_,
-            "intercepts": model.intercept_,
-        }
+        *before, model = (step for _, step in fitted.model.steps)
+        numbers |= {"coefficients": model.coef_, "intercepts": model.intercept_}
+        if len(before) > 1:
+            impute, rank = before
+            numbers |= {"medians": impute.statistics_, "quantiles": rank.quantiles_.T}
     write_json(path, {"columns": fitted.columns, **{key: value.tolist() for key, value in numbers.items()}})
 
 
@@ -189,20 +188,31 @@ def load(path: Path) -> FittedLearner:
     classes = np.array(values["classes"])
     if "coefficients" not in values:
         return FittedLearner(None, values["columns"], classes)
+    model = LogisticRegression()
+    model.coef_, model.intercept_ = np.array(values["coefficients"]), np.array(values["intercepts"])
+    model.classes_ = np.arange(len(classes))
+    if "medians" not in values:
+        return FittedLearner(make_pipeline(FunctionTransformer(_logits), model), values["columns"], classes)
     impute = SimpleImputer(strategy="median", keep_empty_features=True).fit(np.array([values["medians"]]))
     quantiles = np.array(values["quantiles"]).T
     rank = QuantileTransformer(n_quantiles=len(quantiles), output_distribution="normal")
     rank.quantiles_, rank.n_quantiles_, rank.n_features_in_ = quantiles, len(quantiles), quantiles.shape[1]
     rank.references_ = np.linspace(0, 1, len(quantiles))
-    model = LogisticRegression()
-    model.coef_, model.intercept_ = np.array(values["coefficients"]), np.array(values["intercepts"])
-    model.classes_ = np.arange(len(classes))
     return FittedLearner(make_pipeline(impute, rank, model), values["columns"], classes)
 
 
-def _logistic(settings: Logistic, rows: int) -> Pipeline:
+def _on_ranks(settings: Logistic, rows: int) -> Pipeline:
     return make_pipeline(
         SimpleImputer(strategy="median", keep_empty_features=True),
         QuantileTransformer(n_quantiles=min(QUANTILES, rows), output_distribution="normal"),
         LogisticRegression(C=settings.c, max_iter=1000),
     )
+
+
+def _on_logits(settings: Logits) -> Pipeline:
+    return make_pipeline(FunctionTransformer(_logits), LogisticRegression(C=settings.c, max_iter=1000))
+
+
+def _logits(p: pd.DataFrame) -> np.ndarray:
+    p = np.clip(np.asarray(p, dtype=np.float64), LEAST, 1 - LEAST)
+    return np.log(p / (1 - p))

@@ -14,8 +14,8 @@ place of bands, the network has `maps_have_channels = True`. A network with atte
 `attended(x, output)`, which returns weights `(batch, frames, bands)` at its own resolution; they are shown instead. A
 network with a term of its own in the loss has a method `extra_loss(latents)`, which returns a scalar for a batch.
 
-A network that reads cases has `READS_CASES = True` in its file and gets windows of cases (`segment.of: case`), whose
-frames have more values, see `training.case_frames`.
+A network that reads cases has `READS_CASES = True` in its file and gets windows of cases (`segment.of: case`). The last
+values of their frames are marks, see `training.case_frames`; `build(options, inputs, outputs, marks)` gets how many.
 
 The parts named in `HEAD` are the head, all others are the encoder: what a pre-training trains, and `frozen` freezes.
 """
@@ -38,10 +38,14 @@ def names() -> list[str]:
     return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem != "__init__")
 
 
-def build(name: str, options: dict[str, Any], inputs: tuple[int, int, int], outputs: int) -> Any:
-    """Return the network `name` for inputs `(channels, frames, bands)` and a number of output columns."""
+def build(name: str, options: dict[str, Any], inputs: tuple[int, int, int], outputs: int, marks: int = 1) -> Any:
+    """Return the network `name` for inputs `(channels, frames, bands)` and a number of output columns.
+
+    marks: how many of the bands are marks, for a network that reads cases; for others it has no meaning.
+    """
     module = importlib.import_module(f"auscult.networks.{name}")
-    return module.build(module.Options.model_validate(options), inputs, outputs)
+    of_cases = [marks] if getattr(module, "READS_CASES", False) else []
+    return module.build(module.Options.model_validate(options), inputs, outputs, *of_cases)
 
 
 def multiply_adds(network: Any, inputs: tuple[int, int, int]) -> int:

@@ -56,12 +56,16 @@ class Layer(nn.Module):
 
 
 class CaseAttention(nn.Module):
-    """Batch normalisation, a token per frame and one for the case, layers of attention, one linear layer."""
+    """Batch normalisation, a token per frame and one for the case, layers of attention, one linear layer.
 
-    def __init__(self, options: Options, values: int, outputs: int) -> None:
+    Marks are not normalised: one that all training frames have would become huge in a frame without it.
+    """
+
+    def __init__(self, options: Options, inputs: tuple[int, int, int], outputs: int, marks: int) -> None:
         super().__init__()
+        self.marks, values = marks, inputs[0] * (inputs[2] - marks)
         self.norm_of_values = nn.BatchNorm1d(values)
-        self.embed = nn.Linear(values, options.width)
+        self.embed = nn.Linear(values + marks - 1, options.width)
         self.case_token = nn.Parameter(torch.zeros(options.width))
         nn.init.trunc_normal_(self.case_token, std=0.02)
         self.drop_tokens = StochasticDropout(options.dropout)
@@ -75,14 +79,14 @@ class CaseAttention(nn.Module):
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(batch, channels, frames, values) to logits (batch, outputs) and latents (batch, width).
 
-        The last value of a frame is 1, or 0 in the padding.
+        The last value of a frame is 1, or 0 in the padding; the other marks stand before it.
         """
         is_frame = x[:, 0, :, -1] > 0.5
-        values = x[..., :-1].transpose(1, 2).flatten(2)
+        values, sites = x[..., : -self.marks].transpose(1, 2).flatten(2), x[:, 0, :, -self.marks : -1]
         normalised = torch.zeros_like(values)
         if is_frame.sum() > 1 or not self.training:  # batch statistics need two frames
             normalised[is_frame] = self.norm_of_values(values[is_frame]).to(values.dtype)
-        tokens = self.drop_tokens(self.embed(normalised))
+        tokens = self.drop_tokens(self.embed(torch.cat([normalised, sites], dim=2)))
         attended = is_frame & (self.leave_out(torch.ones_like(is_frame, dtype=x.dtype)) > 0)
         tokens = torch.cat([self.case_token.expand(len(x), 1, -1), tokens], dim=1)
         attended = functional.pad(attended, (1, 0), value=True)
@@ -92,6 +96,6 @@ class CaseAttention(nn.Module):
         return self.head(latents), latents
 
 
-def build(options: Options, inputs: tuple[int, int, int], outputs: int) -> CaseAttention:
-    """Return the network for inputs (channels, frames, values), the last value being 1 for a frame, 0 for padding."""
-    return CaseAttention(options, inputs[0] * (inputs[2] - 1), outputs)
+def build(options: Options, inputs: tuple[int, int, int], outputs: int, marks: int) -> CaseAttention:
+    """Return the network for inputs (channels, frames, values) of which the last ones are marks."""
+    return CaseAttention(options, inputs, outputs, marks)

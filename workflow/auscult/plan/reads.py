@@ -165,8 +165,10 @@ def aggregation(plan: Plan, unit: str, name: str) -> dict[str, Any]:
 def fusion(plan: Plan, unit: str) -> dict[str, Any]:
     """What the second stage of a unit depends on."""
     study = plan.study
+    targets = study.targets if study.fusion.every_target else study.targets_of(first_system(plan, unit))
     return {
-        **_heads_and_classes(plan, unit, {"weights"}),
+        **_heads_and_classes(plan, unit),
+        "targets": _classes(targets, {"weights"}),
         "fusion": {**study.fusion.model_dump(), "systems": [unit]},
         "encoders": {name: study.systems[name].front_end.model_dump() for name in plan.study.fused_encoders(unit)},
         "dataset": study.dataset.model_dump(exclude={"root"}),
@@ -263,10 +265,10 @@ def _classes(targets: dict[str, Target], more: set[str] = frozenset()) -> dict[s
     return {name: target.model_dump(include=fields) for name, target in targets.items()}
 
 
-def _heads_and_classes(plan: Plan, unit: str, more: set[str] = frozenset()) -> dict[str, Any]:
+def _heads_and_classes(plan: Plan, unit: str) -> dict[str, Any]:
     """The tasks of a unit, in its order, and the targets that it serves."""
     system = first_system(plan, unit)
     return {
         "tasks": {task: plan.study.tasks[task].model_dump() for task in system.tasks},
-        "targets": _classes(plan.study.targets_of(system), more),
+        "targets": _classes(plan.study.targets_of(system)),
     }

@@ -20,11 +20,17 @@ ROLE = "test"  # of every new case
 
 
 def score_fold(
-    packed: Packed, unit: str, fold: str, new: NewRecordings, tables: dict[str, pd.DataFrame], threads: int
+    packed: Packed,
+    unit: str,
+    fold: str,
+    new: NewRecordings,
+    tables: dict[str, pd.DataFrame],
+    embeddings: dict[str, pd.DataFrame],
+    threads: int,
 ) -> Inputs:
     """Outputs of the networks of one fold of a system or ensemble for all new cases.
 
-    tables: of numbers about the recordings, for the second stage.
+    tables, embeddings: of numbers about the recordings, and vectors of encoders, for the second stage.
     """
     study, models = packed.study, packed.models[unit, fold]
     system = study.systems[models[0].system]  # those of an ensemble have the same tasks and pooling
@@ -48,7 +54,7 @@ def score_fold(
         roles,
         study.weighed(unit),
     )
-    return Inputs(cases, recordings, new.manifest, tables, networks, new.embeddings(study, unit))
+    return Inputs(cases, recordings, new.manifest, tables, networks, embeddings)
 
 
 def decide_fold(

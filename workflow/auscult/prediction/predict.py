@@ -42,7 +42,12 @@ def apply_winner(
         first = repeated["case"].iloc[0]
         note(f"warning: {len(repeated)} of {len(manifest.cases)} cases are among the study's own, as {first!r}")
     numbers = new.numbers(tables)
-    outputs = {(unit, fold): score_fold(packed, unit, fold, new, numbers, threads) for unit, fold in packed.models}
+    units = {unit for unit, _ in packed.models}
+    embeddings = {unit: new.embeddings(study, unit) if _has_second_stage(packed) else {} for unit in units}
+    outputs = {
+        (unit, fold): score_fold(packed, unit, fold, new, numbers, embeddings[unit], threads)
+        for unit, fold in packed.models
+    }
     predictions = []
     for name, winner in packed.winners.items():
         by_fold = [decide_fold(packed, name, fold, outputs) for fold in winner["folds"]]
@@ -55,8 +60,13 @@ def apply_winner(
 
 def _tables(packed: Packed) -> list[str]:
     """The tables of numbers about recordings that the winners' second stages read."""
-    folds = [variants for winner in packed.winners.values() for variants in winner["folds"].values()]
-    if all(variant["stage"] == "network" for variants in folds for variant in variants):
+    if not _has_second_stage(packed):
         return []
     blocks = {block.removeprefix("pooled_") for block in packed.study.fusion.features}
     return [name for name in TABLES if name in blocks]
+
+
+def _has_second_stage(packed: Packed) -> bool:
+    """Whether a winner's variants have a second stage."""
+    folds = [variants for winner in packed.winners.values() for variants in winner["folds"].values()]
+    return any(variant["stage"] != "network" for variants in folds for variant in variants)

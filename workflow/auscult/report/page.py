@@ -107,6 +107,7 @@ def render(
         choose_by=CHOOSE.get(study.evaluation.choose_by) or METRICS[study.evaluation.choose_by][0],
         quality=_quality(tables["quality"]),
         figures=[_figure(row, folders[0]) for row in figures[0].to_dict("records")],
+        can_be_explained=len(figures) > 1,
         explanations=[
             _figure(row, folder)
             for table, folder in zip(figures[1:], folders[1:], strict=True)
@@ -306,7 +307,8 @@ def _systems(study: Study) -> dict:
     """Front end, network, tasks and training of each system and ensemble, a row each."""
     rows = []
     for name, system in study.systems.items():
-        window = f"{system.segment.seconds:g} s, every {system.segment.hop_s:g} s"
+        of_case = " of all recordings of a case" if system.segment.of == "case" else ""
+        window = f"{system.segment.seconds:g} s{of_case}, every {system.segment.hop_s:g} s"
         epochs = {"last": "last of {} epochs", "test": "best on test cases of {} epochs"}.get(
             system.training.select, "at most {} epochs"
         )

@@ -29,7 +29,7 @@ class ExtraCases:
     """The cases of one data set that have a label for a task, and their frames.
 
     cases: a row per case, by its id, with a column of the study's words for each head of the task, '' where there is no
-    label; recordings: `recording, case, sha256`.
+    label; recordings: `recording, case, site, sha256`.
     """
 
     dataset: str

@@ -139,9 +139,11 @@ def _seeded_epoch(trainer: _Trainer, train_data: RoleData, epoch: int, report: C
     try:
         loss = _train_epoch(trainer, recording, start, epoch, generator, report)
     except torch.OutOfMemoryError as error:
+        of_cases = trainer.frames.windowing.sites is not None
+        instead = "segment.seconds" if of_cases else "set training.resident: false where the recordings fill it"
         raise MemoryFull(
             f"the memory of {trainer.frames.device} does not hold a batch of {settings.batch} windows: lower "
-            "training.batch, or set training.resident: false where the recordings fill it"
+            f"training.batch, or {instead}"
         ) from error
     if not math.isfinite(loss):
         raise FloatingPointError(f"epoch {epoch}: the loss is {loss}; lower training.learning_rate")

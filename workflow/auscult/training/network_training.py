@@ -19,7 +19,7 @@ from auscult.progress import note
 from auscult.provenance import environment, file_digest, write_json
 from auscult.training.case_frames import sites_of
 from auscult.training.checkpoint import Checkpoint
-from auscult.training.data import windowing
+from auscult.training.data import Windowing, windowing
 from auscult.training.device import device, precision, seed_everything
 from auscult.training.distillation import softened
 from auscult.training.epoch_by_test import weights_writer
@@ -50,13 +50,15 @@ def train_network(
     """
     started = time.time()
     cache = frame_cache.open()
-    settings, of_cases = job.system.training, job.system.segment.of == "case"
-    windows = windowing(job, *cache.shape, sites_of(tables[1]) if of_cases else None)
+    settings, (cases, recordings) = job.system.training, tables
+    trains = recordings["case"].isin(cases.loc[cases["role"].isin(_training_roles(job)), "case"])
+    sites = sites_of(recordings[trains]) if job.system.segment.of == "case" else None
+    windows = windowing(job, *cache.shape, sites)
     job.folder.mkdir(parents=True, exist_ok=True)
     checkpoint = Checkpoint(job.folder / "checkpoint.safetensors", digest)
     with device(resources.locks, resources.threads) as torch_device:
         seed_everything(job.seed, settings.deterministic)
-        network = _first_network(job, windows.shape).to(torch_device)
+        network = _first_network(job, windows).to(torch_device)
         own_data, val_data = _read_data(job, Source(*tables, cache, windows, torch_device))
         heads, resident = job.task.heads, settings.resident
         others = [read_extra(extra, heads, windows, torch_device, resident) for extra in extras]
@@ -100,13 +102,14 @@ def train_network(
     checkpoint.path.unlink(missing_ok=True)
 
 
-def _first_network(job: Job, shape: tuple[int, int, int]) -> nn.Module:
-    """The network as the training starts, for windows of `shape`: with random weights, or with those of a file.
+def _first_network(job: Job, windows: Windowing) -> nn.Module:
+    """The network as the training starts: with random weights, or with those of a file.
 
     Raises WeightsError for a file that does not fit, and ValueError where the training cannot mix its patches.
     """
     name, weights = job.system.network.name, job.weights
-    network = networks.build(name, job.system.network.options, shape, len(output_names(job.task.heads)))
+    outputs = len(output_names(job.task.heads))
+    network = networks.build(name, job.system.network.options, windows.shape, outputs, windows.added)
     if job.system.network.pretraining:
         networks.load_encoder(network, weights)
     elif weights:
@@ -157,14 +160,18 @@ def _check_patch_mix(system: System, network: nn.Module) -> None:
         raise ValueError(f"training.patch_mix: contrast needs network.options.projector: true of {name}")
 
 
+def _training_roles(job: Job) -> list[str]:
+    """The roles of the cases to train on."""
+    return ["train", "val"] if job.system.training.select == "last" else ["train"]
+
+
 def _read_data(job: Job, source: Source) -> tuple[RoleData, RoleData | None]:
     """Training and validation cases; no validation cases where they do not choose the epoch."""
-    select = job.system.training.select
-    train_data = read_role_data(job, ["train", "val"] if select == "last" else ["train"], source)
+    select, roles = job.system.training.select, _training_roles(job)
+    train_data = read_role_data(job, roles, source)
     val_data = None if select in ("last", "test") else read_role_data(job, ["val"], source)
-    roles = source.cases["role"].isin(["train", "val"] if select == "last" else ["train"])
-    recordings = source.recordings["case"].isin(source.cases.loc[roles, "case"]).sum()
-    note(f"{recordings} recordings of {roles.sum()} cases train on {source.device}")
+    cases = source.cases.loc[source.cases["role"].isin(roles), "case"]
+    note(f"{source.recordings['case'].isin(cases).sum()} recordings of {len(cases)} cases train on {source.device}")
     return train_data, val_data
 
 

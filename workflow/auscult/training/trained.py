@@ -20,6 +20,6 @@ def load_network(job: Job, device: torch.device) -> tuple[nn.Module, Windowing]:
     sites = config["sites"]
     windows = windowing(job, channels, values - added_values(sites), sites)
     options = job.system.network.options
-    network = networks.build(job.system.network.name, options, windows.shape, len(config["outputs"]))
+    network = networks.build(job.system.network.name, options, windows.shape, len(config["outputs"]), windows.added)
     network.load_state_dict(load_file(job.folder / "weights.safetensors"))
     return network.to(device, memory_format=torch.channels_last), windows

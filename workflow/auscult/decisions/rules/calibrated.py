@@ -72,10 +72,14 @@ def largest_weighted(p: np.ndarray, weights: list[float]) -> np.ndarray:
 def utilities(counts: np.ndarray, weights: list[float], share: float) -> np.ndarray:
     """What a right decision about a case adds to share x weighted accuracy + (1 - share) x UAR, by class (classes,).
 
-    counts: labelled cases of each class. weights: of the true classes in weighted accuracy.
+    counts: labelled cases of each class; a class without one adds nothing, but where there are none at all. weights: of
+    the true classes in weighted accuracy.
     """
-    counts, true_weights = np.maximum(counts, 1), np.asarray(weights)
-    return share * true_weights / (true_weights * counts).sum() + (1 - share) / (len(counts) * counts)
+    true_weights = np.asarray(weights)
+    if not counts.any():
+        counts = np.ones(len(counts))
+    there, counts = counts > 0, np.maximum(counts, 1e-9)
+    return there * (share * true_weights / (true_weights * counts).sum() + (1 - share) / (there.sum() * counts))
 
 
 def fit_expected(p: np.ndarray, truth: np.ndarray, target: Target, share: float) -> FittedRule:
@@ -123,8 +127,8 @@ TEMPERATURE = Rule(
 EXPECTED = tuple(
     Rule(
         f"expected_{share}",
-        f"What is expected to score best by {share} % weighted accuracy and {100 - share} % UAR, calibrated by "
-        "regression.",
+        f"What is expected to score best by {share} % weighted accuracy and {100 - share} % UAR, by probabilities that "
+        "are calibrated by regression for the decision alone.",
         ("multiclass",),
         apply_expected,
         partial(fit_expected, share=share / 100),
