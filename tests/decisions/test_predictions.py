@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auscult.config.fusion import Tuning
+from auscult.config.targets import Target
 from auscult.datasets.base import Columns, Manifest
 from auscult.decisions.predictions import FoldOutputs, predict
 from auscult.decisions.winner import KEYS, VARIANT, choose, chosen_rows, only_best
@@ -86,6 +87,27 @@ def test_rows_of_all_variants(murmur_study):
         assert sorted(part[["fold", "case"]].itertuples(index=False, name=None)) == sorted(
             test_cases.itertuples(index=False, name=None)
         )
+
+
+def test_a_second_stage_of_a_target_that_no_network_of_its_system_serves(murmur_study):
+    """The outcome has rows of the second stage alone, and a row chosen from them."""
+    study = murmur_study()
+    outcome = Target(label="outcome", classes=["Abnormal", "Normal"], heads=["abnormal"])
+    study = study.model_copy(update={"targets": {**study.targets, "outcome": outcome}})
+    outputs = []
+    for fold in range(2):
+        of_fold, rng = fold_outputs(fold), np.random.default_rng(fold)
+        p = rng.dirichlet([1, 1], len(of_fold.cases))
+        fused = of_fold.cases[["role", "case"]].assign(
+            target="outcome", stage="logits", fit_on="validation", uncertainty=0.5, p_Abnormal=p[:, 0], p_Normal=p[:, 1]
+        )
+        outputs.append(replace(of_fold, fused=pd.concat([of_fold.fused, fused])))
+    predictions, scores = run(study, outputs=outputs)
+    rows = predictions[predictions["target"] == "outcome"]
+    assert set(rows["stage"]) == {"logits", "chosen"} and rows[PASSES].isna().all(axis=None)
+    assert rows.groupby(VARIANT).size().eq(24).all()
+    assert set(predictions.loc[predictions["target"] == "murmur", "stage"]) == {"network", "xgboost", "chosen"}
+    assert set(scores.loc[scores["target"] == "outcome", "stage"]) == {"logits"}
 
 
 def test_cells_of_a_row(murmur_study):

@@ -8,15 +8,17 @@ import pytest
 import xgboost
 from hypothesis import HealthCheck, given
 from hypothesis import settings as options
-from scipy.special import softmax
+from scipy.special import expit, logit, softmax
 from scipy.stats import norm
+from sklearn.linear_model import LogisticRegression
 
-from auscult.config.fusion import Booster, Logistic
+from auscult.config.fusion import Booster, Logistic, Logits
 from auscult.fusion.learners import fit, importances, load, names_for_xgboost, predict, row_weights, save
 from tests.names import distinct
 
 CLASSES = ["Present", "Unknown", "Absent"]
 SMALL = Booster(rounds=15, learning_rate=0.3, min_child_weight=1e-6)
+LOGITS = Logits(c=0.5)
 LEARNERS = pytest.mark.parametrize("settings", [SMALL, Logistic(c=1.0)], ids=["xgboost", "logistic"])
 
 
@@ -41,6 +43,28 @@ def test_signal_is_learnt(target, settings):
     x, y = rows(60, 1)
     p = predict(fitted, x, target)
     assert p.sum(axis=1) == pytest.approx(np.ones(60), abs=1e-5) and (p.argmax(axis=1) == y).mean() > 0.75
+
+
+def probabilities(size: int, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
+    """Probabilities of two heads, some of them 0 or 1, and class numbers."""
+    rng = np.random.default_rng(seed)
+    y = rng.permutation(np.arange(size) % 3)
+    p = expit(rng.standard_normal((size, 2)) + 2 * np.eye(3)[y][:, :2] - 1)
+    p[:4] = [[0, 1], [1, 0], [1, 1], [0, 0]]
+    return pd.DataFrame(p, columns=["p_present", "p_unknown"]), y
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_regression_on_logits_is_that_of_scikit_learn(target, tmp_path, seed):
+    (x, y), (other, _) = probabilities(90, seed), probabilities(40, seed + 10)
+    z, z_other = (logit(table.clip(1e-4, 1 - 1e-4).to_numpy()) for table in (x, other))
+    expected = LogisticRegression(C=0.5, max_iter=1000).fit(z, y).predict_proba(z_other)
+    fitted = fit(x, y, target, LOGITS, 1)
+    np.testing.assert_allclose(predict(fitted, other, target), expected, atol=1e-6)
+    save(fitted, tmp_path / "logits.json")
+    np.testing.assert_allclose(predict(load(tmp_path / "logits.json"), other, target), expected, atol=1e-6)
+    shares = importances(fitted, other)
+    assert shares[["gain", "shap"]].sum().to_numpy() == pytest.approx([1, 1])
 
 
 @LEARNERS

@@ -6,6 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from auscult.config.targets import TargetClasses
+from auscult.fusion import fuse as fusion
+from auscult.fusion.features import Inputs
 from auscult.inference.aggregate import each_alone
 from tests.parts import aggregate, apply_saved, fuse
 
@@ -41,6 +44,36 @@ def test_a_saved_stage_repeats_its_job(world, scored, tmp_path, stage, features)
     p = apply_saved(study, *inputs, "murmur", stage, model, vectors)
     assert len(p) == 12
     np.testing.assert_allclose(p, expected.loc[new["case"]], atol=1e-6)
+
+
+@pytest.mark.parametrize("stage", ["xgboost", "logits"])
+def test_a_system_predicts_targets_that_it_does_not_train(world, scored, tmp_path, stage):
+    """The outcome by the heads of the murmur; there is no blend with networks that do not have it."""
+    settings = {
+        "fit_on": ["validation"],
+        "features": ["probabilities", "statistics"],
+        "learners": ["xgboost", "logits"],
+        "blend": True,
+    }
+    outcome = TargetClasses(label="outcome", classes=["Abnormal", "Normal"], heads=["abnormal"])
+    study = world.study.model_copy(update={"fusion": world.study.fusion.model_copy(update=settings)})
+    system, heads = study.systems["small"], study.heads_of(study.systems["small"])
+    cases, recordings = aggregate(study, system, each_alone(scored, ["val", "test"]), world.folds.query("fold == 0"))
+    names = world.manifest.recordings["recording"]
+    numbers = pd.DataFrame(np.random.default_rng(0).random((len(names), 2)), index=names, columns=["rms", "present"])
+    inputs = Inputs(cases, recordings, world.manifest, {"statistics": numbers}, scored)
+    targets = {**study.targets, "outcome": outcome}
+    fused = fusion.fuse(study.fusion, heads, targets, inputs, tmp_path, tmp_path / "log", 1)
+    stages = fused.probabilities.groupby("target")["stage"].unique().map(set).to_dict()
+    assert stages == {"murmur": {"xgboost", "logits", "blend"}, "outcome": {"xgboost", "logits"}}
+    rows = fused.probabilities.query("target == 'outcome' and stage == @stage and role == 'test'").set_index("case")
+    if stage == "logits":
+        read = fused.importances.query("target == 'outcome' and stage == 'logits'")["feature"]
+        assert set(read) == {"p_present", "p_unknown"}
+    new = replace(inputs, cases=cases[cases["role"] == "test"])
+    file = tmp_path / f"outcome-{stage}-validation.json"
+    p = fusion.apply_saved(study.fusion, heads, "outcome", outcome, new, stage, file)
+    np.testing.assert_allclose(p, rows.loc[new.cases["case"], ["p_Abnormal", "p_Normal"]], atol=1e-6)
 
 
 @pytest.mark.parametrize("missing", ["nan", "zero"])
