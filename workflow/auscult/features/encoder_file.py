@@ -134,7 +134,9 @@ def _open_litert(file: Path, output: str) -> Encoder:
         interpreter.invoke()
         return interpreter.get_tensor(place)
 
-    return Encoder(run, len(first["shape"]), max(batch, 0))
+    # with all tensors kept, each window takes hundreds of megabytes, and several at once are no faster
+    at_once = max(batch, 0) or (1 if output else 0)
+    return Encoder(run, len(first["shape"]), at_once)
 
 
 OPENERS = {".onnx": _open_onnx, ".pt2": _open_torch, ".pt": _open_torch, ".tflite": _open_litert}
