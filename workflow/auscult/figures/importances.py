@@ -12,7 +12,7 @@ from auscult.figures.drawing import PALETTE, Plot, blank, shortened
 
 MOST_FEATURES = 15
 SHARES = {"shap": "mean |SHAP|", "gain": "gain"}
-STAGES = {"xgboost": "XGBoost", "logistic": "logistic regression"}
+STAGES = {"xgboost": "XGBoost", "logistic": "logistic regression", "logits": "regression on logits"}
 
 
 def importance_figures(importances: pd.DataFrame) -> Iterator[Plot]:

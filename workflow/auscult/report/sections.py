@@ -20,6 +20,7 @@ STAGES = {
     "network": "the network alone",
     "xgboost": "XGBoost",
     "logistic": "logistic regression",
+    "logits": "regression on logits",
     "blend": "the mean of the network and XGBoost",
 }
 
