@@ -97,6 +97,13 @@ def test_folds_by_recording_of_cinc2016_have_the_same_system() -> None:
     assert loose.protocol == strict.protocol.model_copy(update={"group": "case"})
 
 
+@pytest.mark.parametrize("name", ["circor_441", "m2d3_cpu", "walker_cpu"])
+def test_other_splits_have_the_system_of_circor_cpu(name: str) -> None:
+    own, other = load_study("circor_cpu", STUDIES), load_study(name, STUDIES)
+    changed = {"description", "protocol", "leak", "external"}
+    assert own.model_dump(exclude=changed) == other.model_dump(exclude=changed) and own.protocol != other.protocol
+
+
 def test_the_epoch_that_test_cases_choose_stands_beside_the_same_training() -> None:
     systems = load_study("lungs_official", STUDIES).systems
     for name in ("compact", "ast"):
@@ -143,7 +150,7 @@ def test_an_unknown_study(name: str, nearest: str) -> None:
     assert str(error.value).startswith(
         f"there is no study {name!r} (did you mean {nearest!r}?); studies in {STUDIES}: "
     )
-    assert "circor_cpu, circor_encoder, circor_pretraining, demo" in str(error.value)
+    assert "circor_441, circor_cpu, circor_encoder, circor_pretraining, demo" in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["", "zzz", "../studies/demo", "demo.yaml/"])
