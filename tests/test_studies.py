@@ -150,7 +150,7 @@ def test_an_unknown_study(name: str, nearest: str) -> None:
     assert str(error.value).startswith(
         f"there is no study {name!r} (did you mean {nearest!r}?); studies in {STUDIES}: "
     )
-    assert "circor_441, circor_cpu, circor_encoder, circor_pretraining, demo" in str(error.value)
+    assert "circor_441, circor_band, circor_cpu, circor_encoder, circor_pretraining, demo" in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["", "zzz", "../studies/demo", "demo.yaml/"])
@@ -522,3 +522,8 @@ def test_a_pre_training_reads_recordings(load) -> None:
     values["pretrainings"] = {"views": {"method": {"name": "cpc"}, "front_end": small["front_end"], "network": network}}
     message = "pretrainings.views.network.name: case_attention reads cases, not recordings; take another one"
     assert message_of_error(load, values) == message
+
+
+def test_the_studies_that_are_judged_on_each_other_have_one_system() -> None:
+    a, b = (load_study(name, STUDIES).systems["band"] for name in ("cinc2016", "circor_band"))
+    assert a == b
