@@ -116,6 +116,18 @@ def test_sizes_and_training_times_are_columns_beside_the_scores(murmur_study, si
     assert (small["parameters"], small["multiply_adds"], small["train_s"]) == (300, 21, board["train_s"].iloc[0])
 
 
+def test_sizes_of_networks_that_differ_between_folds_are_means(murmur_study, six):
+    """Networks that read cases have a weight for each site of their own training cases."""
+    rows = [
+        ("small", "present", f"r0f{fold}", parameters, 7, 3.0, 2) for fold, parameters in enumerate((100, 103, 104))
+    ]
+    columns = ["system", "task", "network", "parameters", "multiply_adds", "seconds", "epochs"]
+    board = tables.with_sizes(
+        tables.leaderboard(murmur_study(), six, ""), pd.DataFrame(rows, columns=columns), {"both": ["small"]}
+    )
+    assert board.loc[board["system"] == "small", "parameters"].iloc[0] == 102
+
+
 def test_columns_of_the_leaderboard(murmur_study, six):
     columns = "target system stage fit_on decision n w_acc w_acc_low w_acc_high uar uar_low uar_high accuracy f auroc "
     columns += "auroc_low auroc_high auprc cost ece recall_Present recall_Unknown recall_Absent chosen_on leak"

@@ -32,7 +32,8 @@ def with_sizes(
 ) -> pd.DataFrame:
     """Return the leaderboard with columns for the size and the training time of each system.
 
-    `parameters`, `multiply_adds`: sums over all networks that score a test case, `multiply_adds` for one window.
+    `parameters`, `multiply_adds`: sums over all networks that score a test case, `multiply_adds` for one window; means
+    over the folds, whose networks differ in size where their cases have other sites.
     `train_s`: seconds of all trainings of a fold, including those of its inner folds. `epoch_s`: seconds of one epoch
     of one network. The row `chosen` mixes systems, so its cells are empty.
 
@@ -48,7 +49,7 @@ def with_sizes(
     sizes = test_networks[["parameters", "multiply_adds"]].sum().groupby("system").mean()
     epoch_seconds = (folds["seconds"] / folds["epochs"]).groupby(folds["system"]).mean()
     columns = {
-        **{name: board["system"].map(sizes[name]).astype("Int64") for name in sizes},
+        **{name: board["system"].map(sizes[name]).round().astype("Int64") for name in sizes},
         "train_s": board["system"].map(fold_seconds).round(1),
         "epoch_s": board["system"].map(epoch_seconds).round(2),
     }
