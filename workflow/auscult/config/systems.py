@@ -310,8 +310,8 @@ class System(Strict):
     inference: Inference = Inference()
 
     @model_validator(mode="after")
-    def _cases_as_they_are(self) -> System:
-        """Refuse what is not defined for windows of cases."""
+    def _fits_windows_of_cases(self) -> System:
+        """Refuse settings that windows of cases do not have."""
         if self.segment.of != "case":
             return self
         for key, is_off, instead in (
