@@ -411,3 +411,16 @@ def test_scores_on_other_data_sets_are_shown_with_what_was_left_out(folder):
     assert "Other data sets" not in render(
         "demo", study(), tables(), [figures(), figures()], [folder] * 2, facts(), published()
     )
+
+
+@pytest.mark.parametrize(
+    ("features", "text"),
+    [
+        (["probabilities", "covariates"], "has as features the outputs of small; further features: covariates."),
+        (["covariates", "statistics"], "for small has as features: covariates, statistics."),
+    ],
+)
+def test_what_a_second_stage_reads(folder, features, text):
+    fusion = {"systems": ["small"], "fit_on": ["validation"], "features": features, "learners": ["xgboost"]}
+    _, parsed = page(folder, changes={"fusion": fusion})
+    assert text in " ".join(parsed.text.split())
