@@ -39,6 +39,11 @@ PARAMETERS = {
     "st_mem": ((12, 2250, 1), 85_126_807),
     "ecgnet": ((12, 1000, 1), 7_414_505),
     "multi_module": ((12, 1000, 1), 613_761),
+    # normalisation, embedding and token of the case; a layer of attention and one of 128 units; head
+    "case_attention": (
+        (1, 4, 1025),
+        2 * 1024 + 1025 * 64 + 64 + (128 + 65 * 192 + 65 * 64) + (128 + 65 * 128 + 129 * 64) + 128 + 65,
+    ),
     "linear": ((1, 4, 1024), 3 * 1024 + 1),
     "mlp": ((1, 4, 1024), 2 * 1024 + 1025 * 128 + 129),
 }
