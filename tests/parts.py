@@ -7,6 +7,7 @@ import pandas as pd
 from auscult.config.study import Study
 from auscult.config.systems import System, heads_of
 from auscult.fusion import fuse as fusion
+from auscult.fusion.features import Inputs
 from auscult.inference import aggregate as aggregation
 
 
@@ -20,40 +21,15 @@ def aggregate(study: Study, system: System, scorers: dict, roles: pd.DataFrame, 
     return aggregation.aggregate(*parts, scorers, roles, weigh)
 
 
-def fuse(
-    study: Study,
-    name: str,
-    networks: dict,
-    cases,
-    recordings,
-    manifest,
-    tables: dict,
-    models: Path,
-    log: Path,
-    embeddings: dict | None = None,
-):
+def fuse(study: Study, name: str, inputs: Inputs, models: Path, log: Path):
     """`fuse` for a system of a study: probabilities, importances, trials."""
     system = study.systems[name]
-    inputs = fusion.Inputs(cases, recordings, manifest, tables, networks, embeddings or {})
     heads = heads_of(tasks_of(study, system))
     fused = fusion.fuse(study.fusion, heads, study.targets_of(system), inputs, models, log, 1)
     return fused.probabilities, fused.importances, fused.trials
 
 
-def apply_saved(
-    study: Study,
-    name: str,
-    networks: dict,
-    cases,
-    recordings,
-    manifest,
-    tables: dict,
-    target: str,
-    stage: str,
-    file,
-    embeddings: dict | None = None,
-):
+def apply_saved(study: Study, name: str, inputs: Inputs, target: str, stage: str, file: Path):
     """`apply_saved` for a system of a study: probabilities (cases, classes)."""
     heads = heads_of(tasks_of(study, study.systems[name]))
-    inputs = fusion.Inputs(cases, recordings, manifest, tables, networks, embeddings or {})
     return fusion.apply_saved(study.fusion, heads, target, study.targets[target], inputs, stage, file)

@@ -31,8 +31,8 @@ def test_a_saved_stage_repeats_its_job(world, scored, tmp_path, stage, features)
     cases, recordings = aggregate(study, system, each_alone(scored, ["val", "test"]), world.folds.query("fold == 0"))
     names = world.manifest.recordings["recording"]
     vectors = {"small": pd.DataFrame(np.random.default_rng(0).standard_normal((len(names), 20)), index=names)}
-    inputs = "small", scored, cases, recordings, world.manifest, {}
-    table, *_ = fuse(study, *inputs, tmp_path, tmp_path / "log", vectors)
+    inputs = Inputs(cases, recordings, world.manifest, {}, scored, vectors)
+    table, *_ = fuse(study, "small", inputs, tmp_path, tmp_path / "log")
     classes = study.targets["murmur"].classes
     expected = table.query("stage == @stage and role == 'test'").set_index("case")[[f"p_{c}" for c in classes]]
     new = cases[cases["role"] == "test"].sample(frac=1, random_state=1)  # in an order of their own
@@ -40,8 +40,7 @@ def test_a_saved_stage_repeats_its_job(world, scored, tmp_path, stage, features)
     assert (tmp_path / "components-validation.json").is_file() == (features != ["probabilities"])
     if features != ["probabilities"]:
         (tmp_path / "components-validation.json").rename(model.with_name(f"{model.stem}-components.json"))
-    inputs = "small", scored, new, recordings, world.manifest, {}
-    p = apply_saved(study, *inputs, "murmur", stage, model, vectors)
+    p = apply_saved(study, "small", replace(inputs, cases=new), "murmur", stage, model)
     assert len(p) == 12
     np.testing.assert_allclose(p, expected.loc[new["case"]], atol=1e-6)
 
@@ -89,7 +88,7 @@ def test_a_site_that_others_have_changes_no_prediction(world, scored, tmp_path, 
     cases, recordings = aggregate(
         study, system, each_alone(scored, ["train", "val", "test"]), world.folds.query("fold == 0")
     )
-    fuse(study, "small", scored, cases, recordings, world.manifest, {"statistics": numbers}, tmp_path, tmp_path)
+    fuse(study, "small", Inputs(cases, recordings, world.manifest, {"statistics": numbers}, scored), tmp_path, tmp_path)
     new = cases[cases["role"] == "test"]
     everywhere = set(everything.loc[everything["site"] == "MV", "case"]) & set(new["case"])
     results = []
@@ -98,7 +97,8 @@ def test_a_site_that_others_have_changes_no_prediction(world, scored, tmp_path, 
         model = tmp_path / "murmur-logistic-train.json"
         manifest = replace(world.manifest, recordings=rows)
         tables = {"statistics": numbers}
-        p = apply_saved(study, "small", scored, new, recordings, manifest, tables, "murmur", "logistic", model)
+        inputs = Inputs(new, recordings, manifest, tables, scored)
+        p = apply_saved(study, "small", inputs, "murmur", "logistic", model)
         results.append(pd.DataFrame(p, new["case"]))
     others = results[0].index.drop(min(everywhere))
     np.testing.assert_allclose(results[0].loc[others], results[1].loc[others])

@@ -9,6 +9,7 @@ from scipy.stats import gmean
 
 from auscult.config.fusion import Booster, Tuning
 from auscult.fusion import stacking
+from auscult.fusion.features import Inputs
 from auscult.fusion.stacking import Stacked, blend, stack
 from auscult.inference.aggregate import each_alone
 from auscult.metrics import formulas
@@ -168,7 +169,7 @@ def fused(world, scored, folder, manifest=None, fit_on=("validation", "train"), 
         "descriptors": pd.DataFrame({"katz_fd": rng.random(len(names))}, index=names),
     }
     manifest = manifest or world.manifest
-    return fuse(study, "small", scored, cases, recordings, manifest, tables, folder, folder / "tuning.log")
+    return fuse(study, "small", Inputs(cases, recordings, manifest, tables, scored), folder, folder / "tuning.log")
 
 
 def flipped(world, role: str, label: str = "Present"):

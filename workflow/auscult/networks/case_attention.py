@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from auscult.networks.layers.dropout import StochasticDropout
-from auscult.networks.layers.encoder import feed_forward
+from auscult.networks.layers.encoder import Encoder
 
 READS_CASES = True
 
@@ -35,26 +35,6 @@ class Options(BaseModel):
         return self
 
 
-class Layer(nn.Module):
-    """Attention to the real frames, and a feed-forward part, each with layer normalisation and a residual sum."""
-
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm = nn.LayerNorm(width)
-        self.qkv = nn.Linear(width, 3 * width)
-        self.proj = nn.Linear(width, width)
-        self.feed_forward = feed_forward(width, 2)
-        self.drop = StochasticDropout(dropout)
-
-    def forward(self, x: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
-        """(batch, tokens, width) keeps its shape. attended: (batch, tokens), true for those that are attended to."""
-        q, k, v = self.qkv(self.norm(x)).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
-        change = functional.scaled_dot_product_attention(q, k, v, attn_mask=attended[:, None, None])
-        x = x + self.drop(self.proj(change.transpose(1, 2).flatten(2)))
-        return x + self.drop(self.feed_forward(x))
-
-
 class CaseAttention(nn.Module):
     """Batch normalisation, a token per frame and one for the case, layers of attention, one linear layer.
 
@@ -70,9 +50,7 @@ class CaseAttention(nn.Module):
         nn.init.trunc_normal_(self.case_token, std=0.02)
         self.drop_tokens = StochasticDropout(options.dropout)
         self.leave_out = StochasticDropout(options.frames_left_out)
-        self.layers = nn.ModuleList(
-            Layer(options.width, options.attention_heads, options.dropout) for _ in range(options.depth)
-        )
+        self.encoder = Encoder(options.width, options.depth, options.attention_heads, 2, options.dropout)
         self.last_norm = nn.LayerNorm(options.width)
         self.head = nn.Linear(options.width, outputs)
 
@@ -90,9 +68,7 @@ class CaseAttention(nn.Module):
         attended = is_frame & (self.leave_out(torch.ones_like(is_frame, dtype=x.dtype)) > 0)
         tokens = torch.cat([self.case_token.expand(len(x), 1, -1), tokens], dim=1)
         attended = functional.pad(attended, (1, 0), value=True)
-        for layer in self.layers:
-            tokens = layer(tokens, attended)
-        latents = self.last_norm(tokens[:, 0])
+        latents = self.last_norm(self.encoder(tokens, attended)[:, 0])
         return self.head(latents), latents
 
 

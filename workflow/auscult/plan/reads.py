@@ -170,7 +170,7 @@ def fusion(plan: Plan, unit: str) -> dict[str, Any]:
         **_heads_and_classes(plan, unit),
         "targets": _classes(targets, {"weights"}),
         "fusion": {**study.fusion.model_dump(), "systems": [unit]},
-        "encoders": {name: study.systems[name].front_end.model_dump() for name in plan.study.fused_encoders(unit)},
+        "encoders": {name: study.systems[name].front_end.model_dump() for name in study.fused_encoders(unit)},
         "dataset": study.dataset.model_dump(exclude={"root"}),
     }
 

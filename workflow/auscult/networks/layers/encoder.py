@@ -18,7 +18,10 @@ def feed_forward(width: int, ratio: int, act: type[nn.Module] = nn.GELU) -> nn.S
 
 
 class Attention(nn.Module):
-    """Self-attention of all tokens: (batch, tokens, width) keeps its shape."""
+    """Self-attention of all tokens: (batch, tokens, width) keeps its shape.
+
+    attended: (batch, tokens), true for the tokens that are attended to, at least one in each row; None: all.
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -26,8 +29,9 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self._joined(functional.scaled_dot_product_attention(*self._parts(x)))
+    def forward(self, x: torch.Tensor, attended: torch.Tensor | None = None) -> torch.Tensor:
+        mask = None if attended is None else attended[:, None, None]
+        return self._joined(functional.scaled_dot_product_attention(*self._parts(x), attn_mask=mask))
 
     def attend(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the same, and the weights (batch, heads, tokens, tokens) of each token's keys, with the sum 1."""
@@ -53,9 +57,9 @@ class Layer(nn.Module):
         self.feed_forward = feed_forward(width, ratio)
         self.drop = StochasticDropout(dropout)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(batch, tokens, width) keeps its shape."""
-        x = x + self.drop(self.attention(self.norm(x)))
+    def forward(self, x: torch.Tensor, attended: torch.Tensor | None = None) -> torch.Tensor:
+        """(batch, tokens, width) keeps its shape. attended: see `Attention`."""
+        x = x + self.drop(self.attention(self.norm(x), attended))
         return x + self.drop(self.feed_forward(x))
 
     def attend(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -66,15 +70,15 @@ class Layer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Layers one after another: (batch, tokens, width) keeps its shape."""
+    """Layers one after another: (batch, tokens, width) keeps its shape. attended: see `Attention`."""
 
     def __init__(self, width: int, depth: int, heads: int, ratio: int, dropout: float = 0) -> None:
         super().__init__()
         self.layers = nn.ModuleList(Layer(width, heads, ratio, dropout) for _ in range(depth))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, attended: torch.Tensor | None = None) -> torch.Tensor:
         for layer in self.layers:
-            x = layer(x)
+            x = layer(x, attended)
         return x
 
     def attend(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
