@@ -2,13 +2,15 @@
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from auscult import devices
-from auscult.devices import DeviceError, gpus_of_driver, usable_gpus
+from auscult.devices import DeviceError, any_gpu, gpus_of_driver, usable_gpus
 
 CARD = "NVIDIA H200, 570.1"
 
@@ -34,7 +36,8 @@ def machine(monkeypatch, tmp_path):
         tool.write_text("#!/bin/sh\n" + ("\n".join(f"echo '{line}'" for line in driver) if driver else "exit 9"))
         tool.chmod(tool.stat().st_mode | stat.S_IEXEC)
         monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-        monkeypatch.setattr(devices, "gpus_of_driver", lambda: gpus_of_driver(tmp_path / "dev"))
+        monkeypatch.setattr(devices, "gpus_of_driver", lambda *_: gpus_of_driver(tmp_path / "dev"))
+        monkeypatch.setattr(devices, "any_gpu", lambda: any_gpu(tmp_path / "dev"))
 
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     return set_up
@@ -87,6 +90,24 @@ def test_device_files_show_a_gpu_without_its_tool(machine, tmp_path):
     assert gpus_of_driver(tmp_path / "dev") == [str(tmp_path / "dev/nvidia0")]
     with pytest.raises(DeviceError, match="nvidia0"):
         usable_gpus("auto")
+
+
+@pytest.mark.parametrize("name", ["nvidia0", "kfd", "nvhost-gpu", "nvgpu", "dxg"])
+def test_device_files_of_any_gpu_ask_pytorch(machine, tmp_path, name):
+    """AMD's, a Jetson's and WSL's GPUs too: PyTorch says whether it can use them."""
+    machine([], ["a GPU"])
+    assert usable_gpus("auto") == []
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / name).touch()
+    assert usable_gpus("auto") == ["a GPU"]
+
+
+def test_without_a_gpu_pytorch_is_not_loaded():
+    code = "import sys; from auscult.devices import usable_gpus; print(usable_gpus('cpu'), 'torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": "workflow"}
+    )
+    assert done.stdout.strip() == "[] False", done.stderr
 
 
 def test_this_machine_has_an_answer():

@@ -20,11 +20,13 @@ def usable_gpus(device: str) -> list[str]:
     """
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    import torch
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") or not any_gpu():
+        return []
+    import torch  # takes seconds, which a run without a GPU does not wait
 
     if torch.cuda.is_available():
         return [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
-    if os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1") and (names := gpus_of_driver()):
+    if names := gpus_of_driver():
         raise DeviceError(
             f"this machine has a GPU ({', '.join(names)}) that PyTorch {torch.__version__} cannot use: "
             f"{_reason(torch)}. Mend that, or compute on the CPU with --config device=cpu"
@@ -47,6 +49,12 @@ def gpus_of_driver(devices: Path = Path("/dev")) -> list[str]:
     except (OSError, subprocess.SubprocessError):
         pass
     return [str(path) for path in sorted(devices.glob("nvidia[0-9]*"))]
+
+
+def any_gpu(devices: Path = Path("/dev")) -> bool:
+    """Whether the driver or the device files show a GPU that PyTorch may know: of NVIDIA, AMD, a Jetson, or in WSL."""
+    patterns = ("nvidia[0-9]*", "kfd", "nvhost-gpu*", "nvgpu*", "dxg")
+    return any(any(devices.glob(pattern)) for pattern in patterns) or bool(gpus_of_driver(devices))
 
 
 def _reason(torch) -> str:

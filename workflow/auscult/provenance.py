@@ -8,7 +8,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -41,7 +41,10 @@ def closure(files: Iterable[Path]) -> list[Path]:
 @cache
 def _imports(file: Path) -> tuple[Path, ...]:
     names = []
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"), filename=str(file))):
+    text = file.read_text(encoding="utf-8")
+    tree = ast.parse(text, filename=str(file))
+    # statements are few, expressions are many
+    for node in ast.walk(tree) if "import_module" in text else _statements(tree):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -54,6 +57,14 @@ def _imports(file: Path) -> tuple[Path, ...]:
     # a script may import another script of its folder
     siblings = [file.with_name(f"{name}.py") for name in names if file.parent.name == "scripts" and "." not in name]
     return tuple(library_files + [path for path in siblings if path.is_file()])
+
+
+def _statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield the statements below a node, at any depth, but no expressions."""
+    for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for node in getattr(tree, field, []):
+            yield node
+            yield from _statements(node)
 
 
 def _package(file: Path, level: int) -> tuple[str, ...]:

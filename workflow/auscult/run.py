@@ -73,7 +73,7 @@ def load(values: Mapping[str, Any], studies_folder: Path, lists: Path) -> tuple[
     plans: dict[str, Plan] = {}
     release_of_folder: dict[str, Release] = {}
     for name in settings.studies:
-        study = studies.load_study(name, studies_folder, settings.root)
+        study = studies.load_study(name, studies_folder, settings.root, Path(paths.NETWORK_OPTIONS))
         folder = paths.dataset_folder(study.dataset, settings.root)
         if folder not in release_of_folder:
             release_of_folder[folder] = releases.find(study.dataset)

@@ -21,6 +21,7 @@ from auscult.config.study import Study
 from auscult.config.systems import Pretraining, System
 from auscult.config.targets import Target
 from auscult.decisions import rules
+from auscult.network_options import NetworkFacts, network_facts
 from auscult.plan import paths
 from auscult.pretraining import methods
 
@@ -48,8 +49,10 @@ def load_settings(values: Mapping[str, Any]) -> Settings:
     return _check(Settings, values, "config/config.yaml or --config")
 
 
-def load_study(name: str, folder: Path, root: str | None = None) -> Study:
+def load_study(name: str, folder: Path, root: str | None = None, memory: Path | None = None) -> Study:
     """Return the study `folder/name.yaml`; `root` replaces its data set's root.
+
+    memory: a file in which the options of networks are remembered, see `network_options`.
 
     Raises ConfigError for an unknown study or key (the message names the most similar known one), a value out of
     range, or a reference to a name that does not exist.
@@ -81,14 +84,14 @@ def load_study(name: str, folder: Path, root: str | None = None) -> Study:
             raise ConfigError(
                 f"{system_path}.tasks: no target has all its heads in {system.tasks}; leave the system out"
             )
-        network = _fill_in(system, complete_values["systems"][key], system_path)
-        if system.network.weights and not hasattr(network, "load_pretrained"):
+        network = _fill_in(system, complete_values["systems"][key], system_path, memory)
+        if system.network.weights and not network.takes_weights:
             modules = {name: _plug_in(networks, name, system_path) for name in networks.names()}
             pretrainable = [name for name, module in modules.items() if hasattr(module, "load_pretrained")]
             raise ConfigError(
                 f"{system_path}.network.weights: {system.network.name} cannot start from weights; {pretrainable} can"
             )
-        if getattr(network, "READS_CASES", False) != (system.segment.of == "case"):
+        if network.reads_cases != (system.segment.of == "case"):
             other = "case" if system.segment.of == "recording" else "recording"
             raise ConfigError(
                 f"{system_path}.segment.of: {system.network.name} reads windows of a {other}; set it to {other}"
@@ -98,8 +101,8 @@ def load_study(name: str, folder: Path, root: str | None = None) -> Study:
     for key, pretraining in study.pretrainings.items():
         pretraining_path = f"{file}: pretrainings.{key}"
         values = complete_values["pretrainings"][key]
-        network = _fill_in(pretraining, values, pretraining_path)
-        if getattr(network, "READS_CASES", False):
+        network = _fill_in(pretraining, values, pretraining_path, memory)
+        if network.reads_cases:
             name = pretraining.network.name
             raise ConfigError(f"{pretraining_path}.network.name: {name} reads cases, not recordings; take another one")
         method = _plug_in(methods, pretraining.method.name, f"{pretraining_path}.method.name")
@@ -139,8 +142,8 @@ def _dataset_options(dataset: Dataset, path: str) -> dict[str, Any]:
     return _check(adapter.Options, dataset.options, f"{path}.options").model_dump()
 
 
-def _fill_in(part: System | Pretraining, values: dict[str, Any], path: str) -> Any:
-    """Add the defaults of front end and network to the values of a part of a study; return the network's module."""
+def _fill_in(part: System | Pretraining, values: dict[str, Any], path: str, memory: Path | None) -> NetworkFacts:
+    """Add the defaults of front end and network to the values of a part of a study; return facts of the network."""
     if part.front_end.name not in features.names():
         raise ConfigError(_unknown(f"{path}.front_end.name", part.front_end.name, features.names()))
     preset = features.preset(part.front_end.name)
@@ -150,10 +153,12 @@ def _fill_in(part: System | Pretraining, values: dict[str, Any], path: str) -> A
         values["front_end"]["settings"] = features.completed(part.front_end.name, settings).model_dump()
     except ValueError as error:
         raise ConfigError(f"{path}.front_end.settings: {error}") from error
-    network = _plug_in(networks, part.network.name, f"{path}.network.name")
-    options = _check(network.Options, part.network.options, f"{path}.network.options").model_dump()
-    values["network"]["options"] = options
-    return network
+    name, options = part.network.name, part.network.options
+    if name not in networks.names():
+        raise ConfigError(_unknown(f"{path}.network.name", name, networks.names()))
+    facts = network_facts(name, options, lambda model: _check(model, options, f"{path}.network.options"), memory)
+    values["network"]["options"] = facts.options
+    return facts
 
 
 def _check_decisions(target: Target, key_path: str) -> None:

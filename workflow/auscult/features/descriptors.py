@@ -1,4 +1,4 @@
-"""The 23 complexity descriptors of a recording, computed by antropy and averaged over windows of 4 s at 1 kHz.
+"""The 23 complexity descriptors of a recording, averaged over windows of 4 s at 1 kHz; antropy computes most of them.
 
 A recording shorter than a window is one window. Samples after the last complete window are not used. An undefined
 descriptor has the value that `TABLE` states, so that every recording has 23 finite numbers.
@@ -66,6 +66,7 @@ def of_window(x: np.ndarray) -> np.ndarray:
         return CONSTANT.copy()
     import antropy  # the import takes seconds, so it is done here
 
+    from auscult.features.lempel_ziv import lempel_ziv_complexity
     from auscult.features.sample_entropy import sample_entropy
 
     tolerance, scaled_windows = TOLERANCE * x.std(), [_coarse(x, scale) for scale in SCALES]
@@ -87,7 +88,7 @@ def of_window(x: np.ndarray) -> np.ndarray:
             antropy.higuchi_fd(x, kmax=min(10, len(x) // 2)),
             antropy.petrosian_fd(x),
             antropy.katz_fd(x),
-            antropy.lziv_complexity(x > np.median(x), normalize=True),
+            lempel_ziv_complexity(x > np.median(x)),
             antropy.detrended_fluctuation(x) if len(x) >= 100 else np.nan,
             _flux_variation(x),
         ]

@@ -157,13 +157,28 @@ def _of_spectrum(signal: np.ndarray) -> list[float]:
     rows = signal.size // columns
     half = np.arange(rows // 2 + 1)
     spectrum = scipy.fft.rfft(signal.reshape(rows, columns), axis=0)
-    spectrum *= np.exp(half[:, None] * (np.arange(columns) * (-2j * np.pi / signal.size)))
+    spectrum *= _twiddle_factors(half, columns, signal.size)
     spectrum = scipy.fft.fft(spectrum, axis=1, overwrite_x=True).ravel()
     power = np.square(spectrum.real)
     power += np.square(spectrum.imag)
     power /= signal.size
     counts = np.where((half == 0) | (2 * half == rows), 1.0, 2.0)
     return _of_sequence(power, np.repeat(counts, columns))
+
+
+def _twiddle_factors(rows: np.ndarray, columns: int, n: int) -> np.ndarray:
+    """Return exp(−2πi row column / n) (rows, columns) complex128; columns: a power of 2.
+
+    The second half of the columns are products of the first: exponentials of every element would take as long as the
+    transforms.
+    """
+    factors = np.ones((len(rows), columns), dtype=np.complex128)
+    done = 1
+    while done < columns:
+        step = np.exp(rows * (done * -2j * np.pi / n))
+        np.multiply(factors[:, :done], step[:, None], out=factors[:, done : 2 * done])
+        done *= 2
+    return factors
 
 
 def _moments(values: np.ndarray, mean: float, counts: np.ndarray | None = None) -> tuple[float, float, float]:
@@ -187,6 +202,9 @@ def _frame_sequences(signal: np.ndarray, rate_hz: int) -> tuple[np.ndarray, np.n
     One transform serves both: in a frame inside the recording, 0.01 is a constant, whose transform under a Hann window
     is in the bins 0 and 1 only. The few frames across the ends of the recording have transforms of their own.
     """
+    # numba takes half a second to load
+    from auscult.features.frame_measures import frame_measures, rolloff_and_bandwidth
+
     frames = sliding_window_view(np.pad(signal, _FFT // 2), _FFT)[::_HOP]
     starts = np.arange(len(frames)) * _HOP - _FFT // 2
     frames_at_ends = np.flatnonzero((starts < 0) | (starts + _FFT > signal.size))
@@ -194,31 +212,11 @@ def _frame_sequences(signal: np.ndarray, rate_hz: int) -> tuple[np.ndarray, np.n
     inside = (positions >= 0) & (positions < signal.size)
     magnitudes_at_ends = np.abs(scipy.fft.rfft((frames[frames_at_ends] + _SHIFT * inside) * _WINDOW, axis=1))
     shift = _SHIFT * np.array([_FFT / 2, -_FFT / 4])
-    silence = _RELATIVE * shift[0]
-
-    bins = np.arange(_FFT // 2 + 1, dtype=np.float64)
-    powers = np.stack([np.ones_like(bins), bins, bins**2], axis=1)
-    centroid, rolloff, bandwidth = np.zeros((3, len(frames)))
+    measures = np.zeros((3, len(frames)))
     for start in range(0, len(frames), _BLOCK_FRAMES):
-        block = slice(start, start + _BLOCK_FRAMES)
-        spectrum = scipy.fft.rfft(frames[block] * _WINDOW, axis=1)
-        magnitude = np.square(spectrum.real)
-        magnitude += np.square(spectrum.imag)
-        np.sqrt(magnitude, out=magnitude)
-        sums = magnitude @ powers[:, :2]
-        np.divide(sums[:, 1], sums[:, 0], out=centroid[block], where=sums[:, 0] > 0.0)
-
-        magnitude[:, :2] = np.abs(spectrum[:, :2] + shift)
-        in_block = (frames_at_ends >= start) & (frames_at_ends < start + _BLOCK_FRAMES)
-        magnitude[frames_at_ends[in_block] - start] = magnitudes_at_ends[in_block]
-        sums = magnitude @ powers
-        magnitude[sums[:, 0] <= silence] = 0.0
-        is_loud = sums[:, 0] > silence
-        first, second = np.zeros((2, len(sums)))
-        np.divide(sums[:, 1], sums[:, 0], out=first, where=is_loud)
-        np.divide(sums[:, 2], sums[:, 0], out=second, where=is_loud)
-        bandwidth[block] = np.sqrt(np.maximum(second - first * first, 0.0))
-        cumulative = np.cumsum(magnitude, axis=1, out=magnitude)
-        rolloff[block] = (cumulative >= _ROLLOFF * cumulative[:, -1:]).argmax(axis=1)
-    bin_hz = rate_hz / _FFT
-    return centroid * bin_hz, rolloff * bin_hz, bandwidth * bin_hz
+        spectra = scipy.fft.rfft(frames[start : start + _BLOCK_FRAMES] * _WINDOW, axis=1)
+        frame_measures(spectra, shift, _ROLLOFF, _RELATIVE * shift[0], measures[:, start:])
+    for frame, magnitude in zip(frames_at_ends, magnitudes_at_ends, strict=True):
+        measures[1:, frame] = rolloff_and_bandwidth(magnitude, _ROLLOFF, _RELATIVE * shift[0])
+    centroid, rolloff, bandwidth = measures * (rate_hz / _FFT)
+    return centroid, rolloff, bandwidth

@@ -23,6 +23,9 @@ FACTS = "results/datasets/{dataset}/dataset.json"
 MANIFEST = (CASES, RECORDINGS, FACTS)
 CACHE = "results/cache/{dataset}/{kind}"
 
+# of all studies
+NETWORK_OPTIONS = "results/.network_options.json"
+
 # a study, in order of flow
 STUDY = "results/{study}"
 LOCK = "results/{study}/.lock"

@@ -11,9 +11,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import softmax
-from sklearn.linear_model import LogisticRegression
 
 from auscult.config.targets import Target
 from auscult.decisions.rule import FittedRule, Recordings, Rule
@@ -27,6 +25,8 @@ def regression(p: np.ndarray, labels: np.ndarray) -> Calibration:
     """Logistic regression of class numbers (n,) on logarithms of probabilities (n, classes); None of a single class."""
     if len(np.unique(labels)) < 2:
         return None
+    from sklearn.linear_model import LogisticRegression  # slow to load, and the rules import this file
+
     model = LogisticRegression(C=1.0, max_iter=1000).fit(_logs(p), labels)
     coefficients, intercepts = model.coef_, model.intercept_
     if len(model.classes_) == 2:  # scikit-learn keeps the second class's alone
@@ -42,6 +42,8 @@ def temperature(p: np.ndarray, labels: np.ndarray) -> Calibration:
     """
     if len(np.unique(labels)) < 2:
         return None
+    from scipy.optimize import minimize_scalar  # late for the same reason
+
     logs = _logs(p)
 
     def loss(log_temperature: float) -> float:

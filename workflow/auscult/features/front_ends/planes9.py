@@ -2,17 +2,21 @@
 
 The planes are, in alphabetical order: chroma, gammatone, lpc, mel, mel_delta, mel_delta2, mfcc, mod_spec, tempogram.
 Each has 128 rows, where missing rows are filled with the plane's minimum, and the frames of the mel plane (63 in a
-second at 16 kHz). They are computed by librosa, which is imported inside functions because it is slow to load. With
-`scalars`, a tenth channel contains 39 numbers about the recording in its first rows, the same in every frame.
+second at 16 kHz). librosa computes most of them; it is imported inside functions because it is slow to load. A spectrum
+that several planes need is computed once. With `scalars`, a tenth channel contains 39 numbers about the recording in
+its first rows, the same in every frame.
 """
 
 from __future__ import annotations
 
 import warnings
+from functools import lru_cache
 
 import numpy as np
 import scipy  # its submodules are loaded when they are used
 from pydantic import BaseModel, ConfigDict, Field
+
+from auscult.features.constant_q import chroma_cens
 
 FFT, HOP, ROWS = 512, 256, 128
 RATE_HZ = 16000
@@ -68,16 +72,15 @@ def planes(x: np.ndarray) -> dict[str, np.ndarray]:
     """Return the nine planes (rows, frames) of samples (n,) at 16 kHz, standardised, before rows are filled or cut."""
     import librosa
 
-    power = librosa.feature.melspectrogram(y=x, sr=RATE_HZ, n_fft=FFT, hop_length=HOP, n_mels=ROWS, fmax=4500)
-    mel = librosa.power_to_db(power, ref=np.max)
-    mfcc = librosa.feature.mfcc(y=x, sr=RATE_HZ, n_mfcc=40, n_fft=FFT, hop_length=HOP)
     magnitude = np.abs(librosa.stft(x, n_fft=FFT, hop_length=HOP))
-    chroma = librosa.feature.chroma_stft(S=magnitude**2, sr=RATE_HZ, n_fft=FFT, hop_length=HOP)
-    cens = librosa.feature.chroma_cens(y=x, sr=RATE_HZ, hop_length=HOP)
-    bands = librosa.filters.mel(sr=RATE_HZ, n_fft=FFT, n_mels=64) @ magnitude
+    power = magnitude**2
+    mel = librosa.power_to_db(_mel_bands(FFT, ROWS, 4500) @ power, ref=np.max)
+    mfcc = librosa.feature.mfcc(S=librosa.power_to_db(_mel_bands(FFT, ROWS, RATE_HZ // 2) @ power), n_mfcc=40)
+    chroma = librosa.feature.chroma_stft(S=power, sr=RATE_HZ, n_fft=FFT, hop_length=HOP)
+    cens = chroma_cens(x, RATE_HZ, HOP)
     return {
         "chroma": _scaled_rows(np.vstack([chroma, cens[:, : chroma.shape[1]]])),
-        "gammatone": _scaled_plane(np.log1p(bands)),
+        "gammatone": _scaled_plane(np.log1p(_mel_bands(FFT, 64, RATE_HZ // 2) @ magnitude)),
         "lpc": _scaled_plane(linear_prediction(x)),
         "mel": _scaled_plane(mel),
         "mel_delta": _scaled_plane(_delta(mel, 1)),
@@ -86,6 +89,14 @@ def planes(x: np.ndarray) -> dict[str, np.ndarray]:
         "mod_spec": _scaled_plane(scipy.fft.dctn(mel, norm="ortho")[:40]),
         "tempogram": _scaled_plane(librosa.feature.tempogram(y=x, sr=RATE_HZ)),
     }
+
+
+@lru_cache
+def _mel_bands(fft: int, bands: int, highest_hz: int) -> np.ndarray:
+    """Return librosa's weights (bands, bins) of mel bands from 0 Hz on."""
+    import librosa
+
+    return librosa.filters.mel(sr=RATE_HZ, n_fft=fft, n_mels=bands, fmax=highest_hz)
 
 
 def linear_prediction(x: np.ndarray, order: int = 12) -> np.ndarray:
@@ -99,9 +110,9 @@ def linear_prediction(x: np.ndarray, order: int = 12) -> np.ndarray:
     length, hop = RATE_HZ // 40, RATE_HZ // 100
     frames = np.lib.stride_tricks.sliding_window_view(filtered, length)[::hop] * np.hamming(length)
     coefficients = np.zeros((order, len(frames)))
-    for number, frame in enumerate(frames):
-        if np.ptp(frame) > 1e-9:  # silence has no prediction
-            coefficients[:, number] = librosa.lpc(frame, order=order)[1:]
+    has_sound = np.ptp(frames, axis=1) > 1e-9  # silence has no prediction
+    if has_sound.any():
+        coefficients[:, has_sound] = librosa.lpc(frames[has_sound], order=order)[:, 1:].T
     return np.nan_to_num(coefficients)
 
 
@@ -124,9 +135,8 @@ def scalars(x: np.ndarray) -> dict[str, float]:
     heights = envelope[peaks] if len(peaks) else np.zeros(1)
     spectrum = np.abs(np.fft.rfft(x)) ** 2
     hz = np.fft.rfftfreq(len(x), 1 / RATE_HZ)
-    fine_mel = librosa.power_to_db(
-        librosa.feature.melspectrogram(y=x, sr=RATE_HZ, n_fft=2048, hop_length=HOP), ref=np.max
-    )
+    fine_power = np.abs(librosa.stft(x, n_fft=MIN_SAMPLES, hop_length=HOP)) ** 2
+    fine_mel = librosa.power_to_db(_mel_bands(MIN_SAMPLES, ROWS, RATE_HZ // 2) @ fine_power, ref=np.max)
     flux = np.sqrt((np.diff(fine_mel, axis=1) ** 2).sum(axis=0)) if fine_mel.shape[1] > 1 else np.zeros(1)
     lags = RATE_HZ // 20
     correlation = scipy.signal.correlate(x, x, method="fft")[len(x) - 1 :][: lags + 1]
