@@ -3,6 +3,7 @@
 import errno
 import multiprocessing
 import os
+import random
 import resource
 import signal
 from collections.abc import Callable
@@ -367,8 +368,10 @@ def _write_with_size_limit(path: Path, recordings: pd.DataFrame, limit: int, sen
         sender.send(None)
 
 
-@pytest.mark.parametrize("limit", [0, 100, 2000])
-def test_a_file_that_cannot_be_written_keeps_the_old_one(folder: Path, limit: int) -> None:
+@pytest.mark.parametrize("seed", range(12))
+def test_a_file_that_cannot_be_written_keeps_the_old_one(folder: Path, seed: int) -> None:
+    """Whatever byte is the last that the disk takes."""
+    limit = random.Random(seed).randrange((folder / "shard-000.h5").stat().st_size) if seed else 0
     before = files_with_old_stamps(folder)
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe()
@@ -394,6 +397,45 @@ def test_a_full_disk_keeps_the_old_file(folder: Path, monkeypatch: pytest.Monkey
     with pytest.raises(OSError, match="No space left"):
         write(folder, listing(NAMES), code="2")
     assert files_with_old_stamps(folder) == before
+
+
+def test_what_a_killed_job_left_is_removed(folder: Path) -> None:
+    left = folder / ".shard-000.h5.12345"
+    left.write_bytes(b"half")
+    write(folder, listing(NAMES), code="2")
+    assert not left.exists()
+
+
+def _big(row: Any) -> np.ndarray:
+    """8 MiB of numbers that depend on the recording."""
+    return np.full((2**20, 2), len(row.recording), np.float32)
+
+
+def _peak_mib(folder: Path, count: int, sender: Any) -> None:
+    names = [f"r{number:03d}" for number in range(count)]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    store._write_shard(folder / "shard-000.h5", listing(names), _big, CONFIG, "1")
+    cache = open_cache(folder, CONFIG)
+    assert all((cache.copy(name) == len(name)).all() for name in names)
+    sender.send((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+
+
+def test_memory_does_not_grow_with_the_recordings(tmp_path: Path) -> None:
+    """A shard of 20 recordings of 8 MiB is written, compared with its checksum and copied in the memory of a few."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe()
+    process = context.Process(target=_peak_mib, args=(tmp_path, 20, sender))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0 and receiver.recv() < 60
+
+
+def test_copies_are_equal_to_views(folder: Path) -> None:
+    cache = open_cache(folder, CONFIG)
+    for name in NAMES:
+        np.testing.assert_array_equal(cache.copy(name), cache.read(name))
+    with pytest.raises(CacheError, match="no recording 'unknown'"):
+        cache.copy("unknown")
 
 
 def test_a_worker_uses_one_thread(tmp_path: Path) -> None:

@@ -84,4 +84,4 @@ def one_channel(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
 
 def read_audio(cache: Cache, recording: str) -> np.ndarray:
     """Return the samples (channels, n) of a recording, float64 in ±1."""
-    return as_float(cache.read(recording)).T
+    return as_float(cache.copy(recording)).T

@@ -8,16 +8,20 @@ contiguous datasets into memory, so that many processes share one copy and openi
 
 from __future__ import annotations
 
+import glob
 import hashlib
+import io
 import json
+import math
 import os
+import tempfile
 import zlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -29,6 +33,7 @@ from auscult.provenance import digest
 
 FORMAT = 2
 CHECKSUM = "values_crc32"
+BUFFER = 2**22  # bytes that are copied or compared at a time
 INPUTS = ("recording", "sha256", "rate_hz", "channels")  # columns that identify the samples of a recording
 DAMAGE = (OSError, KeyError, ValueError, RuntimeError)  # what h5py raises for a damaged file
 
@@ -95,23 +100,60 @@ def _write_shard(path: Path, recordings: pd.DataFrame, make: Callable, config: d
                 return "reused"
     except DAMAGE:
         pass  # missing or damaged: it is written again
-    arrays = [np.asarray(make(row)) for row in recordings.itertuples(index=False)]
-    shapes = {array.shape[1:]: name for name, array in zip(recordings["recording"], arrays, strict=True)}
-    if len(shapes) > 1:
-        raise CacheError(_shapes_message(path.parent, shapes))
-    lengths = np.array([len(array) for array in arrays], dtype=np.int64)
-    values = np.concatenate(arrays) if arrays else np.zeros((0, 1), np.float32)
-    del arrays
-    with HDF5Writer(path) as file:
-        file.create_dataset("values", data=values)
-        names = np.array([name.encode() for name in recordings["recording"]], dtype=bytes)
-        text = h5py.string_dtype(length=max(1, names.dtype.itemsize))
-        columns = {"recording": names.astype(text), "offset": np.cumsum(lengths) - lengths, "length": lengths}
-        options = {"chunks": lengths.shape, "fletcher32": True} if len(lengths) else {}
-        for column, data in columns.items():
-            file.create_dataset(f"index/{column}", data=data, **options)
-        file.attrs.update({**attributes, CHECKSUM: np.uint32(_checksum(values))})
+    with tempfile.TemporaryFile(dir=path.parent) as rows_file:
+        rows = _write_rows(rows_file, recordings, make)
+        if len(rows.shapes) > 1:
+            raise CacheError(_shapes_message(path.parent, rows.shapes))
+        with HDF5Writer(path) as file:
+            _copy_rows(rows_file, rows, file)
+            names = np.array([name.encode() for name in recordings["recording"]], dtype=bytes)
+            text = h5py.string_dtype(length=max(1, names.dtype.itemsize))
+            lengths = np.array(rows.lengths, dtype=np.int64)
+            columns = {"recording": names.astype(text), "offset": np.cumsum(lengths) - lengths, "length": lengths}
+            options = {"chunks": lengths.shape, "fletcher32": True} if len(lengths) else {}
+            for column, data in columns.items():
+                file.create_dataset(f"index/{column}", data=data, **options)
+            file.attrs.update({**attributes, CHECKSUM: np.uint32(rows.checksum)})
     return "written"
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What is known of rows that are on disk one after another.
+
+    `lengths`: rows of each recording. `shapes`: a recording by shape of a row. `dtype`: of the values. `checksum`: of
+    all bytes.
+    """
+
+    lengths: list[int]
+    shapes: dict[tuple[int, ...], str]
+    dtype: np.dtype
+    checksum: int
+
+
+def _write_rows(rows_file: BinaryIO, recordings: pd.DataFrame, make: Callable) -> _Rows:
+    """Make the rows of one recording after another and write them, so that memory holds one recording."""
+    lengths, shapes, checksum, dtype = [], {}, 0, None
+    for recording in recordings.itertuples(index=False):
+        array = np.ascontiguousarray(make(recording), dtype=dtype)
+        dtype = array.dtype
+        rows_file.write(array.data)
+        checksum = zlib.crc32(array.view(np.uint8).data, checksum) if array.size else checksum
+        lengths.append(len(array))
+        shapes[array.shape[1:]] = recording.recording
+    return _Rows(lengths, shapes, dtype or np.dtype(np.float32), checksum)
+
+
+def _copy_rows(rows_file: BinaryIO, rows: _Rows, file: h5py.File) -> None:
+    """Copy rows from disk to the dataset `values`, some MiB at a time."""
+    shape = next(iter(rows.shapes), (1,))
+    values = file.create_dataset("values", (sum(rows.lengths), *shape), rows.dtype)
+    buffer = np.empty((max(1, BUFFER // (rows.dtype.itemsize * math.prod(shape))), *shape), rows.dtype)
+    rows_file.seek(0)
+    for start in range(0, len(values), len(buffer)):
+        part = buffer[: len(values) - start]
+        rows_file.readinto(part.data)
+        values[start : start + len(part)] = part
 
 
 def _attributes(config: dict, code: str, recordings: pd.DataFrame) -> dict[str, Any]:
@@ -129,10 +171,9 @@ def _shapes_message(folder: Path, shapes: dict[tuple[int, ...], str]) -> str:
 
 
 class HDF5Writer:
-    """Context manager for an HDF5 file that is built in memory, written under a temporary name and renamed to `path`.
+    """Context manager for an HDF5 file that is written under a temporary name and renamed to `path`.
 
-    After an error, an older file at `path` is unchanged and no temporary file remains. HDF5 itself does not write to
-    the disk, since closing a file on a full disk may crash the process.
+    After an error, an older file at `path` is unchanged and no temporary file remains.
     """
 
     def __init__(self, path: Path) -> None:
@@ -140,25 +181,54 @@ class HDF5Writer:
         self.temporary = path.with_name(f".{path.name}.{os.getpid()}")
 
     def __enter__(self) -> h5py.File:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        for abandoned in self.path.parent.glob(f".{glob.escape(self.path.name)}.*"):  # of a job that was killed
+            abandoned.unlink()
+        self.disk_file = _DiskFile(self.temporary, "w+")
         # "latest": headers have checksums, so that a reader notices damage
-        self.file = h5py.File(self.path.name, "w", driver="core", backing_store=False, libver="latest")
+        self.file = h5py.File(self.disk_file, "w", libver="latest")
         return self.file
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        with self.file:
-            self.file.flush()
-            image = self.file.id.get_file_image() if kind is None else b""
-        if kind is not None:
-            return
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.temporary.open("wb") as out:
-                out.write(image)
-                out.flush()
-                os.fsync(out.fileno())
+            with self.disk_file:
+                try:
+                    self.file.close()
+                finally:  # HDF5 may complain about what was not written
+                    if self.disk_file.failure:
+                        raise self.disk_file.failure
+                if kind is not None:
+                    return
+                os.fsync(self.disk_file.fileno())
             self.temporary.replace(self.path)
         finally:
             self.temporary.unlink(missing_ok=True)
+
+
+class _DiskFile(io.FileIO):
+    """A file that keeps its first failure to write and then pretends to write: HDF5 may crash when a write fails."""
+
+    failure: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write all of `data`; return its bytes."""
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        while len(rest) and not self.failure:
+            try:
+                rest = rest[super().write(rest) :]
+            except OSError as error:
+                self.failure = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        """Set the size of the file, by default to the present position."""
+        if not self.failure:
+            try:
+                return super().truncate(size)
+            except OSError as error:
+                self.failure = error
+        return size or 0
 
 
 @dataclass(frozen=True)
@@ -174,6 +244,16 @@ class Cache:
             raise CacheError(_missing_message(recording))
         shard, offset, length = self._places[recording]
         return self.values[shard][offset : offset + length]
+
+    def copy(self, recording: str) -> np.ndarray:
+        """Return the rows of a recording, read from its file: unlike those of `read`, they do not stay in memory."""
+        rows = self.read(recording)
+        if not rows.size:
+            return rows
+        shard, offset, _ = self._places[recording]
+        values = self.values[shard]
+        place = values.offset + offset * values.strides[0]
+        return np.fromfile(values.filename, values.dtype, rows.size, offset=place).reshape(rows.shape)
 
     @cached_property
     def _places(self) -> dict[str, tuple[int, int, int]]:
@@ -240,8 +320,14 @@ def _contents(path: Path, file: h5py.File) -> tuple[pd.DataFrame, np.ndarray]:
 
 
 def _checksum(values: np.ndarray) -> int:
-    """CRC-32 of an array's bytes; about 4 GB per second."""
-    return zlib.crc32(np.ascontiguousarray(values).view(np.uint8).reshape(-1).data) if values.size else 0
+    """CRC-32 of mapped values, 4 GB per second; they are read from the file, so that they do not stay in memory."""
+    checksum, missing = 0, values.nbytes
+    if missing:
+        with Path(values.filename).open("rb") as file:
+            file.seek(values.offset)
+            while missing and (part := file.read(min(missing, BUFFER))):
+                checksum, missing = zlib.crc32(part, checksum), missing - len(part)
+    return checksum
 
 
 def _missing_message(recording: str) -> str:
