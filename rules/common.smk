@@ -138,14 +138,18 @@ def cap(name, limit):
 CLUSTER = workflow.remote_exec or workflow.resource_settings.cores is None
 GPUS = [] if CLUSTER else checked(devices.usable_gpus, SETTINGS.device)
 GPU = bool(GPUS) or CLUSTER
+NETWORKS_PER_GPU = devices.networks_per_gpu(SETTINGS.networks_per_gpu) if GPUS else 1
 
 if not CLUSTER:
     cap("_cores", os.cpu_count())
     cap("mem_mb", os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20)
     if "gpu" not in workflow.global_resources:
         cap("gpu", 1)
+    # a job that shares its GPU takes one of several places on it
+    places = workflow.global_resources["gpu"].value * NETWORKS_PER_GPU
+    workflow.global_resources["gpu"] = Resource("gpu", places)
 
-# A job that runs a network gets one GPU. On a machine without a GPU it gets one core, so that as many jobs run as there
+# A job that runs a network gets one GPU, or a place on one. On a machine without a GPU it gets one core, so that as many jobs run as there
 # are cores. A single thread also makes results independent of the number of cores.
 NETWORK_GPU = 1 if GPU else 0
-NETWORK_THREADS = 4 if GPU else 1
+NETWORK_THREADS = max(1, 4 // NETWORKS_PER_GPU) if GPU else 1

@@ -142,6 +142,7 @@ rule explain_system:
     threads: NETWORK_THREADS
     resources:
         gpu=NETWORK_GPU,
+        networks_per_gpu=NETWORKS_PER_GPU,
         mem_mb=4000,
         runtime=60,
     params:

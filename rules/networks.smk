@@ -33,6 +33,7 @@ rule pretrain:
     threads: NETWORK_THREADS
     resources:
         gpu=NETWORK_GPU,
+        networks_per_gpu=NETWORKS_PER_GPU,
         mem_mb=6000,
         runtime=720,
     params:
@@ -83,6 +84,7 @@ rule train:
     threads: NETWORK_THREADS
     resources:
         gpu=NETWORK_GPU,
+        networks_per_gpu=NETWORKS_PER_GPU,
         mem_mb=6000,
         runtime=720,
     params:
@@ -116,6 +118,7 @@ rule infer:
     threads: NETWORK_THREADS
     resources:
         gpu=NETWORK_GPU,
+        networks_per_gpu=NETWORKS_PER_GPU,
         mem_mb=6000,
         runtime=240,
     params:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from auscult import devices
-from auscult.devices import DeviceError, any_gpu, gpus_of_driver, usable_gpus
+from auscult.devices import DeviceError, any_gpu, gpus_of_driver, networks_per_gpu, usable_gpus
 
 CARD = "NVIDIA H200, 570.1"
 
@@ -112,3 +112,24 @@ def test_without_a_gpu_pytorch_is_not_loaded():
 
 def test_this_machine_has_an_answer():
     assert isinstance(gpus_of_driver(Path("/dev")), list)
+
+
+@pytest.mark.parametrize(
+    ("setting", "gibibytes", "expected"),
+    [
+        (None, [139], 8),
+        (None, [24], 1),
+        (None, [80], 5),
+        (None, [80, 24], 1),
+        (None, [8], 1),
+        (6, [8], 6),
+        (1, [139], 1),
+    ],
+)
+def test_networks_that_share_a_gpu(monkeypatch, setting, gibibytes, expected):
+    cuda = SimpleNamespace(
+        device_count=lambda: len(gibibytes),
+        get_device_properties=lambda number: SimpleNamespace(total_memory=gibibytes[number] * 2**30),
+    )
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    assert networks_per_gpu(setting) == expected

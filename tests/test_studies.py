@@ -150,7 +150,9 @@ def test_an_unknown_study(name: str, nearest: str) -> None:
     assert str(error.value).startswith(
         f"there is no study {name!r} (did you mean {nearest!r}?); studies in {STUDIES}: "
     )
-    assert "circor_441, circor_band, circor_cpu, circor_encoder, circor_outside, circor_pretraining, demo" in str(error.value)
+    assert "circor_441, circor_band, circor_cpu, circor_encoder, circor_outside, circor_pretraining, demo" in str(
+        error.value
+    )
 
 
 @pytest.mark.parametrize("name", ["", "zzz", "../studies/demo", "demo.yaml/"])

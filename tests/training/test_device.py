@@ -1,9 +1,11 @@
 """Devices by lock file, with pretended GPUs."""
 
+import random
 import signal
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import pytest
@@ -11,12 +13,14 @@ import torch
 
 from auscult.training import device as module
 from auscult.training.device import device, seed_everything
+from auscult.training.job import Resources
 
 HOLD = """
 import sys, time
 from pathlib import Path
 from auscult.training.device import device
-with device(Path(sys.argv[1]), 1, count=1):
+from auscult.training.job import Resources
+with device(Resources(Path(sys.argv[1]), 1, int(sys.argv[2])), count=1):
     print("acquired", flush=True)
     time.sleep(60)
 """
@@ -35,8 +39,8 @@ def _no_waiting(monkeypatch):
     monkeypatch.setattr(module, "time", SimpleNamespace(sleep=busy))
 
 
-def acquire(locks, **options):
-    return device(locks, 1, wait_s=0.01, **options)
+def acquire(locks, networks_per_gpu=1, **options):
+    return device(Resources(locks, 1, networks_per_gpu), wait_s=0.01, **options)
 
 
 def test_two_holders_get_two_devices_and_the_third_waits(tmp_path):
@@ -75,7 +79,7 @@ def test_a_device_is_given_back_after_an_error(tmp_path):
 @pytest.mark.usefixtures("_no_waiting")
 def test_a_killed_holder_frees_its_device(tmp_path):
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path)],
+        [sys.executable, "-c", HOLD, str(tmp_path), "1"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env={"PYTHONPATH": ":".join(sys.path)},
@@ -107,6 +111,42 @@ def test_jobs_that_see_different_devices_do_not_clash(tmp_path, monkeypatch):
             assert third.index == 1
 
 
+@pytest.mark.usefixtures("_no_waiting")
+@pytest.mark.parametrize(("count", "each"), [(1, 1), (1, 4), (2, 3), (4, 2)])
+def test_networks_share_gpus_evenly(tmp_path, count, each):
+    """All GPUs get a network before one gets a second; after n of each there is no place left."""
+    with ExitStack() as stack:
+        taken = [stack.enter_context(acquire(tmp_path, each, count=count)).index for _ in range(count * each)]
+        assert taken == list(range(count)) * each
+        with pytest.raises(AssertionError, match="all devices are busy"):
+            stack.enter_context(acquire(tmp_path, each, count=count))
+    with acquire(tmp_path, each, count=count) as torch_device:
+        assert torch_device.index == 0
+
+
+@pytest.mark.usefixtures("_no_waiting")
+@pytest.mark.parametrize("seed", range(5))
+def test_a_killed_network_frees_its_place_on_a_shared_gpu(tmp_path, seed):
+    command = [sys.executable, "-c", HOLD, str(tmp_path), "3"]
+    holders = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, env={"PYTHONPATH": ":".join(sys.path)}) for _ in range(3)
+    ]
+    try:
+        assert all(holder.stdout.readline() == b"acquired\n" for holder in holders)
+        with pytest.raises(AssertionError, match="busy"), acquire(tmp_path, 3, count=1):
+            pass
+        killed = random.Random(seed).choice(holders)
+        killed.kill()
+        killed.wait(10)
+        with acquire(tmp_path, 3, count=1) as torch_device:
+            assert torch_device.index == 0
+    finally:
+        for holder in holders:
+            holder.kill()
+            holder.stdout.close()
+            holder.wait(10)
+
+
 def test_without_a_gpu_the_cpu_is_free_for_all(tmp_path):
     with acquire(tmp_path / "locks", count=0) as first, acquire(tmp_path / "locks", count=0) as second:
         assert first == second == torch.device("cpu")
@@ -114,9 +154,9 @@ def test_without_a_gpu_the_cpu_is_free_for_all(tmp_path):
 
 
 def test_threads_are_bounded(tmp_path):
-    with device(tmp_path, 2, count=0):
+    with device(Resources(tmp_path, 2), count=0):
         assert torch.get_num_threads() == 2
-    with device(tmp_path, 0, count=0):
+    with device(Resources(tmp_path, 0), count=0):
         assert torch.get_num_threads() == 1
 
 

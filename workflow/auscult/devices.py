@@ -34,6 +34,20 @@ def usable_gpus(device: str) -> list[str]:
     return []
 
 
+def networks_per_gpu(setting: int | None) -> int:
+    """Return how many networks compute on a GPU at the same time.
+
+    setting: the key of config.yaml; without it one for each 16 GiB of the smallest GPU's memory, at most 8.
+    """
+    if setting:
+        return setting
+    import torch
+
+    numbers = range(torch.cuda.device_count())
+    memory = min(torch.cuda.get_device_properties(number).total_memory for number in numbers)
+    return max(1, min(8, memory // 2**34))
+
+
 def report(gpus: list[str]) -> None:
     """Print the devices on which jobs compute."""
     print(f"devices: {', '.join(gpus) if gpus else f'CPU with {os.cpu_count()} cores'}", file=sys.stderr)

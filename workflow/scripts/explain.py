@@ -13,7 +13,7 @@ from auscult.figures.explanations import explain_system, explainer
 from auscult.provenance import write_text
 from auscult.training.device import device
 from common import begin, folder_of, read_rows
-from network_job import job_in
+from network_job import job_in, resources_of
 
 begin(snakemake)
 study, inputs, system = Study.model_validate(snakemake.params.study), snakemake.input, snakemake.wildcards.system
@@ -27,7 +27,7 @@ jobs = {
     for folder in folders
     for job in [job_in(folder, study.systems[system], study.tasks[folder.parts[-2]])]
 }
-with device(Path(snakemake.params.locks), snakemake.threads) as torch_device:
+with device(resources_of(snakemake)) as torch_device:
     explain = explainer(study, system, lambda *key: jobs[key], manifest, states, frames, audio, torch_device)
     figures, phases = explain_system(study, system, read_rows(inputs.predictions), manifest, explain)
 write_text(snakemake.output.figures, save(figures, Path(snakemake.output.figures).parent).to_csv(index=False))

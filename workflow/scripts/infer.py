@@ -1,6 +1,5 @@
 """Score the cases of one fold with one network."""
 
-from pathlib import Path
 
 import pandas as pd
 
@@ -9,9 +8,8 @@ from auscult.inference.score import score
 from auscult.plan.names import NetworkName
 from auscult.progress import note
 from auscult.provenance import code_digest
-from auscult.training.job import Resources
 from common import begin, folder_of, rows_of_fold
-from network_job import frame_cache_of, job_of
+from network_job import frame_cache_of, job_of, resources_of
 
 begin(snakemake)
 name = NetworkName.parse(snakemake.wildcards.network)
@@ -26,6 +24,6 @@ outcome = score(
     folds,
     frame_cache_of(snakemake),
     code_digest(snakemake.input.code),
-    Resources(Path(snakemake.params.locks), snakemake.threads),
+    resources_of(snakemake),
 )
 note(" ".join(f"{role}: {result}" for role, result in outcome.items()))

@@ -8,7 +8,7 @@ from auscult.datasets.base import load
 from auscult.features.frames import frames_config
 from auscult.plan.names import NetworkName
 from auscult.training.extra_cases import ExtraCases, extra_cases
-from auscult.training.job import FrameCache, Job
+from auscult.training.job import FrameCache, Job, Resources
 from auscult.training.teacher import TeacherNetwork
 from common import folder_of, folders_of
 
@@ -24,6 +24,11 @@ def job_of(snakemake) -> Job:
 def job_in(folder: Path, system: System, task: Task, weights: Path | None = None) -> Job:
     """The network of a model folder. weights: what its training starts from."""
     return Job(folder, system, task, NetworkName.parse(folder.name), weights)
+
+
+def resources_of(snakemake) -> Resources:
+    """What a job computes on."""
+    return Resources(Path(snakemake.params.locks), snakemake.threads, snakemake.resources.networks_per_gpu)
 
 
 def teacher_of(snakemake) -> TeacherNetwork | None:

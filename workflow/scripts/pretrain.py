@@ -14,8 +14,9 @@ from auscult.pretraining.recordings import recordings_of
 from auscult.progress import note
 from auscult.provenance import code_digest
 from auscult.tracking import live
-from auscult.training.job import FrameCache, Resources
+from auscult.training.job import FrameCache
 from common import begin, folders_of, rows_of_fold
+from network_job import resources_of
 
 begin(snakemake)
 names, p, inputs = snakemake.wildcards, snakemake.params, snakemake.input
@@ -33,7 +34,7 @@ outcome = pretrain(
     job,
     [recordings_of(*cache, name, folds, job.heads) for cache in caches],
     code_digest(inputs.code),
-    Resources(Path(p.locks), snakemake.threads),
+    resources_of(snakemake),
     live(p.uri, Path(p.artifacts), names.study, "pretrainings", f"{names.pretraining} {names.network}"),
 )
 note(outcome)

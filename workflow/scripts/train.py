@@ -7,10 +7,9 @@ from auscult.plan.names import NetworkName
 from auscult.progress import note
 from auscult.provenance import code_digest
 from auscult.tracking import live
-from auscult.training.job import Resources
 from auscult.training.train import train
 from common import begin, folder_of, rows_of_fold
-from network_job import extras_of, frame_cache_of, job_of, teacher_of
+from network_job import extras_of, frame_cache_of, job_of, resources_of, teacher_of
 
 begin(snakemake)
 names, p = snakemake.wildcards, snakemake.params
@@ -20,7 +19,7 @@ outcome = train(
     rows_of_fold(snakemake.input.folds, NetworkName.parse(names.network)),
     frame_cache_of(snakemake),
     code_digest(snakemake.input.code),
-    Resources(Path(p.locks), snakemake.threads),
+    resources_of(snakemake),
     live(p.uri, Path(p.artifacts), names.study, names.system, f"{names.task} {names.network}"),
     teacher_of(snakemake),
     extras_of(snakemake),

@@ -40,6 +40,12 @@ class Settings(Strict):
     device: Literal["auto", "cpu"] = Field(
         default="auto", description="`auto`: a GPU where there is one; `cpu`: no GPU, whatever this machine has."
     )
+    networks_per_gpu: int | None = Field(
+        default=None,
+        ge=1,
+        description="How many networks train or score on a GPU at the same time; default: one for each 16 GiB of its "
+        "memory, at most 8. A cluster gives each job a GPU of its own.",
+    )
     tracking: Tracking = Tracking()
 
     @model_validator(mode="before")

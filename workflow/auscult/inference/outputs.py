@@ -32,7 +32,7 @@ def write_roles(
     """
     cache = frame_cache.open()
     training, inference = job.system.training, job.system.inference
-    with device(resources.locks, resources.threads) as torch_device:
+    with device(resources) as torch_device:
         seed_everything(job.seed, training.deterministic)
         network, windowing = load_network(job, torch_device)
         if epoch_choice:

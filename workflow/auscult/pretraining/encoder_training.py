@@ -39,7 +39,7 @@ def train_encoder(
     windows = window_of(job.pretraining.segment, job.front_end, *sources[0].frame_cache.open().shape)
     job.folder.mkdir(parents=True, exist_ok=True)
     checkpoint = Checkpoint(job.folder / "checkpoint.safetensors", digest)
-    with device(resources.locks, resources.threads) as torch_device:
+    with device(resources) as torch_device:
         seed_everything(job.seed, job.training.deterministic)
         data, subjects = _read_data(job, sources, windows, torch_device)
         network, method = _network_and_method(job, windows, data.targets, torch_device)

@@ -7,11 +7,12 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from itertools import product
 
 import torch
 
 from auscult.progress import note
+from auscult.training.job import Resources
 
 
 class MemoryFull(Exception):
@@ -19,24 +20,26 @@ class MemoryFull(Exception):
 
 
 @contextmanager
-def device(locks: Path, threads: int, count: int | None = None, wait_s: float = 1.0) -> Iterator[torch.device]:
-    """A device for the time of the `with` block; `threads` bounds torch's CPU threads.
+def device(resources: Resources, count: int | None = None, wait_s: float = 1.0) -> Iterator[torch.device]:
+    """A device for the time of the `with` block.
 
-    With GPUs visible, the first one whose lock file in `locks` is free is taken, waiting when all are busy; the
-    kernel frees the lock when the process ends, however it ends. `count` pretends a number of GPUs (for tests).
+    With GPUs visible, a place on one of them is taken, waiting when all are busy: the first places of all GPUs before
+    the second ones. A place is a lock file, which the kernel frees when the process ends, however it ends. `count`
+    pretends a number of GPUs (for tests).
     """
-    torch.set_num_threads(max(1, threads))
+    torch.set_num_threads(max(1, resources.threads))
     count = torch.cuda.device_count() if count is None else count
     if not count:
         yield torch.device("cpu")
         return
+    locks = resources.locks
     locks.mkdir(parents=True, exist_ok=True)
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     names = visible.split(",") if visible else [str(number) for number in range(count)]
     while True:
-        for number in range(count):
+        for place, number in product(range(resources.networks_per_gpu), range(count)):
             # named by the physical device, so that jobs that see different ones do not clash
-            with (locks / f"gpu-{names[number].replace('/', '_')}.lock").open("a") as file:
+            with (locks / f"gpu-{names[number].replace('/', '_')}-{place}.lock").open("a") as file:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:

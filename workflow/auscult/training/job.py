@@ -68,7 +68,8 @@ class FrameCache:
 
 @dataclass(frozen=True)
 class Resources:
-    """What a job computes on: the folder of the GPUs' lock files, and the number of CPU threads."""
+    """What a job computes on: the folder of the GPUs' lock files, CPU threads, and networks that share a GPU."""
 
     locks: Path
     threads: int
+    networks_per_gpu: int = 1

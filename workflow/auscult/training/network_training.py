@@ -56,7 +56,7 @@ def train_network(
     windows = windowing(job, *cache.shape, sites)
     job.folder.mkdir(parents=True, exist_ok=True)
     checkpoint = Checkpoint(job.folder / "checkpoint.safetensors", digest)
-    with device(resources.locks, resources.threads) as torch_device:
+    with device(resources) as torch_device:
         seed_everything(job.seed, settings.deterministic)
         network = _first_network(job, windows).to(torch_device)
         own_data, val_data = _read_data(job, Source(*tables, cache, windows, torch_device))
