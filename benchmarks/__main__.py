@@ -22,17 +22,17 @@ relative to the first.
 Explanations of the figures:
 
 - **Log-mels.** A tenth of librosa's time would be less than the Fourier transforms alone take. auscult computes in
-  float64, so that a loud tone does not mask quiet bands, and writes two caches with a description of their origin.
-  librosa's side writes nothing.
+  float64, so that a loud tone does not mask quiet bands, and writes two caches with a description of their origin, by a
+  process that it starts. librosa's side writes nothing. The rows "in memory" have neither.
 - **Training.** Both sides run the same layers, so that time can only be saved between the layers. `compact` is already
   near the rate of plain matrix products; the layers of `dynse_bdresnet` are narrow. The plain loop keeps every
   overlapping window as a copy in memory.
-- **A dry run** consists of Snakemake's own planning and of loading PyTorch, which reports whether there is a GPU.
+- **Nine planes.** The values are those of the calls. What is left are transforms and fits of librosa and SciPy.
+- **A dry run** consists of Snakemake's own planning, of reading all code that jobs import, and of loading Snakemake and
+  pandas.
 - **Cores outside jobs**: the demo's jobs take seconds each, and the last ones (tables, report, tracking) leave a core
   idle.
-- **Memory of the caches** includes one shard (`dataset.shards`, 16), which is completed in memory before it is written,
-  so that a full disk leaves no half-written file. It also includes the memory-mapped part of the files that are read,
-  which the system reclaims when it needs memory.
+- **Memory**: jobs of caches hold one recording at a time. What grows are the tables of the data set.
 - **GPU rows**: not measured, because no GPU was available. The Challenge's fastest entry took 0.40 s per patient, the
   reference 117 s (official run, on its machine). "passes of a patient" is the time of auscult's network alone on one
   core.

@@ -1,6 +1,5 @@
 """Score the cases of one fold with one network."""
 
-
 import pandas as pd
 
 from auscult.datasets.base import load
