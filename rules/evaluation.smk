@@ -63,6 +63,31 @@ rule make_tables:
         "../workflow/scripts/make_tables.py"
 
 
+rule label_issues:
+    """List labels of cases and recordings that are probably wrong, by confident learning. None is changed."""
+    input:
+        predictions=paths.PREDICTIONS,
+        recordings=lambda w: networks.files_of(plan(w), paths.RECORDING_OUTPUTS, networks.labelled_recordings(plan(w))),
+        manifest=manifest,
+        code=code("label_issues"),
+    output:
+        expand(f"{paths.LABEL_ISSUES}.{{end}}", end=FORMATS, allow_missing=True),
+    log:
+        f"{paths.LOGS}/{{study}}/label_issues.log",
+    benchmark:
+        f"{paths.BENCHMARKS}/{{study}}/label_issues.tsv"
+    conda:
+        "../envs/auscult.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        study=lambda w: reads.evaluation(plan(w)),
+    script:
+        "../workflow/scripts/label_issues.py"
+
+
 rule compare_studies:
     """Write leaderboard and paired differences of all chosen studies, which must have the same test cases."""
     input:
@@ -165,7 +190,7 @@ rule explain:
 rule report:
     """Write the report of a study as one page that can be read without knowledge of the code."""
     input:
-        tables=expand(f"{paths.TABLE}.csv", table=TABLES, allow_missing=True),
+        tables=expand(f"{paths.TABLE}.csv", table=[*TABLES, "label_issues"], allow_missing=True),
         winner=paths.WINNER,
         figures=paths.FIGURES,
         explanations=lambda w: [

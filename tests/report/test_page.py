@@ -107,6 +107,13 @@ def published() -> pd.DataFrame:
     return pd.DataFrame([row, {**row, "label": "outcome", "system": "Of another label"}])
 
 
+def label_issues() -> pd.DataFrame:
+    row = {"target": "murmur", "level": "case", "case": "c<1>", "recording": "", "site": "", "label": "Absent"}
+    row |= {"suggested": "Present", "p_label": 0.021, "p_suggested": 0.93}
+    of_recording = {**row, "target": "present", "level": "recording", "recording": "c<1>_AV", "p_label": 0.017}
+    return pd.DataFrame([row, of_recording])
+
+
 def tables(leak: str = "") -> dict[str, pd.DataFrame]:
     scores = board(leak).drop(columns=["w_acc_low", "w_acc_high", "uar_low", "uar_high"]).assign(repeat=0)
     parts = [scores.assign(fold=0), scores.assign(fold=1), scores.assign(repeat="all", fold="mean")]
@@ -120,6 +127,7 @@ def tables(leak: str = "") -> dict[str, pd.DataFrame]:
         "uncertainty": uncertainty(),
         "comparison": comparison(),
         "subgroups": subgroups(),
+        "label_issues": label_issues(),
         "external": pd.DataFrame(),
         "audit": pd.DataFrame(columns=AUDIT),
         "quality": pd.DataFrame(columns=QUALITY),

@@ -103,6 +103,15 @@ def by_fold(paths: list[str]) -> dict[tuple[str, str], Path]:
     return {Path(path).parts[-3:-1]: Path(path) for path in paths}
 
 
+def by_system(paths: list[str]) -> dict[str, pd.DataFrame]:
+    """The test rows of tables `…/<system>/<fold>/recordings.csv`, of all folds of a system together."""
+    tables: dict[str, list[pd.DataFrame]] = {}
+    for path in paths:
+        table = read_rows(path)
+        tables.setdefault(Path(path).parts[-3], []).append(table[table["role"] == "test"])
+    return {system: pd.concat(parts, ignore_index=True) for system, parts in tables.items()}
+
+
 def read_histories(paths: list[str]) -> pd.DataFrame:
     """history.csv of model folders `…/<system>/<task>/<network>`, with these three as columns."""
     tables = []

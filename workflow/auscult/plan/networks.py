@@ -287,6 +287,15 @@ def unit_folds(plan: Plan) -> list[tuple[str, str]]:
     return [(unit, str(fold)) for unit in units(plan) for fold in plan.folds]
 
 
+def labelled_recordings(plan: Plan) -> list[tuple[str, str]]:
+    """(system, fold) pairs of the systems with a head that is trained on labels of recordings."""
+    study = plan.study
+    has_labels = {
+        name: any(head.train_on for head in study.heads_of(system).values()) for name, system in study.systems.items()
+    }
+    return [pair for pair in unit_folds(plan) if has_labels.get(pair[0], False)]
+
+
 def fused_folds(plan: Plan) -> list[tuple[str, str]]:
     """(unit, fold) pairs that have a second stage."""
     fusion = plan.study.fusion

@@ -63,9 +63,9 @@ def render(
 
     Parameters
     ----------
-    tables : `leaderboard`, `cross_validation`, `floors`, `uncertainty`, `comparison`, `subgroups`, `external` (empty
-        where nothing was validated), `audit`, `quality`, and `cases` (`target, class, n`, `(no label)` for cases
-        without one).
+    tables : `leaderboard`, `cross_validation`, `floors`, `uncertainty`, `comparison`, `subgroups`, `label_issues`,
+        `external` (empty where nothing was validated), `audit`, `quality`, and `cases` (`target, class, n`, `(no
+        label)` for cases without one).
     figures : tables `file, title, alt, caption`: of the figures, and of the explanations where there are any.
     folders : the folders with the files of these tables.
     facts : `commit`, `digest`, `versions`, `folds`, `repeats`, `counts` (cases, subjects, recordings), `leak` (the
@@ -106,6 +106,7 @@ def render(
         ],
         choose_by=CHOOSE.get(study.evaluation.choose_by) or METRICS[study.evaluation.choose_by][0],
         quality=_quality(tables["quality"]),
+        doubtful=sections.doubtful_labels(tables["label_issues"]),
         figures=[_figure(row, folders[0]) for row in figures[0].to_dict("records")],
         can_be_explained=len(figures) > 1,
         explanations=[

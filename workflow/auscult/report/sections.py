@@ -191,3 +191,35 @@ def published(study: Study, target: str, rows: pd.DataFrame, board: pd.DataFrame
         scores = [cell(row[name], number(row[name])) for name in metrics]
         lines.append([row["system"], *scores, row["protocol"], f"{row['trap']} [{row['source']}]".strip()])
     return table(["System", *(METRICS[name] for name in metrics), "Protocol", "Caveat and source"], lines)
+
+
+MOST_LABELS = 50  # doubtful labels on the page; the table has all
+
+
+def doubtful_labels(rows: pd.DataFrame) -> dict[str, Any] | None:
+    """Number of doubtful labels by target, label and suggestion, and the least probable ones."""
+    if rows.empty:
+        return None
+    keys = ["target", "level", "label", "suggested"]
+    counts = rows.groupby(keys, sort=False).size()
+    first = rows.sort_values("p_label", kind="stable").head(MOST_LABELS)
+    lines = [
+        [
+            row["target"],
+            row["recording"] or row["case"],
+            row["label"],
+            row["suggested"],
+            row["p_label"],
+            row["p_suggested"],
+        ]
+        for row in first.fillna("").to_dict("records")
+    ]
+    heads = ["Target", "Case or recording", "Label", "More probable", "p of the label", "p of the other"]
+    return {
+        "counts": table(
+            ["Target", "Of each", "Label", "More probable", "Number"], [[*k, int(n)] for k, n in counts.items()]
+        ),
+        "list": table(heads, lines),
+        "list_length": len(first),
+        "count": len(rows),
+    }

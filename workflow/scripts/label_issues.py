@@ -1,0 +1,18 @@
+"""List the labels of a study that are probably wrong, from out-of-fold probabilities."""
+
+from pathlib import Path
+
+from auscult.config.study import Study
+from auscult.datasets.base import load
+from auscult.evaluation.label_issues import label_issues
+from auscult.evaluation.writing import write_table
+from auscult.provenance import commit
+from common import begin, by_system, folder_of, read_rows
+
+begin(snakemake)
+study, inputs = Study.model_validate(snakemake.params.study), snakemake.input
+found = label_issues(
+    study, read_rows(inputs.predictions), load(folder_of(inputs.manifest)), by_system(inputs.recordings)
+)
+caption = f"Study {snakemake.wildcards.study}, commit {commit()}. Labels that are probably wrong; none was changed."
+write_table(found, Path(snakemake.output[0]).with_suffix(""), caption)
