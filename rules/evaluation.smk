@@ -187,6 +187,53 @@ rule explain:
         ],
 
 
+rule listen:
+    """Write a page with the sounds of cases that are worth hearing, beside probabilities and explanations."""
+    input:
+        predictions=paths.PREDICTIONS,
+        issues=f"{paths.LABEL_ISSUES}.csv",
+        manifest=manifest,
+        quality=lambda w: paths.QUALITY.format(dataset=plan(w).dataset),
+        states=lambda w: paths.STATES.format(dataset=plan(w).dataset),
+        frames=lambda w: shards(
+            plan(w).dataset, folder_name(plan(w).study.systems[networks.system_to_show(plan(w))].front_end)
+        ),
+        audio=lambda w: shards(plan(w).dataset, "audio"),
+        networks=lambda w: [
+            network.file(path)
+            for system in networks.explainable(plan(w))[:1]
+            for network in networks.to_explain(plan(w), system)
+            for path in (paths.WEIGHTS, paths.NETWORK_CONFIG)
+        ],
+        code=lambda w: code(
+            "listen",
+            *reads.network_modules(plan(w), networks.system_to_show(plan(w))),
+            features.module_of(plan(w).study.systems[networks.system_to_show(plan(w))].front_end.name),
+        ),
+        template=os.path.relpath(TOP / "workflow" / "auscult" / "listening" / "templates" / "listen.html.j2"),
+    output:
+        report(paths.LISTEN, category="report", labels={"study": "{study}"}),
+    log:
+        f"{paths.LOGS}/{{study}}/listen.log",
+    benchmark:
+        f"{paths.BENCHMARKS}/{{study}}/listen.tsv"
+    conda:
+        "../envs/auscult.yaml"
+    threads: NETWORK_THREADS
+    resources:
+        gpu=NETWORK_GPU,
+        networks_per_gpu=NETWORKS_PER_GPU,
+        mem_mb=4000,
+        runtime=30,
+    params:
+        study=lambda w: reads.whole_study(plan(w)),
+        system=lambda w: networks.system_to_show(plan(w)),
+        cases=SETTINGS.cases,
+        locks=paths.LOCKS,
+    script:
+        "../workflow/scripts/listen.py"
+
+
 rule report:
     """Write the report of a study as one page that can be read without knowledge of the code."""
     input:

@@ -34,6 +34,7 @@ ORDER = [
     "evaluation",
     "figures",
     "report",
+    "listening",
     "prediction",
 ]
 CONFIG = {f"auscult.config.{path.stem}" for path in (LIBRARY / "config").glob("[!_]*.py")}

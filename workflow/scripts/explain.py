@@ -13,7 +13,7 @@ from auscult.figures.explanations import explain_system, explainer
 from auscult.provenance import write_text
 from auscult.training.device import device
 from common import begin, folder_of, read_rows
-from network_job import job_in, resources_of
+from network_job import jobs_in, resources_of
 
 begin(snakemake)
 study, inputs, system = Study.model_validate(snakemake.params.study), snakemake.input, snakemake.wildcards.system
@@ -21,14 +21,9 @@ manifest = load(folder_of(inputs.manifest))
 states = read_table(inputs.states)
 frames = open_cache(folder_of(inputs.frames), frames_config(study.dataset, study.systems[system].front_end))
 audio = open_cache(folder_of(inputs.audio), audio_config(study.dataset))
-folders = {Path(path).parent: None for path in inputs.networks}
-jobs = {
-    (folder.parts[-2], job.name.repeat, job.name.fold): job
-    for folder in folders
-    for job in [job_in(folder, study.systems[system], study.tasks[folder.parts[-2]])]
-}
+job_of = jobs_in(inputs.networks, study, system)
 with device(resources_of(snakemake)) as torch_device:
-    explain = explainer(study, system, lambda *key: jobs[key], manifest, states, frames, audio, torch_device)
+    explain = explainer(study, system, job_of, manifest, states, frames, audio, torch_device)
     figures, phases = explain_system(study, system, read_rows(inputs.predictions), manifest, explain)
 write_text(snakemake.output.figures, save(figures, Path(snakemake.output.figures).parent).to_csv(index=False))
 write_text(snakemake.output.phases, phases.to_csv(index=False))

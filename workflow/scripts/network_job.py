@@ -1,8 +1,10 @@
 """Functions that the scripts of network jobs share: the job and its frames, from a rule's parameters."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from auscult.config.dataset import Dataset, ExtraTraining
+from auscult.config.study import Study
 from auscult.config.systems import FrontEndConfig, System, Task
 from auscult.datasets.base import load
 from auscult.features.frames import frames_config
@@ -29,6 +31,14 @@ def job_in(folder: Path, system: System, task: Task, weights: Path | None = None
 def resources_of(snakemake) -> Resources:
     """What a job computes on."""
     return Resources(Path(snakemake.params.locks), snakemake.threads, snakemake.resources.networks_per_gpu)
+
+
+def jobs_in(files: list[str], study: Study, system: str) -> Callable[[str, int, int], Job]:
+    """A function of (task, repeat, fold) that returns the network of a system among some files of model folders."""
+    folders = {Path(path).parent: None for path in files}
+    jobs = [job_in(folder, study.systems[system], study.tasks[folder.parts[-2]]) for folder in folders]
+    by_name = {(job.folder.parts[-2], job.name.repeat, job.name.fold): job for job in jobs}
+    return lambda *key: by_name[key]
 
 
 def teacher_of(snakemake) -> TeacherNetwork | None:

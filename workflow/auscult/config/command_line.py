@@ -37,6 +37,9 @@ class Settings(Strict):
         default=None,
         description="System or ensemble whose best variant `predict` and `bundle` use; default: the study's winner.",
     )
+    cases: list[str] = Field(
+        default=[], description="Cases that the listening page has besides its own choice, as a list or as text `a,b`."
+    )
     device: Literal["auto", "cpu"] = Field(
         default="auto", description="`auto`: a GPU where there is one; `cpu`: no GPU, whatever this machine has."
     )
@@ -50,7 +53,8 @@ class Settings(Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def _studies_from_text(cls, values: Any) -> Any:
-        if isinstance(values, dict) and isinstance(values.get("studies"), str):
-            values = {**values, "studies": [name for name in values["studies"].split(",") if name]}
-        return values
+    def _lists_from_text(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        lists = {key: values[key] for key in ("studies", "cases") if isinstance(values.get(key), (str, int))}
+        return values | {key: [name for name in str(text).split(",") if name] for key, text in lists.items()}

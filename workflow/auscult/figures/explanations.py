@@ -150,6 +150,19 @@ def explainer(
     return explain
 
 
+def explained_class(study: Study, system: str) -> tuple[str, str, str]:
+    """Return the target and class of a system that are explained, and the output that stands for the class.
+
+    Of its first target the first class if the first head is binary, otherwise the first class that is not `normal`.
+    """
+    name, target = next(iter(study.targets_of(study.systems[system]).items()))
+    head = study.heads_of(study.systems[system])[target.heads[0]]
+    if head.kind == "binary":
+        return name, target.classes[0], target.heads[0]
+    positive = next(name for name in target.classes if name != target.normal)
+    return name, positive, f"{target.heads[0]}_{positive}"
+
+
 def explain_system(
     study: Study,
     system: str,
@@ -159,16 +172,10 @@ def explain_system(
 ) -> tuple[list[Plot], pd.DataFrame]:
     """Return figures of a system's typical cases, and its shares of the annotated phases as figure and table.
 
-    The explained class is one of the system's first target: its first class if its first head is binary, otherwise its
-    first class that is not `normal`. explain: see `explainer`. The table is that of `phases_table`.
+    explain: see `explainer`. The class is that of `explained_class`. The table is that of `phases_table`.
     """
-    name, target = next(iter(study.targets_of(study.systems[system]).items()))
-    head = study.heads_of(study.systems[system])[target.heads[0]]
-    if head.kind == "binary":
-        positive, output = target.classes[0], target.heads[0]
-    else:
-        positive = next(name for name in target.classes if name != target.normal)
-        output = f"{target.heads[0]}_{positive}"
+    name, positive, output = explained_class(study, system)
+    head = study.heads_of(study.systems[system])[study.targets[name].heads[0]]
     rows = predictions[(predictions["target"] == name) & (predictions["system"] == system)]
     rows = labelled_rows(networks_alone(rows))
     is_positive, is_predicted = (

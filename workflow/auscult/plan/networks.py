@@ -122,6 +122,19 @@ def explainable(plan: Plan) -> list[str]:
     return [name for name, system in systems if system.training.select != "test" and system.segment.of == "recording"]
 
 
+LOWEST_SOUND_HZ = 1000
+
+
+def has_sounds(plan: Plan) -> bool:
+    """Whether the recordings of a study are sounds: electrocardiograms have lower sampling rates."""
+    return plan.study.dataset.rate_hz >= LOWEST_SOUND_HZ
+
+
+def system_to_show(plan: Plan) -> str:
+    """The system whose frames and explanations the listening page shows: the first that can be explained, or any."""
+    return [*explainable(plan), *plan.study.systems][0]
+
+
 def to_explain(plan: Plan, system: str) -> list[Network]:
     """The first network of every task and fold of a system."""
     tasks = plan.study.systems[system].tasks

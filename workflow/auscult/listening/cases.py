@@ -1,0 +1,59 @@
+"""Which cases are worth hearing: confident errors and detections of each class, the least sure, and those asked for."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from auscult.config.targets import Target
+from auscult.heads.outputs import class_columns
+
+EACH = 2
+"""Cases of a kind, for each class."""
+REASONS = {
+    "asked": "asked for",
+    "miss": "a confident error",
+    "unsure": "among the least sure",
+    "hit": "detected with the highest probability",
+}
+
+
+class ListeningError(Exception):
+    """A case that was asked for has no prediction."""
+
+
+def worth_hearing(name: str, target: Target, rows: pd.DataFrame, asked: list[str]) -> pd.DataFrame:
+    """Return `case, target, reason, of_class`: the cases of a target worth hearing, those asked for first.
+
+    Of each class: `miss`, decided otherwise and the least probable; `hit`, decided so and the most probable. Of all:
+    `unsure`, the largest uncertainty. A case has one row for each reason. Deterministic: ties go by the case's id.
+
+    rows: of the row `chosen` of predictions.csv for this target. Of several repeats the first counts.
+    """
+    rows = rows[rows["repeat"] == rows["repeat"].min()].sort_values("case")
+    labelled = rows[rows["label"] != ""]
+    found = [(case, "asked", "") for case in asked if case in set(rows["case"])]
+    for of_class, column in zip(target.classes, class_columns(target.classes), strict=True):
+        is_label, is_decided = (_has(labelled[key], of_class) for key in ("label", "prediction"))
+        misses = labelled[is_label & ~is_decided].nsmallest(EACH, column)
+        hits = labelled[is_label & is_decided].nlargest(EACH, column)
+        found += [(case, "miss", of_class) for case in misses["case"]]
+        found += [(case, "hit", of_class) for case in hits["case"]]
+    found += [(case, "unsure", "") for case in labelled.nlargest(EACH, "uncertainty")["case"]]
+    return pd.DataFrame(found, columns=["case", "reason", "of_class"]).assign(target=name)
+
+
+def _has(cells: pd.Series, of_class: str) -> pd.Series:
+    """Whether a cell, which may have several classes, has this one."""
+    return cells.map(lambda cell: of_class in cell.split("|")).astype(bool)
+
+
+def chosen_cases(targets: dict[str, Target], predictions: pd.DataFrame, asked: list[str]) -> pd.DataFrame:
+    """Return the cases of all targets worth hearing, see `worth_hearing`.
+
+    predictions: predictions.csv. Raises ListeningError for a case that was asked for and is in no test set.
+    """
+    chosen = predictions[predictions["system"] == "chosen"]
+    if unknown := [case for case in asked if case not in set(chosen["case"])]:
+        raise ListeningError(f"--config cases: there is no test case {unknown[0]!r} in this study")
+    tables = [worth_hearing(name, target, chosen[chosen["target"] == name], asked) for name, target in targets.items()]
+    return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,33 @@
+"""Write the listening page of a study."""
+
+from auscult.cache.audio import audio_config
+from auscult.cache.store import open_cache
+from auscult.config.study import Study
+from auscult.datasets.base import load
+from auscult.evaluation.writing import read_table
+from auscult.features.frames import frames_config
+from auscult.listening.cases import chosen_cases
+from auscult.listening.page import render
+from auscult.listening.recordings import Sources, sounds_of
+from auscult.provenance import write_text
+from auscult.training.device import device
+from common import begin, folder_of, read_rows
+from network_job import jobs_in, resources_of
+
+begin(snakemake)
+inputs, p = snakemake.input, snakemake.params
+study, system = Study.model_validate(p.study), p.system
+predictions = read_rows(inputs.predictions)
+chosen = chosen_cases(study.targets, predictions, p.cases)
+sources = Sources(
+    load(folder_of(inputs.manifest)),
+    read_table(inputs.states),
+    open_cache(folder_of(inputs.frames), frames_config(study.dataset, study.systems[system].front_end)),
+    open_cache(folder_of(inputs.audio), audio_config(study.dataset)),
+    jobs_in(inputs.networks, study, system) if inputs.networks else None,
+)
+with device(resources_of(snakemake)) as torch_device:
+    sounds, left_out, explained = sounds_of(study, system, chosen, predictions, sources, torch_device)
+issues = read_table(inputs.issues)
+page = render(snakemake.wildcards.study, study, chosen, predictions, issues, sounds, left_out, explained)
+write_text(snakemake.output[0], page)
