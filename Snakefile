@@ -26,7 +26,7 @@ rule all:
     default_target: True
     input:
         lambda w: checked(releases.require_all, RELEASES) or expand([paths.REPORT, paths.TRACKED], study=PLANS),
-        [paths.LISTEN.format(study=name) for name, study_plan in PLANS.items() if networks.has_sounds(study_plan)],
+        [paths.LISTEN.format(study=name) for name, study_plan in PLANS.items() if networks.has_sounds(study_plan.study)],
 
 
 onstart:

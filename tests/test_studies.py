@@ -371,7 +371,7 @@ def test_settings() -> None:
     for values, message in (
         (
             {"studies": "demo", "rot": "x"},
-            f"{source}: rot: unknown key (did you mean 'root'?); known keys: device, form, recordings, root, studies,",
+            f"{source}: rot: unknown key (did you mean 'root'?); known keys: cases, device, form, ",
         ),
         ({"studies": ["demo"], "tracking": {"url": "x"}}, f"{source}: tracking.url: unknown key (did you mean 'uri'?)"),
         ({"study": "demo"}, f"{source}: study: unknown key (did you mean 'studies'?)"),
@@ -381,6 +381,12 @@ def test_settings() -> None:
         with pytest.raises(ConfigError) as error:
             load_settings(values)
         assert message in str(error.value)
+
+
+@pytest.mark.parametrize("cases", ["13918,84", [13918, 84], ["13918", "84"]])
+def test_cases_as_text_and_as_numbers(cases):
+    assert load_settings({"studies": "demo", "cases": cases}).cases == ["13918", "84"]
+    assert load_settings({"studies": "demo", "cases": 13918}).cases == ["13918"]
 
 
 def test_a_study_cannot_have_the_name_of_a_folder_of_results(tmp_path):

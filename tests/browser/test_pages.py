@@ -92,13 +92,14 @@ class BrowserPage:
 def pages(project: Project) -> dict[str, Path]:
     return {
         "report": project.path("results/tiny/report.html"),
+        "listening": project.path("results/tiny/listen.html"),
         "predictions": next(project.path("results/tiny/predicted").glob("*/report.html")),
     }
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["report", "predictions"])
+@pytest.mark.parametrize("name", ["report", "listening", "predictions"])
 def test_a_page_is_readable(project, browser, name, scheme, width):
     tab = BrowserPage(browser, viewport={"width": width, "height": 800}, color_scheme=scheme)
     tab.page.goto(pages(project)[name].as_uri())
@@ -115,7 +116,7 @@ def test_a_page_is_readable(project, browser, name, scheme, width):
     assert (brightness < 200) == (scheme == "dark")
 
 
-@pytest.mark.parametrize("name", ["report", "predictions"])
+@pytest.mark.parametrize("name", ["report", "listening", "predictions"])
 def test_a_page_prints_dark_on_white(project, browser, name, tmp_path):
     tab = BrowserPage(browser, color_scheme="dark")
     tab.page.goto(pages(project)[name].as_uri())
@@ -126,6 +127,66 @@ def test_a_page_prints_dark_on_white(project, browser, name, tmp_path):
     assert sum(map(float, re.findall(r"[\d.]+", tab.page.evaluate(color))[:3])) < 200
     tab.page.pdf(path=tmp_path / "page.pdf")
     assert (tmp_path / "page.pdf").stat().st_size > 10_000
+
+
+@pytest.fixture
+def listening(project, browser) -> BrowserPage:
+    tab = BrowserPage(browser, viewport={"width": 400, "height": 800})
+    tab.page.goto(pages(project)["listening"].as_uri())
+    return tab
+
+
+PLAYING = "player => player.currentTime > 0.3 && player.webkitAudioDecodedByteCount > 0"
+CURSOR = "player => parseFloat(player.nextElementSibling.querySelector('.cursor').style.left || 0)"
+
+
+def test_every_sound_plays_by_keyboard_and_its_cursor_moves(listening):
+    """One after another; the one before stops."""
+    players = listening.page.locator("audio")
+    assert players.count() > 3
+    for number in range(players.count()):
+        player = players.nth(number)
+        player.focus()
+        listening.page.keyboard.press("Space")
+        handle = player.element_handle()
+        listening.page.wait_for_function(PLAYING, arg=handle, timeout=15_000)
+        before = player.evaluate(CURSOR)
+        assert before > 0
+        listening.page.wait_for_function(f"player => ({CURSOR})(player) > {before}", arg=handle, timeout=5_000)
+        playing = listening.page.evaluate("[...document.querySelectorAll('audio')].filter(a => !a.paused).length")
+        assert playing == 1 and 2.5 < player.evaluate("player => player.duration") < 4.6
+    assert (listening.errors, listening.remote_requests()) == ([], [])
+
+
+def test_a_click_on_the_picture_moves_the_sound(listening):
+    player, track = listening.page.locator("audio").first, listening.page.locator(".track").first
+    box = track.bounding_box()
+    track.click(position={"x": 0.75 * box["width"], "y": 10})
+    listening.page.wait_for_function(
+        "player => Math.abs(player.currentTime / player.duration - 0.75) < 0.02", arg=player.element_handle()
+    )
+    assert abs(player.evaluate(CURSOR) - 75) < 2
+
+
+def test_sounds_can_be_played_higher(listening):
+    listening.page.get_by_label("Play").select_option("2")
+    player = listening.page.locator("audio").first
+    player.focus()
+    listening.page.keyboard.press("Space")
+    listening.page.wait_for_function(PLAYING, arg=player.element_handle())
+    assert player.evaluate("player => [player.playbackRate, player.preservesPitch]") == [2, False]
+
+
+def test_cases_can_be_chosen_and_found(listening):
+    visible = "[...document.querySelectorAll('.case')].filter(e => !e.hidden).map(e => e.dataset.id)"
+    every = listening.page.evaluate(visible)
+    listening.page.get_by_label("Show").select_option("among the least sure")
+    assert len(listening.page.evaluate(visible)) == 2 < len(every)
+    listening.page.get_by_label("Show").select_option("")
+    listening.page.get_by_label("Case").fill(every[-1])
+    assert listening.page.evaluate(visible) == [every[-1]]
+    listening.page.get_by_label("Case").fill("no such case")
+    assert listening.page.locator("#nothing").is_visible()
 
 
 def test_tables_sort(project, browser):

@@ -56,5 +56,12 @@ class Settings(Strict):
     def _lists_from_text(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        lists = {key: values[key] for key in ("studies", "cases") if isinstance(values.get(key), (str, int))}
-        return values | {key: [name for name in str(text).split(",") if name] for key, text in lists.items()}
+        values = dict(values)
+        if isinstance(values.get("cases"), int):  # YAML reads the id of a single case as a number
+            values["cases"] = str(values["cases"])
+        for key in ("studies", "cases"):
+            if isinstance(values.get(key), str):
+                values[key] = [name for name in values[key].split(",") if name]
+        if isinstance(values.get("cases"), list):
+            values["cases"] = [str(case) for case in values["cases"]]
+        return values

@@ -13,7 +13,7 @@ REASONS = {
     "asked": "asked for",
     "miss": "a confident error",
     "unsure": "among the least sure",
-    "hit": "detected with the highest probability",
+    "hit": "a confident detection",
 }
 
 

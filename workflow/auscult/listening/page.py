@@ -83,7 +83,7 @@ def _case(case: str, study: Study, reasons: pd.DataFrame, rows: pd.DataFrame, is
 
 def _reason(row: dict[str, str], several: bool) -> str:
     """One reason as words; with several targets it names the target."""
-    of_class = f" of {row['of_class']}" if row["of_class"] else ""
+    of_class = f" ({row['of_class']})" if row["of_class"] else ""
     target = f"{row['target']}: " if several and row["reason"] != "asked" else ""
     return f"{target}{REASONS[row['reason']]}{of_class}"
 

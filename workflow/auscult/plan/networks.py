@@ -125,9 +125,9 @@ def explainable(plan: Plan) -> list[str]:
 LOWEST_SOUND_HZ = 1000
 
 
-def has_sounds(plan: Plan) -> bool:
+def has_sounds(study: Study) -> bool:
     """Whether the recordings of a study are sounds: electrocardiograms have lower sampling rates."""
-    return plan.study.dataset.rate_hz >= LOWEST_SOUND_HZ
+    return study.dataset.rate_hz >= LOWEST_SOUND_HZ
 
 
 def system_to_show(plan: Plan) -> str:

@@ -19,6 +19,7 @@ from auscult.config.study import Study
 from auscult.decisions.winner import VARIANT, summary
 from auscult.folds.protocols import stratify_labels
 from auscult.metrics import catalogue
+from auscult.plan.networks import has_sounds
 from auscult.report import sections
 from auscult.report.cells import METRICS, cell, duration, number, table, with_interval
 
@@ -106,6 +107,7 @@ def render(
         ],
         choose_by=CHOOSE.get(study.evaluation.choose_by) or METRICS[study.evaluation.choose_by][0],
         quality=_quality(tables["quality"]),
+        has_sounds=has_sounds(study),
         doubtful=sections.doubtful_labels(tables["label_issues"]),
         figures=[_figure(row, folders[0]) for row in figures[0].to_dict("records")],
         can_be_explained=len(figures) > 1,
