@@ -16,6 +16,24 @@ rule download:
         "../workflow/scripts/download.py"
 
 
+rule plan:
+    """Look at the recordings in a folder and write a first study for them, with the reason of every choice."""
+    log:
+        f"{paths.LOGS}/plan.log",
+    conda:
+        "../envs/auscult.yaml"
+    threads: 4
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        study=lambda w: checked(run.new_study, SETTINGS, TOP / "config" / "studies"),
+        recordings=SETTINGS.recordings,
+        form=SETTINGS.form,
+    script:
+        "../workflow/scripts/plan.py"
+
+
 rule generate:
     """Write the raw files of a simulated data set."""
     input:

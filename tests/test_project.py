@@ -36,6 +36,7 @@ ORDER = [
     "report",
     "listening",
     "prediction",
+    "first_study",
 ]
 CONFIG = {f"auscult.config.{path.stem}" for path in (LIBRARY / "config").glob("[!_]*.py")}
 ANYONE = {"auscult", "auscult.provenance", "auscult.progress", *CONFIG}
@@ -176,7 +177,7 @@ def test_every_rule_says_what_it_does_and_needs(name):
     assert body.lstrip().startswith('"""')
     for key in ("log:", "resources:", "mem_mb=", "runtime=", "conda:", "script:"):
         assert key in body, key
-    if name != "download":
+    if name != "download", "plan":
         assert "benchmark:" in body and "threads:" in body
 
 

@@ -132,6 +132,16 @@ def require_recordings(settings: Settings) -> None:
         raise RunError("no folder of recordings; add --config studies=… recordings=DIR")
 
 
+def new_study(settings: Settings, folder: Path) -> str:
+    """Return the path of the study that `snakemake plan` writes. Raises RunError, also where the file is there."""
+    if not settings.recordings or not settings.name:
+        raise RunError("plan: name a folder and a study: --config recordings=DIR name=mine")
+    path = folder / f"{settings.name}.yaml"
+    if path.exists() or settings.name in paths.SHARED_FOLDERS:
+        raise RunError(f"plan: there is {path.name} in {folder} or such a folder in results; take another name")
+    return os.path.relpath(path)
+
+
 _LOCKS: list[TextIO] = []  # open until the process ends, and with them the locks
 
 

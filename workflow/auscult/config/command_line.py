@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from auscult.config.base import Strict
+from auscult.config.base import Name, Strict
 
 
 class Tracking(Strict):
@@ -26,8 +26,10 @@ class Settings(Strict):
     )
     recordings: str | None = Field(
         default=None,
-        description="Folder with new recordings for `snakemake predict`, or labelled ones for `snakemake validate`.",
+        description="Folder with new recordings for `snakemake predict`, or labelled ones for `snakemake validate` and "
+        "`snakemake plan`.",
     )
+    name: Name | None = Field(default=None, description="Name of the study that `snakemake plan` writes.")
     form: str | None = Field(
         default=None,
         description="Adapter that reads the new recordings, such as `folder`; default: the adapter of the study's data "

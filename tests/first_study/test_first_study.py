@@ -1,0 +1,205 @@
+"""First studies: what is seen of made folders, what follows from it, and files that load."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.signal
+import soundfile
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from auscult.config.dataset import Dataset
+from auscult.datasets.base import Columns, Manifest
+from auscult.first_study.choices import EPOCHS, MINUTES, choose
+from auscult.first_study.class_folders import class_folders, write_tables
+from auscult.first_study.fingerprint import Fingerprint, FirstStudyError, fingerprint
+from auscult.first_study.text import study_file
+from auscult.studies import load_study
+
+RATE = 4000
+
+
+def noise(seconds: float, below_hz: float, seed: int, rate: int = RATE) -> np.ndarray:
+    """Noise whose energy lies below a frequency."""
+    x = np.random.default_rng(seed).standard_normal(round(seconds * rate))
+    return 0.1 * scipy.signal.sosfilt(scipy.signal.butter(10, below_hz, fs=rate, output="sos"), x)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    """Twelve recordings of two classes in folders named by class, one of them deeper."""
+    root = tmp_path / "sounds"
+    for number in range(12):
+        folder = root / ("wheeze" if number % 2 else "normal, or so") / ("deep" if number == 7 else "")
+        folder.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / f"r {number}.wav", noise(6, 300, number), RATE)
+    (root / "notes.txt").write_text("not a sound")
+    return root
+
+
+def planned(mark: Fingerprint, tmp_path: Path, **options) -> dict:
+    """Values of the study, which loads from its file as the workflow loads it."""
+    study = choose(mark, **{"cores": 2, "windows_per_s": 200.0, **options})
+    (tmp_path / "mine.yaml").write_text(study_file(study), encoding="utf-8")
+    load_study("mine", tmp_path)
+    assert yaml.safe_load((tmp_path / "mine.yaml").read_text(encoding="utf-8")) == {
+        key: value for key, value in study.values.items() if value
+    }
+    return study.values
+
+
+def test_class_folders_become_a_data_set(folders, tmp_path):
+    mark = fingerprint(folders, "mine", None, 1)
+    assert {path.name for path in mark.written} == {"cases.csv", "recordings.csv"}
+    assert mark.labels == {"label": {"normal, or so": (6, 6), "wheeze": (6, 6)}}
+    assert not mark.manifest.subjects_known and mark.rates == {RATE: 12} and len(mark.seconds) == 12
+    assert 250 < mark.energy_hz < 450
+    values = planned(mark, tmp_path)
+    assert values["dataset"]["rate_hz"] == 1000 and values["protocol"]["folds"] == 5
+    # a second look finds the tables and writes nothing
+    assert fingerprint(folders, "mine", None, 1).written == []
+
+
+def test_tables_are_never_written_over(folders):
+    (folders / "recordings.csv").write_text("mine")
+    with pytest.raises(FileExistsError):
+        write_tables(folders, class_folders(folders))
+    assert (folders / "recordings.csv").read_text() == "mine" and not (folders / "cases.csv").exists()
+
+
+def test_files_that_differ_in_their_suffix_only_get_two_ids(tmp_path):
+    for name in ("a/x.wav", "a/x.flac", "b/x.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        soundfile.write(tmp_path / name, noise(1, 300, 0), RATE)
+    write_tables(tmp_path, class_folders(tmp_path))
+    assert pd.read_csv(tmp_path / "cases.csv")["case"].is_unique
+
+
+@pytest.mark.parametrize("below_hz", [150, 400, 900, 1700])
+def test_the_rate_keeps_the_energy(tmp_path, below_hz):
+    root = tmp_path / "sounds"
+    for number in range(8):
+        path = root / "ab"[number % 2] / f"{number}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, noise(4, below_hz, number, 16000), 16000)
+    rate = planned(fingerprint(root, "mine", None, 1), tmp_path)["dataset"]["rate_hz"]
+    assert 2 * below_hz < rate <= max(1000, 6 * below_hz) and rate < 16000
+
+
+def tables(root: Path, seed: int, subject: str | None) -> None:
+    """A folder with its two tables: 40 cases of 20 people, a label, a number, a site, and a rare class."""
+    rng = random.Random(seed)
+    root.mkdir()
+    rows = []
+    for number in range(40):
+        soundfile.write(root / f"{number}.wav", noise(2 + rng.random(), 500, number), RATE)
+        rows.append({"case": f"c{number}", "state": rng.choice(["ill", "well", "well"]), "age": number + 0.5})
+    cases = pd.DataFrame(rows)
+    cases.loc[0, "state"] = "odd"
+    if subject:
+        cases[subject] = [f"p{number // 2}" for number in range(40)]
+    cases.to_csv(root / "cases.csv", index=False)
+    names = [f"{number}.wav" for number in range(40)]
+    pd.DataFrame({"recording": cases["case"], "case": cases["case"], "path": names}).to_csv(
+        root / "recordings.csv", index=False
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_tables_are_used_by_what_their_columns_hold(tmp_path, seed):
+    tables(tmp_path / "sounds", seed, "subject")
+    mark = fingerprint(tmp_path / "sounds", "mine", None, 1)
+    assert (
+        mark.manifest.subjects_known and list(mark.labels) == ["state"] and mark.manifest.columns.covariates == ["age"]
+    )
+    values = planned(mark, tmp_path)
+    assert set(values["targets"]["state"]["classes"]) == {"ill", "well"}  # one case is no class
+    assert "odd" in (tmp_path / "mine.yaml").read_text()
+    assert values["tasks"]["state"]["heads"]["state"]["positive"] == ["ill"]
+
+
+@pytest.mark.parametrize("column", ["patient_no", "Person", "who"])
+def test_columns_that_may_name_subjects_are_said(tmp_path, column):
+    tables(tmp_path / "sounds", 0, column)
+    mark = fingerprint(tmp_path / "sounds", "mine", None, 1)
+    assert mark.candidates == [column] or column == "who"  # 20 values that repeat are a label's or a group's
+    planned(mark, tmp_path)
+    assert "Who was recorded is not known" in (tmp_path / "mine.yaml").read_text().replace("\n# ", " ")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda root: None, "no recordings in a form that is known"),
+        (lambda root: (root / "a.wav").write_bytes(b"x"), "no recordings in a form that is known"),
+        (lambda root: (root / "cases.csv").write_text("case\nc"), "no recordings in a form that is known"),
+        (
+            lambda root: [(root / f"{name}.csv").write_text("case,x\nc,1") for name in ("cases", "recordings")],
+            "no column 'recording'",
+        ),
+    ],
+)
+def test_folders_without_recordings_are_refused(tmp_path, make, message):
+    make(tmp_path)
+    with pytest.raises(FirstStudyError, match=message):
+        fingerprint(tmp_path, "mine", None, 1)
+    with pytest.raises(FirstStudyError, match="form: 'cricor' is not one of"):
+        fingerprint(tmp_path, "mine", "cricor", 1)
+
+
+def test_one_class_is_refused(folders):
+    fingerprint(folders, "mine", None, 1)
+    table = pd.read_csv(folders / "cases.csv").assign(label="normal")
+    table.to_csv(folders / "cases.csv", index=False)
+    with pytest.raises(FirstStudyError, match="no column of labels has two to 20 classes"):
+        fingerprint(folders, "mine", None, 1)
+
+
+NAMES = (
+    st.text("abcXYZ019 :#&*!|>'\"%@`{}[],?-_äé心", min_size=1, max_size=8)
+    .map(str.strip)
+    .filter(lambda text: text and "|" not in text)
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    classes=st.dictionaries(NAMES, st.integers(3, 400), min_size=2, max_size=6),
+    rate=st.sampled_from([50, 100, 500, 1000, 2000, 4000, 16000, 44100]),
+    channels=st.sampled_from([1, 2, 12]),
+    seconds=st.floats(0.3, 90),
+    several=st.booleans(),
+    known=st.booleans(),
+    speed=st.sampled_from([1.0, 50.0, 5000.0]),
+)
+def test_whatever_is_seen_the_study_loads_and_keeps_its_time(
+    tmp_path_factory, classes, rate, channels, seconds, several, known, speed
+):
+    total = sum(classes.values())
+    cases = pd.DataFrame(
+        {"case": [f"c{k}" for k in range(total)], "subject": [f"s{k}" for k in range(total)], "kind": "x"}
+    )
+    recordings = cases[["case"]].assign(recording=cases["case"], rate_hz=rate, frames=rate, channels=channels)
+    quality = pd.DataFrame(columns=["recording", "problem", "action", "detail"])
+    manifest = Manifest(cases, recordings, quality, Columns(labels=["kind"]), subjects_known=known)
+    mark = Fingerprint(
+        Dataset(name="mine", adapter="circor", root="x"),
+        manifest,
+        {"kind": {name: (n, n) for name, n in sorted(classes.items(), key=lambda pair: -pair[1])}},
+        {"kind"} if several else set(),
+        [],
+        {rate: total},
+        {channels: total},
+        np.full(total, seconds),
+        0.4 * rate,
+        [],
+    )
+    values = planned(mark, tmp_path_factory.mktemp("study"), windows_per_s=speed)
+    assert values["dataset"]["rate_hz"] <= rate
+    study = choose(mark, 2, speed)
+    assert study.minutes <= MINUTES or values["systems"]["first"]["training"]["epochs"] == EPOCHS[-1]
+    assert study.trainings == values["protocol"]["folds"] * (4 if "inner_folds" in values else 1)

@@ -1,0 +1,182 @@
+"""What the recordings of a folder are like: form, lengths, rates, where the energy lies, labels, subjects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.signal
+
+from auscult import datasets
+from auscult.config.dataset import Dataset
+from auscult.datasets import audio
+from auscult.datasets.base import DatasetError, Listing, Manifest, build, read_table
+from auscult.first_study.class_folders import class_folders, write_tables
+
+SAMPLE = 200
+"""Recordings whose spectra are measured, drawn with a fixed seed."""
+SHARE = 0.999
+"""Of the energy of a recording's differences between samples, that lies below `energy_hz`."""
+MOST_CLASSES = 20
+FEWEST_CASES = 3
+SUBJECT_WORDS = ("subject", "patient", "person", "participant", "speaker", "child", "individual", "user")
+
+
+class FirstStudyError(Exception):
+    """No study can be written for a folder; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """A folder of recordings as a study sees it.
+
+    dataset: as it was read, with the options of its adapter. labels: by name of a column, the number of cases of each
+    class, the largest first, and of subjects of each class. several: label columns whose cells have several classes.
+    candidates: columns that may name subjects and were not used. rates: recordings by rate in Hz. energy_hz: the
+    frequency below which nearly all energy of nine tenths of the recordings lies (see `SHARE`).
+    """
+
+    dataset: Dataset
+    manifest: Manifest
+    labels: dict[str, dict[str, tuple[int, int]]]
+    several: set[str]
+    candidates: list[str]
+    rates: dict[int, int]
+    channels: dict[int, int]
+    seconds: np.ndarray
+    energy_hz: float
+    written: list[Path]
+
+
+def fingerprint(root: Path, name: str, form: str | None, threads: int) -> Fingerprint:
+    """Look at a folder of recordings. form: an adapter; None: the one that finds recordings.
+
+    A folder of class folders gets the two tables of `folder`. Raises FirstStudyError.
+    """
+    written: list[Path] = []
+    files = {} if form or (root / "cases.csv").is_file() else class_folders(root)
+    adapter, options, listing = _listing(root, form)
+    if listing is None and files:
+        written = write_tables(root, files)
+        adapter, options, listing = _listing(root, "folder")
+    if listing is None:
+        raise FirstStudyError(
+            f"{root}: no recordings in a form that is known ({', '.join(datasets.names())}); put sound files into a "
+            "folder for each class, or write cases.csv and recordings.csv as in docs/extend.md"
+        )
+    dataset = Dataset(name=name, adapter=adapter, root=str(root), options=options, sample_format="float32")
+    manifest = build(listing, root, "all", 0.0001, threads, "float32", distinct_ids=True)
+    recordings = manifest.recordings
+    subjects = manifest.cases.set_index("case")["subject"]
+    with_recordings = manifest.cases[manifest.cases["case"].isin(recordings["case"])]
+    labels, several = {}, set()
+    for column in listing.columns.labels:
+        cells = with_recordings.loc[with_recordings[column] != "", ["case", column]]
+        if cells[column].str.contains("|", regex=False).any():
+            several.add(column)
+        each = cells.assign(word=cells[column].str.split("|")).explode("word")
+        counts = each["word"].value_counts()
+        if 2 <= len(counts) <= MOST_CLASSES and (counts >= FEWEST_CASES).sum() >= 2:
+            of_subjects = each.groupby("word")["case"].agg(lambda cases: subjects[cases].nunique())
+            labels[column] = {word: (int(n), int(of_subjects[word])) for word, n in counts.items()}
+    if not labels:
+        raise FirstStudyError(
+            f"{root}: no column of labels has two to {MOST_CLASSES} classes of at least {FEWEST_CASES} cases each; the "
+            f"cases have {', '.join(with_recordings.columns)}"
+        )
+    return Fingerprint(
+        dataset,
+        manifest,
+        labels,
+        several,
+        [] if listing.subjects_known else _candidates(root, adapter),
+        recordings["rate_hz"].astype(int).value_counts().to_dict(),
+        recordings["channels"].astype(int).value_counts().to_dict(),
+        (recordings["frames"] / recordings["rate_hz"]).to_numpy(dtype=float),
+        _energy_hz(root, recordings),
+        written,
+    )
+
+
+def _listing(root: Path, form: str | None) -> tuple[str, dict[str, Any], Listing | None]:
+    """Return the adapter that finds recordings, its options, and what it lists; None if none finds any.
+
+    Raises FirstStudyError where a form was asked for, or is there for certain, and cannot be read.
+    """
+    is_folder = (root / "cases.csv").is_file() and (root / "recordings.csv").is_file()
+    names = (
+        [form]
+        if form
+        else ["folder"]
+        if is_folder
+        else [n for n in datasets.names() if n not in ("folder", "simulate")]
+    )
+    for name in names:
+        if name not in datasets.names():
+            raise FirstStudyError(f"--config form: {name!r} is not one of {', '.join(datasets.names())}")
+        module = datasets.adapter(name)
+        options = _folder_options(root) if name == "folder" else {}
+        try:
+            listing = module.ingest(root, module.Options.model_validate(options))
+        except (DatasetError, ValueError, KeyError, OSError, TypeError) as error:
+            if form or is_folder:
+                raise FirstStudyError(str(error)) from error
+            continue
+        if len(listing.recordings):
+            return name, options, listing
+    return "", {}, None
+
+
+def _folder_options(root: Path) -> dict[str, Any]:
+    """Options of `folder` for the columns of its tables.
+
+    Columns with numbers in every cell and many values are covariates, others with few values are labels, the rest
+    groups if their values repeat.
+    """
+    cases = read_table(root / "cases.csv", [])
+    recordings = read_table(root / "recordings.csv", [])
+    labels: dict[str, list[str]] = {}
+    covariates, groups = [], []
+    for column in [name for name in cases if name not in ("case", "subject", "role")]:
+        cells = cases.loc[cases[column] != "", column]
+        words = sorted({word for cell in set(cells) for word in cell.split("|")})
+        is_number = len(cells) > 0 and pd.to_numeric(cells, errors="coerce").notna().all()
+        if is_number and len(words) > 5:
+            covariates.append(column)
+        elif 2 <= len(words) <= MOST_CLASSES:
+            labels[column] = []
+        elif len(words) < len(cells) / 2:
+            groups.append(column)
+    own = ("recording", "case", "path", "site", "onset_s", "offset_s")
+    of_recordings = [name for name in recordings if name not in own and 2 <= recordings[name].nunique() <= MOST_CLASSES]
+    return {"labels": labels, "groups": groups, "covariates": covariates, "recording_labels": of_recordings}
+
+
+def _candidates(root: Path, adapter: str) -> list[str]:
+    """Columns of cases.csv that may name subjects: by their name, or since their values repeat."""
+    if adapter != "folder":
+        return []
+    cases = read_table(root / "cases.csv", [])
+    by_name = [name for name in cases if any(word in name.casefold() for word in SUBJECT_WORDS)]
+    repeated = [name for name in cases if name != "case" and MOST_CLASSES < cases[name].nunique() < len(cases)]
+    return list(dict.fromkeys([*by_name, *repeated]))
+
+
+def _energy_hz(root: Path, recordings: pd.DataFrame) -> float:
+    """See `Fingerprint.energy_hz`; differences between samples weigh high frequencies more, as loudness does."""
+    rows = recordings.sample(min(SAMPLE, len(recordings)), random_state=0)
+    edges = [_edge(root / row.path, row.onset_s, row.offset_s, audio.read) for row in rows.itertuples()]
+    return float(np.quantile(edges, 0.9))
+
+
+def _edge(path: Path, onset_s: float, offset_s: float, read: Callable) -> float:
+    """The frequency in Hz below which `SHARE` of the energy of the differences of a recording lies."""
+    samples, rate, _ = read(path, *(None if pd.isna(x) else x for x in (onset_s, offset_s)))
+    differences = np.diff(np.asarray(samples, dtype=float).mean(axis=1))
+    hz, power = scipy.signal.welch(differences, rate, nperseg=min(1024, len(differences)))
+    total = np.cumsum(power)
+    return float(hz[np.searchsorted(total, SHARE * total[-1])]) if total[-1] > 0 else 0.0
