@@ -177,7 +177,7 @@ def test_every_rule_says_what_it_does_and_needs(name):
     assert body.lstrip().startswith('"""')
     for key in ("log:", "resources:", "mem_mb=", "runtime=", "conda:", "script:"):
         assert key in body, key
-    if name != "download", "plan":
+    if name not in ("download", "plan"):
         assert "benchmark:" in body and "threads:" in body
 
 

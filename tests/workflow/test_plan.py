@@ -1,7 +1,5 @@
 """`snakemake plan`: a study for a folder of recordings, which then runs; nothing is written over."""
 
-import copy
-
 import pytest
 import soundfile
 
@@ -24,19 +22,19 @@ def project(tmp_path_factory) -> Project:
 
 
 def test_folders_of_classes_become_a_study_that_can_run(project):
-    ran = project.run("plan", config=("recordings=sounds", "name=mine"))
+    ran = project.run("plan", studies="demo", config=("recordings=sounds", "name=mine"))
     assert "wrote config/studies/mine.yaml" in ran.output and "--config studies=mine" in ran.output
     assert project.path("sounds/cases.csv").is_file()
     text = project.path("config/studies/mine.yaml").read_text()
     jobs = project.run("-n", studies="mine").jobs
     assert jobs["train"] == 5 and jobs["report"] == jobs["listen"] == 1
-    again = project.run("plan", config=("recordings=sounds", "name=mine"), fails=True)
+    again = project.run("plan", studies="demo", config=("recordings=sounds", "name=mine"), fails=True)
     assert "there is mine.yaml" in again.output and project.path("config/studies/mine.yaml").read_text() == text
 
 
 @pytest.mark.slow
 def test_a_planned_study_of_a_release_runs_to_its_report(project):
-    project.run("plan", config=("recordings=resources/hearts", "name=hearts", "form=circor"))
+    project.run("plan", studies="demo", config=("recordings=resources/hearts", "name=hearts", "form=circor"))
     project.change("hearts", "systems.first.training.epochs", 2)
     project.run(studies="hearts")
     assert project.path("results/hearts/report.html").is_file() and project.path("results/hearts/listen.html").is_file()
@@ -52,5 +50,5 @@ def test_a_planned_study_of_a_release_runs_to_its_report(project):
     ],
 )
 def test_what_cannot_be_planned_is_said(project, config, message):
-    assert message in project.run("plan", config=copy.copy(config), fails=True).output
+    assert message in project.run("plan", studies="demo", config=config, fails=True).output
     assert not project.path("config/studies/mine2.yaml").exists()
