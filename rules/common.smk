@@ -8,7 +8,8 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.resources import Resource
 
-TOP = Path(workflow.basedir)
+# the folder of this workflow, also where another one uses it as a module
+TOP = Path(str(workflow.current_basedir)).parent
 sys.path.insert(0, str(TOP / "workflow"))
 
 from auscult import devices, features, provenance, run
@@ -33,7 +34,10 @@ def checked(function, *arguments):
 
 run.set_environment(TOP / "workflow")
 LISTS = os.path.relpath(TOP / "resources" / "splits")
-SETTINGS, PLANS, RELEASES = checked(run.load, config, TOP / "config" / "studies", Path(LISTS))
+# a repository that uses this workflow as a module may have studies of its own
+OWN_STUDIES = Path("config/studies")
+STUDIES = OWN_STUDIES if OWN_STUDIES.is_dir() else TOP / "config" / "studies"
+SETTINGS, PLANS, RELEASES = checked(run.load, config, STUDIES, Path(LISTS))
 run.forget_failed_tracking(list(PLANS), SETTINGS.tracking.uri)
 TRACKING = paths.tracking(SETTINGS.tracking.uri)
 SHARDS = shard_names(next(iter(RELEASES.values())).dataset.shards)

@@ -27,7 +27,7 @@ rule plan:
         mem_mb=4000,
         runtime=120,
     params:
-        study=lambda w: checked(run.new_study, SETTINGS, TOP / "config" / "studies"),
+        study=lambda w: checked(run.new_study, SETTINGS, STUDIES),
         recordings=SETTINGS.recordings,
         form=SETTINGS.form,
     script:

@@ -249,7 +249,7 @@ rule report:
         manifest=manifest,
         quality=lambda w: paths.QUALITY.format(dataset=plan(w).dataset),
         external=lambda w: external_tables(w.study),
-        published="resources/published.csv",
+        published=os.path.relpath(TOP / "resources" / "published.csv"),
         code=code("report"),
         template=os.path.relpath(TOP / "workflow" / "auscult" / "report" / "templates" / "report.html.j2"),
     output:
