@@ -4,6 +4,7 @@ snakemake --cores 16 --resources gpu=1                                 the studi
 snakemake --cores 16 --resources gpu=1 --config studies=circor_cpu     other studies; root=DIR: folder of the data
 snakemake predict --cores 16 --config studies=circor_cpu recordings=DIR   predict new recordings
 snakemake validate --cores 16 --config studies=circor_cpu recordings=DIR  judge the winner on labelled recordings
+snakemake plan --cores 2 --config recordings=DIR name=mine             write a first study for a folder of recordings
 """
 
 
@@ -30,8 +31,9 @@ rule all:
 
 
 onstart:
-    checked(run.lock, list(PLANS))
-    checked(run.estimate, PLANS, RELEASES)
+    if not SETTINGS.name:  # `snakemake plan` runs none of the studies
+        checked(run.lock, list(PLANS))
+        checked(run.estimate, PLANS, RELEASES)
     if not CLUSTER:
         devices.report(GPUS)
         # Without this, Snakemake 9.27 selects jobs once more per second for every finished job, and checks all their

@@ -149,11 +149,12 @@ if not CLUSTER:
     cap("mem_mb", os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20)
     if "gpu" not in workflow.global_resources:
         cap("gpu", 1)
-    # a job that shares its GPU takes one of several places on it
-    places = workflow.global_resources["gpu"].value * NETWORKS_PER_GPU
-    workflow.global_resources["gpu"] = Resource("gpu", places)
+    # A job that shares its GPU takes one of several places on it: not more of them than there are cores for.
+    wanted = workflow.global_resources["gpu"].value
+    NETWORKS_PER_GPU = min(NETWORKS_PER_GPU, max(1, workflow.global_resources["_cores"].value // max(1, wanted)))
+    workflow.global_resources["gpu"] = Resource("gpu", wanted * NETWORKS_PER_GPU)
 
-# A job that runs a network gets one GPU, or a place on one. On a machine without a GPU it gets one core, so that as many jobs run as there
-# are cores. A single thread also makes results independent of the number of cores.
+# A job that runs a network gets one GPU, or a place on one. On a machine without a GPU it gets one core, so that as many
+# jobs run as there are cores. A single thread also makes results independent of the number of cores.
 NETWORK_GPU = 1 if GPU else 0
 NETWORK_THREADS = max(1, 4 // NETWORKS_PER_GPU) if GPU else 1

@@ -68,6 +68,7 @@ rule label_issues:
     input:
         predictions=paths.PREDICTIONS,
         recordings=lambda w: networks.files_of(plan(w), paths.RECORDING_OUTPUTS, networks.labelled_recordings(plan(w))),
+        audit=lambda w: audits(plan(w)),
         manifest=manifest,
         code=code("label_issues"),
     output:
@@ -192,6 +193,7 @@ rule listen:
     input:
         predictions=paths.PREDICTIONS,
         issues=f"{paths.LABEL_ISSUES}.csv",
+        audit=lambda w: audits(plan(w)),
         manifest=manifest,
         quality=lambda w: paths.QUALITY.format(dataset=plan(w).dataset),
         states=lambda w: paths.STATES.format(dataset=plan(w).dataset),
@@ -221,7 +223,7 @@ rule listen:
         "../envs/auscult.yaml"
     threads: NETWORK_THREADS
     resources:
-        gpu=NETWORK_GPU,
+        gpu=lambda w: NETWORK_GPU if networks.explainable(plan(w)) else 0,
         networks_per_gpu=NETWORKS_PER_GPU,
         mem_mb=4000,
         runtime=30,

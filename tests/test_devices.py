@@ -117,9 +117,9 @@ def test_this_machine_has_an_answer():
 @pytest.mark.parametrize(
     ("setting", "gibibytes", "expected"),
     [
-        (None, [139], 8),
+        (None, [139], 4),
         (None, [24], 1),
-        (None, [80], 5),
+        (None, [80], 2),
         (None, [80, 24], 1),
         (None, [8], 1),
         (6, [8], 6),

@@ -406,6 +406,16 @@ def test_what_a_killed_job_left_is_removed(folder: Path) -> None:
     assert not left.exists()
 
 
+def _of_two_types(row: Any) -> np.ndarray:
+    return rows_of(row).astype(np.int16 if row.recording == "r05" else np.float32)
+
+
+def test_values_of_two_types_are_refused(tmp_path: Path) -> None:
+    """Numbers below 1 would become 0 without a word."""
+    with pytest.raises(CacheError, match="values are"):
+        write_cache(tmp_path, listing(NAMES), _of_two_types, CONFIG, "1", 1)
+
+
 def _big(row: Any) -> np.ndarray:
     """8 MiB of numbers that depend on the recording."""
     return np.full((2**20, 2), len(row.recording), np.float32)

@@ -27,7 +27,9 @@ def predictions(labels: list[str], p: np.ndarray, classes: list[str], target: st
 
 
 def manifest(recordings: pd.DataFrame | None = None) -> Manifest:
-    return Manifest(pd.DataFrame(), recordings, pd.DataFrame(), Columns())
+    every = pd.DataFrame({"recording": [f"c{k:04d}" for k in range(600)]})
+    table = every.assign(case=every["recording"], site="") if recordings is None else recordings
+    return Manifest(pd.DataFrame(), table, pd.DataFrame(), Columns())
 
 
 @pytest.mark.parametrize("seed", range(8))

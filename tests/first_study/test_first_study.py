@@ -18,6 +18,7 @@ from auscult.first_study.choices import EPOCHS, MINUTES, choose
 from auscult.first_study.class_folders import class_folders, write_tables
 from auscult.first_study.fingerprint import Fingerprint, FirstStudyError, fingerprint
 from auscult.first_study.text import study_file
+from auscult.folds.protocols import assign
 from auscult.studies import load_study
 
 RATE = 4000
@@ -117,9 +118,11 @@ def test_tables_are_used_by_what_their_columns_hold(tmp_path, seed):
         mark.manifest.subjects_known and list(mark.labels) == ["state"] and mark.manifest.columns.covariates == ["age"]
     )
     values = planned(mark, tmp_path)
-    assert set(values["targets"]["state"]["classes"]) == {"ill", "well"}  # one case is no class
-    assert "odd" in (tmp_path / "mine.yaml").read_text()
-    assert values["tasks"]["state"]["heads"]["state"]["positive"] == ["ill"]
+    # every label is a class: folds refuse others
+    assert set(values["targets"]["state"]["classes"]) == {"ill", "odd", "well"}
+    study = load_study("mine", tmp_path)
+    folds = assign(study.protocol, study.targets, study.tasks, mark.manifest.cases, Path())
+    assert folds.groupby("role")["case"].nunique()["test"] == 40
 
 
 @pytest.mark.parametrize("column", ["patient_no", "Person", "who"])
@@ -203,3 +206,33 @@ def test_whatever_is_seen_the_study_loads_and_keeps_its_time(
     study = choose(mark, 2, speed)
     assert study.minutes <= MINUTES or values["systems"]["first"]["training"]["epochs"] == EPOCHS[-1]
     assert study.trainings == values["protocol"]["folds"] * (4 if "inner_folds" in values else 1)
+
+
+@pytest.mark.parametrize("column", ["Murmur", "murmur grade", "2nd", "心音", "État"])
+def test_columns_of_any_name_become_targets(tmp_path, column):
+    tables(tmp_path / "sounds", 0, "subject")
+    file = tmp_path / "sounds" / "cases.csv"
+    pd.read_csv(file).rename(columns={"state": column}).to_csv(file, index=False)
+    values = planned(fingerprint(tmp_path / "sounds", "mine", None, 1), tmp_path)
+    assert [target["label"] for target in values["targets"].values()] == [column]
+
+
+def test_an_error_of_a_known_release_is_said_and_nothing_is_written(tmp_path):
+    """A release whose table is missing is no folder of classes."""
+    for name in ("training-a", "training-b"):
+        (tmp_path / name).mkdir()
+        soundfile.write(tmp_path / name / "a0001.wav", noise(6, 300, 0), 2000)
+    (tmp_path / "training-a" / "REFERENCE.csv").write_text("a0001,1\n")
+    with pytest.raises(FirstStudyError, match="in the form cinc2016"):
+        fingerprint(tmp_path, "mine", None, 1)
+    assert not list(tmp_path.glob("*.csv"))
+
+
+@pytest.mark.parametrize("name", ["train", "Test", "validation"])
+def test_parts_of_a_split_are_no_classes(tmp_path, name):
+    for folder in (name, "other"):
+        (tmp_path / folder).mkdir()
+        soundfile.write(tmp_path / folder / "a.wav", noise(2, 300, 0), RATE)
+    with pytest.raises(FirstStudyError, match="looks like a part of a split|in the form breath_phase"):
+        fingerprint(tmp_path, "mine", None, 1)
+    assert not list(tmp_path.glob("*.csv"))

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from auscult.listening.cases import chosen_cases
-from auscult.listening.page import render
+from auscult.listening.page import _classes, render
 from auscult.listening.sounds import Sound
 from tests.listening.test_cases import CLASSES, predictions
 
@@ -16,12 +16,12 @@ def made(murmur_study, table: pd.DataFrame, issues: list[tuple] = (), asked: tup
     table = table.assign(
         fit_on="none", decision="reference", stage=np.where(table["system"] == "chosen", "chosen", "network")
     )
-    chosen = chosen_cases(murmur_study().targets, table, list(asked))
+    chosen = chosen_cases(murmur_study().targets, table, list(asked), set(table["case"]))
     item = Sound(
         "r<b>1", "AV", 30.0, 40.0, "data:audio/mpeg;base64,AA==", "M0,0Z", "data:image/png;base64,AA==", [], ["quiet"]
     )
     sounds = {case: [item] for case in chosen["case"]}
-    values = {"left_out": {}, "explained": ""} | changes
+    values = {"left_out": {}, "explained": "", "leak": ""} | changes
     return render("study<1>", murmur_study(), chosen, table, pd.DataFrame(issues, columns=ISSUES), sounds, **values)
 
 
@@ -55,3 +55,14 @@ def test_text_of_the_data_is_escaped(murmur_study, text):
     assert "r<b>1" not in html and "study<1>" not in html and html.count("<script>") == 1
     assert text not in html or text in {"'"}
     assert CLASSES[0] in html
+
+
+def test_a_leak_is_said(murmur_study):
+    assert "shared_subject train+test: 14" in made(murmur_study, predictions(1), leak="shared_subject train+test: 14")
+
+
+@pytest.mark.parametrize(
+    ("label", "prediction", "right"), [("b|a", "a|b", True), ("none", "", True), ("a", "a|b", False)]
+)
+def test_several_classes_are_right_in_any_order(label, prediction, right):
+    assert (_classes(label, ["a", "b"]) == _classes(prediction, ["a", "b"])) is right

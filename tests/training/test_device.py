@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from auscult.training import device as module
-from auscult.training.device import device, seed_everything
+from auscult.training.device import MemoryFull, device, seed_everything
 from auscult.training.job import Resources
 
 HOLD = """
@@ -113,11 +113,11 @@ def test_jobs_that_see_different_devices_do_not_clash(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("_no_waiting")
 @pytest.mark.parametrize(("count", "each"), [(1, 1), (1, 4), (2, 3), (4, 2)])
-def test_networks_share_gpus_evenly(tmp_path, count, each):
-    """All GPUs get a network before one gets a second; after n of each there is no place left."""
+def test_networks_share_gpus(tmp_path, count, each):
+    """A GPU is full before the next one is used; after n on each there is no place left."""
     with ExitStack() as stack:
         taken = [stack.enter_context(acquire(tmp_path, each, count=count)).index for _ in range(count * each)]
-        assert taken == list(range(count)) * each
+        assert taken == [number for number in range(count) for _ in range(each)]
         with pytest.raises(AssertionError, match="all devices are busy"):
             stack.enter_context(acquire(tmp_path, each, count=count))
     with acquire(tmp_path, each, count=count) as torch_device:
@@ -145,6 +145,12 @@ def test_a_killed_network_frees_its_place_on_a_shared_gpu(tmp_path, seed):
             holder.kill()
             holder.stdout.close()
             holder.wait(10)
+
+
+@pytest.mark.parametrize(("each", "key"), [(1, "training.batch"), (4, "networks_per_gpu")])
+def test_a_full_memory_says_what_to_lower(tmp_path, each, key):
+    with pytest.raises(MemoryFull, match=key), acquire(tmp_path, each, count=1):
+        raise torch.OutOfMemoryError("CUDA out of memory")
 
 
 def test_without_a_gpu_the_cpu_is_free_for_all(tmp_path):

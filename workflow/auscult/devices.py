@@ -37,7 +37,7 @@ def usable_gpus(device: str) -> list[str]:
 def networks_per_gpu(setting: int | None) -> int:
     """Return how many networks compute on a GPU at the same time.
 
-    setting: the key of config.yaml; without it one for each 16 GiB of the smallest GPU's memory, at most 8.
+    setting: the key of config.yaml; without it one for each 32 GiB of the smallest GPU's memory, at most 8.
     """
     if setting:
         return setting
@@ -45,7 +45,7 @@ def networks_per_gpu(setting: int | None) -> int:
 
     numbers = range(torch.cuda.device_count())
     memory = min(torch.cuda.get_device_properties(number).total_memory for number in numbers)
-    return max(1, min(8, memory // 2**34))
+    return max(1, min(8, memory // 2**35))
 
 
 def report(gpus: list[str]) -> None:

@@ -6,6 +6,7 @@ therefore remembered on disk, under a digest of the options and of all code that
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import platform
@@ -45,9 +46,12 @@ def network_facts(
     module = importlib.import_module(f"auscult.networks.{name}")
     reads_cases, takes_weights = getattr(module, "READS_CASES", False), hasattr(module, "load_pretrained")
     facts = NetworkFacts(check(module.Options).model_dump(), reads_cases, takes_weights)
-    if memory and json.loads(json.dumps(facts.options)) == facts.options:
+    if memory:
         newest = dict(list(known.items())[1 - MOST_ENTRIES :]) | {key: asdict(facts)}
-        write_text(memory, json.dumps({"entries": newest, "digest": digest(newest)}, indent=1))
+        # options that JSON does not have, or a folder that cannot be written: asked again next time
+        with contextlib.suppress(TypeError, OSError):
+            if json.loads(json.dumps(facts.options)) == facts.options:
+                write_text(memory, json.dumps({"entries": newest, "digest": digest(newest)}, indent=1))
     return facts
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+import yaml
+
 from auscult import studies
 from auscult.config.command_line import Settings
 from auscult.datasets import releases
@@ -137,8 +139,13 @@ def new_study(settings: Settings, folder: Path) -> str:
     if not settings.recordings or not settings.name:
         raise RunError("plan: name a folder and a study: --config recordings=DIR name=mine")
     path = folder / f"{settings.name}.yaml"
-    if path.exists() or settings.name in paths.SHARED_FOLDERS:
-        raise RunError(f"plan: there is {path.name} in {folder} or such a folder in results; take another name")
+    others = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in folder.glob("*.yaml")]
+    data_sets = {study["dataset"].get("name") for study in others if isinstance((study or {}).get("dataset"), dict)}
+    if path.exists() or settings.name in {*paths.SHARED_FOLDERS, *data_sets}:
+        raise RunError(
+            f"plan: there is {path.name} in {folder}, a data set of this name, or such a folder in results; take "
+            "another name"
+        )
     return os.path.relpath(path)
 
 

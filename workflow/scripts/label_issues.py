@@ -6,13 +6,15 @@ from auscult.config.study import Study
 from auscult.datasets.base import load
 from auscult.evaluation.label_issues import label_issues
 from auscult.evaluation.writing import write_table
+from auscult.folds.audit import mark
 from auscult.provenance import commit
-from common import begin, by_system, folder_of, read_rows
+from common import begin, by_system, folder_of, read_audits, read_rows
 
 begin(snakemake)
 study, inputs = Study.model_validate(snakemake.params.study), snakemake.input
-found = label_issues(
-    study, read_rows(inputs.predictions), load(folder_of(inputs.manifest)), by_system(inputs.recordings)
-)
-caption = f"Study {snakemake.wildcards.study}, commit {commit()}. Labels that are probably wrong; none was changed."
+manifest = load(folder_of(inputs.manifest))
+found = label_issues(study, read_rows(inputs.predictions), manifest, by_system(inputs.recordings))
+found["leak"] = mark(study.protocol, read_audits(inputs.audit))
+origin = f"Study {snakemake.wildcards.study}, commit {commit()}, data set {manifest.digest()[:12]}."
+caption = f"{origin} Labels that are probably wrong; none was changed."
 write_table(found, Path(snakemake.output[0]).with_suffix(""), caption)

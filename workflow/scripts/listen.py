@@ -6,21 +6,22 @@ from auscult.config.study import Study
 from auscult.datasets.base import load
 from auscult.evaluation.writing import read_table
 from auscult.features.frames import frames_config
+from auscult.folds.audit import mark
 from auscult.listening.cases import chosen_cases
 from auscult.listening.page import render
 from auscult.listening.recordings import Sources, sounds_of
 from auscult.provenance import write_text
 from auscult.training.device import device
-from common import begin, folder_of, read_rows
+from common import begin, folder_of, read_audits, read_rows
 from network_job import jobs_in, resources_of
 
 begin(snakemake)
 inputs, p = snakemake.input, snakemake.params
 study, system = Study.model_validate(p.study), p.system
-predictions = read_rows(inputs.predictions)
-chosen = chosen_cases(study.targets, predictions, p.cases)
+predictions, manifest = read_rows(inputs.predictions), load(folder_of(inputs.manifest))
+chosen = chosen_cases(study.targets, predictions, p.cases, set(manifest.recordings["case"]))
 sources = Sources(
-    load(folder_of(inputs.manifest)),
+    manifest,
     read_table(inputs.states),
     open_cache(folder_of(inputs.frames), frames_config(study.dataset, study.systems[system].front_end)),
     open_cache(folder_of(inputs.audio), audio_config(study.dataset)),
@@ -28,6 +29,6 @@ sources = Sources(
 )
 with device(resources_of(snakemake)) as torch_device:
     sounds, left_out, explained = sounds_of(study, system, chosen, predictions, sources, torch_device)
-issues = read_table(inputs.issues)
-page = render(snakemake.wildcards.study, study, chosen, predictions, issues, sounds, left_out, explained)
+issues, leak = read_table(inputs.issues), mark(study.protocol, read_audits(inputs.audit))
+page = render(snakemake.wildcards.study, study, chosen, predictions, issues, sounds, left_out, explained, leak)
 write_text(snakemake.output[0], page)

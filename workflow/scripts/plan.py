@@ -1,6 +1,7 @@
 """Look at a folder of recordings and write a first study for it."""
 
 import sys
+import tempfile
 from pathlib import Path
 
 from auscult.first_study.choices import choose
@@ -12,15 +13,18 @@ from common import plain_errors
 plain_errors()
 p = snakemake.params
 file = Path(p.study)
-mark = fingerprint(Path(p.recordings), file.stem, p.form, snakemake.threads)
-for table in mark.written:
-    print(f"wrote {table}: sound files in folders named by class", file=sys.stderr)
-study = choose(mark)
+recordings = fingerprint(Path(p.recordings), file.stem, p.form, snakemake.threads)
+draft = choose(recordings)
+text = study_file(draft)
+with tempfile.TemporaryDirectory() as folder:
+    Path(folder, file.name).write_text(text, encoding="utf-8")
+    load_study(file.stem, Path(folder))
 with file.open("x", encoding="utf-8") as new:  # never over another one
-    new.write(study_file(study))
-load_study(file.stem, file.parent)
-print(
-    f"wrote {file}: {study.trainings} trainings, about {study.minutes:.0f} min on this machine's cores\n"
+    new.write(text)
+lines = [
+    *(f"wrote {table}: sound files in folders named by class" for table in recordings.written),
+    f"wrote {file}: {draft.trainings} trainings, about {draft.minutes:.0f} min on this machine's cores",
     f"read it, then run: snakemake --cores all --resources gpu=1 --config studies={file.stem}",
-    file=sys.stderr,
-)
+]
+print(*lines, sep="\n", file=sys.stderr)
+Path(snakemake.log[0]).write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -135,7 +135,9 @@ def _write_rows(rows_file: BinaryIO, recordings: pd.DataFrame, make: Callable) -
     """Make the rows of one recording after another and write them, so that memory holds one recording."""
     lengths, shapes, checksum, dtype = [], {}, 0, None
     for recording in recordings.itertuples(index=False):
-        array = np.ascontiguousarray(make(recording), dtype=dtype)
+        array = np.ascontiguousarray(make(recording))
+        if dtype is not None and array.dtype != dtype:
+            raise CacheError(f"recording {recording.recording!r}: values are {array.dtype}, those before it {dtype}")
         dtype = array.dtype
         rows_file.write(array.data)
         checksum = zlib.crc32(array.view(np.uint8).data, checksum) if array.size else checksum

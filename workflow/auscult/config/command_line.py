@@ -48,7 +48,7 @@ class Settings(Strict):
     networks_per_gpu: int | None = Field(
         default=None,
         ge=1,
-        description="How many networks train or score on a GPU at the same time; default: one for each 16 GiB of its "
+        description="How many networks train or score on a GPU at the same time; default: one for each 32 GiB of its "
         "memory, at most 8. A cluster gives each job a GPU of its own.",
     )
     tracking: Tracking = Tracking()

@@ -34,7 +34,8 @@ def label_issues(
     tables = []
     for name, target in study.targets.items():
         rows = predictions[(predictions["target"] == name) & (predictions["system"] == "chosen")]
-        rows = rows[rows["label"] != ""]
+        # a case without a recording has the class frequencies: they say nothing about its label
+        rows = rows[(rows["label"] != "") & rows["case"].isin(manifest.recordings["case"])]
         p = rows.groupby("case")[class_columns(target.classes)].mean()
         labels = rows.groupby("case")["label"].first()
         tables.append(_of_target(target, labels, p).assign(target=name, level="case"))

@@ -16,7 +16,7 @@ TEXT_COLUMNS = [
     *("target", "system", "stage", "fit_on", "decision", "chosen_on", "scored_on", "leak", "measure", "metric"),
     *("task", "network", "always", "by", "group", "feature", "recording", "state", "case", "subject", "role", "roles"),
     *("finding", "ids", "label", "adapter", "protocol", "trap", "source", "file", "title", "alt", "caption"),
-    *("data", "winner"),
+    *("data", "winner", "level", "site", "suggested"),
     *(f"{side}_{column}" for side in "ab" for column in ("system", "stage", "fit_on", "decision")),
 ]
 """Columns that stay text, whatever is in them: a class may be called `007`, `None` or `NA`."""

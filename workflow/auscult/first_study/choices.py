@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import time
+import unicodedata
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from auscult.first_study.fingerprint import FEWEST_CASES, Fingerprint
+from auscult.first_study.fingerprint import FEWEST_SUBJECTS, Fingerprint
+from auscult.plan.networks import LOWEST_SOUND_HZ
 
 RATES = (250, 500, 1000, 2000, 4000, 8000, 16000, 22050, 44100)
-LOWEST_SOUND_HZ = 1000
 MINUTES = 60
 """Time that the trainings of a first study may take on this machine."""
 MOST_FOLDS, SUBJECTS_FOR_INNER, FEWEST_GROUPS = 5, 20, 4
-NONE = "none"
 EPOCHS = (40, 30, 20, 15, 10, 6)
 BATCH = 64
 PASSES_SHARE = 1.15
@@ -25,7 +26,7 @@ PASSES_SHARE = 1.15
 
 
 @dataclass
-class Study:
+class Draft:
     """Values of a study file, the reason of each choice by its path (`dataset.rate_hz`), and the estimate.
 
     minutes: of all trainings on this machine's cores. trainings: their number.
@@ -37,93 +38,96 @@ class Study:
     minutes: float = 0.0
 
 
-def choose(mark: Fingerprint, cores: int | None = None, windows_per_s: float | None = None) -> Study:
+def choose(seen: Fingerprint, cores: int | None = None, windows_per_s: float | None = None) -> Draft:
     """Return a study for a folder of recordings.
 
     cores: of this machine by default. windows_per_s: training speed of a core; measured in a second by default.
     """
-    study = Study({"description": "", "dataset": {}, "targets": {}, "protocol": {}, "tasks": {}, "systems": {}})
-    is_sound = _dataset(mark, study)
-    label = _target(mark, study)
-    folds, has_inner = _protocol(mark, study, label)
-    window, hop = _system(mark, study, is_sound)
-    _time(mark, study, folds, has_inner, window, hop, is_sound, cores or os.cpu_count() or 1, windows_per_s)
-    study.values["description"] = f"{label} of the recordings in {mark.dataset.root}: a first study."
+    study = Draft({"description": "", "dataset": {}, "targets": {}, "protocol": {}, "tasks": {}, "systems": {}})
+    is_sound = _dataset(seen, study)
+    label = _target(seen, study)
+    folds, has_inner = _protocol(seen, study, label)
+    window, hop = _system(seen, study, is_sound)
+    _time(seen, study, folds, has_inner, window, hop, is_sound, cores or os.cpu_count() or 1, windows_per_s)
+    study.values["description"] = f"{label} of the recordings in {seen.dataset.root}: a first study."
     return study
 
 
-def _dataset(mark: Fingerprint, study: Study) -> bool:
+def _dataset(seen: Fingerprint, study: Draft) -> bool:
     """Fill in `dataset`; return whether the recordings are sounds."""
-    native = max(mark.rates, key=lambda rate: (mark.rates[rate], rate))
-    wanted = 2 * mark.energy_hz / 0.9
+    native = max(seen.rates, key=lambda rate: (seen.rates[rate], rate))
+    wanted = 2 * seen.energy_hz / 0.9
     rate = min(native, next((rate for rate in RATES if rate >= wanted), native))
     is_sound = native >= LOWEST_SOUND_HZ
     rate = max(rate, min(native, LOWEST_SOUND_HZ)) if is_sound else rate
-    channels = max(mark.channels, key=lambda count: mark.channels[count])
-    keeps_all = channels > 1 and len(mark.channels) == 1 and not is_sound
-    problems = mark.manifest.quality["problem"].value_counts().to_dict()
-    dropped = int((mark.manifest.quality["action"] == "dropped").sum())
-    shortest = float(np.quantile(mark.seconds, 0.02))
+    channels = max(seen.channels, key=lambda count: seen.channels[count])
+    keeps_all = channels > 1 and len(seen.channels) == 1 and not is_sound
+    problems = seen.manifest.quality["problem"].value_counts().to_dict()
+    dropped = int((seen.manifest.quality["action"] == "dropped").sum())
+    shortest = float(np.quantile(seen.seconds, 0.02))
     study.values["dataset"] = {
-        "name": mark.dataset.name,
-        "adapter": mark.dataset.adapter,
-        "root": mark.dataset.root,
-        **({"options": mark.dataset.options} if mark.dataset.options else {}),
+        "name": seen.dataset.name,
+        "adapter": seen.dataset.adapter,
+        "root": seen.dataset.root,
+        **({"options": seen.dataset.options} if seen.dataset.options else {}),
         "rate_hz": rate,
         "channels": "all" if keeps_all else "mean",
         "sample_format": "int16" if is_sound else "float32",
         "short_s": round(min(4.0, max(0.05, 0.9 * shortest)), 3),
     }
-    rates = ", ".join(f"{count} at {hz} Hz" for hz, count in sorted(mark.rates.items()))
+    rates = ", ".join(f"{count} at {hz} Hz" for hz, count in sorted(seen.rates.items()))
     study.why["dataset"] = (
-        f"{len(mark.manifest.recordings)} recordings of {len(mark.manifest.cases)} cases; {dropped} dropped; problems: "
+        f"{len(seen.manifest.recordings)} recordings of {len(seen.manifest.cases)} cases; {dropped} dropped; problems: "
         f"{', '.join(f'{n} {name}' for name, n in problems.items()) or 'none'}"
     )
     study.why["dataset.rate_hz"] = (
-        f"recorded: {rates}; nearly all energy of nine tenths of the recordings lies below {mark.energy_hz:.0f} Hz"
+        f"recorded: {rates}; nearly all energy of nine tenths of the recordings lies below {seen.energy_hz:.0f} Hz"
     )
-    study.why["dataset.channels"] = f"recordings by number of channels: {mark.channels}"
+    study.why["dataset.channels"] = f"recordings by number of channels: {seen.channels}"
     study.why["dataset.sample_format"] = "sounds are within ±1" if is_sound else "physical units may lie outside ±1"
     study.why["dataset.short_s"] = "2 % of the recordings are about as short; shorter ones are listed in quality.csv"
     return is_sound
 
 
-def _target(mark: Fingerprint, study: Study) -> str:
+def _target(seen: Fingerprint, study: Draft) -> str:
     """Fill in `targets` and `tasks`; return the label column."""
-    label, classes = next(iter(mark.labels.items()))
-    counts = ", ".join(f"{word} {n} ({subjects} subjects)" for word, (n, subjects) in classes.items())
-    kept = _kept(mark, label)
-    largest = max(n for n, _ in kept.values())
-    if label in mark.several:
-        head = {"label": label, "kind": "multilabel", "classes": sorted(kept)}
-        target = {**head, "heads": [label], "decisions": ["tuned_f_each", "reference"]}
+    label, classes = next(iter(seen.labels.items()))
+    name = _name(label)
+    counts = ", ".join(
+        f"{word} {n} ({subjects} subjects)" if seen.manifest.subjects_known else f"{word} {n}"
+        for word, (n, subjects) in classes.items()
+    )
+    largest = max(n for n, _ in classes.values())
+    if label in seen.several:
+        head = {"label": label, "kind": "multilabel", "classes": sorted(classes)}
+        target = {**head, "heads": [name], "decisions": ["tuned_f_each", "reference"]}
     else:
-        order = sorted(kept, key=lambda word: kept[word]) if len(kept) == 2 else sorted(kept)
-        weights = [min(10, max(1, round(math.sqrt(largest / kept[word][0])))) for word in order]
-        target = {"label": label, "classes": order, "weights": weights, "heads": [label]}
+        order = sorted(classes, key=lambda word: classes[word]) if len(classes) == 2 else sorted(classes)
+        weights = [min(10, max(1, round(math.sqrt(largest / classes[word][0])))) for word in order]
+        target = {"label": label, "classes": order, "weights": weights, "heads": [name]}
         target["decisions"] = ["reference", "cost", "tuned_uar"]
         head = {"label": label, "kind": "multiclass", "classes": order}
         head = {"label": label, "positive": [order[0]]} if len(order) == 2 else head
-        study.why[f"targets.{label}.weights"] = "the root of how much rarer than the largest class each is"
-    study.values["targets"] = {label: target}
-    study.values["tasks"] = {label: {"heads": {label: head}}}
-    others = [name for name in mark.labels if name != label]
+        study.why[f"targets.{name}.weights"] = "the root of how much rarer than the largest class each is"
+    study.values["targets"] = {name: target}
+    study.values["tasks"] = {name: {"heads": {name: head}}}
+    others = [other for other in seen.labels if other != label]
     more = f"; other label columns: {', '.join(others)}" if others else ""
-    study.why[f"targets.{label}"] = f"cases: {counts}{more}"
-    if left_out := [word for word in classes if word not in kept]:
-        study.why[f"targets.{label}.classes"] = f"left out, with fewer than 3 cases or no class: {', '.join(left_out)}"
+    study.why[f"targets.{name}"] = f"cases: {counts}{more}"
     return label
 
 
-def _kept(mark: Fingerprint, label: str) -> dict[str, tuple[int, int]]:
-    """The classes of a label that a study has: of three cases or more; `none` of several is no class of its own."""
-    no_class = {NONE} if label in mark.several else set()
-    return {word: n for word, n in mark.labels[label].items() if n[0] >= FEWEST_CASES and word not in no_class}
+def _name(label: str) -> str:
+    """A label column as a name of targets, tasks and heads: small letters, digits and underscores."""
+    plain = unicodedata.normalize("NFKD", label.casefold()).encode("ascii", "ignore").decode()
+    words = "_".join(re.findall("[a-z0-9]+", plain))
+    return words if words[:1].isalpha() else f"label_{words}".rstrip("_")
 
 
-def _protocol(mark: Fingerprint, study: Study, label: str) -> tuple[int, bool]:
+def _protocol(seen: Fingerprint, study: Draft, label: str) -> tuple[int, bool]:
     """Fill in `protocol` and `inner_folds`; return the number of folds and whether there are inner ones."""
-    fewest = min(subjects for _, subjects in _kept(mark, label).values())
+    # a class of one or two subjects cannot be in training, validation and test of every fold
+    fewest = min(n for _, n in seen.labels[label].values() if n >= FEWEST_SUBJECTS)
     protocol = {
         "name": "group_cv",
         "folds": max(2, min(MOST_FOLDS, fewest)),
@@ -131,13 +135,14 @@ def _protocol(mark: Fingerprint, study: Study, label: str) -> tuple[int, bool]:
         "seed": 0,
         "stratify": [label],
     }
-    text = f"the rarest class has {fewest} subjects"
-    if not mark.manifest.subjects_known:
+    units = "subjects" if seen.manifest.subjects_known else "cases"
+    text = f"the rarest class (of {FEWEST_SUBJECTS} {units} or more) has {fewest} {units}"
+    if not seen.manifest.subjects_known:
         text += ". Who was recorded is not known: recordings of one person may be in training and test"
-        if mark.candidates:
-            text += f"; these columns may name subjects: {', '.join(mark.candidates)} (rename one to `subject`)"
-        for group in mark.manifest.columns.groups:
-            count = mark.manifest.cases[group].nunique()
+        if seen.candidates:
+            text += f"; these columns may name subjects: {', '.join(seen.candidates)} (rename one to `subject`)"
+        for group in seen.manifest.columns.groups:
+            count = seen.manifest.cases[group].nunique()
             if count >= FEWEST_GROUPS:
                 protocol |= {"group": group, "folds": min(protocol["folds"], count)}
                 text += f"; all cases of one {group} ({count}) stay together"
@@ -148,21 +153,21 @@ def _protocol(mark: Fingerprint, study: Study, label: str) -> tuple[int, bool]:
         study.values["inner_folds"] = {"folds": 3, "bag": True}
         study.why["inner_folds"] = "enough subjects to fit thresholds to cases that no network was trained on"
     else:
-        text += ", too few for inner folds" if mark.manifest.subjects_known else "; too few subjects for inner folds"
+        text += f"; too few {units} for inner folds"
     study.why["protocol"] = text
     return protocol["folds"], has_inner
 
 
-def _system(mark: Fingerprint, study: Study, is_sound: bool) -> tuple[float, float]:
+def _system(seen: Fingerprint, study: Draft, is_sound: bool) -> tuple[float, float]:
     """Fill in `systems`; return window and hop in seconds."""
-    dataset, label = study.values["dataset"], next(iter(study.values["targets"]))
-    rate, middle = dataset["rate_hz"], float(np.median(mark.seconds))
-    long = float(np.quantile(mark.seconds, 0.75))
+    dataset, name = study.values["dataset"], next(iter(study.values["targets"]))
+    rate, middle = dataset["rate_hz"], float(np.median(seen.seconds))
+    long = float(np.quantile(seen.seconds, 0.75))
     window = max(0.25, round(2 * long) / 2) if middle < 5 else 4.0 if is_sound else 5.0
     hop = window if middle < 1.5 * window else 0.75 * window
-    several_recordings = len(mark.manifest.recordings) > 1.2 * mark.manifest.recordings["case"].nunique()
+    several_recordings = len(seen.manifest.recordings) > 1.2 * seen.manifest.recordings["case"].nunique()
     if is_sound:
-        high = min(rate / 2, max(200.0, 100 * math.ceil(mark.energy_hz / 100)))
+        high = min(rate / 2, max(200.0, 100 * math.ceil(seen.energy_hz / 100)))
         fine = 0.064 if rate <= 4000 and window >= 2 else 0.032
         bands = 40 if high <= 1000 else 64
         front_end = {
@@ -190,11 +195,11 @@ def _system(mark: Fingerprint, study: Study, is_sound: bool) -> tuple[float, flo
         augment = {"mixup": 0.4}
         study.why["systems.first.front_end"] = f"at {rate} Hz the samples themselves, each channel standardised"
     study.why["systems.first.segment"] = (
-        f"recordings last {np.min(mark.seconds):.2f} to {np.max(mark.seconds):.2f} s, half of them up to {middle:.2f} s"
+        f"recordings last {np.min(seen.seconds):.2f} to {np.max(seen.seconds):.2f} s, half of them up to {middle:.2f} s"
     )
     study.why["systems.first.network"] = "a small network that a processor trains; docs/networks.md has larger ones"
     system: dict[str, Any] = {
-        "tasks": [label],
+        "tasks": [name],
         "front_end": front_end,
         "segment": {"seconds": window, "hop_s": hop},
         "network": network,
@@ -215,8 +220,8 @@ def _system(mark: Fingerprint, study: Study, is_sound: bool) -> tuple[float, flo
 
 
 def _time(
-    mark: Fingerprint,
-    study: Study,
+    seen: Fingerprint,
+    study: Draft,
     folds: int,
     has_inner: bool,
     window: float,
@@ -227,12 +232,12 @@ def _time(
 ) -> None:
     """Fill in crops and epochs so that all trainings take at most `MINUTES`, and the estimate."""
     training = study.values["systems"]["first"]["training"]
-    windows_of = np.maximum(1, np.round((mark.seconds - window) / hop) + 1)
+    windows_of = np.maximum(1, np.round((seen.seconds - window) / hop) + 1)
     training["crops"] = int(min(4, max(1, round(float(np.median(windows_of)) / 2))))
-    speed = windows_per_s or _speed(study, is_sound, window, max(mark.channels))
+    speed = windows_per_s or _speed(study, is_sound, window, max(seen.channels))
 
     def minutes(epochs: int, inner: bool) -> float:
-        whole = len(mark.seconds) * training["crops"] * epochs * 0.8
+        whole = len(seen.seconds) * training["crops"] * epochs * 0.8
         inner_windows = whole * 0.8 * (1 - 1 / 3) * 3 if inner else 0
         return PASSES_SHARE * folds * (whole * 0.8 + inner_windows) / speed / cores / 60
 
@@ -251,7 +256,7 @@ def _time(
     )
 
 
-def _speed(study: Study, is_sound: bool, window: float, channels: int) -> float:
+def _speed(study: Draft, is_sound: bool, window: float, channels: int) -> float:
     """Windows that a core trains in a second, measured with random windows of the study's network."""
     import torch  # takes seconds to load
 
@@ -262,7 +267,11 @@ def _speed(study: Study, is_sound: bool, window: float, channels: int) -> float:
     if is_sound:
         shape = (2, round(window / settings["hop_s"]), settings["bands"])  # normalise: both has two channels
     else:
-        shape = (channels, round(window * settings["rate_hz"]), 1)
+        shape = (
+            channels if study.values["dataset"]["channels"] == "all" else 1,
+            round(window * settings["rate_hz"]),
+            1,
+        )
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

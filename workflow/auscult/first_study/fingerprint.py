@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,25 @@ import scipy.signal
 from auscult import datasets
 from auscult.config.dataset import Dataset
 from auscult.datasets import audio
-from auscult.datasets.base import DatasetError, Listing, Manifest, build, read_table
+from auscult.datasets.base import (
+    HEADER_COLUMNS,
+    RECORDING_COLUMNS,
+    DatasetError,
+    Listing,
+    Manifest,
+    build,
+    read_table,
+)
 from auscult.first_study.class_folders import class_folders, write_tables
 
 SAMPLE = 200
 """Recordings whose spectra are measured, drawn with a fixed seed."""
 SHARE = 0.999
 """Of the energy of a recording's differences between samples, that lies below `energy_hz`."""
-MOST_CLASSES = 20
-FEWEST_CASES = 3
+MOST_CLASSES, FEWEST_SUBJECTS = 20, 3
+NONE = "none"
+"""In cells with several classes: none of them."""
+PARTS = {"train", "training", "test", "val", "valid", "validation", "dev", "eval"}
 SUBJECT_WORDS = ("subject", "patient", "person", "participant", "speaker", "child", "individual", "user")
 
 
@@ -61,7 +70,12 @@ def fingerprint(root: Path, name: str, form: str | None, threads: int) -> Finger
     files = {} if form or (root / "cases.csv").is_file() else class_folders(root)
     adapter, options, listing = _listing(root, form)
     if listing is None and files:
-        written = write_tables(root, files)
+        if parts := PARTS & {name.casefold() for name in files}:
+            raise FirstStudyError(f"{root}: {min(parts)!r} looks like a part of a split, not like a class; rename it")
+        try:
+            written = write_tables(root, files)
+        except FileExistsError as error:
+            raise FirstStudyError(f"{error} is there without the other table; write it, or move this one") from error
         adapter, options, listing = _listing(root, "folder")
     if listing is None:
         raise FirstStudyError(
@@ -79,14 +93,16 @@ def fingerprint(root: Path, name: str, form: str | None, threads: int) -> Finger
         if cells[column].str.contains("|", regex=False).any():
             several.add(column)
         each = cells.assign(word=cells[column].str.split("|")).explode("word")
+        if column in several:
+            each = each[each["word"] != NONE]
         counts = each["word"].value_counts()
-        if 2 <= len(counts) <= MOST_CLASSES and (counts >= FEWEST_CASES).sum() >= 2:
-            of_subjects = each.groupby("word")["case"].agg(lambda cases: subjects[cases].nunique())
+        of_subjects = each.groupby("word")["case"].agg(lambda cases: subjects[cases].nunique())
+        if 2 <= len(counts) <= MOST_CLASSES and (of_subjects >= FEWEST_SUBJECTS).sum() >= 2:
             labels[column] = {word: (int(n), int(of_subjects[word])) for word, n in counts.items()}
     if not labels:
         raise FirstStudyError(
-            f"{root}: no column of labels has two to {MOST_CLASSES} classes of at least {FEWEST_CASES} cases each; the "
-            f"cases have {', '.join(with_recordings.columns)}"
+            f"{root}: no column of labels has two to {MOST_CLASSES} classes, two of them of at least {FEWEST_SUBJECTS} "
+            f"subjects; the cases have {', '.join(with_recordings.columns)}"
         )
     return Fingerprint(
         dataset,
@@ -105,30 +121,35 @@ def fingerprint(root: Path, name: str, form: str | None, threads: int) -> Finger
 def _listing(root: Path, form: str | None) -> tuple[str, dict[str, Any], Listing | None]:
     """Return the adapter that finds recordings, its options, and what it lists; None if none finds any.
 
-    Raises FirstStudyError where a form was asked for, or is there for certain, and cannot be read.
+    Raises FirstStudyError where the files of a form are there and cannot be read.
     """
-    is_folder = (root / "cases.csv").is_file() and (root / "recordings.csv").is_file()
-    names = (
-        [form]
-        if form
-        else ["folder"]
-        if is_folder
-        else [n for n in datasets.names() if n not in ("folder", "simulate")]
-    )
+    if form and form not in datasets.names():
+        raise FirstStudyError(f"--config form: {form!r} is not one of {', '.join(datasets.names())}")
+    if form:
+        names = [form]
+    elif (root / "cases.csv").is_file() and (root / "recordings.csv").is_file():
+        names = ["folder"]
+    else:
+        names = [name for name in datasets.names() if name not in ("folder", "simulate") and _has_files(name, root)]
     for name in names:
-        if name not in datasets.names():
-            raise FirstStudyError(f"--config form: {name!r} is not one of {', '.join(datasets.names())}")
         module = datasets.adapter(name)
-        options = _folder_options(root) if name == "folder" else {}
         try:
+            options = _folder_options(root) if name == "folder" else {}
             listing = module.ingest(root, module.Options.model_validate(options))
-        except (DatasetError, ValueError, KeyError, OSError, TypeError) as error:
-            if form or is_folder:
-                raise FirstStudyError(str(error)) from error
-            continue
+        except (DatasetError, ValueError) as error:
+            raise FirstStudyError(f"in the form {name}: {error}") from error
         if len(listing.recordings):
             return name, options, listing
     return "", {}, None
+
+
+def _has_files(name: str, root: Path) -> bool:
+    """Whether a folder has files of an adapter that needs no options."""
+    module = datasets.adapter(name)
+    try:
+        return len(module.files(root, module.Options())) > 0
+    except ValueError:  # it needs options
+        return False
 
 
 def _folder_options(root: Path) -> dict[str, Any]:
@@ -151,7 +172,7 @@ def _folder_options(root: Path) -> dict[str, Any]:
             labels[column] = []
         elif len(words) < len(cells) / 2:
             groups.append(column)
-    own = ("recording", "case", "path", "site", "onset_s", "offset_s")
+    own = {*RECORDING_COLUMNS, *HEADER_COLUMNS}
     of_recordings = [name for name in recordings if name not in own and 2 <= recordings[name].nunique() <= MOST_CLASSES]
     return {"labels": labels, "groups": groups, "covariates": covariates, "recording_labels": of_recordings}
 
@@ -169,13 +190,13 @@ def _candidates(root: Path, adapter: str) -> list[str]:
 def _energy_hz(root: Path, recordings: pd.DataFrame) -> float:
     """See `Fingerprint.energy_hz`; differences between samples weigh high frequencies more, as loudness does."""
     rows = recordings.sample(min(SAMPLE, len(recordings)), random_state=0)
-    edges = [_edge(root / row.path, row.onset_s, row.offset_s, audio.read) for row in rows.itertuples()]
+    edges = [_edge(root / row.path, row.onset_s, row.offset_s) for row in rows.itertuples()]
     return float(np.quantile(edges, 0.9))
 
 
-def _edge(path: Path, onset_s: float, offset_s: float, read: Callable) -> float:
+def _edge(path: Path, onset_s: float, offset_s: float) -> float:
     """The frequency in Hz below which `SHARE` of the energy of the differences of a recording lies."""
-    samples, rate, _ = read(path, *(None if pd.isna(x) else x for x in (onset_s, offset_s)))
+    samples, rate, _ = audio.read(path, *(None if pd.isna(x) else x for x in (onset_s, offset_s)))
     differences = np.diff(np.asarray(samples, dtype=float).mean(axis=1))
     hz, power = scipy.signal.welch(differences, rate, nperseg=min(1024, len(differences)))
     total = np.cumsum(power)

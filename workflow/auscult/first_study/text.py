@@ -7,12 +7,12 @@ from typing import Any
 
 import yaml
 
-from auscult.first_study.choices import Study
+from auscult.first_study.choices import Draft
 
 WIDTH = 110
 
 
-def study_file(study: Study) -> str:
+def study_file(study: Draft) -> str:
     """Return the text of a study file."""
     lines = ["# Written by `snakemake plan`; every choice has its reason, and every value may be changed.", ""]
     for key, value in study.values.items():

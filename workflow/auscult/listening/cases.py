@@ -21,17 +21,20 @@ class ListeningError(Exception):
     """A case that was asked for has no prediction."""
 
 
-def worth_hearing(name: str, target: Target, rows: pd.DataFrame, asked: list[str]) -> pd.DataFrame:
+def worth_hearing(
+    name: str, target: Target, rows: pd.DataFrame, asked: list[str], with_recordings: set[str]
+) -> pd.DataFrame:
     """Return `case, target, reason, of_class`: the cases of a target worth hearing, those asked for first.
 
     Of each class: `miss`, decided otherwise and the least probable; `hit`, decided so and the most probable. Of all:
     `unsure`, the largest uncertainty. A case has one row for each reason. Deterministic: ties go by the case's id.
 
-    rows: of the row `chosen` of predictions.csv for this target. Of several repeats the first counts.
+    rows: of the row `chosen` of predictions.csv for this target. Of several repeats the first counts. with_recordings:
+    cases that have a recording; others are on the page only where they are asked for.
     """
-    rows = rows[rows["repeat"] == rows["repeat"].min()].sort_values("case")
-    labelled = rows[rows["label"] != ""]
     found = [(case, "asked", "") for case in asked if case in set(rows["case"])]
+    rows = rows[(rows["repeat"] == rows["repeat"].min()) & rows["case"].isin(with_recordings)].sort_values("case")
+    labelled = rows[rows["label"] != ""]
     for of_class, column in zip(target.classes, class_columns(target.classes), strict=True):
         is_label, is_decided = (_has(labelled[key], of_class) for key in ("label", "prediction"))
         misses = labelled[is_label & ~is_decided].nsmallest(EACH, column)
@@ -47,13 +50,21 @@ def _has(cells: pd.Series, of_class: str) -> pd.Series:
     return cells.map(lambda cell: of_class in cell.split("|")).astype(bool)
 
 
-def chosen_cases(targets: dict[str, Target], predictions: pd.DataFrame, asked: list[str]) -> pd.DataFrame:
+def chosen_cases(
+    targets: dict[str, Target], predictions: pd.DataFrame, asked: list[str], with_recordings: set[str]
+) -> pd.DataFrame:
     """Return the cases of all targets worth hearing, see `worth_hearing`.
 
     predictions: predictions.csv. Raises ListeningError for a case that was asked for and is in no test set.
     """
     chosen = predictions[predictions["system"] == "chosen"]
     if unknown := [case for case in asked if case not in set(chosen["case"])]:
-        raise ListeningError(f"--config cases: there is no test case {unknown[0]!r} in this study")
-    tables = [worth_hearing(name, target, chosen[chosen["target"] == name], asked) for name, target in targets.items()]
+        raise ListeningError(
+            f"--config cases: there is no test case {unknown[0]!r} in this study; end an id of digits with a comma "
+            "(cases=007,), which keeps it a text, and name cases of one study at a time"
+        )
+    tables = [
+        worth_hearing(name, target, chosen[chosen["target"] == name], asked, with_recordings)
+        for name, target in targets.items()
+    ]
     return pd.concat(tables, ignore_index=True)

@@ -14,6 +14,8 @@ from auscult.listening.sounds import COLUMNS, HEIGHT, LONGEST_S, Sound
 
 HEART_RATE_HZ = 8000
 """Up to this rate the sounds lie where small loudspeakers play little: the page offers to play them higher."""
+BAND_FRONT_ENDS = ("band1k", "reference", "fbank")
+"""Front ends whose frames are bands from low to high frequencies."""
 MOST_RECORDINGS = 5
 """Recordings of a case that the page has."""
 
@@ -27,6 +29,7 @@ def render(
     sounds: dict[str, list[Sound]],
     left_out: dict[str, int],
     explained: str,
+    leak: str,
 ) -> str:
     """Return the page as HTML.
 
@@ -34,7 +37,7 @@ def render(
     ----------
     chosen : the cases, see `cases.chosen_cases`. predictions : predictions.csv. issues : label_issues.csv.
     sounds : the recordings of each case. left_out : how many recordings of a case the page does not have.
-    explained : what the colours mean, '' without any.
+    explained : what the colours mean, '' without any. leak : the mark of the study's audit.
     """
     templates = Environment(
         loader=PackageLoader("auscult.listening"),
@@ -57,6 +60,8 @@ def render(
         reasons=list(REASONS.values()),
         phases=phases,
         explained=explained,
+        leak=leak,
+        has_bands=all(system.front_end.name in BAND_FRONT_ENDS for system in study.systems.values()),
         mebibytes=size / 2**20,
         longest=LONGEST_S,
         box=(COLUMNS, HEIGHT),
@@ -69,7 +74,7 @@ def _case(case: str, study: Study, reasons: pd.DataFrame, rows: pd.DataFrame, is
     why = list(dict.fromkeys(_reason(row, len(study.targets) > 1) for row in reasons.to_dict("records")))
     first = rows["repeat"].min()
     targets = [
-        _target(target_name, study, rows[(rows["target"] == target_name) & (rows["repeat"] == first)], issues)
+        _target(target_name, study, rows[(rows["target"] == target_name) & (rows["repeat"] == first)])
         for target_name in study.targets
     ]
     of_case = issues[issues["case"] == case].fillna("")
@@ -88,7 +93,12 @@ def _reason(row: dict[str, str], several: bool) -> str:
     return f"{target}{REASONS[row['reason']]}{of_class}"
 
 
-def _target(name: str, study: Study, rows: pd.DataFrame, issues: pd.DataFrame) -> dict[str, Any] | None:
+def _classes(cell: str, classes: list[str]) -> set[str]:
+    """The classes of a cell, which may have several, in any order, and words that are no class."""
+    return set(cell.split("|")) & set(classes)
+
+
+def _target(name: str, study: Study, rows: pd.DataFrame) -> dict[str, Any] | None:
     """Label, decision and probabilities of one target of a case; None where it was not tested. rows: of one repeat."""
     chosen = rows[rows["system"] == "chosen"]
     if chosen.empty:
@@ -107,7 +117,7 @@ def _target(name: str, study: Study, rows: pd.DataFrame, issues: pd.DataFrame) -
         "classes": classes,
         "label": row["label"] or "no label",
         "decision": row["prediction"],
-        "is_right": row["label"] == row["prediction"],
+        "is_right": _classes(row["label"], classes) == _classes(row["prediction"], classes),
         "p": [float(row[column]) for column in class_columns(classes)],
         "stages": stages,
         "agreeing": int((others["prediction"] == row["prediction"]).sum()),

@@ -301,12 +301,18 @@ def unit_folds(plan: Plan) -> list[tuple[str, str]]:
 
 
 def labelled_recordings(plan: Plan) -> list[tuple[str, str]]:
-    """(system, fold) pairs of the systems with a head that is trained on labels of recordings."""
-    study = plan.study
-    has_labels = {
-        name: any(head.train_on for head in study.heads_of(system).values()) for name, system in study.systems.items()
-    }
-    return [pair for pair in unit_folds(plan) if has_labels.get(pair[0], False)]
+    """(system, fold) pairs of the systems with a binary head that learns labels of recordings.
+
+    Not of systems that read cases, whose recordings all have the case's probability, nor of those whose epoch is chosen
+    by the test labels.
+    """
+    systems = [
+        name
+        for name in explainable(plan)
+        for heads in [plan.study.heads_of(plan.study.systems[name])]
+        if any(head.train_on and head.kind == "binary" for head in heads.values())
+    ]
+    return [pair for pair in unit_folds(plan) if pair[0] in systems]
 
 
 def fused_folds(plan: Plan) -> list[tuple[str, str]]:

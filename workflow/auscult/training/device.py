@@ -1,4 +1,4 @@
-"""Which device a job computes on: a GPU of its own, taken by lock file, or the CPU."""
+"""Which device a job computes on: a place on a GPU, taken by lock file, or the CPU."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from auscult.training.job import Resources
 
 
 class MemoryFull(Exception):
-    """A GPU's memory does not hold a batch; the message says which key to lower."""
+    """A GPU's memory is full; the message says which key to lower."""
 
 
 @contextmanager
 def device(resources: Resources, count: int | None = None, wait_s: float = 1.0) -> Iterator[torch.device]:
     """A device for the time of the `with` block.
 
-    With GPUs visible, a place on one of them is taken, waiting when all are busy: the first places of all GPUs before
-    the second ones. A place is a lock file, which the kernel frees when the process ends, however it ends. `count`
-    pretends a number of GPUs (for tests).
+    With GPUs visible, a place on one of them is taken, waiting when all are busy: all places of a GPU before those of
+    the next, so that a run uses as many GPUs as it asked for. A place is a lock file, which the kernel frees when the
+    process ends, however it ends. `count` pretends a number of GPUs (for tests). Raises MemoryFull.
     """
     torch.set_num_threads(max(1, resources.threads))
     count = torch.cuda.device_count() if count is None else count
@@ -37,7 +37,7 @@ def device(resources: Resources, count: int | None = None, wait_s: float = 1.0) 
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     names = visible.split(",") if visible else [str(number) for number in range(count)]
     while True:
-        for place, number in product(range(resources.networks_per_gpu), range(count)):
+        for number, place in product(range(count), range(resources.networks_per_gpu)):
             # named by the physical device, so that jobs that see different ones do not clash
             with (locks / f"gpu-{names[number].replace('/', '_')}-{place}.lock").open("a") as file:
                 try:
@@ -45,7 +45,14 @@ def device(resources: Resources, count: int | None = None, wait_s: float = 1.0) 
                 except BlockingIOError:
                     continue
                 note(f"device: cuda:{number}")
-                yield torch.device("cuda", number)
+                try:
+                    yield torch.device("cuda", number)
+                except torch.OutOfMemoryError as error:
+                    shared = "; lower networks_per_gpu in config.yaml" if resources.networks_per_gpu > 1 else ""
+                    raise MemoryFull(
+                        f"the memory of cuda:{number} is full: lower training.batch, or set training.resident: "
+                        f"false{shared}"
+                    ) from error
                 return
         time.sleep(wait_s)
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from auscult.features.constant_q import chroma_cens
 
-FFT, HOP, ROWS = 512, 256, 128
+FFT, FINE_FFT, HOP, ROWS = 512, 2048, 256, 128
 RATE_HZ = 16000
 MIN_SAMPLES = 2048
 MAX_SCALAR = 1000.0  # ratios over silence are unbounded
@@ -135,8 +135,8 @@ def scalars(x: np.ndarray) -> dict[str, float]:
     heights = envelope[peaks] if len(peaks) else np.zeros(1)
     spectrum = np.abs(np.fft.rfft(x)) ** 2
     hz = np.fft.rfftfreq(len(x), 1 / RATE_HZ)
-    fine_power = np.abs(librosa.stft(x, n_fft=MIN_SAMPLES, hop_length=HOP)) ** 2
-    fine_mel = librosa.power_to_db(_mel_bands(MIN_SAMPLES, ROWS, RATE_HZ // 2) @ fine_power, ref=np.max)
+    fine_power = np.abs(librosa.stft(x, n_fft=FINE_FFT, hop_length=HOP)) ** 2
+    fine_mel = librosa.power_to_db(_mel_bands(FINE_FFT, ROWS, RATE_HZ // 2) @ fine_power, ref=np.max)
     flux = np.sqrt((np.diff(fine_mel, axis=1) ** 2).sum(axis=0)) if fine_mel.shape[1] > 1 else np.zeros(1)
     lags = RATE_HZ // 20
     correlation = scipy.signal.correlate(x, x, method="fft")[len(x) - 1 :][: lags + 1]
