@@ -138,7 +138,16 @@ def test_a_value_set_back_starts_nothing(project):
 def test_a_decision_trains_and_scores_nothing(project):
     project.change("tiny", "targets.outcome.decisions", ["reference"])
     ran = project.run()
-    assert set(ran.jobs) == {"decide", "make_tables", "label_issues", "plot", "explain_system", "report", "track"}
+    assert set(ran.jobs) == {
+        "decide",
+        "make_tables",
+        "label_issues",
+        "plot",
+        "explain_system",
+        "listen",
+        "report",
+        "track",
+    }
     nothing_to_do(project)
 
 
