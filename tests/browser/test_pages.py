@@ -183,9 +183,9 @@ def test_cases_can_be_chosen_and_found(listening):
     listening.page.get_by_label("Show").select_option("among the least sure")
     assert len(listening.page.evaluate(visible)) == 2 < len(every)
     listening.page.get_by_label("Show").select_option("")
-    listening.page.get_by_label("Case").fill(every[-1])
+    listening.page.get_by_role("searchbox", name="Case").fill(every[-1])
     assert listening.page.evaluate(visible) == [every[-1]]
-    listening.page.get_by_label("Case").fill("no such case")
+    listening.page.get_by_role("searchbox", name="Case").fill("no such case")
     assert listening.page.locator("#nothing").is_visible()
 
 

@@ -100,7 +100,7 @@ def tables(root: Path, seed: int, subject: str | None) -> None:
         soundfile.write(root / f"{number}.wav", noise(2 + rng.random(), 500, number), RATE)
         rows.append({"case": f"c{number}", "state": rng.choice(["ill", "well", "well"]), "age": number + 0.5})
     cases = pd.DataFrame(rows)
-    cases.loc[0, "state"] = "odd"
+    cases.loc[[0, 10, 20], "state"] = "odd"
     if subject:
         cases[subject] = [f"p{number // 2}" for number in range(40)]
     cases.to_csv(root / "cases.csv", index=False)
@@ -118,11 +118,14 @@ def test_tables_are_used_by_what_their_columns_hold(tmp_path, seed):
         mark.manifest.subjects_known and list(mark.labels) == ["state"] and mark.manifest.columns.covariates == ["age"]
     )
     values = planned(mark, tmp_path)
-    # every label is a class: folds refuse others
+    # every label is a class (folds refuse others), and every fold trains on every class
     assert set(values["targets"]["state"]["classes"]) == {"ill", "odd", "well"}
     study = load_study("mine", tmp_path)
     folds = assign(study.protocol, study.targets, study.tasks, mark.manifest.cases, Path())
     assert folds.groupby("role")["case"].nunique()["test"] == 40
+    labels = mark.manifest.cases.set_index("case")["state"]
+    for _, part in folds[folds["role"] == "train"].groupby("fold"):
+        assert set(labels[part["case"]]) == {"ill", "odd", "well"}
 
 
 @pytest.mark.parametrize("column", ["patient_no", "Person", "who"])
@@ -183,9 +186,9 @@ def test_whatever_is_seen_the_study_loads_and_keeps_its_time(
     tmp_path_factory, classes, rate, channels, seconds, several, known, speed
 ):
     total = sum(classes.values())
-    cases = pd.DataFrame(
-        {"case": [f"c{k}" for k in range(total)], "subject": [f"s{k}" for k in range(total)], "kind": "x"}
-    )
+    ids = range(total)
+    cases = pd.DataFrame({"case": [f"c{k}" for k in ids], "subject": [f"s{k}" for k in ids]})
+    cases["kind"] = [name for name, count in classes.items() for _ in range(count)]
     recordings = cases[["case"]].assign(recording=cases["case"], rate_hz=rate, frames=rate, channels=channels)
     quality = pd.DataFrame(columns=["recording", "problem", "action", "detail"])
     manifest = Manifest(cases, recordings, quality, Columns(labels=["kind"]), subjects_known=known)
@@ -233,6 +236,18 @@ def test_parts_of_a_split_are_no_classes(tmp_path, name):
     for folder in (name, "other"):
         (tmp_path / folder).mkdir()
         soundfile.write(tmp_path / folder / "a.wav", noise(2, 300, 0), RATE)
-    with pytest.raises(FirstStudyError, match="looks like a part of a split|in the form breath_phase"):
+    with pytest.raises(FirstStudyError, match=r"looks like a part of a split|in the form breath_phase"):
         fingerprint(tmp_path, "mine", None, 1)
     assert not list(tmp_path.glob("*.csv"))
+
+
+def test_a_class_that_no_fold_can_have_is_said(tmp_path):
+    """Three cases of one subject are in one part of every fold."""
+    tables(tmp_path / "sounds", 0, "subject")
+    file = tmp_path / "sounds" / "cases.csv"
+    cases = pd.read_csv(file)
+    cases.loc[cases["state"] == "odd", "state"] = "well"
+    cases.loc[[4, 5], "state"] = "odd"  # of one subject
+    cases.to_csv(file, index=False)
+    with pytest.raises(FirstStudyError, match="'odd' has so few subjects that no folds train on every class"):
+        choose(fingerprint(tmp_path / "sounds", "mine", None, 1), 2, 200.0)

@@ -8,17 +8,24 @@ import re
 import time
 import unicodedata
 from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from auscult.first_study.fingerprint import FEWEST_SUBJECTS, Fingerprint
+from auscult.config.protocols import GroupCV
+from auscult.config.systems import Task
+from auscult.config.targets import Target
+from auscult.first_study.fingerprint import FEWEST_SUBJECTS, Fingerprint, FirstStudyError
+from auscult.folds.planned import FoldError
+from auscult.folds.protocols import assign
 from auscult.plan.networks import LOWEST_SOUND_HZ
 
 RATES = (250, 500, 1000, 2000, 4000, 8000, 16000, 22050, 44100)
 MINUTES = 60
 """Time that the trainings of a first study may take on this machine."""
-MOST_FOLDS, SUBJECTS_FOR_INNER, FEWEST_GROUPS = 5, 20, 4
+MOST_FOLDS, SUBJECTS_FOR_INNER, FEWEST_GROUPS, SEEDS = 5, 20, 4, 10
 EPOCHS = (40, 30, 20, 15, 10, 6)
 BATCH = 64
 PASSES_SHARE = 1.15
@@ -39,7 +46,7 @@ class Draft:
 
 
 def choose(seen: Fingerprint, cores: int | None = None, windows_per_s: float | None = None) -> Draft:
-    """Return a study for a folder of recordings.
+    """Return a study for a folder of recordings. Raises FirstStudyError.
 
     cores: of this machine by default. windows_per_s: training speed of a core; measured in a second by default.
     """
@@ -147,8 +154,9 @@ def _protocol(seen: Fingerprint, study: Draft, label: str) -> tuple[int, bool]:
                 protocol |= {"group": group, "folds": min(protocol["folds"], count)}
                 text += f"; all cases of one {group} ({count}) stay together"
                 break
+    protocol = _drawn(seen, study, label, protocol)
     study.values["protocol"] = protocol
-    has_inner = fewest >= SUBJECTS_FOR_INNER
+    has_inner = min(n for _, n in seen.labels[label].values()) >= SUBJECTS_FOR_INNER
     if has_inner:
         study.values["inner_folds"] = {"folds": 3, "bag": True}
         study.why["inner_folds"] = "enough subjects to fit thresholds to cases that no network was trained on"
@@ -156,6 +164,31 @@ def _protocol(seen: Fingerprint, study: Draft, label: str) -> tuple[int, bool]:
         text += f"; too few {units} for inner folds"
     study.why["protocol"] = text
     return protocol["folds"], has_inner
+
+
+def _drawn(seen: Fingerprint, study: Draft, label: str, protocol: dict[str, Any]) -> dict[str, Any]:
+    """Return the protocol with a seed, and if need be fewer folds, by which every fold trains on every class.
+
+    Raises FirstStudyError where there is none.
+    """
+    targets = {name: Target.model_validate(target) for name, target in study.values["targets"].items()}
+    tasks = {name: Task.model_validate(task) for name, task in study.values["tasks"].items()}
+    cases = seen.manifest.cases
+    words = cases.set_index("case")[label].str.split("|")
+    for folds, seed in product(range(protocol["folds"], 1, -1), range(SEEDS)):
+        drawn = {**protocol, "folds": folds, "seed": seed}
+        try:
+            roles = assign(GroupCV.model_validate(drawn), targets, tasks, cases, Path())
+        except FoldError:
+            continue
+        training = roles[roles["role"] == "train"]
+        if all(set(seen.labels[label]) <= set(words[part["case"]].explode()) for _, part in training.groupby("fold")):
+            return drawn
+    rarest = min(seen.labels[label], key=lambda word: seen.labels[label][word])
+    raise FirstStudyError(
+        f"{label}: the class {rarest!r} has so few subjects that no folds train on every class: merge it with another "
+        "one, or empty the label of its cases"
+    )
 
 
 def _system(seen: Fingerprint, study: Draft, is_sound: bool) -> tuple[float, float]:
