@@ -109,6 +109,19 @@ def test_of_a_single_class_nothing_is_said(murmur_study, labels):
     assert found.empty and list(found) == COLUMNS
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_case_without_a_recording_has_no_doubtful_label(murmur_study, seed):
+    """Its probabilities are the class frequencies, whatever its label is."""
+    rng = np.random.default_rng(seed)
+    truth, p = cases(rng, 300, [0.3, 0.2, 0.5])
+    labels, without = [CLASSES[k] for k in truth], rng.choice(300, 20, replace=False)
+    p[without] = np.eye(3)[(truth[without] + 1) % 3] * 0.98 + 0.01  # as wrong as can be
+    names = [f"c{k:04d}" for k in range(300) if k not in without]
+    table = pd.DataFrame({"recording": names, "case": names, "site": ""})
+    found = label_issues(murmur_study(), predictions(labels, p, CLASSES, "murmur"), manifest(table), {})
+    assert set(found["case"]) <= set(names)
+
+
 def test_only_the_row_chosen_counts_and_repeats_are_averaged(murmur_study):
     rng = np.random.default_rng(0)
     truth, p = cases(rng, 300, [0.3, 0.2, 0.5])

@@ -21,7 +21,7 @@ def made(murmur_study, table: pd.DataFrame, issues: list[tuple] = (), asked: tup
         "r<b>1", "AV", 30.0, 40.0, "data:audio/mpeg;base64,AA==", "M0,0Z", "data:image/png;base64,AA==", [], ["quiet"]
     )
     sounds = {case: [item] for case in chosen["case"]}
-    values = {"left_out": {}, "explained": "", "leak": ""} | changes
+    values = {"left_out": {}, "front_end": "band1k", "explained": "", "leak": ""} | changes
     return render("study<1>", murmur_study(), chosen, table, pd.DataFrame(issues, columns=ISSUES), sounds, **values)
 
 
@@ -55,6 +55,12 @@ def test_text_of_the_data_is_escaped(murmur_study, text):
     assert "r<b>1" not in html and "study<1>" not in html and html.count("<script>") == 1
     assert text not in html or text in {"'"}
     assert CLASSES[0] in html
+
+
+@pytest.mark.parametrize(("front_end", "has_bands"), [("band1k", True), ("fbank", True), ("planes9", False)])
+def test_low_frequencies_are_named_only_where_frames_are_bands(murmur_study, front_end, has_bands):
+    html = made(murmur_study, predictions(1), front_end=front_end)
+    assert ("low frequencies at the bottom" in html) is has_bands
 
 
 def test_a_leak_is_said(murmur_study):

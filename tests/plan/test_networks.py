@@ -143,6 +143,25 @@ def test_networks_that_read_cases_are_not_explained(make_plan, murmur_study):
     assert networks.explainable(make_plan(systems={"small": small, "cases": cases}, ensembles={})) == ["small"]
 
 
+def test_labels_of_recordings_are_doubted_by_systems_that_read_recordings(make_plan, murmur_study):
+    """Not by those that read cases, that are stopped by test cases, or that have no such head."""
+    values = murmur_study().model_dump()
+    small = {**values["systems"]["small"], "tasks": ["present"]}
+    values["tasks"]["present"]["heads"]["present"]["train_on"] = {"column": "audible", "positive": ["yes"]}
+    values["targets"] = {"other": {"label": "murmur", "classes": ["Present", "Absent"], "heads": ["present"]}}
+    values["targets"]["unknown"] = {"label": "murmur", "classes": ["Unknown", "Absent"], "heads": ["unknown"]}
+    systems = {
+        "small": small,
+        "cases": {**small, "segment": {"of": "case"}},
+        "leaky": {**small, "training": {"select": "test"}},
+        "others": {**small, "tasks": ["unknown"]},
+    }
+    keys = {"tasks": values["tasks"], "targets": values["targets"], "fusion": None}
+    plan = make_plan(**keys, systems=systems, ensembles={})
+    assert networks.labelled_recordings(plan) == [("small", "r0f0"), ("small", "r0f1")]
+    assert networks.labelled_recordings(make_plan(systems=values["systems"], ensembles={})) == []
+
+
 # ---------------------------------------------------------------- what a training starts from and learns from
 
 

@@ -46,6 +46,7 @@ def test_a_planned_study_of_a_release_runs_to_its_report(project):
         (("recordings=sounds",), "name a folder and a study"),
         (("name=mine2",), "name a folder and a study"),
         (("recordings=sounds", "name=cache"), "such a folder in results"),
+        (("recordings=sounds", "name=icbhi"), "a data set of this name"),
         (("recordings=config", "name=mine2"), "no recordings in a form that is known"),
     ],
 )

@@ -30,5 +30,6 @@ sources = Sources(
 with device(resources_of(snakemake)) as torch_device:
     sounds, left_out, explained = sounds_of(study, system, chosen, predictions, sources, torch_device)
 issues, leak = read_table(inputs.issues), mark(study.protocol, read_audits(inputs.audit))
-page = render(snakemake.wildcards.study, study, chosen, predictions, issues, sounds, left_out, explained, leak)
+shown = study.systems[system].front_end.name, explained, leak
+page = render(snakemake.wildcards.study, study, chosen, predictions, issues, sounds, left_out, *shown)
 write_text(snakemake.output[0], page)

@@ -8,6 +8,7 @@ contiguous datasets into memory, so that many processes share one copy and openi
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import hashlib
 import io
@@ -15,6 +16,7 @@ import json
 import math
 import os
 import tempfile
+import time
 import zlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
@@ -33,6 +35,7 @@ from auscult.provenance import digest
 
 FORMAT = 2
 CHECKSUM = "values_crc32"
+ABANDONED_S = 86_400  # a file that is written may be another process's, of a second study on the same data set
 BUFFER = 2**22  # bytes that are copied or compared at a time
 INPUTS = ("recording", "sha256", "rate_hz", "channels")  # columns that identify the samples of a recording
 DAMAGE = (OSError, KeyError, ValueError, RuntimeError)  # what h5py raises for a damaged file
@@ -184,8 +187,10 @@ class HDF5Writer:
 
     def __enter__(self) -> h5py.File:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        for abandoned in self.path.parent.glob(f".{glob.escape(self.path.name)}.*"):  # of a job that was killed
-            abandoned.unlink()
+        for left in self.path.parent.glob(f".{glob.escape(self.path.name)}.*"):  # by a job that was killed
+            with contextlib.suppress(FileNotFoundError):  # another process may remove it too
+                if time.time() - left.stat().st_mtime > ABANDONED_S:
+                    left.unlink()
         self.disk_file = _DiskFile(self.temporary, "w+")
         # "latest": headers have checksums, so that a reader notices damage
         self.file = h5py.File(self.disk_file, "w", libver="latest")

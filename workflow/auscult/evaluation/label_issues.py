@@ -37,7 +37,7 @@ def label_issues(
         # a case without a recording has the class frequencies: they say nothing about its label
         rows = rows[(rows["label"] != "") & rows["case"].isin(manifest.recordings["case"])]
         p = rows.groupby("case")[class_columns(target.classes)].mean()
-        labels = rows.groupby("case")["label"].first()
+        labels = rows.groupby("case")["label"].first()[p.index]
         tables.append(_of_target(target, labels, p).assign(target=name, level="case"))
     of_heads = {}
     for system_name, table in recordings.items():

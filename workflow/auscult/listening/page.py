@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from auscult.config.study import Study
 from auscult.heads.outputs import class_columns
 from auscult.listening.cases import REASONS
 from auscult.listening.sounds import COLUMNS, HEIGHT, LONGEST_S, Sound
+from auscult.report.templating import template
 
 HEART_RATE_HZ = 8000
 """Up to this rate the sounds lie where small loudspeakers play little: the page offers to play them higher."""
@@ -28,6 +28,7 @@ def render(
     issues: pd.DataFrame,
     sounds: dict[str, list[Sound]],
     left_out: dict[str, int],
+    front_end: str,
     explained: str,
     leak: str,
 ) -> str:
@@ -37,15 +38,9 @@ def render(
     ----------
     chosen : the cases, see `cases.chosen_cases`. predictions : predictions.csv. issues : label_issues.csv.
     sounds : the recordings of each case. left_out : how many recordings of a case the page does not have.
-    explained : what the colours mean, '' without any. leak : the mark of the study's audit.
+    front_end : whose frames are drawn. explained : what the colours mean, '' without any. leak : the mark of the
+        study's audit.
     """
-    templates = Environment(
-        loader=PackageLoader("auscult.listening"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     cases = [
         _case(case, study, rows, predictions[predictions["case"] == case], issues)
         | {"sounds": sounds[case], "left_out": left_out.get(case, 0)}
@@ -53,7 +48,7 @@ def render(
     ]
     phases = {phase: colour for case in cases for sound in case["sounds"] for phase, colour, _ in sound.phases}
     size = sum(sound.size for case in cases for sound in case["sounds"])
-    return templates.get_template("listen.html.j2").render(
+    return template("auscult.listening", "listen.html.j2").render(
         name=name,
         description=study.description,
         cases=cases,
@@ -61,7 +56,7 @@ def render(
         phases=phases,
         explained=explained,
         leak=leak,
-        has_bands=all(system.front_end.name in BAND_FRONT_ENDS for system in study.systems.values()),
+        has_bands=front_end in BAND_FRONT_ENDS,
         mebibytes=size / 2**20,
         longest=LONGEST_S,
         box=(COLUMNS, HEIGHT),
@@ -94,7 +89,7 @@ def _reason(row: dict[str, str], several: bool) -> str:
 
 
 def _classes(cell: str, classes: list[str]) -> set[str]:
-    """The classes of a cell, which may have several, in any order, and words that are no class."""
+    """The classes of a target in a cell, which may have several in any order, and words that are no class."""
     return set(cell.split("|")) & set(classes)
 
 

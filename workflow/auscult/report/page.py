@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from auscult.config.study import Study
 from auscult.decisions.winner import VARIANT, summary
@@ -22,6 +21,7 @@ from auscult.metrics import catalogue
 from auscult.plan.networks import has_sounds
 from auscult.report import sections
 from auscult.report.cells import METRICS, cell, duration, number, table, with_interval
+from auscult.report.templating import template
 
 MOST_PROBLEMS = 1000  # rows of the list of problems on the page; quality.csv has all
 # findings of the audit about two roles: their names, or prefixes of these
@@ -74,16 +74,9 @@ def render(
         each).
     published : the table resources/published.csv.
     """
-    templates = Environment(
-        loader=PackageLoader("auscult.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     board, fold_scores, floors = (tables[key] for key in ("leaderboard", "cross_validation", "floors"))
     names, pairs = list(study.targets), tables["comparison"]
-    return templates.get_template("report.html.j2").render(
+    return template("auscult.report", "report.html.j2").render(
         stratified=stratify_labels(study.protocol, study.targets),
         name=study_name,
         study=study,
