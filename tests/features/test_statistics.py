@@ -9,6 +9,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from auscult.features.frame_measures import rolloff_and_bandwidth
 from auscult.features.statistics import NAMES, TABLE, statistics
 
 SEQUENCE = ("max", "sum", "mean", "variance", "max_abs", "skewness", "kurtosis")
@@ -208,3 +209,18 @@ def test_nan_and_infinity_are_refused(bad: float, at: int):
 def test_other_input_is_refused(samples: np.ndarray, rate_hz: int, word: str):
     with pytest.raises(ValueError, match=word):
         statistics(samples, rate_hz)
+
+
+@pytest.mark.parametrize(
+    "magnitude",
+    [np.ones(20), np.r_[np.zeros(5), 17.0, 3.0], np.r_[1.0, np.zeros(9)], np.random.default_rng(0).random(1025)],
+)
+def test_rolloff_is_the_first_bin_that_reaches_the_share(magnitude):
+    """Also where it is reached exactly: 17 of 20."""
+    total = np.cumsum(magnitude)
+    bins = np.arange(len(magnitude))
+    mean = (bins * magnitude).sum() / magnitude.sum()
+    spread = np.sqrt(((bins - mean) ** 2 * magnitude).sum() / magnitude.sum())
+    expected = (np.argmax(total >= 0.85 * total[-1]), spread)
+    assert rolloff_and_bandwidth(magnitude, 0.85, 0.0) == pytest.approx(expected, rel=1e-9, abs=1e-6)
+    assert rolloff_and_bandwidth(magnitude, 0.85, magnitude.sum()) == (0.0, 0.0)

@@ -26,14 +26,14 @@ def _phrases(x: np.ndarray) -> int:
     next_state = np.full((2 * n, 2), -1, np.int32)
     parent, longest = np.full(2 * n, -1, np.int32), np.zeros(2 * n, np.int32)
     states, last = 1, 0
-    phrases = length = state = 0  # `state` holds the current phrase, `length` samples long
+    phrases = state = 0  # the current phrase leads to `state`; an empty one to 0
     for position in range(n):
         symbol = x[position]
         # the automaton has the samples before this one
         if next_state[state, symbol] >= 0:
-            state, length = next_state[state, symbol], length + 1
+            state = next_state[state, symbol]
         else:
-            phrases, state, length = phrases + 1, 0, 0
+            phrases, state = phrases + 1, 0
         # one more sample for the automaton
         new, states = states, states + 1
         longest[new] = longest[last] + 1
@@ -55,7 +55,5 @@ def _phrases(x: np.ndarray) -> int:
                     next_state[at, symbol] = copy
                     at = parent[at]
                 parent[target] = parent[new] = copy
-                if state == target and length <= longest[copy]:
-                    state = copy
         last = new
-    return phrases + (length > 0)
+    return phrases + (state > 0)
