@@ -119,7 +119,10 @@ def test_tables_are_used_by_what_their_columns_hold(tmp_path, seed):
     )
     values = planned(mark, tmp_path)
     # every label is a class (folds refuse others), and every fold trains on every class
-    assert set(values["targets"]["state"]["classes"]) == {"ill", "odd", "well"}
+    classes = values["targets"]["state"]["classes"]
+    assert set(classes) == {"ill", "odd", "well"} and classes == sorted(
+        classes, key=lambda name: mark.labels["state"][name]
+    )
     study = load_study("mine", tmp_path)
     folds = assign(study.protocol, study.targets, study.tasks, mark.manifest.cases, Path())
     assert folds.groupby("role")["case"].nunique()["test"] == 40

@@ -109,7 +109,8 @@ def _target(seen: Fingerprint, study: Draft) -> str:
         head = {"label": label, "kind": "multilabel", "classes": sorted(classes)}
         target = {**head, "heads": [name], "decisions": ["tuned_f_each", "reference"]}
     else:
-        order = sorted(classes, key=lambda word: classes[word]) if len(classes) == 2 else sorted(classes)
+        # the rarest first: pages explain the first class
+        order = sorted(classes, key=lambda word: (classes[word], word))
         weights = [min(10, max(1, round(math.sqrt(largest / classes[word][0])))) for word in order]
         target = {"label": label, "classes": order, "weights": weights, "heads": [name]}
         target["decisions"] = ["reference", "cost", "tuned_uar"]
