@@ -15,7 +15,8 @@ from auscult.studies import ConfigError, load_settings, load_study
 from tests.names import NAMES, distinct
 
 STUDIES = Path(__file__).parents[1] / "config" / "studies"
-STUDY = yaml.safe_load((STUDIES / "demo.yaml").read_text(encoding="utf-8"))
+SMALL_STUDY = Path(__file__).with_name("small_study.yaml")
+STUDY = yaml.safe_load(SMALL_STUDY.read_text(encoding="utf-8"))
 SMALL = "systems.small"
 OPTIONS = ("options", "settings")
 NAMED = ("targets", "tasks", "heads", "systems", "pool")
@@ -162,7 +163,7 @@ def test_a_study_name_unlike_any(name: str) -> None:
 
 
 def full_study() -> dict:
-    return load_study("demo", STUDIES).model_dump(mode="json")
+    return load_study(SMALL_STUDY.stem, SMALL_STUDY.parent).model_dump(mode="json")
 
 
 @pytest.mark.parametrize("path", every_key(full_study()), ids=lambda path: ".".join(path))
@@ -390,7 +391,7 @@ def test_cases_as_text_and_as_numbers(cases):
 
 
 def test_a_study_cannot_have_the_name_of_a_folder_of_results(tmp_path):
-    (tmp_path / "cache.yaml").write_text((STUDIES / "demo.yaml").read_text())
+    (tmp_path / "cache.yaml").write_text(SMALL_STUDY.read_text())
     with pytest.raises(ConfigError, match="give the study another name"):
         load_study("cache", tmp_path)
 

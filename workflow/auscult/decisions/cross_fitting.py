@@ -7,11 +7,10 @@ from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
 
 from auscult.config.targets import Target
 from auscult.decisions.rule import Rule
-from auscult.folds.protocols import splits_without_warnings
+from auscult.folds.splitting import splits_without_warnings
 
 FOLDS, SEED = 5, 0
 Results = TypeVar("Results")
@@ -64,6 +63,8 @@ def _splits(labels: tuple[int, ...], groups: tuple[str, ...], folds: int, seed: 
     folds = min(folds, len(set(groups)), np.bincount(labels).max(initial=0))
     if folds < 2:
         return []
+    from sklearn.model_selection import StratifiedGroupKFold  # slow to load, and the report's job reads this file
+
     return splits_without_warnings(
         StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split, labels, labels, groups
     )

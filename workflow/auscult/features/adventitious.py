@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.ndimage import maximum_filter1d, median_filter
-from scipy.signal import butter, sosfiltfilt, stft
 
 from auscult.cache.audio import one_channel
 
@@ -59,6 +58,8 @@ def prominence(signal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return decibels (bins, frames) above the median of each bin's neighbours in its frame, and the bins in Hz."""
     if len(signal) < WINDOW:
         return np.zeros((WINDOW // 2 + 1, 0)), np.arange(WINDOW // 2 + 1) * RATE_HZ / WINDOW
+    from scipy.signal import stft  # slow to load, and every job that reads a table of numbers imports this file
+
     hertz, _, spectrum = stft(signal, RATE_HZ, nperseg=WINDOW, noverlap=WINDOW - HOP, boundary=None, padded=False)
     decibels = 20 * np.log10(np.abs(spectrum) + _FLOOR)
     return decibels - median_filter(decibels, (NEIGHBOURS, 1)), hertz
@@ -83,6 +84,8 @@ def _clicks(signal: np.ndarray, low: float, high: float) -> tuple[float, float]:
     window_count = len(signal) // CLICK
     if not window_count:
         return 0.0, 0.0
+    from scipy.signal import butter, sosfiltfilt  # as above
+
     band = sosfiltfilt(butter(3, (low, high), "bandpass", fs=RATE_HZ, output="sos"), signal)
     return _kurtosis(band[None])[0], float(_kurtosis(band[: window_count * CLICK].reshape(window_count, CLICK)).mean())
 

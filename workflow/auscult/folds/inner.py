@@ -10,7 +10,8 @@ from auscult.config.protocols import InnerFolds, Protocol
 from auscult.config.systems import Task
 from auscult.config.targets import TargetClasses
 from auscult.folds.planned import FoldError
-from auscult.folds.protocols import splits_without_warnings, stratify_keys
+from auscult.folds.protocols import stratify_keys
+from auscult.folds.splitting import splits_without_warnings
 from auscult.folds.validation import check_labelled, draw_validation
 
 COLUMNS = ["repeat", "fold", "inner", "case", "role"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from auscult.config.protocols import CV10, M2D3, Column, Fixed, GroupCV, Protoco
 from auscult.config.systems import Task
 from auscult.config.targets import TargetClasses
 from auscult.folds.planned import FoldError, read_fixed, read_list
+from auscult.folds.splitting import splits_without_warnings
 from auscult.folds.validation import check_labelled, draw_validation
 from auscult.progress import note
 
@@ -269,19 +269,3 @@ def _numeric_order(cases: pd.DataFrame) -> np.ndarray:
 
 def _fold_rows(repeat: int, fold: int, cases: pd.DataFrame, roles: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({"repeat": repeat, "fold": fold, "case": cases["case"], "role": roles})
-
-
-def splits_without_warnings(split, *arguments):
-    """Return the folds of a splitter as a list. Raises FoldError.
-
-    The warning about rare strata is off, since the audit counts absent classes.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The least populated class")
-        try:
-            return list(split(*arguments))
-        except ValueError as error:
-            raise FoldError(
-                f"protocol.folds: {error}; use fewer labels in protocol.stratify, more data, or fewer folds (at least "
-                "two)"
-            ) from error

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy.special import stdtr
 
 # Smaller differences between metrics are rounding errors of floating-point sums and count as 0.
 ROUNDING = 1e-12
@@ -137,4 +137,4 @@ def corrected_t_test(differences_per_fold: ArrayLike, train_test_ratio: float) -
         return TTest(mean, np.nan, np.nan)
     folds = differences.size
     t = mean / np.sqrt((1 / folds + 1 / train_test_ratio) * differences.var(ddof=1))
-    return TTest(mean, float(t), float(2 * stats.t.sf(abs(t), folds - 1)))
+    return TTest(mean, float(t), float(2 * stdtr(folds - 1, -abs(t))))
