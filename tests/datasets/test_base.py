@@ -259,13 +259,22 @@ def test_a_failed_write_leaves_the_old_table(listing: Listing, root: Path, tmp_p
     manifest.write(tmp_path / "made")
     before = folder_bytes(tmp_path / "made")
 
-    def full(*_args, **_options):
+    def full(table: pd.DataFrame):
+        yield table.to_csv(index=False)[:20]
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(base, "csv_parts", full)
     with pytest.raises(OSError, match="No space left"):
         build_manifest(with_cell(listing, "murmur", 1, "Present", "cases"), root).write(tmp_path / "made")
     assert folder_bytes(tmp_path / "made") == before
+
+
+@pytest.mark.parametrize("rows", [0, 1, 999, 1000, 1001, 2000, 2345])
+def test_a_table_in_parts_is_the_whole_table(rows: int) -> None:
+    table = pd.DataFrame({"a": np.arange(rows), "b": [f"x,{n}\n" for n in range(rows)]})
+    parts = list(base.csv_parts(table))
+    assert "".join(parts) == table.to_csv(index=False)
+    assert max(part.count(",") for part in parts) <= 2 * base.BLOCK + 1
 
 
 # ---------------------------------------------------------------- tables and texts

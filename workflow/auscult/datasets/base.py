@@ -12,9 +12,10 @@ import io
 import json
 import os
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ FACTS = ["rate_hz", "channels", "frames", "sha256"]
 RECORDING_COLUMNS = ["recording", "case", "subject", "site", "path", "onset_s", "offset_s", *FACTS]
 HEADER_COLUMNS = ["header_rate_hz", "header_frames"]  # of a listing whose files have headers
 QUALITY_COLUMNS = ["recording", "problem", "action", "detail"]
+BLOCK = 1_000  # rows of a table that are handled at a time
 NUMBERS = ["onset_s", "offset_s", "rate_hz", "channels", "frames"]
 
 
@@ -102,7 +104,7 @@ class Manifest:
     def write(self, folder: Path) -> None:
         """Write the tables and dataset.json into `folder`, each under a temporary name first."""
         for name, table in self._tables().items():
-            write_text(folder / f"{name}.csv", table.to_csv(index=False))
+            write_text(folder / f"{name}.csv", csv_parts(table))
         facts = {
             "columns": vars(self.columns),
             "subjects_known": self.subjects_known,
@@ -113,8 +115,10 @@ class Manifest:
 
     def digest(self) -> str:
         """Return the SHA-256 of cases and recordings: their ids, labels, covariates and samples."""
-        text = self.cases.to_csv(index=False) + self.recordings.to_csv(index=False)
-        return hashlib.sha256(text.encode()).hexdigest()
+        digest = hashlib.sha256()
+        for part in chain(csv_parts(self.cases), csv_parts(self.recordings)):
+            digest.update(part.encode())
+        return digest.hexdigest()
 
     def _tables(self) -> dict[str, pd.DataFrame]:
         tables = {"cases": self.cases, "recordings": self.recordings, "quality": self.quality}
@@ -122,6 +126,12 @@ class Manifest:
             pd.DataFrame(columns=["recording", "onset_s", "offset_s", "state"]) if self.states is None else self.states
         )
         return {**tables, "states": states}
+
+
+def csv_parts(table: pd.DataFrame) -> Iterator[str]:
+    """Yield a table as CSV, `BLOCK` rows at a time, so that a large one is never one text in memory."""
+    for start in range(0, max(1, len(table)), BLOCK):
+        yield table.iloc[start : start + BLOCK].to_csv(index=False, header=start == 0)
 
 
 def load(folder: Path) -> Manifest:
@@ -260,13 +270,10 @@ def build(
             return audio.Unusable("channels", f"{facts.channels} instead of the study's {channel_count} channels")
         return facts
 
-    rows = listing.recordings.sort_values("recording").to_dict("records")
-    with ThreadPoolExecutor(workers) as pool:
-        results = list(pool.map(open_recording, rows))
+    listed = listing.recordings.sort_values("recording")
     quality = [tuple(row) for row in listing.quality]
-    subjects = listing.cases.set_index("case")["subject"]
-    readable_rows, first_recording, case_of_dropped = [], {}, {}
-    for row, result in zip(rows, results, strict=True):
+    readable, facts_of_files, first_recording, case_of_dropped = [], [], {}, {}
+    for position, (row, result) in enumerate(_in_blocks(open_recording, listed, workers)):
         name = row["recording"]
         if isinstance(result, audio.Unusable):
             quality.append((name, result.problem, "dropped", str(result)))
@@ -277,14 +284,17 @@ def build(
         if result.sha256 in first_recording:
             quality.append((name, "duplicate", "kept", f"the same samples as {first_recording[result.sha256]}"))
         first_recording.setdefault(result.sha256, name)
-        facts_of_file = {key: getattr(result, key) for key in FACTS}
-        readable_rows.append({**row, **facts_of_file, "subject": subjects[row["case"]]})
-    if not readable_rows:
-        raise DatasetError(f"{root}: none of the {len(rows)} recordings listed can be read{_first_reasons(quality)}")
+        readable.append(position)
+        facts_of_files.append(tuple(getattr(result, key) for key in FACTS))
+    if not readable:
+        raise DatasetError(f"{root}: none of the {len(listed)} recordings listed can be read{_first_reasons(quality)}")
     columns = listing.columns
     case_columns = [*columns.groups, *columns.attributes, *columns.labels, *columns.covariates]
     cases = listing.cases[["case", "subject", *case_columns]]
-    recordings = pd.DataFrame(readable_rows, columns=[*RECORDING_COLUMNS, *columns.recording_labels])
+    recordings = listed.iloc[readable].reset_index(drop=True)
+    recordings[FACTS] = pd.DataFrame(facts_of_files, columns=FACTS)
+    recordings["subject"] = recordings["case"].map(listing.cases.set_index("case")["subject"])
+    recordings = recordings.reindex(columns=[*RECORDING_COLUMNS, *columns.recording_labels])
     states = listing.states
     if states is not None:
         states = states[states["recording"].isin(recordings["recording"])].sort_values(
@@ -299,6 +309,14 @@ def build(
         listing.subjects_known,
         case_of_dropped,
     )
+
+
+def _in_blocks(function: Callable, table: pd.DataFrame, workers: int) -> Iterator[tuple[dict, object]]:
+    """Yield each row and what the function returns for it, computed by threads for `BLOCK` rows at a time."""
+    with ThreadPoolExecutor(workers) as pool:
+        for start in range(0, len(table), BLOCK):
+            rows = table.iloc[start : start + BLOCK].to_dict("records")
+            yield from zip(rows, pool.map(function, rows), strict=True)
 
 
 def _missing(root: Path, path: str) -> str:

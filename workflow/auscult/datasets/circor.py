@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import math
+from array import array
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
@@ -37,6 +39,15 @@ COVARIATES = ["age_months", "female", "male", "height_cm", "weight_kg", "pregnan
 URL = "https://physionet.org/files/circor-heart-sound/1.0.3/"
 
 
+class States(NamedTuple):
+    """Columns of annotated heart-sound states. A release has many rows: numbers take 8 bytes each here, names too."""
+
+    recording: list[str]
+    onset_s: array
+    offset_s: array
+    state: list[str]
+
+
 class Options(BaseModel):
     """Options of the adapter."""
 
@@ -61,7 +72,8 @@ def ingest(root: Path, options: Options) -> Listing:
     patients = [_patient(path) for path in sorted(folder.glob("[!.]*.txt"))]
     cases = pd.DataFrame([case for case, _ in patients], columns=["case", "additional_id", *LABELS, *COVARIATES])
     cases["subject"] = _subjects(cases, folder)
-    recordings, quality, states = [], [], []
+    recordings, quality = [], []
+    states = States([], array("d"), array("d"), [])
     case_of_recording = {}
     for _, rows in patients:
         for row in rows:
@@ -73,7 +85,7 @@ def ingest(root: Path, options: Options) -> Listing:
                 )
             case_of_recording[name] = case
             row |= stated_length(folder / row.pop("hea"), row["recording"], quality)
-            states += _states(folder / row.pop("tsv"), row["recording"], quality)
+            _read_states(folder / row.pop("tsv"), row["recording"], states, quality)
             recordings.append(row)
     listed_files = {row["path"] for row in recordings}
     for path in sorted(folder.glob("[!.]*.wav")):
@@ -85,7 +97,7 @@ def ingest(root: Path, options: Options) -> Listing:
         recordings=pd.DataFrame(recordings, columns=[*columns, "header_rate_hz", "header_frames"]),
         columns=Columns(labels=LABELS, covariates=COVARIATES, recording_labels=["murmur_audible"], states=PHASES),
         quality=quality,
-        states=pd.DataFrame(states, columns=["recording", "onset_s", "offset_s", "state"]),
+        states=pd.DataFrame(states._asdict()),
     )
 
 
@@ -219,15 +231,14 @@ def _subjects(cases: pd.DataFrame, folder: Path) -> list[str]:
     return [ID_SEPARATOR.join(sorted(pairs[case] & ids, key=lambda i: (len(i), i))) for case in cases["case"]]
 
 
-def _states(path: Path, recording: str, quality: list) -> list[tuple[str, float, float, str]]:
-    """Return the heart-sound states of a recording.
+def _read_states(path: Path, recording: str, states: States, quality: list) -> None:
+    """Add the heart-sound states of a recording to `states`.
 
     A row that is not an interval with a known state is left out, with a row in `quality`.
     """
     if not path.is_file():
         quality.append((recording, "states", "kept", f"{path.name} is not there"))
-        return []
-    rows = []
+        return
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         parts = line.split()
         try:
@@ -238,5 +249,5 @@ def _states(path: Path, recording: str, quality: list) -> list[tuple[str, float,
             if line.strip():
                 quality.append((recording, "states", "kept", f"{path.name}: line {number} left out: {line[:60]!r}"))
             continue
-        rows.append((recording, onset, offset, state))
-    return rows
+        for column, value in zip(states, (recording, onset, offset, state), strict=True):
+            column.append(value)
