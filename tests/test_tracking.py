@@ -6,6 +6,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -98,6 +99,11 @@ def test_complete_writes_all_and_a_rerun_replaces(store, tmp_path):
     parent = first["system/small"].info.run_id
     assert first["train/small/task r0f0"].data.tags["mlflow.parentRunId"] == parent
     assert first["row/small/murmur network none cost"].data.metrics["w_acc"] == 0.7
+    assert first["system/small"].data.metrics == {"murmur/w_acc": 0.7}
+    assert [first[key].info.run_name for key in ("train/small/task r0f0", "row/small/murmur network none cost")] == [
+        "small task r0f0",
+        "small murmur network none cost",
+    ]
     assert complete(store, tmp_path)
     second = runs(store)
     assert set(second) == set(first)  # no duplicate row
@@ -105,6 +111,33 @@ def test_complete_writes_all_and_a_rerun_replaces(store, tmp_path):
     assert second[key].info.run_id == first[key].info.run_id  # the run of the same training stays
     assert complete(store, tmp_path, digest="b")
     assert runs(store)[key].info.run_id != first[key].info.run_id
+
+
+def test_the_leaderboard_is_a_table_of_mlflow(store, tmp_path, monkeypatch):
+    from mlflow import MlflowClient
+
+    board = BOARD.assign(cost=[np.nan, 12.5], chosen_on=["", None])
+    monkeypatch.setattr(sys.modules[__name__], "BOARD", board)
+    assert complete(store, tmp_path)
+    run = runs(store)["study"].info
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)  # load_table searches there
+    found = MlflowClient(store).load_table(run.experiment_id, "leaderboard.json", run_ids=[run.run_id])
+    assert list(found.columns) == list(board.columns)
+    assert found["w_acc"].tolist() == pytest.approx([0.7, 0.6]) and found["cost"].isna().tolist() == [True, False]
+
+
+def test_a_registered_model_names_its_study(store, tmp_path):
+    from mlflow import MlflowClient
+
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / "MLmodel").write_text("flavors: {}\n")
+    for _ in range(2):
+        assert tracking.register(store, "study", tmp_path / "artifacts", "winner", bundle, "what it is")
+    client = MlflowClient(store)
+    assert client.get_registered_model("winner").tags == {"study": "study"}
+    versions = client.search_model_versions("name = 'winner'")
+    assert [(version.tags, version.description) for version in versions] == [({"study": "study"}, "what it is")] * 2
 
 
 def test_another_configuration_gets_another_run(store, tmp_path):

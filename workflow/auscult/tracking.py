@@ -73,7 +73,7 @@ def live(uri: str, artifacts: Path, study: str, system: str, job: str) -> Callab
             with _lock(artifacts):
                 experiment = _experiment(client, study, artifacts)
                 parent = _system_run(client, experiment, system)
-            state["run"] = _fresh_run(client, experiment, f"train/{system}/{job}", job, parent)
+            state["run"] = _fresh_run(client, experiment, f"train/{system}/{job}", f"{system} {job}", parent)
             state["client"] = client
         state["client"].log_batch(state["run"], metrics=_history_metrics(rows))
         rows.clear()
@@ -103,8 +103,9 @@ def complete(
     ----------
     parameters : configuration of each system.
     models : model folders by (system, job name).
-    board : the leaderboard; each row becomes a nested run of its system (`chosen`: a run of its own).
-    folders, files : artifacts of the run `chosen`: tables, figures, report.
+    board : the leaderboard; each row becomes a nested run of its system (`chosen`: a run of its own). The first row of
+        each system and target also becomes metrics `target/metric` of the system's run.
+    folders, files : artifacts of the run of tables and figures, which also has the leaderboard as MLflow's table.
     """
     client = _client(uri)
     experiment = _experiment(client, study, artifacts)
@@ -118,7 +119,7 @@ def complete(
         if run_of_job and run_of_job.data.tags.get(DIGEST) == facts["slice_digest"]:
             client.set_tag(run_of_job.info.run_id, PARENT, parents[system])
             continue
-        run = _fresh_run(client, experiment, key, job, parents[system])
+        run = _fresh_run(client, experiment, key, f"{system} {job}", parents[system])
         history = pd.read_csv(folder / "history.csv").to_dict("records")
         client.log_batch(run, metrics=_history_metrics(history), params=_params(facts))
         for name in ("config.json", "history.csv", "manifest.json"):
@@ -127,13 +128,18 @@ def complete(
         client.set_terminated(run)
     for row in board.to_dict("records"):
         name = " ".join(str(row[k]) for k in ("target", "stage", "fit_on", "decision"))
-        parent = parents.get(row["system"])
-        run = _fresh_run(client, experiment, f"row/{row['system']}/{name}", name, parent)
-        numbers = {k: v for k, v in row.items() if isinstance(v, (int, float)) and pd.notna(v)}
+        system, parent = row["system"], parents.get(row["system"])
+        run = _fresh_run(client, experiment, f"row/{system}/{name}", f"{system} {name}", parent)
+        numbers = _numbers(row)
         texts = {k: v for k, v in row.items() if isinstance(v, str) and v}
         client.log_batch(run, metrics=_metrics(numbers, 0), params=_params(texts))
         client.set_terminated(run)
+    for (system, target), rows in board.groupby(["system", "target"], sort=False):
+        if system in parents:  # its network with the first decision: what the compare view shows of systems
+            scores = {f"{target}/{metric}": value for metric, value in _numbers(rows.iloc[0].to_dict()).items()}
+            client.log_batch(parents[system], metrics=_metrics(scores, 0))
     run = _fresh_run(client, experiment, "study", f"{study} tables and figures", None)
+    client.log_table(run, board.astype(object).where(board.notna(), None), "leaderboard.json")
     for folder in folders:
         client.log_artifacts(run, str(folder), folder.name)
     for file in files:
@@ -158,7 +164,8 @@ def register(uri: str, study: str, artifacts: Path, name: str, bundle: Path, car
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     source = f"{client.get_run(run).info.artifact_uri}/bundle"
-    client.create_model_version(name, source, run, description=card)
+    client.set_registered_model_tag(name, "study", study)
+    client.create_model_version(name, source, run, tags={"study": study}, description=card)
 
 
 def _client(uri: str):
@@ -235,6 +242,10 @@ def _fresh_run(client, experiment: str, key: str, name: str, parent: str | None)
         client.delete_run(old_run.info.run_id)
     tags = {KEY: key} | ({PARENT: parent} if parent else {})
     return client.create_run(experiment, run_name=name, tags=tags).info.run_id
+
+
+def _numbers(row: dict) -> dict[str, float]:
+    return {k: v for k, v in row.items() if isinstance(v, (int, float)) and pd.notna(v)}
 
 
 def _history_metrics(rows: list[dict]) -> list:
