@@ -1,6 +1,7 @@
 """The training loop: loss, learning rate, what is learnt, which epoch is kept, and what a killed training leaves."""
 
 import math
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -211,6 +212,19 @@ def test_bfloat16_is_used_where_the_processor_has_it(tmp_path, monkeypatch, able
     weights, history = run(tmp_path, net=net, precision="bfloat16")
     assert kinds == {torch.bfloat16 if able else torch.float32}
     assert all(value.dtype == torch.float32 for value in weights.values() if value.is_floating_point())
+    assert max(row["val_score"] for row in history) > 0.95
+
+
+@pytest.mark.slow  # compiling takes half a minute
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_network_learns(tmp_path, monkeypatch):
+    """Its random numbers are others, so that its weights differ; their names are those of the network."""
+    compiled, compile_network = [], torch.compile
+    monkeypatch.setattr(torch, "compile", lambda net: compiled.append(net) or compile_network(net))
+    plain, _ = run(tmp_path, digest="plain")
+    assert not compiled
+    weights, history = run(tmp_path, digest="compiled", compile=True)
+    assert len(compiled) == 1 and weights.keys() == plain.keys()
     assert max(row["val_score"] for row in history) > 0.95
 
 
