@@ -153,7 +153,8 @@ def test_a_bundle_asks_for_all_packages_that_it_imports():
 
 
 def test_conda_pins_equal_the_lock():
-    lock = dict(line.split("==") for line in (TOP / "requirements.lock").read_text().splitlines() if "==" in line)
+    lines = (line.split(";")[0] for line in (TOP / "requirements.lock").read_text().splitlines())
+    lock = dict(line.split("==") for line in lines if "==" in line)
     lock = {name.lower().replace("_", "-"): version for name, version in lock.items()}
     environment = yaml.safe_load((TOP / "envs/auscult.yaml").read_text())
     pip = next(part["pip"] for part in environment["dependencies"] if isinstance(part, dict))

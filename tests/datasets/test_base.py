@@ -277,6 +277,16 @@ def test_a_table_in_parts_is_the_whole_table(rows: int) -> None:
     assert max(part.count(",") for part in parts) <= 2 * base.BLOCK + 1
 
 
+@pytest.mark.parametrize("block", [1, 2, 3])
+def test_recordings_are_read_block_by_block(listing: Listing, root: Path, monkeypatch, block: int) -> None:
+    whole = build_manifest(listing, root)
+    monkeypatch.setattr(base, "BLOCK", block)
+    parts = build_manifest(listing, root)
+    assert parts.digest() == whole.digest() and len(whole.recordings) > block
+    pd.testing.assert_frame_equal(parts.recordings, whole.recordings)
+    pd.testing.assert_frame_equal(parts.quality, whole.quality)
+
+
 # ---------------------------------------------------------------- tables and texts
 
 
