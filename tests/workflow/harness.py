@@ -57,7 +57,7 @@ class Project:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=1200,  # a slow machine, other work beside it
         )
         output = process.stdout + process.stderr
         assert (process.returncode != 0) == fails, output[-6000:]
