@@ -11,7 +11,7 @@ KINDS := . logs benchmarks
 run: $(VENV)/ready  ## set up and run the default study
 	$(SNAKEMAKE) --quiet rules reason
 
-test: $(VENV)/ready  ## set up and run the tests (about 11 minutes on 2 cores)
+test: $(VENV)/ready  ## set up and run the tests (11 to 20 minutes on 2 cores)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
