@@ -59,7 +59,7 @@ def log_mels(wav: Path, both: bool) -> np.ndarray:
     return np.stack([(log - log.mean()) / log.std(), by_band] if both else [by_band])
 
 
-def trained(network: torch.nn.Module, windows: Windows, epochs: int) -> torch.nn.Module:
+def train_network(network: torch.nn.Module, windows: Windows, epochs: int) -> torch.nn.Module:
     """The network after a loop over the windows, with mixup."""
     loader = DataLoader(windows, batch_size=BATCH, shuffle=True, drop_last=True)
     optimiser = torch.optim.AdamW(network.parameters(), lr=0.003)
@@ -102,7 +102,7 @@ def main(root: Path, folds_file: Path, epochs: int, options: dict) -> None:
             for part in (fit, fit[::2], fit[1::2]):
                 rows = [(one, marks(labels[case])) for case in part for one in x[case]]
                 network = networks.build("dbresnet", options, (1 + both, WINDOW, BANDS), 2)
-                trained(network, Windows([row[0] for row in rows], [row[1] for row in rows]), epochs)
+                train_network(network, Windows([row[0] for row in rows], [row[1] for row in rows]), epochs)
                 for case in test:
                     of_recordings = np.array([passes(network, one) for one in x[case]])
                     scores[case].append(np.array([of_recordings[:, 0].max(), of_recordings[:, 1].min()]))

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -150,6 +151,22 @@ def test_a_bundle_asks_for_all_packages_that_it_imports():
                 imported |= {called.get(word.split(".")[0], word.split(".")[0]) for word in words}
     assert {"antropy", "librosa", "torch"} <= imported
     assert imported - {*sys.stdlib_module_names, "auscult", *ONLY_AT_HOME} <= set(bundle.PACKAGES)
+
+
+@pytest.mark.parametrize(
+    ("module", "slow"),
+    [
+        ("evaluation.external", "sklearn"),
+        ("decisions.decide", "sklearn"),
+        ("evaluation.tables", "scipy.stats"),
+        ("fusion.fuse", "scipy.signal"),
+        ("features.tables", "scipy.signal"),
+    ],
+)
+def test_jobs_do_not_load_what_they_may_not_need(module, slow):
+    code = f"import auscult.{module}, sys; sys.exit({slow!r} in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(TOP / "workflow")}
+    assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0
 
 
 def test_conda_pins_equal_the_lock():

@@ -126,6 +126,20 @@ def test_the_leaderboard_is_a_table_of_mlflow(store, tmp_path, monkeypatch):
     assert found["w_acc"].tolist() == pytest.approx([0.7, 0.6]) and found["cost"].isna().tolist() == [True, False]
 
 
+def test_a_system_has_the_scores_of_its_network_with_the_first_decision(store, tmp_path, monkeypatch):
+    rows = [
+        ("murmur", "small", "xgboost", "inner_folds", "cost", 0.1),
+        ("outcome", "small", "network", "none", "a", 0.2),
+    ]
+    rows += [("murmur", "pair", "network", "none", "cost", 0.3), ("murmur", "small", "network", "none", "later", 0.4)]
+    board = pd.concat(
+        [pd.DataFrame(rows[:1], columns=BOARD.columns), BOARD, pd.DataFrame(rows[1:], columns=BOARD.columns)]
+    )
+    monkeypatch.setattr(sys.modules[__name__], "BOARD", board)
+    assert complete(store, tmp_path)
+    assert runs(store)["system/small"].data.metrics == {"murmur/w_acc": 0.7, "outcome/w_acc": 0.2}
+
+
 def test_a_registered_model_names_its_study(store, tmp_path):
     from mlflow import MlflowClient
 

@@ -219,12 +219,12 @@ def test_bfloat16_is_used_where_the_processor_has_it(tmp_path, monkeypatch, able
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_a_compiled_network_learns(tmp_path, monkeypatch):
     """Its random numbers are others, so that its weights differ; their names are those of the network."""
-    compiled, compile_network = [], torch.compile
-    monkeypatch.setattr(torch, "compile", lambda net: compiled.append(net) or compile_network(net))
+    calls, compile_network = [], torch.compile
+    monkeypatch.setattr(torch, "compile", lambda net: calls.append(net) or compile_network(net))
     plain, _ = run(tmp_path, digest="plain")
-    assert not compiled
+    assert not calls
     weights, history = run(tmp_path, digest="compiled", compile=True)
-    assert len(compiled) == 1 and weights.keys() == plain.keys()
+    assert len(calls) == 1 and weights.keys() == plain.keys()
     assert max(row["val_score"] for row in history) > 0.95
 
 

@@ -103,8 +103,8 @@ def complete(
     ----------
     parameters : configuration of each system.
     models : model folders by (system, job name).
-    board : the leaderboard; each row becomes a nested run of its system (`chosen`: a run of its own). The first row of
-        each system and target also becomes metrics `target/metric` of the system's run.
+    board : the leaderboard; each row becomes a nested run of its system (`chosen`: a run of its own). The scores of
+        each system's network with its first decision also become metrics `target/metric` of the system's run.
     folders, files : artifacts of the run of tables and figures, which also has the leaderboard as MLflow's table.
     """
     client = _client(uri)
@@ -134,12 +134,13 @@ def complete(
         texts = {k: v for k, v in row.items() if isinstance(v, str) and v}
         client.log_batch(run, metrics=_metrics(numbers, 0), params=_params(texts))
         client.set_terminated(run)
-    for (system, target), rows in board.groupby(["system", "target"], sort=False):
-        if system in parents:  # its network with the first decision: what the compare view shows of systems
-            scores = {f"{target}/{metric}": value for metric, value in _numbers(rows.iloc[0].to_dict()).items()}
-            client.log_batch(parents[system], metrics=_metrics(scores, 0))
+    first_decisions = board[board["stage"] == "network"].drop_duplicates(["system", "target"])
+    for row in first_decisions.to_dict("records"):
+        if row["system"] in parents:  # not an ensemble; these are what the compare view shows of systems
+            scores = {f"{row['target']}/{metric}": value for metric, value in _numbers(row).items()}
+            client.log_batch(parents[row["system"]], metrics=_metrics(scores, 0))
     run = _fresh_run(client, experiment, "study", f"{study} tables and figures", None)
-    client.log_table(run, board.astype(object).where(board.notna(), None), "leaderboard.json")
+    client.log_table(run, board, "leaderboard.json")
     for folder in folders:
         client.log_artifacts(run, str(folder), folder.name)
     for file in files:

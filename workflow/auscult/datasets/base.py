@@ -270,10 +270,10 @@ def build(
             return audio.Unusable("channels", f"{facts.channels} instead of the study's {channel_count} channels")
         return facts
 
-    listed = listing.recordings.sort_values("recording")
+    table = listing.recordings.sort_values("recording")
     quality = [tuple(row) for row in listing.quality]
     readable, facts_of_files, first_recording, case_of_dropped = [], [], {}, {}
-    for position, (row, result) in enumerate(_in_blocks(open_recording, listed, workers)):
+    for position, (row, result) in enumerate(_in_blocks(open_recording, table, workers)):
         name = row["recording"]
         if isinstance(result, audio.Unusable):
             quality.append((name, result.problem, "dropped", str(result)))
@@ -287,11 +287,11 @@ def build(
         readable.append(position)
         facts_of_files.append(tuple(getattr(result, key) for key in FACTS))
     if not readable:
-        raise DatasetError(f"{root}: none of the {len(listed)} recordings listed can be read{_first_reasons(quality)}")
+        raise DatasetError(f"{root}: none of the {len(table)} recordings listed can be read{_first_reasons(quality)}")
     columns = listing.columns
     case_columns = [*columns.groups, *columns.attributes, *columns.labels, *columns.covariates]
     cases = listing.cases[["case", "subject", *case_columns]]
-    recordings = listed.iloc[readable].reset_index(drop=True)
+    recordings = table.iloc[readable].reset_index(drop=True)
     recordings[FACTS] = pd.DataFrame(facts_of_files, columns=FACTS)
     recordings["subject"] = recordings["case"].map(listing.cases.set_index("case")["subject"])
     recordings = recordings.reindex(columns=[*RECORDING_COLUMNS, *columns.recording_labels])
