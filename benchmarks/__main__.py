@@ -56,7 +56,7 @@ def main() -> None:
             lambda: features.rows(made, repetitions),
             lambda: networks.rows(made, subjects, repetitions),
             lambda: workflow.rows(home, 1 if quick else 3),
-            lambda: study.rows(home, *((12, 1) if quick else ())),
+            lambda: study.rows(home, *((40, 1) if quick else ())),
             lambda: growth.rows(home, growth.SIZES[0 if quick else -1]),
         ]
         rows = []
