@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,15 @@ def nothing_to_do(project: Project, *targets: str) -> None:
 
 def test_second_run_starts_nothing(project):
     nothing_to_do(project)
+
+
+def test_snakemake_itself_reports_with_our_pages(project):
+    """As the catalogue's file says: `--report` writes a file with the pages of every study."""
+    project.run("--report", "pages.zip")
+    with zipfile.ZipFile(project.path("pages.zip")) as archive:
+        pages = [name for name in archive.namelist() if "/raw/" in name]
+        report = project.path("results/tiny/report.html").read_bytes()
+        assert len(pages) == 2 and report in [archive.read(name) for name in pages]
 
 
 def test_the_status_names_studies_and_nothing_else(project):
