@@ -7,7 +7,7 @@ mean of weighted accuracy and UAR, in which the former has this share in per cen
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -25,9 +25,15 @@ def regression(p: np.ndarray, labels: np.ndarray) -> Calibration:
     """Logistic regression of class numbers (n,) on logarithms of probabilities (n, classes); None of a single class."""
     if len(np.unique(labels)) < 2:
         return None
+    return _regression(np.asarray(p, np.float64).tobytes(), p.shape, tuple(labels.tolist()))
+
+
+@lru_cache(maxsize=256)  # all rules of this file but one fit it to the same cases
+def _regression(p: bytes, shape: tuple[int, int], labels: tuple[int, ...]) -> Calibration:
+    """`regression` of float64 probabilities given as bytes, of two classes or more."""
     from sklearn.linear_model import LogisticRegression  # slow to load, and the rules import this file
 
-    model = LogisticRegression(C=1.0, max_iter=1000).fit(_logs(p), labels)
+    model = LogisticRegression(C=1.0, max_iter=1000).fit(_logs(np.frombuffer(p).reshape(shape)), labels)
     coefficients, intercepts = model.coef_, model.intercept_
     if len(model.classes_) == 2:  # scikit-learn keeps the second class's alone
         coefficients, intercepts = np.vstack([0 * coefficients, coefficients]), np.append(0.0, intercepts)
