@@ -21,12 +21,12 @@ relative to the first.
 
 Explanations of the figures:
 
-- **Log-mels.** A tenth of librosa's time would be less than the Fourier transforms alone take. auscult computes in
-  float64, so that a loud tone does not mask quiet bands, and writes two caches with a description of their origin, by a
-  process that it starts. librosa's side writes nothing. The rows "in memory" have neither.
+- **Log-mels.** auscult transforms in float64, so that a loud tone does not mask quiet bands. The first rows include two
+  caches with a description of their origin, written by a process that it starts; librosa's side writes nothing. The
+  rows "in memory" have neither.
 - **Training.** Both sides run the same layers, so that time can only be saved between the layers. `compact` is already
   near the rate of plain matrix products; the layers of `dynse_bdresnet` are narrow. The plain loop keeps every
-  overlapping window as a copy in memory.
+  overlapping window as a copy in memory. The rows of `compile: true` do not count the compilation, a minute or two.
 - **Nine planes.** The values are those of the calls. What is left are transforms and fits of librosa and SciPy.
 - **A dry run** consists of Snakemake's own planning, of reading all code that jobs import, and of loading Snakemake and
   pandas.

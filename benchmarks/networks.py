@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -62,6 +63,10 @@ def rows(data: Data, subjects: int, repetitions: int) -> list[Row]:
             row(what, "auscult / plain", rates["auscult"] / rates["plain"], "×", "≥ 1.5", lambda x: x >= 1.5),
             row(what, "share of the matrix rate", 100 * rates["auscult"] * 6 * work / 1e9 / best, "%"),
         ]
+        rates = sides(data, subjects, name, ("auscult", "compiled"), 1)
+        found.append(
+            row(what, "with `compile: true` / without, once compiled", rates["compiled"] / rates["auscult"], "×")
+        )
         what = f"{PASSES} stochastic passes, {name}, window-passes a second of one core"
         rates = sides(data, subjects, name, ("passes", "sequential"), repetitions)
         each = PASSES * PER_PATIENT * windows_each(data) / rates["passes"]
@@ -122,7 +127,9 @@ def main(home: Path, subjects: int, side: str, name: str) -> None:
     data = make(home, subjects)
     names = data.manifest.recordings["recording"].tolist()
     frames = load_frames(cache_frames(data), names, WINDOWING, torch.device("cpu"), True)
-    run, count = {"auscult": ours, "plain": plain, "passes": passes, "sequential": sequential}[side](data, frames, name)
+    run, count = {"auscult": ours, "compiled": compiled, "plain": plain, "passes": passes, "sequential": sequential}[
+        side
+    ](data, frames, name)
     run()
     started = time.process_time()
     run()
@@ -153,18 +160,30 @@ def windows_each(data: Data) -> float:
 
 def ours(data: Data, frames: Frames, name: str):
     """One epoch of auscult's loop, as it ends: with a checkpoint, without validation cases."""
-    targets, cases = labels(frames), np.arange(len(frames.recordings))
     settings = Training(epochs=1, batch=BATCH, sampling="windows", balance="none", select="last")
+    return epoch(data, frames, settings, lambda: built(name, NETWORKS[name])), len(frames.windows()[0])
+
+
+def compiled(data: Data, frames: Frames, name: str):
+    """The same of a compiled network; the same network again in the run that counts, which does not compile again."""
+    settings = Training(epochs=1, batch=BATCH, sampling="windows", balance="none", select="last", compile=True)
+    network = built(name, NETWORKS[name])
+    return epoch(data, frames, settings, lambda: network), len(frames.windows()[0])
+
+
+def epoch(data: Data, frames: Frames, settings: Training, network: Callable[[], torch.nn.Module]):
+    """A function that trains a network for one epoch."""
+    targets, cases = labels(frames), np.arange(len(frames.recordings))
     plan = TrainingPlan(HEADS, settings, 62.5, 0)
     checkpoint = Path(data.home, "checkpoint.safetensors")
 
     def run() -> None:
         checkpoint.unlink(missing_ok=True)
         train_data = RoleData(frames, targets, cases, targets)
-        network, objective = built(name, NETWORKS[name]), LabelLoss(settings, HEADS, targets, frames.device)
-        fit(network, objective, train_data, None, plan, Checkpoint(checkpoint, ""), lambda line: None)
+        objective = LabelLoss(settings, HEADS, targets, frames.device)
+        fit(network(), objective, train_data, None, plan, Checkpoint(checkpoint, ""), lambda line: None)
 
-    return run, len(frames.windows()[0])
+    return run
 
 
 def plain(data: Data, frames: Frames, name: str):

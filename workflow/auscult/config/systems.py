@@ -171,7 +171,9 @@ class Optimisation(Strict):
         "(AVX512-BF16); other processors compute in float32.",
     )
     compile: bool = Field(
-        default=False, description="Compile the network by torch.compile for training; worthwhile for long trainings."
+        default=False,
+        description="Compile the network by torch.compile, for long trainings on a GPU. It was slower on a CPU "
+        "(docs/benchmarks.md).",
     )
     deterministic: bool = Field(default=False, description="Use deterministic kernels on a GPU (slower).")
     resident: bool = Field(
