@@ -37,7 +37,7 @@ HEADS = {"present": Head(label="murmur", positive=["Present"])}
 RECORDINGS = pd.DataFrame(
     [("r1", "a", "AV"), ("r2", "a", "MV"), ("r3", "a", "AV"), ("r4", "b", "MV")],
     columns=["recording", "case", "site"],
-).assign(seconds=2.0, rate_hz=10, frames=20)
+).assign(path=["r1.wav", "r2.wav", "r3.wav", "r4.wav"], seconds=2.0, rate_hz=10, frames=20)
 CASES = pd.DataFrame(
     [("a", "s1", "Present", 6.0), ("b", "s2", "Absent", NAN), ("silent", "s3", "", 7.0)],
     columns=["case", "subject", "murmur", "age_months"],
@@ -128,11 +128,27 @@ def test_statistics_without_sites_are_means(manifest):
         ("pooled_statistics", ["rms_mean", "rms_min", "rms_max"]),
         ("descriptors", ["higuchi_fd_mean", "higuchi_fd_max"]),
         ("adventitious", ["tone_100_mean", "tone_100_max"]),
+        ("adventitious_of_file", ["tone_100_of_file_mean"]),
         ("latents", []),
     ],
 )
 def test_blocks(manifest, block, columns):
     assert list(features(manifest, [block])) == columns
+
+
+@options(max_examples=30, deadline=None)
+@given(st.lists(st.sampled_from(["one.wav", "two.wav", "three.wav"]), min_size=4, max_size=4))
+def test_numbers_of_a_file_are_means_over_all_recordings_that_are_cut_from_it(paths):
+    recordings = RECORDINGS.assign(path=paths)
+    manifest = Manifest(CASES, recordings, pd.DataFrame(), Columns([], ["murmur"], ["age_months"], []))
+    table = features(manifest, ["adventitious_of_file"])
+    file_of, tones = dict(zip(recordings["recording"], paths, strict=True)), ADVENTITIOUS["tone_100"]
+    of_file = {
+        name: np.mean([tones[other] for other in file_of if file_of[other] == file_of[name]]) for name in file_of
+    }
+    for case, names in recordings.groupby("case")["recording"]:
+        assert table.loc[case, "tone_100_of_file_mean"] == pytest.approx(np.mean([of_file[name] for name in names]))
+    assert table.loc["silent"].isna().all()
 
 
 def test_descriptors_are_averaged_and_maximised_over_a_cases_recordings(manifest):

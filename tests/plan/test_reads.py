@@ -103,3 +103,5 @@ def test_only_the_tables_that_the_features_name(make_plan):
     fusion = {"systems": ["small"], "features": ["probabilities", "pooled_statistics", "covariates"]}
     plan = make_plan(fusion=fusion)
     assert reads.fused_tables(plan, ("statistics", "descriptors", "adventitious")) == ["statistics"]
+    plan = make_plan(fusion={"systems": ["small"], "features": ["adventitious_of_file"]})
+    assert reads.fused_tables(plan, ("statistics", "descriptors", "adventitious")) == ["adventitious"]

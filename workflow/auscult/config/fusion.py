@@ -76,9 +76,16 @@ Feature = Literal[
     "pooled_statistics",
     "descriptors",
     "adventitious",
+    "adventitious_of_file",
     "embeddings",
 ]
 Learner = Literal["xgboost", "logistic", "logits"]
+_ONLY_WHERE_NAMED = ("adventitious", "adventitious_of_file", "embeddings")
+
+
+def table_of(feature: Feature) -> str:
+    """The table of numbers about recordings that a block is made of; the block's own name if it is made of none."""
+    return feature.removeprefix("pooled_").removesuffix("_of_file")
 
 
 class Fusion(Strict):
@@ -101,12 +108,13 @@ class Fusion(Strict):
         "cases; `train`: the network's own training cases, which leaks and is marked in every table.",
     )
     features: Annotated[list[Feature], Unique] = Field(
-        default=[name for name in get_args(Feature) if name not in ("adventitious", "embeddings")],
+        default=[name for name in get_args(Feature) if name not in _ONLY_WHERE_NAMED],
         min_length=1,
         description="Blocks of features. `statistics`: of each site; `pooled_statistics`: mean, minimum and maximum "
-        "over a case's recordings; `adventitious`: wheezes and crackles; `embeddings`: mean vectors of the front ends "
-        "`encoder` of the systems. `latents` are used only where one network "
-        "scored all the cases, not with inner folds. Tuning always uses the first block.",
+        "over a case's recordings; `adventitious`: wheezes and crackles; `adventitious_of_file`: their mean over all "
+        "recordings that are cut from the same file; `embeddings`: mean vectors of the front ends `encoder` of the "
+        "systems. `latents` are used only where one network scored all the cases, not with inner folds. Tuning "
+        "always uses the first block.",
     )
     blend: bool = Field(
         default=False,

@@ -79,7 +79,7 @@ def taken_by(columns: list[str], numbers: list[str]) -> Callable[[str], bool]:
     columns: of outputs, see `probability_columns` and `uncertainty_columns`. numbers: of recordings, as statistics.
     """
     names = [*columns, *stems(columns).values(), *numbers]
-    fixed = {f"{name}{end}" for name in names for end in ("", "_mean", "_min", "_max")}
+    fixed = {f"{name}{end}" for name in names for end in ("", "_mean", "_min", "_max", "_of_file_mean")}
     prefixes = ("latent_", "embedding_", *(f"{name}@" for name in names))
     return lambda name: name in fixed or name.startswith(prefixes)
 
@@ -122,6 +122,12 @@ def over_recordings(manifest: Manifest, numbers: pd.DataFrame, statistics: list[
     return pd.concat(columns, axis=1).reindex(manifest.cases["case"])
 
 
+def over_files(manifest: Manifest, numbers: pd.DataFrame) -> pd.DataFrame:
+    """Mean of each number over all recordings that are cut from the same file, `<number>_of_file`, by recording."""
+    table = manifest.recordings[["recording", "path"]].join(numbers, on="recording").set_index("recording")
+    return table.groupby("path")[list(numbers)].transform("mean").add_suffix("_of_file")
+
+
 def case_features(settings: Fusion, heads: dict[str, Head], inputs: Inputs, role: str) -> dict[str, pd.DataFrame]:
     """Blocks of features, all but latents and embeddings, for the cases of a role. No label is read.
 
@@ -148,6 +154,9 @@ def case_features(settings: Fusion, heads: dict[str, Head], inputs: Inputs, role
         ],
         "descriptors": lambda: [over_recordings(manifest, tables["descriptors"], ["mean", "max"])],
         "adventitious": lambda: [over_recordings(manifest, tables["adventitious"], ["mean", "max"])],
+        "adventitious_of_file": lambda: [
+            over_recordings(manifest, over_files(manifest, tables["adventitious"]), ["mean"])
+        ],
     }
     return {
         name: pd.concat([table.reindex(index.index) for table in blocks[name]()], axis=1).astype(np.float32)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import Any
 
+from auscult.config.fusion import table_of
 from auscult.config.targets import Target
 from auscult.plan.networks import (
     Plan,
@@ -177,8 +178,8 @@ def fusion(plan: Plan, unit: str) -> dict[str, Any]:
 
 def fused_tables(plan: Plan, tables: Iterable[str]) -> list[str]:
     """Those of the tables of numbers about recordings that the second stage reads."""
-    blocks = {block.removeprefix("pooled_") for block in plan.study.fusion.features}
-    return [table for table in tables if table in blocks]
+    used = set(map(table_of, plan.study.fusion.features))
+    return [table for table in tables if table in used]
 
 
 # ---------------------------------------------------------------- evaluation

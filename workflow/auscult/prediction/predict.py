@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from auscult.config.fusion import table_of
 from auscult.datasets.base import Manifest
 from auscult.features import TABLES
 from auscult.features.copies import load_index
@@ -62,8 +63,8 @@ def _tables(packed: Packed) -> list[str]:
     """The tables of numbers about recordings that the winners' second stages read."""
     if not _has_second_stage(packed):
         return []
-    blocks = {block.removeprefix("pooled_") for block in packed.study.fusion.features}
-    return [name for name in TABLES if name in blocks]
+    used = set(map(table_of, packed.study.fusion.features))
+    return [name for name in TABLES if name in used]
 
 
 def _has_second_stage(packed: Packed) -> bool:
