@@ -200,6 +200,20 @@ def test_a_constant_band_is_not_amplified():
     assert np.abs(logmel.compute(samples, 4000, BAND1K)).max() < 50
 
 
+@settings(max_examples=40, deadline=None)
+@given(name=st.sampled_from(["reference", "band1k"]), power=st.floats(0, 37), channel=st.integers(0, 1))
+def test_samples_of_any_size_give_the_logarithms_of_their_scale(name, power, channel):
+    """Files of float samples have no full scale; the power of 1e20 is beyond float32."""
+    front, samples = logmel.PRESETS[name].model_copy(update={"normalise": "none"}), _noise(2, 4000)
+    large = samples.copy()
+    large[channel] *= 10.0**power
+    exponent = 2 if front.spectrum == "power" else 1
+    found, plain = logmel.compute(large, 4000, front), logmel.compute(samples, 4000, front)
+    rises = found[:, channel] - plain[:, channel]
+    assert rises.min() >= -1e-4 and abs(rises.max() - exponent * power * np.log(10)) < 0.5
+    np.testing.assert_array_equal(found[:, 1 - channel], plain[:, 1 - channel])
+
+
 def test_channels_are_independent():
     samples = _noise(3, 5000)
     samples[1] *= 5.0

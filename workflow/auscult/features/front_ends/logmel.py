@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 _BLOCK_POINTS = 2**16
 # Standard deviation of log features under which a recording counts as constant (rounding is far below it).
 _CONSTANT_SD = 1e-4
+_FLOAT32_PEAK = 1e9  # of samples whose power is far from float32's largest number
 _LEAST_SD = 0.1  # of a band, in nats: a nearly constant band is not amplified
 
 
@@ -165,11 +166,13 @@ def compute(samples: np.ndarray, rate_hz: int, settings: Settings) -> np.ndarray
     copies = 2 if settings.normalise == "both" else 1
     features = np.empty((frames_of_channel.shape[1], copies * channels, settings.bands), np.float32)
     for channel, frames in enumerate(frames_of_channel):
-        mean, sd = _channel(frames, plan, settings, features[:, channel])
+        original = samples[channel]
+        low, high = (original.min(), original.max()) if original.size else (0.0, 0.0)
+        spectrum = np.complex64 if max(-low, high) < _FLOAT32_PEAK else np.complex128
+        mean, sd = _channel(frames, plan, settings, spectrum, features[:, channel])
         if settings.normalise == "none":
             continue
-        original = samples[channel]
-        is_constant = original.size == 0 or original.min() == original.max()
+        is_constant = low == high
         if is_constant or sd < _CONSTANT_SD:
             features[:, channel::channels] = 0.0
             continue
@@ -223,16 +226,18 @@ def _plan(rate_hz: int, settings: Settings) -> _Plan:
     return _Plan(hann, hop, fft, bins, matrix[bins].astype(np.float32))
 
 
-def _channel(frames: np.ndarray, plan: _Plan, settings: Settings, out: np.ndarray) -> tuple[float, float]:
+def _channel(
+    frames: np.ndarray, plan: _Plan, settings: Settings, dtype: type[np.complexfloating], out: np.ndarray
+) -> tuple[float, float]:
     """Write the log-mel of (frames, window) to `out` (frames, bands); return its mean and deviation.
 
     The transforms are float64, since the float32 rounding errors of a loud tone are larger than quiet bands. What
-    follows only sums positive values and takes their logarithm, which float32 does without such a loss.
+    follows only sums positive values and takes their logarithm, which float32 (`dtype`) does without such a loss.
     """
     block = max(8, _BLOCK_POINTS // plan.fft)
     for start in range(0, len(frames), block):
         spectrum = scipy.fft.rfft(frames[start : start + block] * plan.window, plan.fft, axis=1)[:, plan.bins]
-        spectrum = spectrum.astype(np.complex64)
+        spectrum = spectrum.astype(dtype)
         power = np.square(spectrum.real)
         power += np.square(spectrum.imag)
         if settings.spectrum == "magnitude":
