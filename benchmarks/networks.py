@@ -115,7 +115,7 @@ def sides(data: Data, subjects: int, name: str, both: tuple[str, str], repetitio
     for _ in range(repetitions):
         for side in both:
             words = [sys.executable, "-m", "benchmarks.networks", str(data.home), str(subjects), side, name]
-            mine = os.environ | (MALLOC if side in ("auscult", "passes") else {})
+            mine = os.environ | (MALLOC if side in ("auscult", "compiled", "passes") else {})
             done = subprocess.run(words, env=mine, check=True, capture_output=True, text=True)
             found[side].append(float(done.stdout.splitlines()[-1]))
     return {side: np.array(rates) for side, rates in found.items()}
@@ -160,20 +160,19 @@ def windows_each(data: Data) -> float:
 
 def ours(data: Data, frames: Frames, name: str):
     """One epoch of auscult's loop, as it ends: with a checkpoint, without validation cases."""
-    settings = Training(epochs=1, batch=BATCH, sampling="windows", balance="none", select="last")
-    return epoch(data, frames, settings, lambda: built(name, NETWORKS[name])), len(frames.windows()[0])
+    return epoch(data, frames, lambda: built(name, NETWORKS[name])), len(frames.windows()[0])
 
 
 def compiled(data: Data, frames: Frames, name: str):
     """The same of a compiled network; the same network again in the run that counts, which does not compile again."""
-    settings = Training(epochs=1, batch=BATCH, sampling="windows", balance="none", select="last", compile=True)
     network = built(name, NETWORKS[name])
-    return epoch(data, frames, settings, lambda: network), len(frames.windows()[0])
+    return epoch(data, frames, lambda: network, compile=True), len(frames.windows()[0])
 
 
-def epoch(data: Data, frames: Frames, settings: Training, network: Callable[[], torch.nn.Module]):
-    """A function that trains a network for one epoch."""
+def epoch(data: Data, frames: Frames, network: Callable[[], torch.nn.Module], **more):
+    """A function that trains a network for one epoch, with more settings."""
     targets, cases = labels(frames), np.arange(len(frames.recordings))
+    settings = Training(epochs=1, batch=BATCH, sampling="windows", balance="none", select="last", **more)
     plan = TrainingPlan(HEADS, settings, 62.5, 0)
     checkpoint = Path(data.home, "checkpoint.safetensors")
 

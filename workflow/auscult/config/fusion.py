@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
@@ -83,9 +84,10 @@ Learner = Literal["xgboost", "logistic", "logits"]
 _ONLY_WHERE_NAMED = ("adventitious", "adventitious_of_file", "embeddings")
 
 
-def table_of(feature: Feature) -> str:
-    """The table of numbers about recordings that a block is made of; the block's own name if it is made of none."""
-    return feature.removeprefix("pooled_").removesuffix("_of_file")
+def tables_of(features: list[Feature], tables: Iterable[str]) -> list[str]:
+    """Those of the tables of numbers about recordings that the blocks are made of."""
+    used = {feature.removeprefix("pooled_").removesuffix("_of_file") for feature in features}
+    return [table for table in tables if table in used]
 
 
 class Fusion(Strict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,9 +124,13 @@ def over_recordings(manifest: Manifest, numbers: pd.DataFrame, statistics: list[
 
 
 def over_files(manifest: Manifest, numbers: pd.DataFrame) -> pd.DataFrame:
-    """Mean of each number over all recordings that are cut from the same file, `<number>_of_file`, by recording."""
-    table = manifest.recordings[["recording", "path"]].join(numbers, on="recording").set_index("recording")
-    return table.groupby("path")[list(numbers)].transform("mean").add_suffix("_of_file")
+    """Mean of each number over all recordings that are cut from the same file, `<number>_of_file`, by recording.
+
+    A recording whose file is unknown is alone.
+    """
+    recordings = manifest.recordings.set_index("recording")
+    files = recordings["path"].map(posixpath.normpath).where(recordings["path"] != "", recordings.index)
+    return numbers.reindex(recordings.index).groupby(files).transform("mean").add_suffix("_of_file")
 
 
 def case_features(settings: Fusion, heads: dict[str, Head], inputs: Inputs, role: str) -> dict[str, pd.DataFrame]:

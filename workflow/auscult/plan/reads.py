@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import Any
 
-from auscult.config.fusion import table_of
+from auscult.config.fusion import tables_of
 from auscult.config.targets import Target
 from auscult.plan.networks import (
     Plan,
@@ -178,8 +178,7 @@ def fusion(plan: Plan, unit: str) -> dict[str, Any]:
 
 def fused_tables(plan: Plan, tables: Iterable[str]) -> list[str]:
     """Those of the tables of numbers about recordings that the second stage reads."""
-    used = set(map(table_of, plan.study.fusion.features))
-    return [table for table in tables if table in used]
+    return tables_of(plan.study.fusion.features, tables)
 
 
 # ---------------------------------------------------------------- evaluation

@@ -28,9 +28,9 @@ def regression(p: np.ndarray, labels: np.ndarray) -> Calibration:
     return _regression(np.asarray(p, np.float64).tobytes(), p.shape, tuple(labels.tolist()))
 
 
-@lru_cache(maxsize=256)  # all rules of this file but one fit it to the same cases
+@lru_cache(maxsize=32)  # rules fit it to the same cases: five folds of each of five draws, and all
 def _regression(p: bytes, shape: tuple[int, int], labels: tuple[int, ...]) -> Calibration:
-    """`regression` of float64 probabilities given as bytes, of two classes or more."""
+    """`regression` of float64 probabilities given as bytes, of two classes or more. Callers share the result."""
     from sklearn.linear_model import LogisticRegression  # slow to load, and the rules import this file
 
     model = LogisticRegression(C=1.0, max_iter=1000).fit(_logs(np.frombuffer(p).reshape(shape)), labels)

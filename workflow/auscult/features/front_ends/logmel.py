@@ -169,11 +169,12 @@ def compute(samples: np.ndarray, rate_hz: int, settings: Settings) -> np.ndarray
         original = samples[channel]
         low, high = (original.min(), original.max()) if original.size else (0.0, 0.0)
         spectrum = np.complex64 if max(-low, high) < _FLOAT32_PEAK else np.complex128
-        mean, sd = _channel(frames, plan, settings, spectrum, features[:, channel])
+        _write_channel(frames, plan, settings, spectrum, features[:, channel])
         if settings.normalise == "none":
             continue
-        is_constant = low == high
-        if is_constant or sd < _CONSTANT_SD:
+        mean = features[:, channel].mean(dtype=np.float64)
+        sd = max(0.0, _mean_square(features[:, channel]).mean() - mean * mean) ** 0.5
+        if low == high or sd < _CONSTANT_SD:
             features[:, channel::channels] = 0.0
             continue
         if settings.normalise in ("band", "both"):
@@ -187,7 +188,12 @@ def compute(samples: np.ndarray, rate_hz: int, settings: Settings) -> np.ndarray
 def _normalise_bands(values: np.ndarray, out: np.ndarray) -> None:
     """Write `values` (frames, bands) with mean 0 and deviation 1 in every band to `out`, which may be `values`."""
     np.subtract(values, values.mean(axis=0, dtype=np.float64).astype(np.float32), out=out)
-    out /= np.maximum(out.std(axis=0, dtype=np.float64), _LEAST_SD).astype(np.float32)
+    out /= np.maximum(np.sqrt(_mean_square(out)), _LEAST_SD).astype(np.float32)
+
+
+def _mean_square(values: np.ndarray) -> np.ndarray:
+    """Mean square of `values` (frames, bands) in every band, summed in float64 without a copy of them."""
+    return np.einsum("ij,ij->j", values, values, dtype=np.float64) / len(values)
 
 
 class _Plan(NamedTuple):
@@ -226,10 +232,10 @@ def _plan(rate_hz: int, settings: Settings) -> _Plan:
     return _Plan(hann, hop, fft, bins, matrix[bins].astype(np.float32))
 
 
-def _channel(
+def _write_channel(
     frames: np.ndarray, plan: _Plan, settings: Settings, dtype: type[np.complexfloating], out: np.ndarray
-) -> tuple[float, float]:
-    """Write the log-mel of (frames, window) to `out` (frames, bands); return its mean and deviation.
+) -> None:
+    """Write the log-mel of (frames, window) to `out` (frames, bands).
 
     The transforms are float64, since the float32 rounding errors of a loud tone are larger than quiet bands. What
     follows only sums positive values and takes their logarithm, which float32 (`dtype`) does without such a loss.
@@ -245,7 +251,6 @@ def _channel(
         mel = power @ plan.matrix
         mel += np.float32(settings.offset)
         np.log(mel, out=out[start : start + block])
-    return float(out.mean(dtype=np.float64)), float(out.std(dtype=np.float64))
 
 
 def _mel(hz: float | np.ndarray) -> np.ndarray:
