@@ -14,7 +14,9 @@ rule fuse:
         inner=lambda w: networks.inner_outputs(plan(w), [(w.system, w.fold)]),
         manifest=manifest,
         tables=lambda w: [
-            path for table in reads.fused_tables(plan(w), features.TABLES) for path in shards(plan(w).dataset, table)
+            path
+            for table in plan(w).study.fusion.tables_of(features.TABLES)
+            for path in shards(plan(w).dataset, table)
         ],
         encoders=lambda w: [
             path

@@ -227,7 +227,7 @@ def test_channels_are_independent():
 def test_blocks_have_no_effect_on_the_result():
     samples = _noise(1, 60000)
     all_frames = logmel.compute(samples, 4000, REFERENCE)
-    for frame in (0, 511, 512, 513, 1000, len(all_frames) - 1):
+    for frame in (0, 255, 256, 257, 1000, len(all_frames) - 1):
         single_frame = logmel.compute(samples[:, frame * 40 : frame * 40 + 100], 4000, REFERENCE)
         np.testing.assert_allclose(all_frames[frame], single_frame[0], atol=1e-6)
 

@@ -155,6 +155,19 @@ def test_numbers_of_a_file_are_means_over_all_recordings_that_are_cut_from_it(pa
     assert table.loc["silent"].isna().all()
 
 
+@pytest.mark.parametrize(
+    ("blocks", "tables"),
+    [
+        (["probabilities", "pooled_statistics", "covariates"], ["statistics"]),
+        (["adventitious_of_file"], ["adventitious"]),
+        (["adventitious", "adventitious_of_file", "descriptors"], ["descriptors", "adventitious"]),
+        (["probabilities"], []),
+    ],
+)
+def test_only_the_tables_that_the_blocks_are_made_of(blocks, tables):
+    assert Fusion(systems=["small"], features=blocks).tables_of(TABLES) == tables
+
+
 def test_descriptors_are_averaged_and_maximised_over_a_cases_recordings(manifest):
     table = features(manifest, ["descriptors"])
     mine = DESCRIPTORS.loc[["r1", "r2", "r3"], "higuchi_fd"]

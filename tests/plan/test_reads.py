@@ -97,11 +97,3 @@ def test_networks_that_score_test_cases_by_unit_and_fold(make_plan):
     assert set(found) == {f"{unit}/r0f{fold}" for unit in networks.units(plan) for fold in (0, 1)}
     assert ["again", "unknown", "results/one/networks/again/unknown/r0f1i1"] in found["pair/r0f1"]
     assert len(found["pair/r0f1"]) == 2 * 2 * 3
-
-
-def test_only_the_tables_that_the_features_name(make_plan):
-    fusion = {"systems": ["small"], "features": ["probabilities", "pooled_statistics", "covariates"]}
-    plan = make_plan(fusion=fusion)
-    assert reads.fused_tables(plan, ("statistics", "descriptors", "adventitious")) == ["statistics"]
-    plan = make_plan(fusion={"systems": ["small"], "features": ["adventitious_of_file"]})
-    assert reads.fused_tables(plan, ("statistics", "descriptors", "adventitious")) == ["adventitious"]

@@ -84,12 +84,6 @@ Learner = Literal["xgboost", "logistic", "logits"]
 _ONLY_WHERE_NAMED = ("adventitious", "adventitious_of_file", "embeddings")
 
 
-def tables_of(features: list[Feature], tables: Iterable[str]) -> list[str]:
-    """Those of the tables of numbers about recordings that the blocks are made of."""
-    used = {feature.removeprefix("pooled_").removesuffix("_of_file") for feature in features}
-    return [table for table in tables if table in used]
-
-
 class Fusion(Strict):
     """The second stage: one model per learner, system, target and fold, on outputs of networks and other features."""
 
@@ -149,3 +143,8 @@ class Fusion(Strict):
         if "logits" in self.learners and "probabilities" not in self.features:
             raise ValueError("learners: `logits` reads probabilities; add probabilities to features")
         return self
+
+    def tables_of(self, tables: Iterable[str]) -> list[str]:
+        """Those of the tables of numbers about recordings that the blocks are made of."""
+        used = {feature.removeprefix("pooled_").removesuffix("_of_file") for feature in self.features}
+        return [table for table in tables if table in used]

@@ -6,11 +6,9 @@ no other. A script turns each part into the model of `auscult.config` that it is
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import chain
 from typing import Any
 
-from auscult.config.fusion import tables_of
 from auscult.config.targets import Target
 from auscult.plan.networks import (
     Plan,
@@ -174,11 +172,6 @@ def fusion(plan: Plan, unit: str) -> dict[str, Any]:
         "encoders": {name: study.systems[name].front_end.model_dump() for name in study.fused_encoders(unit)},
         "dataset": study.dataset.model_dump(exclude={"root"}),
     }
-
-
-def fused_tables(plan: Plan, tables: Iterable[str]) -> list[str]:
-    """Those of the tables of numbers about recordings that the second stage reads."""
-    return tables_of(plan.study.fusion.features, tables)
 
 
 # ---------------------------------------------------------------- evaluation

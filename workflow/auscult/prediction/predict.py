@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from auscult.config.fusion import tables_of
 from auscult.datasets.base import Manifest
 from auscult.features import TABLES
 from auscult.features.copies import load_index
@@ -61,7 +60,7 @@ def apply_winner(
 
 def _tables(packed: Packed) -> list[str]:
     """The tables of numbers about recordings that the winners' second stages read."""
-    return tables_of(packed.study.fusion.features, TABLES) if _has_second_stage(packed) else []
+    return packed.study.fusion.tables_of(TABLES) if _has_second_stage(packed) else []
 
 
 def _has_second_stage(packed: Packed) -> bool:

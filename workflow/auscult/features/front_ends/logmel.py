@@ -14,7 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 # Spectrum points computed at a time: a block fits into the processor's cache, and calls of numpy take little time.
-_BLOCK_POINTS = 2**16
+_BLOCK_POINTS = 2**15
 # Standard deviation of log features under which a recording counts as constant (rounding is far below it).
 _CONSTANT_SD = 1e-4
 _FLOAT32_PEAK = 1e9  # of samples whose power is far from float32's largest number
