@@ -9,8 +9,8 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from auscult.features.frame_measures import rolloff_and_bandwidth
 from auscult.features.statistics import NAMES, TABLE, statistics
-from auscult.features.statistics_loops import rolloff_and_bandwidth
 
 SEQUENCE = ("max", "sum", "mean", "variance", "max_abs", "skewness", "kurtosis")
 

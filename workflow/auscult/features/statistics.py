@@ -172,8 +172,7 @@ def _twiddle_factors(rows: np.ndarray, columns: int, n: int) -> np.ndarray:
     The second half of the columns are products of the first: exponentials of every element would take as long as the
     transforms.
     """
-    factors = np.empty((len(rows), columns), dtype=np.complex128)
-    factors[:, 0] = 1.0
+    factors = np.ones((len(rows), columns), dtype=np.complex128)
     done = 1
     while done < columns:
         step = np.exp(rows * (done * -2j * np.pi / n))
@@ -184,13 +183,16 @@ def _twiddle_factors(rows: np.ndarray, columns: int, n: int) -> np.ndarray:
 
 def _moments(values: np.ndarray, mean: float, counts: np.ndarray | None = None) -> tuple[float, float, float]:
     """Return biased variance, skewness and excess kurtosis about `mean`; the last two are 0 for constant values."""
-    # numba takes half a second to load
-    from auscult.features.statistics_loops import central_moments
-
-    second, third, fourth = central_moments(values, mean, counts)
+    number = values.size if counts is None else counts.sum()
+    deviations = values - mean
+    squares = np.square(deviations)
+    weighted = squares if counts is None else squares * counts
+    second = float(weighted.sum()) / number
     spread = math.sqrt(second)
     if spread <= _RELATIVE * abs(mean) or second * second < 1e-290:
         return second, 0.0, 0.0
+    third = float(np.dot(weighted, deviations)) / number
+    fourth = float(np.dot(weighted, squares)) / number
     return second, third / (second * spread), fourth / (second * second) - 3.0
 
 
@@ -201,7 +203,7 @@ def _frame_sequences(signal: np.ndarray, rate_hz: int) -> tuple[np.ndarray, np.n
     is in the bins 0 and 1 only. The few frames across the ends of the recording have transforms of their own.
     """
     # numba takes half a second to load
-    from auscult.features.statistics_loops import frame_measures, rolloff_and_bandwidth
+    from auscult.features.frame_measures import frame_measures, rolloff_and_bandwidth
 
     frames = sliding_window_view(np.pad(signal, _FFT // 2), _FFT)[::_HOP]
     starts = np.arange(len(frames)) * _HOP - _FFT // 2

@@ -1,4 +1,4 @@
-"""Compiled loops of the statistics: centroid, roll-off and bandwidth of spectra, in bins; central moments."""
+"""Compiled centroid, roll-off and bandwidth of spectra, in bins."""
 
 from __future__ import annotations
 
@@ -58,18 +58,3 @@ def _sums(magnitude: np.ndarray) -> tuple[float, float, float]:
         first += magnitude[k] * k
         second += magnitude[k] * (k * k)
     return total, first, second
-
-
-@numba.njit(cache=True, fastmath={"reassoc"})
-def central_moments(values: np.ndarray, mean: float, counts: np.ndarray | None) -> tuple[float, float, float]:
-    """Return the second to fourth moment of values (n,) about `mean`, each counted `counts` (n,) times or once."""
-    number = second = third = fourth = 0.0
-    for k in range(len(values)):
-        count = 1.0 if counts is None else counts[k]
-        deviation = values[k] - mean
-        square = deviation * deviation
-        number += count
-        second += count * square
-        third += count * (square * deviation)
-        fourth += count * (square * square)
-    return second / number, third / number, fourth / number
