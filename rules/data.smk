@@ -61,7 +61,7 @@ rule ingest:
     input:
         raw=lambda w: (
             checked(releases.require, RELEASES[w.dataset], w.dataset)
-            or (paths.GENERATED if RELEASES[w.dataset].generated else [])
+            or (paths.GENERATED if RELEASES[w.dataset].is_generated else [])
         ),
         code=lambda w: code("ingest", f"auscult.datasets.{RELEASES[w.dataset].dataset.adapter}"),
     output:

@@ -18,7 +18,7 @@ def cases(n: int = 200, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 def test_each_threshold_is_the_best_of_its_class():
     p, truth = cases()
-    found = thresholds.tune(p, truth, shared=False)
+    found = thresholds.tune(p, truth, is_shared=False)
     for number in range(3):
         best = max(f1_score(truth[:, number], p[:, number] >= t, zero_division=0) for t in thresholds.GRID)
         assert f1_score(truth[:, number], p[:, number] >= found[number]) == pytest.approx(best)
@@ -27,7 +27,7 @@ def test_each_threshold_is_the_best_of_its_class():
 
 def test_one_threshold_is_the_best_for_all():
     p, truth = cases()
-    found = thresholds.tune(p, truth, shared=True)
+    found = thresholds.tune(p, truth, is_shared=True)
     assert len(set(found)) == 1
     best = max(f1_score(truth, p >= t, average="macro", zero_division=0) for t in thresholds.GRID)
     assert f1_score(truth, p >= found[0], average="macro") == pytest.approx(best)
@@ -36,12 +36,12 @@ def test_one_threshold_is_the_best_for_all():
 def test_a_class_without_positives_keeps_a_half():
     p, truth = cases()
     truth[:, 1] = 0
-    assert thresholds.tune(p, truth, shared=False)[1] == 0.5
+    assert thresholds.tune(p, truth, is_shared=False)[1] == 0.5
 
 
 def test_of_equal_thresholds_the_middle_is_taken():
     p, truth = np.array([[0.2], [0.2], [0.8]]), np.array([[0], [0], [1]])
-    assert thresholds.tune(p, truth, shared=False)[0] == pytest.approx(0.52, abs=0.021)
+    assert thresholds.tune(p, truth, is_shared=False)[0] == pytest.approx(0.52, abs=0.021)
 
 
 def test_no_case_decides_with_its_own_label(monkeypatch):

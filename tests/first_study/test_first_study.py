@@ -55,14 +55,14 @@ def planned(mark: Fingerprint, tmp_path: Path, **options) -> dict:
 
 def test_class_folders_become_a_data_set(folders, tmp_path):
     mark = fingerprint(folders, "mine", None, 1)
-    assert {path.name for path in mark.written} == {"cases.csv", "recordings.csv"}
+    assert {path.name for path in mark.new_tables} == {"cases.csv", "recordings.csv"}
     assert mark.labels == {"label": {"normal, or so": (6, 6), "wheeze": (6, 6)}}
     assert not mark.manifest.subjects_known and mark.rates == {RATE: 12} and len(mark.seconds) == 12
     assert 250 < mark.energy_hz < 450
     values = planned(mark, tmp_path)
     assert values["dataset"]["rate_hz"] == 1000 and values["protocol"]["folds"] == 5
     # a second look finds the tables and writes nothing
-    assert fingerprint(folders, "mine", None, 1).written == []
+    assert fingerprint(folders, "mine", None, 1).new_tables == []
 
 
 def test_tables_are_never_written_over(folders):

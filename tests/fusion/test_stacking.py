@@ -121,7 +121,7 @@ def test_an_absent_class_gets_probability_0(target, absent):
     x, labels = rows(60)
     known = (labels != absent).to_numpy()
     found = stacked(target, x[known], labels[known], x)
-    inside, outside, fitted = found.own, found.others, found.fitted
+    inside, outside, fitted = found.own, found.others, found.learner
     number = CLASSES.index(absent)
     for p in (inside, outside):
         assert (p[:, number] == 0).all() and p.sum(axis=1) == pytest.approx(np.ones(len(p)), abs=1e-5)

@@ -40,14 +40,14 @@ def network_facts(
     of earlier answers, to which this one is added; None: the file of the network is loaded.
     """
     key = _key(name, options) if memory else ""
-    known = _read(memory) if memory else {}
-    if key in known:
-        return NetworkFacts(**known[key])
+    earlier_facts = _read(memory) if memory else {}
+    if key in earlier_facts:
+        return NetworkFacts(**earlier_facts[key])
     module = importlib.import_module(f"auscult.networks.{name}")
     reads_cases, takes_weights = getattr(module, "READS_CASES", False), hasattr(module, "load_pretrained")
     facts = NetworkFacts(check(module.Options).model_dump(), reads_cases, takes_weights)
     if memory:
-        newest = dict(list(known.items())[1 - MOST_ENTRIES :]) | {key: asdict(facts)}
+        newest = dict(list(earlier_facts.items())[1 - MOST_ENTRIES :]) | {key: asdict(facts)}
         # options that JSON does not have, or a folder that cannot be written: asked again next time
         with contextlib.suppress(TypeError, OSError):
             if json.loads(json.dumps(facts.options)) == facts.options:

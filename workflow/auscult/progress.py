@@ -43,15 +43,15 @@ def progress(description: str, total: int) -> Iterator[Callable[..., None]]:
         bar.start()
         row = bar.add_task(description, total=total)
 
-    def update(done: float) -> None:
+    def update(count: float) -> None:
         nonlocal last_line_s
         now = time.monotonic()
         if bar:
-            bar.update(row, completed=done, description=description)
+            bar.update(row, completed=count, description=description)
         if now - last_line_s >= EVERY_S:
             last_line_s = now
-            remaining_s = (now - start_s) / max(done, 1e-3) * (total - done)
-            note(f"{description}: {done:.4g} of {total} ({now - start_s:.0f} s, about {remaining_s:.0f} s left)")
+            remaining_s = (now - start_s) / max(count, 1e-3) * (total - count)
+            note(f"{description}: {count:.4g} of {total} ({now - start_s:.0f} s, about {remaining_s:.0f} s left)")
 
     try:
         yield update

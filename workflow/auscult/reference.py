@@ -100,8 +100,8 @@ def _decision_rules() -> str:
     ]
     for name in rules.names():
         rule = rules.get(name)
-        fitted = "yes" if rule.is_fitted else "no"
-        lines.append(f"| `{name}` | {', '.join(rule.kinds)} | {fitted} | {rule.description} |")
+        is_fitted = "yes" if rule.is_fitted else "no"
+        lines.append(f"| `{name}` | {', '.join(rule.kinds)} | {is_fitted} | {rule.description} |")
     return "\n".join(lines) + "\n"
 
 

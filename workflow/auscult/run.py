@@ -86,8 +86,8 @@ def load(values: Mapping[str, Any], studies_folder: Path, lists: Path) -> tuple[
             )
         for dataset in study.other_datasets():
             release = releases.find(dataset)
-            known = release_of_folder.setdefault(paths.dataset_folder(dataset, None), release)
-            if known.dataset != dataset:
+            known_release = release_of_folder.setdefault(paths.dataset_folder(dataset, None), release)
+            if known_release.dataset != dataset:
                 raise RunError(
                     f"config/studies/{name}.yaml: the data set {dataset.name!r} is described in two ways; give one of "
                     "them another name"

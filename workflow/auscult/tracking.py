@@ -269,22 +269,22 @@ def _allowed_names(names: list[str]) -> list[str]:
     that are then the same are numbered.
     """
     results: list[str] = []
-    used = {name for name in names if _allowed_name(name) == name}
+    taken_names = {name for name in names if _allowed_name(name) == name}
     for name in names:
-        allowed = base = _allowed_name(name)
+        new_name = base = _allowed_name(name)
         number = 1
-        while allowed != name and allowed in used:
+        while new_name != name and new_name in taken_names:
             number += 1
-            allowed = f"{base} {number}"
-        used.add(allowed)
-        results.append(allowed)
+            new_name = f"{base} {number}"
+        taken_names.add(new_name)
+        results.append(new_name)
     return results
 
 
 def _allowed_name(name: str) -> str:
-    allowed = "".join(c if c.isalnum() or c in "_-./ " else "_" for c in name)[:MOST_LETTERS]
-    is_path = posixpath.normpath(allowed) == allowed and not allowed.startswith(("/", ".."))
-    return allowed if is_path and allowed != "." else allowed.replace("/", "_").replace(".", "_")
+    new_name = "".join(c if c.isalnum() or c in "_-./ " else "_" for c in name)[:MOST_LETTERS]
+    is_path = posixpath.normpath(new_name) == new_name and not new_name.startswith(("/", ".."))
+    return new_name if is_path and new_name != "." else new_name.replace("/", "_").replace(".", "_")
 
 
 def _params(values: dict[str, Any]) -> list:

@@ -23,16 +23,18 @@ protocol, targets = part(Protocol, reads["protocol"]), part(dict[str, TargetClas
 folds, manifest = read_rows(inputs.folds), load(folder_of(inputs.manifest))
 tables = [folds, *(as_folds(read_rows(path)) for path in [inputs.inner] if path)]
 own, names = load_index(Path(inputs.landmarks)), manifest.recordings["recording"].tolist()
-copied = partial(copies_in, own=own, recordings=names, scale=scale_of(reads["rate_hz"]))
-copies_of = {path.removesuffix(".landmarks.npz"): copied(load_index(path)) for path in inputs.landmarks_of_weights}
+find_copies_in = partial(copies_in, own=own, recordings=names, scale=scale_of(reads["rate_hz"]))
+copies_of = {
+    path.removesuffix(".landmarks.npz"): find_copies_in(load_index(path)) for path in inputs.landmarks_of_weights
+}
 others = [
-    OtherDataset(at.name, load(at), at.name in reads["same_ids"], copied(load_index(at / "landmarks.npz")))
+    OtherDataset(at.name, load(at), at.name in reads["same_ids"], find_copies_in(load_index(at / "landmarks.npz")))
     for at in folders_of(inputs.landmarks_of_others)
 ]
 pairs = read_rows(inputs.copies)
-found = [audit(protocol, targets, manifest, table, pairs) for table in tables]
-found.append(audit_weights(manifest, folds, reads["dataset"], reads["weights"], copies_of))
-findings = pd.concat([*found, audit_others(manifest, tables, others)])
+findings = [audit(protocol, targets, manifest, table, pairs) for table in tables]
+findings.append(audit_weights(manifest, folds, reads["dataset"], reads["weights"], copies_of))
+findings = pd.concat([*findings, audit_others(manifest, tables, others)])
 note(findings.to_string())
 refuse_leaks(protocol, part(Leak, reads["leak"]), findings)
 write_text(snakemake.output.audit, findings.to_csv(index=False))

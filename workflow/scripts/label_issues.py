@@ -13,8 +13,8 @@ from common import begin, by_system, folder_of, read_audits, read_rows
 begin(snakemake)
 study, inputs = Study.model_validate(snakemake.params.study), snakemake.input
 manifest = load(folder_of(inputs.manifest))
-found = label_issues(study, read_rows(inputs.predictions), manifest, by_system(inputs.recordings))
-found["leak"] = mark(study.protocol, read_audits(inputs.audit))
+issues = label_issues(study, read_rows(inputs.predictions), manifest, by_system(inputs.recordings))
+issues["leak"] = mark(study.protocol, read_audits(inputs.audit))
 origin = f"Study {snakemake.wildcards.study}, commit {commit()}, data set {manifest.digest()[:12]}."
 caption = f"{origin} Labels that are probably wrong; none was changed."
-write_table(found, Path(snakemake.output[0]).with_suffix(""), caption)
+write_table(issues, Path(snakemake.output[0]).with_suffix(""), caption)

@@ -19,7 +19,7 @@ begin(snakemake)
 inputs, p = snakemake.input, snakemake.params
 study, system = Study.model_validate(p.study), p.system
 predictions, manifest = read_rows(inputs.predictions), load(folder_of(inputs.manifest))
-chosen = chosen_cases(study.targets, predictions, p.cases, set(manifest.recordings["case"]))
+selection = chosen_cases(study.targets, predictions, p.cases, set(manifest.recordings["case"]))
 sources = Sources(
     manifest,
     read_table(inputs.states),
@@ -28,8 +28,8 @@ sources = Sources(
     jobs_in(inputs.networks, study, system) if inputs.networks else None,
 )
 with device(resources_of(snakemake)) as torch_device:
-    sounds, left_out, explained = sounds_of(study, system, chosen, predictions, sources, torch_device)
+    sounds, left_out, meaning = sounds_of(study, system, selection, predictions, sources, torch_device)
 issues, leak = read_table(inputs.issues), mark(study.protocol, read_audits(inputs.audit))
-shown = study.systems[system].front_end.name, explained, leak
-page = render(snakemake.wildcards.study, study, chosen, predictions, issues, sounds, left_out, *shown)
+labels = study.systems[system].front_end.name, meaning, leak
+page = render(snakemake.wildcards.study, study, selection, predictions, issues, sounds, left_out, *labels)
 write_text(snakemake.output[0], page)

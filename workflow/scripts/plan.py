@@ -22,7 +22,7 @@ with tempfile.TemporaryDirectory() as folder:
 with file.open("x", encoding="utf-8") as new:  # never over another one
     new.write(text)
 lines = [
-    *(f"wrote {table}: sound files in folders named by class" for table in recordings.written),
+    *(f"wrote {table}: sound files in folders named by class" for table in recordings.new_tables),
     f"wrote {file}: {draft.trainings} trainings, about {draft.minutes:.0f} min on this machine's cores",
     f"read it, then run: snakemake --cores all --resources gpu=1 --config studies={file.stem}",
 ]

@@ -62,11 +62,11 @@ def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
     if rate == new_rate:
         return samples
     length = max(1, round(len(samples) * new_rate / rate))
-    resampled = soxr.resample(samples, rate, new_rate, quality="HQ")
-    missing = length - len(resampled)
+    new_samples = soxr.resample(samples, rate, new_rate, quality="HQ")
+    missing = length - len(new_samples)
     if missing <= 0:  # numpy takes as long as soxr to pad by nothing
-        return resampled[:length]
-    return np.pad(resampled, ((0, missing), (0, 0)), mode="edge" if len(resampled) else "constant")
+        return new_samples[:length]
+    return np.pad(new_samples, ((0, missing), (0, 0)), mode="edge" if len(new_samples) else "constant")
 
 
 def one_channel(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:

@@ -187,10 +187,10 @@ class HDF5Writer:
 
     def __enter__(self) -> h5py.File:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        for left in self.path.parent.glob(f".{glob.escape(self.path.name)}.*"):  # by a job that was killed
+        for leftover in self.path.parent.glob(f".{glob.escape(self.path.name)}.*"):  # by a job that was killed
             with contextlib.suppress(FileNotFoundError):  # another process may remove it too
-                if time.time() - left.stat().st_mtime > ABANDONED_S:
-                    left.unlink()
+                if time.time() - leftover.stat().st_mtime > ABANDONED_S:
+                    leftover.unlink()
         self.disk_file = _DiskFile(self.temporary, "w+")
         # "latest": headers have checksums, so that a reader notices damage
         self.file = h5py.File(self.disk_file, "w", libver="latest")

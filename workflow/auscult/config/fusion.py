@@ -146,5 +146,5 @@ class Fusion(Strict):
 
     def tables_of(self, tables: Iterable[str]) -> list[str]:
         """Those of the tables of numbers about recordings that the blocks are made of."""
-        used = {feature.removeprefix("pooled_").removesuffix("_of_file") for feature in self.features}
-        return [table for table in tables if table in used]
+        tables_of_blocks = {feature.removeprefix("pooled_").removesuffix("_of_file") for feature in self.features}
+        return [table for table in tables if table in tables_of_blocks]

@@ -156,9 +156,11 @@ class Study(Strict):
         if not name:
             return
         _require_known(f"{key}.network.pretraining", name, self.pretrainings)
-        trained = self.pretrainings[name].network.name
-        if trained != system.network.name:
-            raise ValueError(f"{key}.network: {system.network.name!r} cannot start from {name!r}, which is {trained!r}")
+        pretrained_network = self.pretrainings[name].network.name
+        if pretrained_network != system.network.name:
+            raise ValueError(
+                f"{key}.network: {system.network.name!r} cannot start from {name!r}, which is {pretrained_network!r}"
+            )
 
     def _check_extra_training(self, key: str, extra: ExtraTraining) -> None:
         """Refuse extra cases whose labels or frames do not fit those of the study."""
@@ -168,12 +170,12 @@ class Study(Strict):
         for name, label in extra.heads.items():
             _require_known(f"{key}.heads", name, heads_of(self.tasks))
             for head in [task.heads[name] for task in self.tasks.values() if name in task.heads]:
-                allowed = {*head.classes, *head.positive} | ({"none"} if head.kind == "multilabel" else set())
+                known_words = {*head.classes, *head.positive} | ({"none"} if head.kind == "multilabel" else set())
                 if head.kind == "binary":
                     targets = [target for target in self.targets.values() if target.label == head.label]
-                    allowed |= {word for target in targets for word in target.classes}
+                    known_words |= {word for target in targets for word in target.classes}
                 for word in label.words.values():
-                    _require_known(f"{key}.heads.{name}.words", word, allowed)
+                    _require_known(f"{key}.heads.{name}.words", word, known_words)
         for name, system in self.systems.items():
             if not system.training.resident:
                 raise ValueError(

@@ -28,8 +28,8 @@ class Samples(NamedTuple):
     rest : the bytes after the stated ones are no further chunk of the file.
     """
 
-    stated: int | None
-    present: int
+    in_header: int | None
+    in_file: int
     size_at: int | None = None
     endian: str = "<"
     rest: bool = False
@@ -45,16 +45,16 @@ def check(path: Path) -> tuple[str | None, tuple[int, bytes] | None]:
         samples = _find_samples(file, path.stat().st_size)
     if samples is None:
         return None, None
-    stated, present = samples.stated, samples.present
-    if samples.size_at is not None and present:
-        correction = (samples.size_at, struct.pack(f"{samples.endian}I", min(present, 2**32 - 1)))
-        return f"the header states no samples: all {present} bytes after it are read", correction
-    if stated is None:
-        return f"the header states no length: all {present} bytes after it are read", None
-    if stated > present:
-        raise Unusable("truncated", f"the header states {stated} bytes of samples, the file has {present}")
+    in_header, in_file = samples.in_header, samples.in_file
+    if samples.size_at is not None and in_file:
+        correction = (samples.size_at, struct.pack(f"{samples.endian}I", min(in_file, 2**32 - 1)))
+        return f"the header states no samples: all {in_file} bytes after it are read", correction
+    if in_header is None:
+        return f"the header states no length: all {in_file} bytes after it are read", None
+    if in_header > in_file:
+        raise Unusable("truncated", f"the header states {in_header} bytes of samples, the file has {in_file}")
     if samples.rest:
-        return f"the header states {stated} bytes of samples, {present} follow: only those stated are read", None
+        return f"the header states {in_header} bytes of samples, {in_file} follow: only those stated are read", None
     return None, None
 
 
@@ -68,8 +68,8 @@ def _find_samples(file: BinaryIO, size: int) -> Samples | None:
     if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
         return _aiff(file, size)
     if head[:4] in (b".snd", b"dns."):
-        offset, stated = struct.unpack((">" if head[:4] == b".snd" else "<") + "II", head[4:12])
-        return Samples(None if stated == 0xFFFFFFFF else stated, size - offset)
+        offset, in_header = struct.unpack((">" if head[:4] == b".snd" else "<") + "II", head[4:12])
+        return Samples(None if in_header == 0xFFFFFFFF else in_header, size - offset)
     if head[:4] == b"OggS":
         return _ogg(file, size)
     if head[:3] == b"ID3" or (len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0):
@@ -87,15 +87,15 @@ def _riff(file: BinaryIO, size: int, endian: str) -> Samples | None:
             length -= 28
         elif name == b"data":
             start = file.tell()
-            present = size - start
+            in_file = size - start
             if length_64 is not None and length == 0xFFFFFFFF:
-                return Samples(length_64, present)
+                return Samples(length_64, in_file)
             if length == 0:
-                return Samples(0, present, start - 4 if not _are_chunks(file, start, size, endian) else None, endian)
-            if length > present and _is_placeholder(length):
-                return Samples(None, present)
+                return Samples(0, in_file, start - 4 if not _are_chunks(file, start, size, endian) else None, endian)
+            if length > in_file and _is_placeholder(length):
+                return Samples(None, in_file)
             end = start + length + length % 2
-            return Samples(length, present, rest=end < size and not _are_chunks(file, end, size, endian))
+            return Samples(length, in_file, rest=end < size and not _are_chunks(file, end, size, endian))
         file.seek(length + length % 2, 1)
     return None
 
@@ -135,8 +135,8 @@ def _aiff(file: BinaryIO, size: int) -> Samples | None:
     while len(chunk := file.read(8)) == 8:
         length = struct.unpack(">I", chunk[4:])[0]
         if chunk[:4] == b"SSND":
-            present = size - file.tell()
-            return Samples(None if length > present and _is_placeholder(length) else length, present)
+            in_file = size - file.tell()
+            return Samples(None if length > in_file and _is_placeholder(length) else length, in_file)
         file.seek(length + length % 2, 1)
     return None
 

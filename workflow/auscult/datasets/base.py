@@ -181,8 +181,8 @@ def read_table(path: Path, numbers: Iterable[str], exact: bool = False) -> pd.Da
         raise DatasetError(f"{path}: line {reader.line_num}: not readable as CSV: {error}") from error
     if not header:
         raise DatasetError(f"{path}: line 1 should name the columns; it is empty")
-    used = [number for number, name in enumerate(header) if name or any(row[number] for row in rows)]
-    header, rows = [header[number] for number in used], [[row[number] for number in used] for row in rows]
+    columns = [number for number, name in enumerate(header) if name or any(row[number] for row in rows)]
+    header, rows = [header[number] for number in columns], [[row[number] for number in columns] for row in rows]
     if duplicates := [name for name in header if header.count(name) > 1]:
         raise DatasetError(f"{path}: line 1: the column {duplicates[0]!r} is named twice")
     table = pd.DataFrame(rows, columns=header, dtype=str)
@@ -321,10 +321,10 @@ def _in_blocks(function: Callable, table: pd.DataFrame, workers: int) -> Iterato
 
 def _missing(root: Path, path: str) -> str:
     """Return the detail of a missing file: the path, and a file whose name differs in writing only."""
-    found = nearby(root, path)
-    if found and unicodedata.normalize("NFC", found) == unicodedata.normalize("NFC", path):
+    similar_path = nearby(root, path)
+    if similar_path and unicodedata.normalize("NFC", similar_path) == unicodedata.normalize("NFC", path):
         return f"there is no file {path!r}; there is one whose name looks the same in another Unicode form"
-    return f"there is no file {path!r}" + (f"; there is {found!r}" if found else "")
+    return f"there is no file {path!r}" + (f"; there is {similar_path!r}" if similar_path else "")
 
 
 def _first_reasons(quality: list[tuple]) -> str:

@@ -58,14 +58,14 @@ def ingest(root: Path, options: Options) -> Listing:
     """
     cases, recordings, quality = [], [], []
     for folder in _folders(root):
-        database, listed = folder.name.removeprefix("training-"), set()
+        database, listed_records = folder.name.removeprefix("training-"), set()
         for name, abnormal, sound_quality in _reference(folder):
-            listed.add(name)
+            listed_records.add(name)
             cases.append((name, name, database, abnormal, sound_quality))
             row = {"recording": name, "case": name, "path": f"{folder.name}/{name}.wav"}
             recordings.append(row | stated_length(folder / f"{name}.hea", name, quality))
         for path in sorted(folder.glob("[!.]*.wav")):
-            if path.stem not in listed:
+            if path.stem not in listed_records:
                 quality.append((path.stem, "unlisted", "dropped", f"{folder.name} does not list {path.name}"))
     columns = ["recording", "case", "path", "header_rate_hz", "header_frames"]
     return Listing(
@@ -83,7 +83,7 @@ def _reference(folder: Path) -> list[tuple[str, str, str]]:
     if not tables:
         raise DatasetError(f"{folder}: neither {' nor '.join(TABLES)} is there; they are part of the release")
     has_quality = tables[0].name == TABLES[0]
-    wanted = "record,label,quality" if has_quality else "record,label"
+    columns = "record,label,quality" if has_quality else "record,label"
     rows = []
     for number, line in enumerate(read_text(tables[0]).splitlines(), start=1):
         cells = [cell.strip() for cell in line.split(",")]
@@ -96,7 +96,7 @@ def _reference(folder: Path) -> list[tuple[str, str, str]]:
             rows.append((name, ABNORMAL[label], QUALITY[rest[0]] if rest else ""))
         except (ValueError, KeyError):
             raise DatasetError(
-                f"{tables[0]}: line {number} should be `{wanted}` with the label -1 (normal) or 1 (abnormal)"
+                f"{tables[0]}: line {number} should be `{columns}` with the label -1 (normal) or 1 (abnormal)"
                 f"{' and the quality 0 (poor) or 1 (good)' if has_quality else ''}, it is {line!r}"
             ) from None
     return rows

@@ -159,10 +159,10 @@ def _refuse_misspelt(values: dict[str, str], path: Path) -> None:
 
 
 def _case(case: str, values: dict[str, str], path: Path) -> dict:
-    def label(key: str, allowed: tuple[str, ...]) -> str:
+    def label(key: str, known_words: tuple[str, ...]) -> str:
         value = values.get(key, "")
-        if value and value not in allowed:
-            raise DatasetError(f"{path}: #{key}: {value!r} is not one of {', '.join(allowed)}")
+        if value and value not in known_words:
+            raise DatasetError(f"{path}: #{key}: {value!r} is not one of {', '.join(known_words)}")
         return value
 
     def number(key: str) -> float:

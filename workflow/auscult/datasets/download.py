@@ -48,7 +48,7 @@ class _Job:
     retries: int
     timeout_s: float
     session: requests.Session
-    received: int = 0  # bytes, this run
+    received_bytes: int = 0  # bytes, this run
     lock: threading.Lock = field(default_factory=threading.Lock)
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -141,11 +141,11 @@ def _fetch_files(job: _Job, sums: dict[str, str], workers: int) -> None:
     try:
         pending = {pool.submit(_fetch_file, job, path, expected) for path, expected in sums.items()}
         while pending:
-            start_s, received_before = time.monotonic(), job.received
+            start_s, received_before = time.monotonic(), job.received_bytes
             done, pending = wait(pending, timeout=PROGRESS_S, return_when=FIRST_EXCEPTION)
             for future in done:
                 future.result()
-            rate = (job.received - received_before) / 1e6 / max(time.monotonic() - start_s, 1e-3)
+            rate = (job.received_bytes - received_before) / 1e6 / max(time.monotonic() - start_s, 1e-3)
             progress = f"{len(sums) - len(pending)}/{len(sums)} files"
             job.log(f"download: {progress}, {job.received / 1e6:.1f} MB fetched, {rate:.1f} MB/s")
     finally:
@@ -209,17 +209,17 @@ def _attempt(job: _Job, url: str, part: Path) -> None:
         length, free = response.headers.get("Content-Length"), shutil.disk_usage(part.parent).free
         if length and int(length) > free:
             raise DownloadError(f"{url}: {length} bytes to download, only {free} free on the disk of {part.parent}")
-        received = 0
+        received_bytes = 0
         with part.open("ab" if status == 206 else "wb") as file:
             for chunk in response.raw.stream(1 << 16, decode_content=False):
                 file.write(chunk)
-                received += len(chunk)
+                received_bytes += len(chunk)
                 with job.lock:
-                    job.received += len(chunk)
+                    job.received_bytes += len(chunk)
                 if job.stop.is_set():
                     raise DownloadError("stopped")
-    if length and received != int(length):
-        raise _RetryError(f"{received} of {length} bytes arrived")
+    if length and received_bytes != int(length):
+        raise _RetryError(f"{received_bytes} of {length} bytes arrived")
 
 
 def _check_placed_by_hand(job: _Job, error: DownloadError) -> None:

@@ -84,13 +84,13 @@ def ingest(root: Path, options: Options) -> Listing:
     case_columns = ["case", *options.labels, *options.groups, *options.covariates]
     _require_columns(root / "cases.csv", cases, case_columns)
     _require_columns(root / "recordings.csv", recordings, ["recording", "case", "path", *options.recording_labels])
-    for column, allowed in options.labels.items():
+    for column, known_words in options.labels.items():
         for position, cell in enumerate(cases[column]):
-            for value in cell.split("|") if cell and allowed else []:
-                if value not in allowed:
+            for value in cell.split("|") if cell and known_words else []:
+                if value not in known_words:
                     raise DatasetError(
                         f"{root / 'cases.csv'}: row {row_number(cases, position)}, column {column!r}: {value!r} is "
-                        f"not one of {', '.join(allowed)} (dataset.options.labels)"
+                        f"not one of {', '.join(known_words)} (dataset.options.labels)"
                     )
     subjects_known = "subject" in cases
     if not subjects_known:

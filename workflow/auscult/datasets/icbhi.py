@@ -100,18 +100,18 @@ def _cycles(path: Path, quality: list[tuple]) -> list[tuple[float, float, str]]:
     return cycles
 
 
-def _other_names(recordings: set[str], listed: set[str]) -> dict[str, str]:
+def _other_names(recordings: set[str], names_of_split: set[str]) -> dict[str, str]:
     """Return the names under which the split lists recordings that it does not list by their own name.
 
     In the published release, one recording has another device in the split than in its file's name. A name is
     another name of a recording if all but the device is the same, and no other name or recording fits.
     """
-    unlisted, unused = recordings - listed, listed - recordings
+    only_recordings, only_in_split = recordings - names_of_split, names_of_split - recordings
     pairs = {}
-    for name in unlisted:
+    for name in only_recordings:
         part = name.rpartition("_")[0]
-        candidates = [other for other in unused if other.rpartition("_")[0] == part]
-        if len(candidates) == 1 and sum(other.rpartition("_")[0] == part for other in unlisted) == 1:
+        candidates = [other for other in only_in_split if other.rpartition("_")[0] == part]
+        if len(candidates) == 1 and sum(other.rpartition("_")[0] == part for other in only_recordings) == 1:
             pairs[name] = candidates[0]
     return pairs
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 def nearby(root: Path, path: str) -> str | None:
     """The path below `root` of a file whose name differs from `path` in writing only, or None."""
-    folder, found = root, []
+    folder, parts = root, []
     for part in path.replace("\\", "/").split("/"):
         if part in ("", "."):
             continue
@@ -17,9 +17,9 @@ def nearby(root: Path, path: str) -> str | None:
         names = [entry.name for entry in folder.iterdir() if _plain(entry.name) == _plain(part)]
         if not names:
             return None
-        found.append(part if part in names else min(names))
-        folder = folder / found[-1]
-    return "/".join(found) if folder.is_file() else None
+        parts.append(part if part in names else min(names))
+        folder = folder / parts[-1]
+    return "/".join(parts) if folder.is_file() else None
 
 
 def _plain(name: str) -> str:

@@ -15,12 +15,12 @@ from auscult.provenance import digest
 class Release:
     """The raw files of a data set.
 
-    `generated`: the workflow generates the files, so that none need to exist. `files` is empty for a generated data
+    `is_generated`: the workflow generates the files, so that none need to exist. `files` is empty for a generated data
     set, and if nothing has been downloaded yet.
     """
 
     dataset: Dataset
-    generated: bool
+    is_generated: bool
     files: list[Path]
 
 
@@ -43,9 +43,9 @@ def require(release: Release, folder: str) -> None:
     folder: name of the data set below results/datasets.
     """
     root = release.dataset.root
-    if release.generated and Path(root).is_file():
+    if release.is_generated and Path(root).is_file():
         raise DatasetError(f"data set {folder}: {root} is a file; its recordings are generated into a folder: name one")
-    if not release.files and not release.generated:
+    if not release.files and not release.is_generated:
         advice = "name their folder with `--config studies=… root=DIR`"
         if Path(root).is_file():
             advice = f"this is a file; unpack it if it is an archive, and {advice}"
@@ -66,7 +66,7 @@ def state(release: Release, digests: Path) -> str:
 
     digests: a file with the digests of single files, so that only changed files are read again.
     """
-    if release.generated:
+    if release.is_generated:
         return digest([release.dataset.adapter, release.dataset.options])
     if not release.files:
         return "nothing there"

@@ -25,8 +25,8 @@ def cross_fit(
     seed: of the draw of the folds. Where there are too few cases to divide, the rule decides as it is before any
     fitting.
     """
-    unfitted = rule.fit(p[:0], truth[:0], target)
-    probabilities, decisions = (array.copy() for array in rule.apply(unfitted, p, target, None))
+    without_cases = rule.fit(p[:0], truth[:0], target)
+    probabilities, decisions = (array.copy() for array in rule.apply(without_cases, p, target, None))
 
     def fit_and_apply(fit_rows: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return rule.apply(rule.fit(p[fit_rows], truth[fit_rows], target), p[rows], target, None)

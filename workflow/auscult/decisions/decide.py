@@ -98,14 +98,14 @@ def fit_rule(target: Target, rule: str, outputs: Outputs, labels: pd.Series) -> 
 
 
 def apply_rule(
-    target: Target, rule: str, fitted: FittedRule, outputs: Outputs
+    target: Target, rule: str, parameters: FittedRule, outputs: Outputs
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Probabilities and decisions of cases, see `decisions.rule.Rule.apply`, and calibrated probabilities.
 
-    fitted: of `fit_rule`. A case without recordings has no output to calibrate and keeps its probabilities.
+    parameters: of `fit_rule`. A case without recordings has no output to calibrate and keeps its probabilities.
     """
-    p, decisions = rules.get(rule).apply(fitted["rule"], outputs.probabilities, target, outputs.recordings)
-    calibrated = calibrate(fitted["calibration"], p).copy()
+    p, decisions = rules.get(rule).apply(parameters["rule"], outputs.probabilities, target, outputs.recordings)
+    calibrated = calibrate(parameters["calibration"], p).copy()
     if outputs.recordings is not None:
         silent = ~np.isin(np.arange(len(p)), outputs.recordings.case)
         calibrated[silent] = outputs.probabilities[silent]
@@ -133,11 +133,11 @@ def decide(
             p_own = own.probabilities[mask]
             results_own = [cross_fit(rule, p_own, truth, groups, target, seed) for seed in range(CROSS_FITS)]
         else:
-            p_own, decisions_own = rule.apply({}, own.probabilities, target, own.recordings)
-            results_own = [(p_own[mask], decisions_own[mask])]
-        scores = [inner_score(target, truth, decided, p, choose_by) for p, decided in results_own]
-        p, decided = results_own[0]
-        scores_of_draws = inner_score(target, truth, decided, p, choose_by, draws)
+            p_own, own_decisions = rule.apply({}, own.probabilities, target, own.recordings)
+            results_own = [(p_own[mask], own_decisions[mask])]
+        scores = [inner_score(target, truth, own_decisions, p, choose_by) for p, own_decisions in results_own]
+        p, own_decisions = results_own[0]
+        scores_of_draws = inner_score(target, truth, own_decisions, p, choose_by, draws)
         results[name] = Decisions(
             *apply_rule(target, name, fit_rule(target, name, own, labels), test),
             float(np.mean(scores)),

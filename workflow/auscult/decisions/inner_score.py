@@ -40,6 +40,6 @@ def inner_score(
 
 def standard_error(scores_of_draws: np.ndarray) -> float:
     """Standard error of a score, from its values in bootstrap draws; NaN where fewer than two are defined."""
-    defined = np.atleast_1d(scores_of_draws)
-    defined = defined[~np.isnan(defined)]
-    return float(defined.std(ddof=1)) if len(defined) > 1 else float("nan")
+    finite_scores = np.atleast_1d(scores_of_draws)
+    finite_scores = finite_scores[~np.isnan(finite_scores)]
+    return float(finite_scores.std(ddof=1)) if len(finite_scores) > 1 else float("nan")

@@ -81,8 +81,8 @@ def predict(study: Study, manifest: Manifest, outputs: list[FoldOutputs]) -> tup
                     calibrated.append(pd.DataFrame(result.calibrated, columns=class_columns(target.classes)))
     predictions, scores = pd.concat(tables, ignore_index=True), pd.DataFrame(scores)
     scores["chosen"] = choose(scores, study.evaluation.choose_by)
-    chosen = chosen_rows(study.targets, predictions, pd.concat(calibrated, ignore_index=True), scores)
-    return pd.concat([predictions, chosen], ignore_index=True), scores
+    rows_chosen = chosen_rows(study.targets, predictions, pd.concat(calibrated, ignore_index=True), scores)
+    return pd.concat([predictions, rows_chosen], ignore_index=True), scores
 
 
 def stage_outputs(

@@ -38,7 +38,7 @@ def comparison(study: Study, predictions: pd.DataFrame, leak: str, folds: pd.Dat
         if all(variant.empty for variant in variants.values()):
             continue
         # rankings of the row chosen are within folds: so are those that it is compared with
-        of_draws, pooled = (
+        of_draws, of_all_cases = (
             {
                 (key, within_folds): function(variant, within_folds)
                 for key, variant in variants.items()
@@ -55,7 +55,7 @@ def comparison(study: Study, predictions: pd.DataFrame, leak: str, folds: pd.Dat
             within_folds = a[1] == "chosen"
             of_a, of_b = of_draws[a, within_folds], of_draws[b, within_folds]
             for metric in of_a:
-                difference = pooled[a, within_folds][metric] - pooled[b, within_folds][metric]
+                difference = of_all_cases[a, within_folds][metric] - of_all_cases[b, within_folds][metric]
                 pooled_difference = intervals.paired_difference(of_a[metric], of_b[metric], difference)
                 differences = by_fold[a][metric] - by_fold[b][metric]
                 t_test = intervals.corrected_t_test(differences, ratio)

@@ -43,8 +43,8 @@ def words_of(target: Target, cases: pd.DataFrame, label: OtherLabel | None, plac
     else:
         words = cells.where(cells.isin(target.classes), "")
     if (words == "").all():
-        found = ", ".join(sorted(set(cells) - {""})[:8]) or "only empty cells"
-        raise ExternalError(f"no case has a label of the target: the column {column!r} has {found}; see {place}")
+        words_there = ", ".join(sorted(set(cells) - {""})[:8]) or "only empty cells"
+        raise ExternalError(f"no case has a label of the target: the column {column!r} has {words_there}; see {place}")
     return words
 
 
@@ -86,7 +86,7 @@ def with_classes_there(target: Target, rows: pd.DataFrame) -> tuple[Target, pd.D
 
 
 def external_table(
-    study: Study, rows: pd.DataFrame, cases: pd.DataFrame, columns: Columns, known: set[str], data: str, mark: str
+    study: Study, rows: pd.DataFrame, cases: pd.DataFrame, columns: Columns, known_cases: set[str], data: str, mark: str
 ) -> pd.DataFrame:
     """Return a row per target, and one per group of a group or attribute column with few values.
 
@@ -97,7 +97,7 @@ def external_table(
     ----------
     rows : of all targets, see `judged_rows`.
     cases, columns : of the other data set.
-    known : cases that the study knows.
+    known_cases : cases that the study knows.
     data : the name of the other data set. mark : the cell of the column `leak`.
     """
     groups: list[tuple[str, str, set[str]]] = [("", "all", set(cases["case"]))]
@@ -107,16 +107,16 @@ def external_table(
             groups += [(column, value, set(cases.loc[values == value, "case"])) for value in sorted(set(values) - {""})]
     lines: list[dict[str, Any]] = []
     for name, of_target in rows.groupby("target", sort=False):
-        target, of_others = with_classes_there(study.targets[name], of_target[~of_target["case"].isin(known)])
+        target, of_others = with_classes_there(study.targets[name], of_target[~of_target["case"].isin(known_cases)])
         for by, group, members in groups:
             part = of_others[of_others["case"].isin(members)]
-            labelled = labelled_rows(part)
+            rows_with_label = labelled_rows(part)
             counts = {
-                "n": len(labelled),
-                "known": int(of_target["case"].isin(known & members).sum()),
-                "unlabelled": len(part) - len(labelled),
+                "n": len(rows_with_label),
+                "known": int(of_target["case"].isin(known_cases & members).sum()),
+                "unlabelled": len(part) - len(rows_with_label),
             }
-            scores = with_intervals(study, target, labelled) if len(labelled) else {}
+            scores = with_intervals(study, target, rows_with_label) if len(rows_with_label) else {}
             lines.append({"target": name, "data": data, "by": by, "group": group, **counts, **scores, "leak": mark})
     table = pd.DataFrame(lines)
     ends = [column for column in table if column != "leak"]

@@ -48,8 +48,8 @@ def label_issues(
     for name, (head, columns) in of_heads.items():
         p = pd.concat(columns, axis=1).mean(axis=1)
         tables.append(_of_head(head, manifest, p).assign(target=name, level="recording"))
-    found = pd.concat([pd.DataFrame(columns=COLUMNS), *(table for table in tables if len(table))])
-    return found[COLUMNS].fillna({"recording": "", "site": ""}).reset_index(drop=True)
+    issues = pd.concat([pd.DataFrame(columns=COLUMNS), *(table for table in tables if len(table))])
+    return issues[COLUMNS].fillna({"recording": "", "site": ""}).reset_index(drop=True)
 
 
 def _of_target(target: Target, labels: pd.Series, p: pd.DataFrame) -> pd.DataFrame:
@@ -60,8 +60,8 @@ def _of_target(target: Target, labels: pd.Series, p: pd.DataFrame) -> pd.DataFra
     for name, column in zip(target.classes, p, strict=True):
         has_class = np.array([name if name in cell.split("|") else f"not {name}" for cell in labels])
         both = np.stack([p[column], 1 - p[column]], axis=1)
-        found = _issues(has_class, both, [name, f"not {name}"])
-        tables.append(found.assign(case=lambda t: p.index[t.pop("row")]))
+        issues = _issues(has_class, both, [name, f"not {name}"])
+        tables.append(issues.assign(case=lambda t: p.index[t.pop("row")]))
     return pd.concat(tables).sort_values("p_label", ignore_index=True)
 
 
@@ -72,9 +72,9 @@ def _of_head(head: Head, manifest: Manifest, p: pd.Series) -> pd.DataFrame:
     table, p, labels = table[labels != ""], p[labels != ""], labels[labels != ""]
     word = "|".join(head.train_on.positive)
     of_class = np.where(labels.isin(head.train_on.positive), word, f"not {word}")
-    found = _issues(of_class, np.stack([p, 1 - p], axis=1), [word, f"not {word}"])
-    rows = table.iloc[found.pop("row")]
-    return found.assign(recording=rows.index, case=rows["case"].to_numpy(), site=rows["site"].to_numpy())
+    issues = _issues(of_class, np.stack([p, 1 - p], axis=1), [word, f"not {word}"])
+    rows = table.iloc[issues.pop("row")]
+    return issues.assign(recording=rows.index, case=rows["case"].to_numpy(), site=rows["site"].to_numpy())
 
 
 def _issues(labels: np.ndarray, p: np.ndarray, classes: list[str]) -> pd.DataFrame:
@@ -95,13 +95,13 @@ def _issues(labels: np.ndarray, p: np.ndarray, classes: list[str]) -> pd.DataFra
         rows = find_label_issues(numbers, p, return_indices_ranked_by="self_confidence", n_jobs=1)
     others = p[rows].copy()
     others[np.arange(len(rows)), numbers[rows]] = -1
-    suggested = others.argmax(axis=1)
+    best_other = others.argmax(axis=1)
     return pd.DataFrame(
         {
             "row": rows,
             "label": labels[rows],
-            "suggested": names[suggested],
+            "suggested": names[best_other],
             "p_label": p[rows, numbers[rows]],
-            "p_suggested": p[rows, suggested],
+            "p_suggested": p[rows, best_other],
         }
     )

@@ -92,16 +92,16 @@ def with_intervals(study: Study, target: Target, part: pd.DataFrame) -> dict[str
     return row
 
 
-def calibration_interval(scored: Scored, of_draws: np.ndarray) -> tuple[float, float]:
+def calibration_interval(arrays: Scored, of_draws: np.ndarray) -> tuple[float, float]:
     """The 95 % interval of the calibration error `ece`. of_draws: of bootstrap draws (draws,).
 
     It sums absolute gaps, which resampling makes larger: the percentile interval is reflected about the value. It
     begins at 0 if the value is not above the 95 % quantile of what a calibrated model would show.
     """
-    value = float(formulas.ece(scored.truth, scored.probabilities))
+    value = float(formulas.ece(arrays.truth, arrays.probabilities))
     low, high = intervals.interval(of_draws)
     low, high = float(np.clip(2 * value - high, 0, value)), max(2 * value - low, value)
-    return (0.0 if value <= np.quantile(scored.ece_by_chance, 0.95) else low), high
+    return (0.0 if value <= np.quantile(arrays.ece_by_chance, 0.95) else low), high
 
 
 def _arrays(
@@ -110,12 +110,12 @@ def _arrays(
     """Rows of predictions as the metrics take them. within_folds: see `score`."""
     if within_folds is None:
         within_folds = bool((part["stage"] == CHOSEN[1]).any())
-    referred = abnormal = None
+    is_referred = is_abnormal = None
     if target.referral:
         outcome = part["should_refer"].astype(str)
-        known = part[outcome != ""]
-        referred = known["prediction"].isin(target.referral.classes).to_numpy()
-        abnormal = known["should_refer"].astype(int).to_numpy(dtype=bool)
+        with_outcome = part[outcome != ""]
+        is_referred = with_outcome["prediction"].isin(target.referral.classes).to_numpy()
+        is_abnormal = with_outcome["should_refer"].astype(int).to_numpy(dtype=bool)
     return Scored(
         encode(part["label"], target.classes, target.kind),
         encode(part["prediction"], target.classes, target.kind),
@@ -123,8 +123,8 @@ def _arrays(
         target.class_weights(),
         target.kind == "multilabel",
         target.classes.index(target.normal) if target.normal else None,
-        referred,
-        abnormal,
+        is_referred,
+        is_abnormal,
         draws,
         part.groupby(["repeat", "fold"]).ngroup().to_numpy() if within_folds else None,
     )

@@ -65,8 +65,8 @@ def aurc(wrong: NDArray, uncertainty: NDArray, weights: NDArray | None = None) -
 def _groups(uncertainty: NDArray) -> tuple[NDArray, NDArray]:
     """Order of the cases from certain to uncertain, and the positions at which groups of equal uncertainty start."""
     order = np.argsort(uncertainty, kind="stable")
-    ranked = uncertainty[order]
-    return order, np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
+    in_order = uncertainty[order]
+    return order, np.flatnonzero(np.r_[True, in_order[1:] != in_order[:-1]])
 
 
 def most_uncertain(uncertainty: NDArray, share: float) -> NDArray:

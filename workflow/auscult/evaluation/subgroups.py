@@ -29,9 +29,9 @@ def subgroups(study: Study, manifest: Manifest, predictions: pd.DataFrame, leak:
     for by in study.evaluation.subgroups:
         groups = group_cases(manifest, by)
         for name, target in study.targets.items():
-            chosen = predictions[(predictions["target"] == name) & (predictions["system"] == "chosen")]
+            rows_chosen = predictions[(predictions["target"] == name) & (predictions["system"] == "chosen")]
             for group, cases in groups.items():
-                part = scoring.labelled_rows(chosen[chosen["case"].isin(cases)])
+                part = scoring.labelled_rows(rows_chosen[rows_chosen["case"].isin(cases)])
                 if part.empty:
                     continue
                 scores = scoring.with_intervals(study, target, part)

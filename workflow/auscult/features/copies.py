@@ -85,7 +85,7 @@ class Index(NamedTuple):
 
 def all_landmarks(audio: Path, recordings: list[str], dataset: Dataset, workers: int) -> list[Landmarks]:
     """Return the landmarks of recordings in an audio cache. audio: its folder. workers: number of processes."""
-    compute = partial(_landmarks_of, read=_reader(audio, dataset), rate_hz=dataset.rate_hz)
+    compute = partial(_landmarks_of, read_recording=_reader(audio, dataset), rate_hz=dataset.rate_hz)
     with ProcessPoolExecutor(workers, initializer=threadpool_limits, initargs=(1,)) as pool:
         return list(pool.map(compute, recordings, chunksize=16))
 
@@ -99,16 +99,16 @@ def find_copies(audio: Path, recordings: list[str], dataset: Dataset, marks: lis
     audio : folder of the audio cache.
     marks : of `all_landmarks`.
     """
-    read, scale = _reader(audio, dataset), scale_of(dataset.rate_hz)
-    rows, found = list(_identical(recordings, marks)), set()
+    read_recording, scale = _reader(audio, dataset), scale_of(dataset.rate_hz)
+    rows, pairs = list(_identical(recordings, marks)), set()
     for first, second, shift in _candidates(marks, scale):
         pair = recordings[first], recordings[second]
-        if marks[first].digest != marks[second].digest and pair not in found:
-            signals = (for_analysis(read(name), dataset.rate_hz) for name in pair)
+        if marks[first].digest != marks[second].digest and pair not in pairs:
+            signals = (for_analysis(read_recording(name), dataset.rate_hz) for name in pair)
             lag, correlation = aligned_correlation(*signals, shift * scale.hop, scale)
             if abs(correlation) >= scale.correlation:
                 rows.append((*pair, "near_identical", lag / scale.rate, correlation))
-                found.add(pair)
+                pairs.add(pair)
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["recording", "other"]).reset_index(drop=True)
 
 
@@ -163,8 +163,8 @@ def _read(name: str, audio: Path, config: tuple) -> np.ndarray:
     return read_audio(audio_cache(audio, config), name).mean(axis=0)
 
 
-def _landmarks_of(name: str, read: Callable[[str], np.ndarray], rate_hz: int) -> Landmarks:
-    samples = read(name)
+def _landmarks_of(name: str, read_recording: Callable[[str], np.ndarray], rate_hz: int) -> Landmarks:
+    samples = read_recording(name)
     exact = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16) if np.abs(samples).max() <= 1 else samples
     codes, frames = landmarks(for_analysis(samples, rate_hz), scale_of(rate_hz))
     return Landmarks(codes, frames, hashlib.sha256(exact.tobytes()).hexdigest())

@@ -64,15 +64,17 @@ def vectors(encoder: Encoder, inputs: np.ndarray, batch: int) -> np.ndarray:
     for start in range(0, len(inputs), step):
         part = inputs[start : start + step]
         missing = encoder.batch - len(part) if encoder.batch else 0
-        padded = np.concatenate([part, np.zeros((missing, *part.shape[1:]), part.dtype)]) if missing else part
+        full_batch = np.concatenate([part, np.zeros((missing, *part.shape[1:]), part.dtype)]) if missing else part
         try:
-            values = encoder.run(np.ascontiguousarray(padded, dtype=np.float32))
+            values = encoder.run(np.ascontiguousarray(full_batch, dtype=np.float32))
         except EncoderError:
             raise
         except Exception as error:
             raise EncoderError(f"the encoder does not take windows of shape {part.shape[1:]}: {error}") from error
-        if values.ndim < 2 or len(values) != len(padded):
-            raise EncoderError(f"its output has the shape {values.shape} for {len(padded)} windows; take another one")
+        if values.ndim < 2 or len(values) != len(full_batch):
+            raise EncoderError(
+                f"its output has the shape {values.shape} for {len(full_batch)} windows; take another one"
+            )
         parts.append(values[: len(part)].reshape(len(part), -1, values.shape[-1]).mean(axis=1))
     return np.concatenate(parts).astype(np.float32)
 
@@ -92,8 +94,8 @@ def _open_onnx(file: Path, output: str) -> Encoder:
     session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     first = session.get_inputs()[0]
     name = _known(output, [each.name for each in session.get_outputs()])
-    fixed = first.shape[0] if isinstance(first.shape[0], int) else 0
-    return Encoder(lambda x: session.run([name], {first.name: x})[0], len(first.shape), fixed)
+    batch = first.shape[0] if isinstance(first.shape[0], int) else 0
+    return Encoder(lambda x: session.run([name], {first.name: x})[0], len(first.shape), batch)
 
 
 def _open_torch(file: Path, output: str) -> Encoder:

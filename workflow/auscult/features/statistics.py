@@ -50,12 +50,12 @@ def _table() -> dict[str, tuple[str, str]]:
     """Return unit and meaning of each statistic by name, in order."""
     table = dict(_SAMPLES)
     for name, (unit, meaning) in _SEQUENCES.items():
-        squared = f"({unit})²" if unit.endswith("²") else f"{unit}²"
+        unit_squared = f"({unit})²" if unit.endswith("²") else f"{unit}²"
         table |= {
             f"{name}_max": (unit, f"largest {meaning}"),
             f"{name}_sum": (unit, f"sum of the {meaning}"),
             f"{name}_mean": (unit, f"mean of the {meaning}"),
-            f"{name}_variance": (squared, f"variance of the {meaning}"),
+            f"{name}_variance": (unit_squared, f"variance of the {meaning}"),
             f"{name}_max_abs": (unit, f"largest magnitude of the {meaning}: equal to the maximum"),
             f"{name}_skewness": ("1", f"skewness of the {meaning}"),
             f"{name}_kurtosis": ("1", f"excess kurtosis of the {meaning}"),
@@ -173,11 +173,11 @@ def _twiddle_factors(rows: np.ndarray, columns: int, n: int) -> np.ndarray:
     transforms.
     """
     factors = np.ones((len(rows), columns), dtype=np.complex128)
-    done = 1
-    while done < columns:
-        step = np.exp(rows * (done * -2j * np.pi / n))
-        np.multiply(factors[:, :done], step[:, None], out=factors[:, done : 2 * done])
-        done *= 2
+    filled_columns = 1
+    while filled_columns < columns:
+        step = np.exp(rows * (filled_columns * -2j * np.pi / n))
+        np.multiply(factors[:, :filled_columns], step[:, None], out=factors[:, filled_columns : 2 * filled_columns])
+        filled_columns *= 2
     return factors
 
 
@@ -186,13 +186,13 @@ def _moments(values: np.ndarray, mean: float, counts: np.ndarray | None = None) 
     number = values.size if counts is None else counts.sum()
     deviations = values - mean
     squares = np.square(deviations)
-    weighted = squares if counts is None else squares * counts
-    second = float(weighted.sum()) / number
+    weighted_squares = squares if counts is None else squares * counts
+    second = float(weighted_squares.sum()) / number
     spread = math.sqrt(second)
     if spread <= _RELATIVE * abs(mean) or second * second < 1e-290:
         return second, 0.0, 0.0
-    third = float(np.dot(weighted, deviations)) / number
-    fourth = float(np.dot(weighted, squares)) / number
+    third = float(np.dot(weighted_squares, deviations)) / number
+    fourth = float(np.dot(weighted_squares, squares)) / number
     return second, third / (second * spread), fourth / (second * second) - 3.0
 
 

@@ -74,8 +74,10 @@ def square(title: str, x: str, y: str, diagonal: bool = False) -> tuple[Figure, 
 def line_styles(curves: list[Curve]) -> list[dict]:
     """Line styles: the first `MOST_COLOURS` curves differ by colour and then by dashes, all others are grey."""
     colours, dashes = PALETTE * 2, ["-"] * len(PALETTE) + ["--"] * len(PALETTE)
-    coloured = [{"color": colours[k], "lw": 1.8, "ls": dashes[k], "zorder": 3 - k / 10} for k in range(MOST_COLOURS)]
-    return (coloured + [{"color": "#bbbbbb", "lw": 0.8, "zorder": 1}] * len(curves))[: len(curves)]
+    colour_styles = [
+        {"color": colours[k], "lw": 1.8, "ls": dashes[k], "zorder": 3 - k / 10} for k in range(MOST_COLOURS)
+    ]
+    return (colour_styles + [{"color": "#bbbbbb", "lw": 0.8, "zorder": 1}] * len(curves))[: len(curves)]
 
 
 def legend(figure: Figure, axes: Axes, curves: list[Curve], values: list[str], markers: str = "") -> None:

@@ -111,13 +111,13 @@ def explain_cases(
     """
     table = manifest.recordings[manifest.recordings["case"].isin(cases)].sort_values("recording")
     names = table["recording"].tolist()
-    annotated = dict(list(states.groupby("recording")))
+    states_of = dict(list(states.groupby("recording")))
     channels, phases = tuple(manifest.columns.channels), tuple(manifest.columns.states)
     of_case: dict[str, list[tuple[float, Explanation]]] = {}
     *maps, by = explain_recordings(job, names, output, frames, device)
     for name, case, cam, times, logit in zip(names, table["case"], *maps, strict=True):
         features = frames.read(name)[:, 0].astype(np.float32)
-        own_states = annotated.get(name, states.head(0))
+        own_states = states_of.get(name, states.head(0))
         samples = read_audio(audio, name)
         explanation = Explanation(name, cam, features, times, samples, rate_hz, own_states, channels, phases, by)
         of_case.setdefault(case, []).append((-logit, explanation))

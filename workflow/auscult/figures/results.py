@@ -71,27 +71,27 @@ def draw_all(
 def _figures(study: Study, predictions: pd.DataFrame, board: pd.DataFrame, histories: pd.DataFrame) -> Iterator[Plot]:
     for name, target in study.targets.items():
         part = predictions[predictions["target"] == name]
-        chosen = part[part["system"] == "chosen"]
+        rows_chosen = part[part["system"] == "chosen"]
         yield forest(name, board[board["target"] == name])
         if target.kind == "multiclass":
-            yield confusion(name, target, chosen)
-            yield from trade_off(study, name, target, chosen)
+            yield confusion(name, target, rows_chosen)
+            yield from trade_off(study, name, target, rows_chosen)
             yield from referral(name, target, part)
-        yield roc(name, target, chosen)
+        yield roc(name, target, rows_chosen)
         yield roc_variants(name, target, part)
-        yield precision_recall(name, target, chosen)
+        yield precision_recall(name, target, rows_chosen)
         yield reliability(name, target, part)
     for (system, task), part in histories.groupby(["system", "task"], sort=False):
         select = "last" if system == PRETRAININGS else study.systems[system].training.select
         yield learning(system, task, part, select)
 
 
-def roc(name: str, target: Target, chosen: pd.DataFrame) -> Plot:
+def roc(name: str, target: Target, rows_chosen: pd.DataFrame) -> Plot:
     """ROC curve of every class against the rest: the row `chosen`, test cases of all folds pooled."""
-    truth, p = _truth_and_scores(target, chosen)
-    values = _aurocs(target, chosen)
-    defined = np.flatnonzero(~np.isnan(values))
-    curves = [Curve(target.classes[k], *_roc_points(truth[:, k], p[:, k]), values[k]) for k in defined]
+    truth, p = _truth_and_scores(target, rows_chosen)
+    values = _aurocs(target, rows_chosen)
+    with_value = np.flatnonzero(~np.isnan(values))
+    curves = [Curve(target.classes[k], *_roc_points(truth[:, k], p[:, k]), values[k]) for k in with_value]
     caption = (
         f"Sensitivity against false-alarm rate at all thresholds of the row chosen's probabilities, each class against "
         f"the rest, on {len(truth)} test cases of all folds together; the grey diagonal is guessing. The AUROC "
@@ -126,13 +126,13 @@ def _roc(file: str, title: str, curves: list[Curve], caption: str, notes: str) -
     return Plot(file, figure, title, alt, f"{caption} Area under the curve (AUROC): {values_text(curves)}.{notes}")
 
 
-def precision_recall(name: str, target: Target, chosen: pd.DataFrame) -> Plot:
+def precision_recall(name: str, target: Target, rows_chosen: pd.DataFrame) -> Plot:
     """Precision against recall of every class: the row `chosen`, test cases of all folds pooled."""
-    truth, p = _truth_and_scores(target, chosen)
+    truth, p = _truth_and_scores(target, rows_chosen)
     values = formulas.auprc(truth.astype(int), p)
-    defined = np.flatnonzero(~np.isnan(values))
-    curves = [Curve(target.classes[k], *_pr_points(truth[:, k], p[:, k]), values[k]) for k in defined]
-    rates = [truth[:, k].mean() for k in defined]
+    with_value = np.flatnonzero(~np.isnan(values))
+    curves = [Curve(target.classes[k], *_pr_points(truth[:, k], p[:, k]), values[k]) for k in with_value]
+    rates = [truth[:, k].mean() for k in with_value]
     title = f"{name}: precision and recall of each class"
     figure, axes = square(title, "Recall (share of the class that is found)", "Precision (share that is right)")
     for curve, style, rate in zip(curves, line_styles(curves), rates, strict=True):
@@ -154,8 +154,8 @@ def precision_recall(name: str, target: Target, chosen: pd.DataFrame) -> Plot:
 
 def _roc_points(positive: NDArray, score: NDArray) -> tuple[NDArray, NDArray]:
     """False-alarm rate and sensitivity at each distinct score; points on straight segments are left out."""
-    hits, predicted = _ranked(positive, score)
-    x, y = np.append(0, predicted - hits), np.append(0, hits)
+    hits, total = _ranked(positive, score)
+    x, y = np.append(0, total - hits), np.append(0, hits)
     dx, dy = np.diff(x), np.diff(y)
     corner = np.concatenate([[True], dx[1:] * dy[:-1] != dx[:-1] * dy[1:], [True]])
     return x[corner] / x[-1], y[corner] / y[-1]
@@ -163,8 +163,8 @@ def _roc_points(positive: NDArray, score: NDArray) -> tuple[NDArray, NDArray]:
 
 def _pr_points(positive: NDArray, score: NDArray) -> tuple[NDArray, NDArray]:
     """Recall and precision at each distinct score; a precision applies from the previous recall to its own."""
-    hits, predicted = _ranked(positive, score)
-    precision = hits / predicted
+    hits, total = _ranked(positive, score)
+    precision = hits / total
     return np.append(0, hits / hits[-1]), np.append(precision[0], precision)
 
 
@@ -175,12 +175,12 @@ def _ranked(positive: NDArray, score: NDArray) -> tuple[NDArray, NDArray]:
     return np.cumsum(positive[order])[last], last + 1
 
 
-def confusion(name: str, target: Target, chosen: pd.DataFrame) -> Plot:
+def confusion(name: str, target: Target, rows_chosen: pd.DataFrame) -> Plot:
     """Confusion matrix of the row `chosen`: number of cases, and per cent of each true class."""
-    part, classes = scoring.labelled_rows(chosen), target.classes
+    part, classes = scoring.labelled_rows(rows_chosen), target.classes
     number = {c: k for k, c in enumerate(classes)}
-    truth, predicted = (part[column].map(number).to_numpy(dtype=int) for column in ("label", "prediction"))
-    counts = formulas.confusion(truth, predicted, len(classes))
+    truth, decisions = (part[column].map(number).to_numpy(dtype=int) for column in ("label", "prediction"))
+    counts = formulas.confusion(truth, decisions, len(classes))
     totals = counts.sum(axis=1)
     shares = [np.full(len(classes), np.nan) if not n else 100 * row / n for row, n in zip(counts, totals, strict=True)]
     title = f"{name}: predicted and true classes"
@@ -275,9 +275,9 @@ def _binned(confidence: NDArray, correct: NDArray) -> tuple[NDArray, NDArray, fl
     """Mean confidence and observed frequency of the bins with cases, calibration error, share of cases per bin."""
     bin_numbers = np.digitize(confidence, np.linspace(0, 1, BINS + 1)[1:-1], right=True)
     n = np.bincount(bin_numbers, minlength=BINS)
-    used = n > 0
-    x, y = (np.bincount(bin_numbers, values, BINS)[used] / n[used] for values in (confidence, correct))
-    share = n[used] / n.sum()
+    has_cases = n > 0
+    x, y = (np.bincount(bin_numbers, values, BINS)[has_cases] / n[has_cases] for values in (confidence, correct))
+    share = n[has_cases] / n.sum()
     return x, y, float((share * np.abs(y - x)).sum()), share
 
 

@@ -27,16 +27,16 @@ METRICS = {"w_acc": "weighted accuracy", "uar": "UAR"}
 COLUMNS = [f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")]
 
 
-def operating_points(study: Study, target: Target, chosen: pd.DataFrame) -> pd.DataFrame:
+def operating_points(study: Study, target: Target, rows_chosen: pd.DataFrame) -> pd.DataFrame:
     """Scores with 95 % intervals over subjects of every share: `share, w_acc, w_acc_low, …, uar, …`.
 
-    chosen: labelled rows of `chosen`. No label takes part in a decision: how many cases a class has is taken from the
-    probabilities.
+    rows_chosen: labelled rows of `chosen`. No label takes part in a decision: how many cases a class has is taken from
+    the probabilities.
     """
-    p, weights, classes = chosen[class_columns(target.classes)].to_numpy(), target.class_weights(), target.classes
-    truth = chosen["label"].map({name: number for number, name in enumerate(classes)}).to_numpy(dtype=int)
-    draws = subject_draws(chosen["subject"], study.evaluation.draws, study.evaluation.seed)
-    fewest = chosen.groupby("label")["subject"].nunique().reindex(classes, fill_value=0).min()
+    p, weights, classes = rows_chosen[class_columns(target.classes)].to_numpy(), target.class_weights(), target.classes
+    truth = rows_chosen["label"].map({name: number for number, name in enumerate(classes)}).to_numpy(dtype=int)
+    draws = subject_draws(rows_chosen["subject"], study.evaluation.draws, study.evaluation.seed)
+    fewest = rows_chosen.groupby("label")["subject"].nunique().reindex(classes, fill_value=0).min()
     rows = []
     for share in SHARES:
         decisions = largest_weighted(p, utilities(p.sum(axis=0), weights, share))
@@ -50,9 +50,9 @@ def operating_points(study: Study, target: Target, chosen: pd.DataFrame) -> pd.D
     return pd.DataFrame(rows, columns=["share", *COLUMNS])
 
 
-def trade_off(study: Study, name: str, target: Target, chosen: pd.DataFrame) -> Iterator[Plot]:
+def trade_off(study: Study, name: str, target: Target, rows_chosen: pd.DataFrame) -> Iterator[Plot]:
     """Both scores of the row `chosen` at every operating point; those that decision rules have are marked."""
-    rows = scoring.labelled_rows(chosen)
+    rows = scoring.labelled_rows(rows_chosen)
     if rows.empty:
         return
     points = operating_points(study, target, rows)
@@ -60,19 +60,19 @@ def trade_off(study: Study, name: str, target: Target, chosen: pd.DataFrame) -> 
     figure = blank(0.85 * WIDTH, title)
     axes = figure.add_subplot(xlabel="Share of weighted accuracy; UAR has the rest", ylabel="Score", xlim=(1.02, -0.02))
     axes.grid()
-    named = points[points["share"].round(6).isin(NAMED)]
+    named_points = points[points["share"].round(6).isin(NAMED)]
     for (metric, label), colour, marker in zip(METRICS.items(), PALETTE, "os", strict=False):
         axes.fill_between(
             points["share"], points[f"{metric}_low"], points[f"{metric}_high"], color=colour, alpha=0.15, lw=0
         )
         axes.plot(points["share"], points[metric], color=colour, lw=1.4)
-        axes.plot(named["share"], named[metric], marker, color=colour, label=label)
+        axes.plot(named_points["share"], named_points[metric], marker, color=colour, label=label)
     axes.set_xticks(list(NAMED), [f"{share:g}\n{rule}" for share, rule in NAMED.items()])
     axes.tick_params(axis="x", labelsize="small")
     figure.legend(loc="outside lower center", ncols=2)
     text = "; ".join(
         f"{NAMED[round(row['share'], 6)]} " + " and ".join(_with_interval(row, metric) for metric in METRICS)
-        for row in named.to_dict("records")
+        for row in named_points.to_dict("records")
     )
     alt = f"Weighted accuracy and UAR of {name} as weight goes from the first to the second. {text}."
     caption = (

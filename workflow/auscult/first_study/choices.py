@@ -45,67 +45,67 @@ class Draft:
     minutes: float = 0.0
 
 
-def choose(seen: Fingerprint, cores: int | None = None, windows_per_s: float | None = None) -> Draft:
+def choose(folder: Fingerprint, cores: int | None = None, windows_per_s: float | None = None) -> Draft:
     """Return a study for a folder of recordings. Raises FirstStudyError.
 
     cores: of this machine by default. windows_per_s: training speed of a core; measured in a second by default.
     """
     study = Draft({"description": "", "dataset": {}, "targets": {}, "protocol": {}, "tasks": {}, "systems": {}})
-    is_sound = _dataset(seen, study)
-    label = _target(seen, study)
-    folds, has_inner = _protocol(seen, study, label)
-    window, hop = _system(seen, study, is_sound)
-    _time(seen, study, folds, has_inner, window, hop, is_sound, cores or os.cpu_count() or 1, windows_per_s)
-    study.values["description"] = f"{label} of the recordings in {seen.dataset.root}: a first study."
+    is_sound = _dataset(folder, study)
+    label = _target(folder, study)
+    folds, has_inner = _protocol(folder, study, label)
+    window, hop = _system(folder, study, is_sound)
+    _time(folder, study, folds, has_inner, window, hop, is_sound, cores or os.cpu_count() or 1, windows_per_s)
+    study.values["description"] = f"{label} of the recordings in {folder.dataset.root}: a first study."
     return study
 
 
-def _dataset(seen: Fingerprint, study: Draft) -> bool:
+def _dataset(folder: Fingerprint, study: Draft) -> bool:
     """Fill in `dataset`; return whether the recordings are sounds."""
-    native = max(seen.rates, key=lambda rate: (seen.rates[rate], rate))
-    wanted = 2 * seen.energy_hz / 0.9
-    rate = min(native, next((rate for rate in RATES if rate >= wanted), native))
+    native = max(folder.rates, key=lambda rate: (folder.rates[rate], rate))
+    least_rate = 2 * folder.energy_hz / 0.9
+    rate = min(native, next((rate for rate in RATES if rate >= least_rate), native))
     is_sound = native >= LOWEST_SOUND_HZ
     rate = max(rate, min(native, LOWEST_SOUND_HZ)) if is_sound else rate
-    channels = max(seen.channels, key=lambda count: seen.channels[count])
-    keeps_all = channels > 1 and len(seen.channels) == 1 and not is_sound
-    problems = seen.manifest.quality["problem"].value_counts().to_dict()
-    dropped = int((seen.manifest.quality["action"] == "dropped").sum())
-    shortest = float(np.quantile(seen.seconds, 0.02))
+    channels = max(folder.channels, key=lambda count: folder.channels[count])
+    keeps_all = channels > 1 and len(folder.channels) == 1 and not is_sound
+    problems = folder.manifest.quality["problem"].value_counts().to_dict()
+    dropped_files = int((folder.manifest.quality["action"] == "dropped").sum())
+    shortest = float(np.quantile(folder.seconds, 0.02))
     study.values["dataset"] = {
-        "name": seen.dataset.name,
-        "adapter": seen.dataset.adapter,
-        "root": seen.dataset.root,
-        **({"options": seen.dataset.options} if seen.dataset.options else {}),
+        "name": folder.dataset.name,
+        "adapter": folder.dataset.adapter,
+        "root": folder.dataset.root,
+        **({"options": folder.dataset.options} if folder.dataset.options else {}),
         "rate_hz": rate,
         "channels": "all" if keeps_all else "mean",
         "sample_format": "int16" if is_sound else "float32",
         "short_s": round(min(4.0, max(0.05, 0.9 * shortest)), 3),
     }
-    rates = ", ".join(f"{count} at {hz} Hz" for hz, count in sorted(seen.rates.items()))
+    rates = ", ".join(f"{count} at {hz} Hz" for hz, count in sorted(folder.rates.items()))
     study.why["dataset"] = (
-        f"{len(seen.manifest.recordings)} recordings of {len(seen.manifest.cases)} cases; {dropped} dropped; problems: "
-        f"{', '.join(f'{n} {name}' for name, n in problems.items()) or 'none'}"
+        f"{len(folder.manifest.recordings)} recordings of {len(folder.manifest.cases)} cases; {dropped_files} dropped; "
+        f"problems: {', '.join(f'{n} {name}' for name, n in problems.items()) or 'none'}"
     )
     study.why["dataset.rate_hz"] = (
-        f"recorded: {rates}; nearly all energy of nine tenths of the recordings lies below {seen.energy_hz:.0f} Hz"
+        f"recorded: {rates}; nearly all energy of nine tenths of the recordings lies below {folder.energy_hz:.0f} Hz"
     )
-    study.why["dataset.channels"] = f"recordings by number of channels: {seen.channels}"
+    study.why["dataset.channels"] = f"recordings by number of channels: {folder.channels}"
     study.why["dataset.sample_format"] = "sounds are within ±1" if is_sound else "physical units may lie outside ±1"
     study.why["dataset.short_s"] = "2 % of the recordings are about as short; shorter ones are listed in quality.csv"
     return is_sound
 
 
-def _target(seen: Fingerprint, study: Draft) -> str:
+def _target(folder: Fingerprint, study: Draft) -> str:
     """Fill in `targets` and `tasks`; return the label column."""
-    label, classes = next(iter(seen.labels.items()))
+    label, classes = next(iter(folder.labels.items()))
     name = _name(label)
     counts = ", ".join(
-        f"{word} {n} ({subjects} subjects)" if seen.manifest.subjects_known else f"{word} {n}"
+        f"{word} {n} ({subjects} subjects)" if folder.manifest.subjects_known else f"{word} {n}"
         for word, (n, subjects) in classes.items()
     )
     largest = max(n for n, _ in classes.values())
-    if label in seen.several:
+    if label in folder.several:
         head = {"label": label, "kind": "multilabel", "classes": sorted(classes)}
         target = {**head, "heads": [name], "decisions": ["tuned_f_each", "reference"]}
     else:
@@ -119,7 +119,7 @@ def _target(seen: Fingerprint, study: Draft) -> str:
         study.why[f"targets.{name}.weights"] = "the root of how much rarer than the largest class each is"
     study.values["targets"] = {name: target}
     study.values["tasks"] = {name: {"heads": {name: head}}}
-    others = [other for other in seen.labels if other != label]
+    others = [other for other in folder.labels if other != label]
     more = f"; other label columns: {', '.join(others)}" if others else ""
     study.why[f"targets.{name}"] = f"cases: {counts}{more}"
     return label
@@ -132,10 +132,10 @@ def _name(label: str) -> str:
     return words if words[:1].isalpha() else f"label_{words}".rstrip("_")
 
 
-def _protocol(seen: Fingerprint, study: Draft, label: str) -> tuple[int, bool]:
+def _protocol(folder: Fingerprint, study: Draft, label: str) -> tuple[int, bool]:
     """Fill in `protocol` and `inner_folds`; return the number of folds and whether there are inner ones."""
     # a class of one or two subjects cannot be in training, validation and test of every fold
-    fewest = min(n for _, n in seen.labels[label].values() if n >= FEWEST_SUBJECTS)
+    fewest = min(n for _, n in folder.labels[label].values() if n >= FEWEST_SUBJECTS)
     protocol = {
         "name": "group_cv",
         "folds": max(2, min(MOST_FOLDS, fewest)),
@@ -143,21 +143,21 @@ def _protocol(seen: Fingerprint, study: Draft, label: str) -> tuple[int, bool]:
         "seed": 0,
         "stratify": [label],
     }
-    units = "subjects" if seen.manifest.subjects_known else "cases"
+    units = "subjects" if folder.manifest.subjects_known else "cases"
     text = f"the rarest class (of {FEWEST_SUBJECTS} {units} or more) has {fewest} {units}"
-    if not seen.manifest.subjects_known:
+    if not folder.manifest.subjects_known:
         text += ". Who was recorded is not known: recordings of one person may be in training and test"
-        if seen.candidates:
-            text += f"; these columns may name subjects: {', '.join(seen.candidates)} (rename one to `subject`)"
-        for group in seen.manifest.columns.groups:
-            count = seen.manifest.cases[group].nunique()
+        if folder.candidates:
+            text += f"; these columns may name subjects: {', '.join(folder.candidates)} (rename one to `subject`)"
+        for group in folder.manifest.columns.groups:
+            count = folder.manifest.cases[group].nunique()
             if count >= FEWEST_GROUPS:
                 protocol |= {"group": group, "folds": min(protocol["folds"], count)}
                 text += f"; all cases of one {group} ({count}) stay together"
                 break
-    protocol = _drawn(seen, study, label, protocol)
+    protocol = _drawn(folder, study, label, protocol)
     study.values["protocol"] = protocol
-    has_inner = min(n for _, n in seen.labels[label].values()) >= SUBJECTS_FOR_INNER
+    has_inner = min(n for _, n in folder.labels[label].values()) >= SUBJECTS_FOR_INNER
     if has_inner:
         study.values["inner_folds"] = {"folds": 3, "bag": True}
         study.why["inner_folds"] = "enough subjects to fit thresholds to cases that no network was trained on"
@@ -167,41 +167,41 @@ def _protocol(seen: Fingerprint, study: Draft, label: str) -> tuple[int, bool]:
     return protocol["folds"], has_inner
 
 
-def _drawn(seen: Fingerprint, study: Draft, label: str, protocol: dict[str, Any]) -> dict[str, Any]:
+def _drawn(folder: Fingerprint, study: Draft, label: str, protocol: dict[str, Any]) -> dict[str, Any]:
     """Return the protocol with a seed, and if need be fewer folds, by which every fold trains on every class.
 
     Raises FirstStudyError where there is none.
     """
     targets = {name: Target.model_validate(target) for name, target in study.values["targets"].items()}
     tasks = {name: Task.model_validate(task) for name, task in study.values["tasks"].items()}
-    cases = seen.manifest.cases
+    cases = folder.manifest.cases
     words = cases.set_index("case")[label].str.split("|")
     for folds, seed in product(range(protocol["folds"], 1, -1), range(SEEDS)):
-        drawn = {**protocol, "folds": folds, "seed": seed}
+        candidate = {**protocol, "folds": folds, "seed": seed}
         try:
-            roles = assign(GroupCV.model_validate(drawn), targets, tasks, cases, Path())
+            roles = assign(GroupCV.model_validate(candidate), targets, tasks, cases, Path())
         except FoldError:
             continue
         training = roles[roles["role"] == "train"]
-        if all(set(seen.labels[label]) <= set(words[part["case"]].explode()) for _, part in training.groupby("fold")):
-            return drawn
-    rarest = min(seen.labels[label], key=lambda word: seen.labels[label][word])
+        if all(set(folder.labels[label]) <= set(words[part["case"]].explode()) for _, part in training.groupby("fold")):
+            return candidate
+    rarest = min(folder.labels[label], key=lambda word: folder.labels[label][word])
     raise FirstStudyError(
         f"{label}: the class {rarest!r} has so few subjects that no folds train on every class: merge it with another "
         "one, or empty the label of its cases"
     )
 
 
-def _system(seen: Fingerprint, study: Draft, is_sound: bool) -> tuple[float, float]:
+def _system(folder: Fingerprint, study: Draft, is_sound: bool) -> tuple[float, float]:
     """Fill in `systems`; return window and hop in seconds."""
     dataset, name = study.values["dataset"], next(iter(study.values["targets"]))
-    rate, middle = dataset["rate_hz"], float(np.median(seen.seconds))
-    long = float(np.quantile(seen.seconds, 0.75))
+    rate, middle = dataset["rate_hz"], float(np.median(folder.seconds))
+    long = float(np.quantile(folder.seconds, 0.75))
     window = max(0.25, round(2 * long) / 2) if middle < 5 else 4.0 if is_sound else 5.0
     hop = window if middle < 1.5 * window else 0.75 * window
-    several_recordings = len(seen.manifest.recordings) > 1.2 * seen.manifest.recordings["case"].nunique()
+    several_recordings = len(folder.manifest.recordings) > 1.2 * folder.manifest.recordings["case"].nunique()
     if is_sound:
-        high = min(rate / 2, max(200.0, 100 * math.ceil(seen.energy_hz / 100)))
+        high = min(rate / 2, max(200.0, 100 * math.ceil(folder.energy_hz / 100)))
         fine = 0.064 if rate <= 4000 and window >= 2 else 0.032
         bands = 40 if high <= 1000 else 64
         front_end = {
@@ -229,7 +229,8 @@ def _system(seen: Fingerprint, study: Draft, is_sound: bool) -> tuple[float, flo
         augment = {"mixup": 0.4}
         study.why["systems.first.front_end"] = f"at {rate} Hz the samples themselves, each channel standardised"
     study.why["systems.first.segment"] = (
-        f"recordings last {np.min(seen.seconds):.2f} to {np.max(seen.seconds):.2f} s, half of them up to {middle:.2f} s"
+        f"recordings last {np.min(folder.seconds):.2f} to {np.max(folder.seconds):.2f} s, "
+        f"half of them up to {middle:.2f} s"
     )
     study.why["systems.first.network"] = "a small network that a processor trains; docs/networks.md has larger ones"
     system: dict[str, Any] = {
@@ -254,7 +255,7 @@ def _system(seen: Fingerprint, study: Draft, is_sound: bool) -> tuple[float, flo
 
 
 def _time(
-    seen: Fingerprint,
+    folder: Fingerprint,
     study: Draft,
     folds: int,
     has_inner: bool,
@@ -266,13 +267,13 @@ def _time(
 ) -> None:
     """Fill in crops and epochs so that all trainings take at most `MINUTES`, and the estimate."""
     training = study.values["systems"]["first"]["training"]
-    windows_of = np.maximum(1, np.round((seen.seconds - window) / hop) + 1)
+    windows_of = np.maximum(1, np.round((folder.seconds - window) / hop) + 1)
     training["crops"] = int(min(4, max(1, round(float(np.median(windows_of)) / 2))))
-    speed = windows_per_s or _speed(study, is_sound, window, max(seen.channels))
+    speed = windows_per_s or _speed(study, is_sound, window, max(folder.channels))
 
     def minutes(epochs: int, inner: bool) -> float:
         # of the cases that are not tested, validation takes a fifth; three inner folds train on two thirds of them each
-        not_tested = len(seen.seconds) * (1 - 1 / folds)
+        not_tested = len(folder.seconds) * (1 - 1 / folds)
         cases = 0.8 * not_tested * (1 + (2 if inner else 0))
         return PASSES_SHARE * folds * cases * training["crops"] * epochs / speed / cores / 60
 
@@ -313,14 +314,14 @@ def _speed(study: Draft, is_sound: bool, window: float, channels: int) -> float:
         network = networks.build(system["network"]["name"], system["network"]["options"], shape, 1)
         optimiser = torch.optim.SGD(network.parameters(), lr=0.0)
         x = torch.randn(BATCH, *shape)
-        steps, started = 0, 0.0
-        while steps < 2 or time.perf_counter() - started < 1.0:
+        steps, start_s = 0, 0.0
+        while steps < 2 or time.perf_counter() - start_s < 1.0:
             if steps == 1:
-                started = time.perf_counter()  # the first step sets up buffers
+                start_s = time.perf_counter()  # the first step sets up buffers
             network(x)[0].sum().backward()
             optimiser.step()
             optimiser.zero_grad()
             steps += 1
-        return BATCH * (steps - 1) / (time.perf_counter() - started)
+        return BATCH * (steps - 1) / (time.perf_counter() - start_s)
     finally:
         torch.set_num_threads(threads)

@@ -15,12 +15,12 @@ LABEL = "label"
 
 def class_folders(root: Path) -> dict[str, list[Path]]:
     """Return the sound files below each folder of `root`, sorted; {} unless at least two folders have some."""
-    found: dict[str, list[Path]] = {}
+    files_of_class: dict[str, list[Path]] = {}
     for path in sorted(files_below(root)):
         parts = path.relative_to(root).parts
         if len(parts) > 1 and path.suffix.lower() in SOUNDS:
-            found.setdefault(parts[0], []).append(path)
-    return found if len(found) > 1 else {}
+            files_of_class.setdefault(parts[0], []).append(path)
+    return files_of_class if len(files_of_class) > 1 else {}
 
 
 def write_tables(root: Path, files: dict[str, list[Path]]) -> list[Path]:

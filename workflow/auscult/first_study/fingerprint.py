@@ -58,7 +58,7 @@ class Fingerprint:
     channels: dict[int, int]
     seconds: np.ndarray
     energy_hz: float
-    written: list[Path]
+    new_tables: list[Path]
 
 
 def fingerprint(root: Path, name: str, form: str | None, threads: int) -> Fingerprint:
@@ -66,14 +66,14 @@ def fingerprint(root: Path, name: str, form: str | None, threads: int) -> Finger
 
     A folder of class folders gets the two tables of `folder`. Raises FirstStudyError.
     """
-    written: list[Path] = []
+    new_tables: list[Path] = []
     files = {} if form or (root / "cases.csv").is_file() else class_folders(root)
     adapter, options, listing = _listing(root, form)
     if listing is None and files:
         if parts := PARTS & {name.casefold() for name in files}:
             raise FirstStudyError(f"{root}: {min(parts)!r} looks like a part of a split, not like a class; rename it")
         try:
-            written = write_tables(root, files)
+            new_tables = write_tables(root, files)
         except FileExistsError as error:
             raise FirstStudyError(f"{error} is there without the other table; write it, or move this one") from error
         adapter, options, listing = _listing(root, "folder")
@@ -114,7 +114,7 @@ def fingerprint(root: Path, name: str, form: str | None, threads: int) -> Finger
         recordings["channels"].astype(int).value_counts().to_dict(),
         (recordings["frames"] / recordings["rate_hz"]).to_numpy(dtype=float),
         _energy_hz(root, recordings),
-        written,
+        new_tables,
     )
 
 
@@ -183,8 +183,8 @@ def _candidates(root: Path, adapter: str) -> list[str]:
         return []
     cases = read_table(root / "cases.csv", [])
     by_name = [name for name in cases if any(word in name.casefold() for word in SUBJECT_WORDS)]
-    repeated = [name for name in cases if name != "case" and MOST_CLASSES < cases[name].nunique() < len(cases)]
-    return list(dict.fromkeys([*by_name, *repeated]))
+    with_repeats = [name for name in cases if name != "case" and MOST_CLASSES < cases[name].nunique() < len(cases)]
+    return list(dict.fromkeys([*by_name, *with_repeats]))
 
 
 def _energy_hz(root: Path, recordings: pd.DataFrame) -> float:

@@ -67,14 +67,14 @@ def audit(
         cases_of_role = {role: sorted(case_ids) for role, case_ids in by_role["case"]}
         for first, second in combinations([role for role in ("train", "val", "test") if role in cases_of_role], 2):
             roles, first_cases, second_cases = f"{first}+{second}", cases_of_role[first], cases_of_role[second]
-            shared = {finding: _shared(unit, first_cases, second_cases) for finding, unit in units.items()}
-            shared["identical_audio"] = _shared(samples, first_cases, second_cases)
+            common = {finding: _shared(unit, first_cases, second_cases) for finding, unit in units.items()}
+            common["identical_audio"] = _shared(samples, first_cases, second_cases)
             near = _shared(signals, first_cases, second_cases)
-            shared["near_identical_audio"] = [case for case in near if case not in shared["identical_audio"]]
+            common["near_identical_audio"] = [case for case in near if case not in common["identical_audio"]]
             same_file = _shared(files, first_cases, second_cases)
-            shared["overlapping_intervals"] = _overlapping(manifest.recordings, first_cases, same_file)
-            shared["shared_file"] = [case for case in same_file if case not in shared["overlapping_intervals"]]
-            rows += [(repeat, fold, finding, roles, len(ids), " ".join(ids)) for finding, ids in shared.items()]
+            common["overlapping_intervals"] = _overlapping(manifest.recordings, first_cases, same_file)
+            common["shared_file"] = [case for case in same_file if case not in common["overlapping_intervals"]]
+            rows += [(repeat, fold, finding, roles, len(ids), " ".join(ids)) for finding, ids in common.items()]
         for role, case_ids in cases_of_role.items():
             absent_classes = _absent_classes(targets, cases, case_ids)
             if absent_classes and role == "train":

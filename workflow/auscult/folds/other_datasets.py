@@ -38,12 +38,12 @@ def audit_others(manifest: Manifest, tables: list[pd.DataFrame], others: list[Ot
         ids = {name for subject in set(other.manifest.cases["subject"]) for name in ids_of(subject)}
         identical = set(recordings.loc[recordings["sha256"].isin(set(other.manifest.recordings["sha256"])), "case"])
         near = set(recordings.loc[recordings["recording"].isin(other.copies), "case"]) - identical
-        known = {case for case, subject in subjects.items() if other.same_ids and ids & ids_of(subject)}
-        findings = {"shared_subject": known, "identical_audio": identical, "near_identical_audio": near}
+        same_subject = {case for case, subject in subjects.items() if other.same_ids and ids & ids_of(subject)}
+        findings = {"shared_subject": same_subject, "identical_audio": identical, "near_identical_audio": near}
         for table in tables:
-            judging = table[table["role"].isin(["val", "test"])]
-            for (repeat, fold, role), cases in judging.groupby(["repeat", "fold", "role"])["case"]:
+            judging_rows = table[table["role"].isin(["val", "test"])]
+            for (repeat, fold, role), cases in judging_rows.groupby(["repeat", "fold", "role"])["case"]:
                 for finding, leaky in findings.items():
-                    if shared := sorted(leaky & set(cases)):
-                        rows.append((repeat, fold, finding, f"{other.name}+{role}", len(shared), " ".join(shared)))
+                    if leaks := sorted(leaky & set(cases)):
+                        rows.append((repeat, fold, finding, f"{other.name}+{role}", len(leaks), " ".join(leaks)))
     return pd.DataFrame(rows, columns=COLUMNS)

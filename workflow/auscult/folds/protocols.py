@@ -224,14 +224,14 @@ def _fixed(protocol: Fixed, cases: pd.DataFrame, keys: np.ndarray) -> pd.DataFra
 def _report_missing(protocol: Fixed, cases: pd.DataFrame, table: pd.DataFrame) -> None:
     """Write into the log which cases of the data set the file, or one of its folds, does not name."""
     in_file = set(table["case"])
-    for place, names, known in [
+    for place, names, expected_names in [
         ("the file", in_file, set(cases["case"])),
         *(
             (f"fold {fold} of repeat {repeat}", set(rows["case"]), in_file)
             for (repeat, fold), rows in table.groupby(["repeat", "fold"])
         ),
     ]:
-        if missing := sorted(known - names):
+        if missing := sorted(expected_names - names):
             note(
                 f"protocol.file: {protocol.file}: {place} has no row for {len(missing)} of {len(cases)} cases, which "
                 f"are unused: {', '.join(missing)}"

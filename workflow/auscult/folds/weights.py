@@ -65,14 +65,14 @@ def audit_weights(
     case_of = manifest.recordings.set_index("recording")["case"] if copies else pd.Series(dtype=str)
     rows = []
     for system, file in sorted(weights):
-        copied = set(case_of[sorted((copies or {}).get(file, set()))])
+        copied_cases = set(case_of[sorted((copies or {}).get(file, set()))])
         declaration = _read_declaration(Path(f"{file}.json"))
         entries = [entry for entry in declaration.heard if entry.dataset == dataset] if declaration else []
         if declaration is None or any(entry.subjects is None for entry in entries):
             rows.append(("", "", "weights_unknown", system, len(subjects), ""))
             entries = []  # copies are known even so
         for (repeat, fold), test_rows in folds[folds["role"] == "test"].groupby(["repeat", "fold"]):
-            rows += _leak_row(repeat, fold, f"{system}+test", test_rows["case"], subjects, entries, copied)
+            rows += _leak_row(repeat, fold, f"{system}+test", test_rows["case"], subjects, entries, copied_cases)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -108,12 +108,12 @@ def _judging(folds: pd.DataFrame, name: NetworkName | None) -> Iterator[tuple[in
 
     These are the validation and test cases of the fold or inner fold, and the test cases of the fold around it.
     """
-    judging = folds[folds["role"].isin(["val", "test"])]
+    judging_rows = folds[folds["role"].isin(["val", "test"])]
     if name:
         fold, around = f"{name.fold}i{name.inner}" if name.is_inner else str(name.fold), str(name.fold)
-        is_own = (judging["fold"] == fold) | ((judging["fold"] == around) & (judging["role"] == "test"))
-        judging = judging[(judging["repeat"] == name.repeat) & is_own]
-    for (repeat, fold, role), rows in judging.groupby(["repeat", "fold", "role"]):
+        is_own = (judging_rows["fold"] == fold) | ((judging_rows["fold"] == around) & (judging_rows["role"] == "test"))
+        judging_rows = judging_rows[(judging_rows["repeat"] == name.repeat) & is_own]
+    for (repeat, fold, role), rows in judging_rows.groupby(["repeat", "fold", "role"]):
         yield repeat, fold, role, rows["case"]
 
 
@@ -124,11 +124,11 @@ def _leak_row(
     cases: pd.Series,
     subjects: pd.Series,
     entries: list[TrainingData],
-    copied: frozenset[str] | set[str] = frozenset(),
+    copied_cases: frozenset[str] | set[str] = frozenset(),
 ) -> list[tuple]:
     """The row of the audit for cases that some weights were trained on, by subject or copy; none without such cases."""
     trained_ids = {name for entry in entries for subject in entry.subjects or [] for name in ids_of(subject)}
-    leaks = [case for case in sorted(cases) if case in copied or trained_ids & ids_of(subjects[case])]
+    leaks = [case for case in sorted(cases) if case in copied_cases or trained_ids & ids_of(subjects[case])]
     return [(repeat, fold, "weights_heard", roles, len(leaks), " ".join(leaks))] if leaks else []
 
 

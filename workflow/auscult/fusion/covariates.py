@@ -20,8 +20,8 @@ def own_name(manifest: Manifest, name: str, is_taken: Callable[[str], bool] = la
 
     It does not depend on the recordings, so that new recordings get the names of the study.
     """
-    computed = set(DOCUMENTED) - (set() if set(manifest.columns.covariates) >= BODY else FROM_BODY)
-    is_ambiguous = name in computed or name.startswith(("site_", OWN)) or is_taken(name)
+    computed_names = set(DOCUMENTED) - (set() if set(manifest.columns.covariates) >= BODY else FROM_BODY)
+    is_ambiguous = name in computed_names or name.startswith(("site_", OWN)) or is_taken(name)
     return f"{OWN}{name}" if is_ambiguous else name
 
 

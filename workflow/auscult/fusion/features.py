@@ -80,9 +80,9 @@ def taken_by(columns: list[str], numbers: list[str]) -> Callable[[str], bool]:
     columns: of outputs, see `probability_columns` and `uncertainty_columns`. numbers: of recordings, as statistics.
     """
     names = [*columns, *stems(columns).values(), *numbers]
-    fixed = {f"{name}{end}" for name in names for end in ("", "_mean", "_min", "_max", "_of_file_mean")}
+    fixed_names = {f"{name}{end}" for name in names for end in ("", "_mean", "_min", "_max", "_of_file_mean")}
     prefixes = ("latent_", "embedding_", *(f"{name}@" for name in names))
-    return lambda name: name in fixed or name.startswith(prefixes)
+    return lambda name: name in fixed_names or name.startswith(prefixes)
 
 
 def by_site(recordings: pd.DataFrame, columns: list[str], sites: list[str]) -> pd.DataFrame:
@@ -143,7 +143,7 @@ def case_features(settings: Fusion, heads: dict[str, Head], inputs: Inputs, role
     probabilities, uncertainties = probability_columns(heads), uncertainty_columns(heads)
     largest = [largest_column(name) for name in output_names(heads)]
     index = inputs.cases[inputs.cases["role"] == role].set_index("case")
-    taken = taken_by([*probabilities, *uncertainties], [name for table in tables.values() for name in table])
+    is_taken = taken_by([*probabilities, *uncertainties], [name for table in tables.values() for name in table])
     recordings, sites = inputs.recordings[inputs.recordings["role"] == role], site_names(manifest)
     blocks = {
         "probabilities": lambda: [
@@ -152,7 +152,7 @@ def case_features(settings: Fusion, heads: dict[str, Head], inputs: Inputs, role
             by_site(recordings, probabilities, sites),
         ],
         "uncertainty": lambda: [index[uncertainties], by_site(recordings, uncertainties, sites)],
-        "covariates": lambda: [case_covariates(manifest, taken)],
+        "covariates": lambda: [case_covariates(manifest, is_taken)],
         "statistics": lambda: [statistics_by_site(manifest, tables["statistics"], settings.missing_site)],
         "pooled_statistics": lambda: [
             over_recordings(manifest, tables["statistics"].drop(columns="present"), ["mean", "min", "max"])
@@ -189,12 +189,12 @@ def fit_components(vectors: pd.DataFrame, count: int) -> dict[str, list]:
     return {"mean": model.mean_.tolist(), "components": model.components_.tolist()}
 
 
-def reduced(fitted: dict[str, list], vectors: pd.DataFrame, name: str) -> pd.DataFrame:
+def reduced(reduction: dict[str, list], vectors: pd.DataFrame, name: str) -> pd.DataFrame:
     """Vectors (cases, dimensions) on fitted components: cases × `<name>_<k>`."""
-    components = np.array(fitted["components"])
+    components = np.array(reduction["components"])
     values = vectors.to_numpy(dtype=np.float64) if len(vectors) else np.zeros((0, components.shape[1]))
     names = [f"{name}_{k}" for k in range(len(components))]
-    return pd.DataFrame((values - fitted["mean"]) @ components.T, vectors.index, names)
+    return pd.DataFrame((values - reduction["mean"]) @ components.T, vectors.index, names)
 
 
 def case_vectors(inputs: Inputs, block: str, role: str) -> dict[str, pd.DataFrame]:
@@ -228,5 +228,7 @@ def fit_reduction(settings: Fusion, inputs: Inputs, blocks: list[str], role: str
 def reduced_block(components: Components, inputs: Inputs, block: str, role: str) -> pd.DataFrame:
     """Columns `latent_<task>_<k>` or `embedding_<system>_<k>` of the cases of a role that have recordings."""
     vectors = case_vectors(inputs, block, role)
-    columns = [reduced(fitted, vectors[name], f"{REDUCED[block]}_{name}") for name, fitted in components[block].items()]
+    columns = [
+        reduced(reduction, vectors[name], f"{REDUCED[block]}_{name}") for name, reduction in components[block].items()
+    ]
     return pd.concat(columns, axis=1)

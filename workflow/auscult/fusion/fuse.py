@@ -103,7 +103,7 @@ def fuse(
                 own, others = (
                     _read_by(learner, heads, blocks) for blocks in (features.blocks[features.fit_role], other_blocks)
                 )
-                stacked = stack(
+                result = stack(
                     target,
                     own,
                     by_case.loc[cases, target.label],
@@ -115,18 +115,18 @@ def fuse(
                     settings.tuning if cross_fitted and learner != "logits" else None,
                     trials_file,
                 )
-                note(f"{', '.join(key.values())}: {len(cases)} cases, {len(stacked.fitted.columns)} features")
-                by_role = _by_role(stacked, features, cross_fitted)
+                note(f"{', '.join(key.values())}: {len(cases)} cases, {len(result.fitted.columns)} features")
+                by_role = _by_role(result, features, cross_fitted)
                 tables += [_table(key, target.classes, role, features.cases[role], p) for role, p in by_role.items()]
-                weights.append(importances(stacked.fitted, pd.concat(others.values(), axis=1)).assign(**key))
-                trials.append(stacked.trials.assign(**key))
-                save(stacked.fitted, models / f"{'-'.join(key.values())}.json")
+                weights.append(importances(result.learner, pd.concat(others.values(), axis=1)).assign(**key))
+                trials.append(result.trials.assign(**key))
+                save(result.learner, models / f"{'-'.join(key.values())}.json")
                 if settings.blend and learner == "xgboost" and set(target.heads) <= set(heads):
                     key = {**key, "stage": "blend"}
                     for role, p in by_role.items():
-                        blended = blend(_network_probabilities(inputs, name, target, role, features.cases[role]), p)
-                        tables.append(_table(key, target.classes, role, features.cases[role], blended))
-                    save(stacked.fitted, models / f"{'-'.join(key.values())}.json")
+                        p_blend = blend(_network_probabilities(inputs, name, target, role, features.cases[role]), p)
+                        tables.append(_table(key, target.classes, role, features.cases[role], p_blend))
+                    save(result.learner, models / f"{'-'.join(key.values())}.json")
     return Fused(pd.concat(tables), pd.concat(weights)[[*KEY, "feature", "gain", "shap"]], pd.concat(trials))
 
 
@@ -141,10 +141,10 @@ def apply_saved(
     """
     components = file.with_name(f"{file.stem}-components.json")
     components = json.loads(components.read_text(encoding="utf-8")) if components.is_file() else {}
-    fitted = load(file)
+    learner = load(file)
     blocks = _blocks(settings, heads, inputs, "test", components)
-    x = pd.concat(blocks.values(), axis=1).reindex(columns=fitted.columns)
-    p = predict(fitted, fill_absent_sites(x, settings, list(inputs.tables.get("statistics", []))), target)
+    x = pd.concat(blocks.values(), axis=1).reindex(columns=learner.columns)
+    p = predict(learner, fill_absent_sites(x, settings, list(inputs.tables.get("statistics", []))), target)
     return blend(_network_probabilities(inputs, name, target, "test", x.index), p) if stage == "blend" else p
 
 
@@ -192,12 +192,12 @@ def _network_probabilities(
     return by_case.loc[ids, class_columns(target.classes, name)].to_numpy()
 
 
-def _by_role(stacked: Stacked, features: _Features, cross_fitted: bool) -> dict[str, np.ndarray]:
+def _by_role(result: Stacked, features: _Features, cross_fitted: bool) -> dict[str, np.ndarray]:
     """Probabilities (cases, classes) of each role; of the fitted cases only where they are cross-fitted."""
     roles = features.other_roles
     ends = np.cumsum([len(features.cases[role]) for role in roles])[:-1]
-    by_role = dict(zip(roles, np.split(stacked.others, ends), strict=True))
-    return by_role | ({features.fit_role: stacked.own} if cross_fitted else {})
+    by_role = dict(zip(roles, np.split(result.others, ends), strict=True))
+    return by_role | ({features.fit_role: result.own} if cross_fitted else {})
 
 
 def _table(key: dict[str, str], classes: list[str], role: str, cases: pd.Series, p: np.ndarray) -> pd.DataFrame:

@@ -40,12 +40,12 @@ class FittedLearner:
 def names_for_xgboost(columns: list[str]) -> list[str]:
     """Return distinct names without `[`, `]` and `<`; the columns themselves if none has these."""
     names: list[str] = []
-    used = {column for column in columns if column.translate(MASKS) == column}
+    taken_names = {column for column in columns if column.translate(MASKS) == column}
     for column in columns:
         name = column.translate(MASKS)
-        while name != column and name in used:
+        while name != column and name in taken_names:
             name += "_"
-        used.add(name)
+        taken_names.add(name)
         names.append(name)
     return names
 
@@ -114,20 +114,22 @@ def row_weights(y: np.ndarray, target: Target, weigh: str) -> np.ndarray | None:
     return len(y) / (np.count_nonzero(counts) * counts[y])
 
 
-def predict(fitted: FittedLearner, x: pd.DataFrame, target: Target) -> np.ndarray:
+def predict(learner: FittedLearner, x: pd.DataFrame, target: Target) -> np.ndarray:
     """(cases, classes) probabilities; a class that no fit row had is 0."""
     out = np.zeros((len(x), len(target.classes)))
     if not len(x):
         return out
-    if fitted.model is None:
-        out[:, fitted.classes] = 1.0
+    if learner.model is None:
+        out[:, learner.classes] = 1.0
         return out
-    is_pipeline = isinstance(fitted.model, Pipeline)
-    out[:, fitted.classes] = fitted.model.predict_proba(x[fitted.columns] if is_pipeline else _rows(x, fitted.columns))
+    is_pipeline = isinstance(learner.model, Pipeline)
+    out[:, learner.classes] = learner.model.predict_proba(
+        x[learner.columns] if is_pipeline else _rows(x, learner.columns)
+    )
     return out
 
 
-def importances(fitted: FittedLearner, x: pd.DataFrame) -> pd.DataFrame:
+def importances(learner: FittedLearner, x: pd.DataFrame) -> pd.DataFrame:
     """`feature, gain, shap` of every column of the cases `x`; each a share that sums to 1 (0 where there is no model).
 
     gain: of XGBoost the total gain; of a regression the magnitude of the coefficients. shap: mean magnitude of the
@@ -135,42 +137,42 @@ def importances(fitted: FittedLearner, x: pd.DataFrame) -> pd.DataFrame:
     fit rows' ranks, or against logits of 0).
     """
     gain, shap = pd.Series(0.0, list(x)), pd.Series(0.0, list(x))
-    rows = x[fitted.columns]
-    if isinstance(fitted.model, Pipeline):
-        coefficients = np.abs(fitted.model[-1].coef_)
-        ranks = np.abs(fitted.model[:-1].transform(rows)) if len(rows) else np.zeros((0, len(fitted.columns)))
-        gain[fitted.columns] = coefficients.mean(axis=0)
-        shap[fitted.columns] = ranks.sum(axis=0) * coefficients.mean(axis=0)
-    elif fitted.model is not None:
-        booster = fitted.model.get_booster()
-        column_of = dict(zip(names_for_xgboost(fitted.columns), fitted.columns, strict=True))
+    rows = x[learner.columns]
+    if isinstance(learner.model, Pipeline):
+        coefficients = np.abs(learner.model[-1].coef_)
+        ranks = np.abs(learner.model[:-1].transform(rows)) if len(rows) else np.zeros((0, len(learner.columns)))
+        gain[learner.columns] = coefficients.mean(axis=0)
+        shap[learner.columns] = ranks.sum(axis=0) * coefficients.mean(axis=0)
+    elif learner.model is not None:
+        booster = learner.model.get_booster()
+        column_of = dict(zip(names_for_xgboost(learner.columns), learner.columns, strict=True))
         gains = booster.get_score(importance_type="total_gain")
         gain.update(pd.Series({column_of[name]: value for name, value in gains.items()}, dtype=float))
-        values = booster.predict(xgboost.DMatrix(_rows(x, fitted.columns)), pred_contribs=True)[..., :-1]
-        shap[fitted.columns] = np.abs(values).reshape(-1, len(fitted.columns)).sum(axis=0)
+        values = booster.predict(xgboost.DMatrix(_rows(x, learner.columns)), pred_contribs=True)[..., :-1]
+        shap[learner.columns] = np.abs(values).reshape(-1, len(learner.columns)).sum(axis=0)
     table = pd.DataFrame({"gain": gain, "shap": shap})
     return (table / table.sum().replace(0.0, 1.0)).rename_axis("feature").reset_index()
 
 
-def save(fitted: FittedLearner, path: Path) -> None:
+def save(learner: FittedLearner, path: Path) -> None:
     """XGBoost's own JSON, with the class numbers as an attribute, and the columns where XGBoost has other names; of a
     regression its columns, on ranks their medians and quantiles, and the coefficients; without a model the columns and
     the one class.
     """
-    if isinstance(fitted.model, xgboost.XGBClassifier):
-        fitted.model.get_booster().set_attr(classes=json.dumps(fitted.classes.tolist()))
-        if names_for_xgboost(fitted.columns) != fitted.columns:
-            fitted.model.get_booster().set_attr(columns=json.dumps(fitted.columns))
-        fitted.model.save_model(path)
+    if isinstance(learner.model, xgboost.XGBClassifier):
+        learner.model.get_booster().set_attr(classes=json.dumps(learner.classes.tolist()))
+        if names_for_xgboost(learner.columns) != learner.columns:
+            learner.model.get_booster().set_attr(columns=json.dumps(learner.columns))
+        learner.model.save_model(path)
         return
-    numbers = {"classes": fitted.classes}
-    if fitted.model is not None:
-        *before, model = (step for _, step in fitted.model.steps)
+    numbers = {"classes": learner.classes}
+    if learner.model is not None:
+        *before, model = (step for _, step in learner.model.steps)
         numbers |= {"coefficients": model.coef_, "intercepts": model.intercept_}
         if len(before) > 1:
             impute, rank = before
             numbers |= {"medians": impute.statistics_, "quantiles": rank.quantiles_.T}
-    write_json(path, {"columns": fitted.columns, **{key: value.tolist() for key, value in numbers.items()}})
+    write_json(path, {"columns": learner.columns, **{key: value.tolist() for key, value in numbers.items()}})
 
 
 def load(path: Path) -> FittedLearner:

@@ -29,7 +29,7 @@ class Stacked:
 
     own: np.ndarray
     others: np.ndarray
-    fitted: FittedLearner
+    learner: FittedLearner
     trials: pd.DataFrame
 
 
@@ -56,25 +56,25 @@ def stack(
         cross-fitted scores are then of settings that their own cases took part in choosing.
     """
     fit_rows, other_rows = (pd.concat(blocks.values(), axis=1) for blocks in (fit_blocks, other_blocks))
-    labelled = (labels != "").to_numpy()
-    y, groups = class_numbers(labels[labelled], target.classes), subjects[labelled].to_numpy()
+    has_label = (labels != "").to_numpy()
+    y, groups = class_numbers(labels[has_label], target.classes), subjects[has_label].to_numpy()
     choice, trials = Choice(settings, list(fit_rows)), pd.DataFrame()
     if tuning is not None:
         columns = {name: list(block) for name, block in fit_blocks.items()}
-        choice, trials = tune(fit_rows[labelled], y, groups, columns, target, settings, tuning, store, threads)
-    x = fit_rows.loc[labelled, choice.columns]
+        choice, trials = tune(fit_rows[has_label], y, groups, columns, target, settings, tuning, store, threads)
+    x = fit_rows.loc[has_label, choice.columns]
 
     def fit_and_predict(rows: np.ndarray, other: np.ndarray) -> np.ndarray:
         return predict(fit(x.iloc[rows], y[rows], target, choice.settings, threads), x.iloc[other], target)
 
-    fitted = fit(x, y, target, choice.settings, threads)
+    learner = fit(x, y, target, choice.settings, threads)
     own = np.full((len(fit_rows), len(target.classes)), np.nan)
     if cross_fitted:
-        own[:] = predict(fitted, fit_rows, target)
-        numbers_of_labelled = np.flatnonzero(labelled)
+        own[:] = predict(learner, fit_rows, target)
+        numbers_of_labelled = np.flatnonzero(has_label)
         for rows, p in out_of_fold(fit_and_predict, y, groups):
             own[numbers_of_labelled[rows]] = p
-    return Stacked(own, predict(fitted, other_rows, target), fitted, trials)
+    return Stacked(own, predict(learner, other_rows, target), learner, trials)
 
 
 def blend(network: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -79,10 +79,10 @@ def tune(
         for fit_rows, out_rows in folds:
             x_out = x.iloc[out_rows][choice.columns]
             stop = (x_out, y[out_rows], PATIENCE) if isinstance(settings, Booster) else None
-            fitted = fit(x.iloc[fit_rows][choice.columns], y[fit_rows], target, choice.settings, threads, stop)
-            p[out_rows] = predict(fitted, x_out, target)
-            if stop and fitted.model is not None:
-                rounds.append(fitted.model.best_iteration + 1)
+            learner = fit(x.iloc[fit_rows][choice.columns], y[fit_rows], target, choice.settings, threads, stop)
+            p[out_rows] = predict(learner, x_out, target)
+            if stop and learner.model is not None:
+                rounds.append(learner.model.best_iteration + 1)
         trial.set_user_attr("rounds", int(np.median(rounds)) if rounds else 1)
         calibrated_p, _ = cross_fit(COST, p, y, groups, target)
         return loss(target, calibrated_p, y, tuning.objective)

@@ -18,22 +18,22 @@ def pool(values: np.ndarray, owner: np.ndarray, owners: int, how: str, k: int) -
     values, owner = values[order].astype(np.float64), owner[order]
     counts = np.bincount(owner, minlength=owners)
     out = np.full((owners, *values.shape[1:]), np.nan)
-    filled = counts > 0
-    if not filled.any():
+    has_values = counts > 0
+    if not has_values.any():
         return out
-    starts = (np.cumsum(counts) - counts)[filled]
-    share = counts[filled].reshape(-1, *[1] * (values.ndim - 1))
+    starts = (np.cumsum(counts) - counts)[has_values]
+    share = counts[has_values].reshape(-1, *[1] * (values.ndim - 1))
     if how == "mean":
-        out[filled] = np.add.reduceat(values, starts, axis=0) / share
+        out[has_values] = np.add.reduceat(values, starts, axis=0) / share
     elif how == "min":
-        out[filled] = np.minimum.reduceat(values, starts, axis=0)
+        out[has_values] = np.minimum.reduceat(values, starts, axis=0)
     elif how == "max":
-        out[filled] = np.maximum.reduceat(values, starts, axis=0)
+        out[has_values] = np.maximum.reduceat(values, starts, axis=0)
     elif how == "noisy_or":
         rest = np.add.reduceat(np.log1p(-np.clip(values, 0, 1 - 1e-9)), starts, axis=0)
-        out[filled] = -np.expm1(rest)
+        out[has_values] = -np.expm1(rest)
     else:
-        for number, start in zip(np.flatnonzero(filled), starts, strict=True):
+        for number, start in zip(np.flatnonzero(has_values), starts, strict=True):
             part = np.sort(values[start : start + counts[number]], axis=0)
             out[number] = part[-k:].mean(axis=0)
     return out
@@ -51,9 +51,9 @@ def pool_heads(
     parts = []
     for name, span in columns(heads).items():
         rule = pools.get(name, Pool())
-        pooled = pool(values[..., span], owner, owners, getattr(rule, level), rule.k)
+        of_head = pool(values[..., span], owner, owners, getattr(rule, level), rule.k)
         if heads[name].kind == "multiclass":
-            pooled = np.maximum(pooled, 1e-12)  # the least of every class may be 0
-            pooled /= pooled.sum(axis=-1, keepdims=True)
-        parts.append(pooled)
+            of_head = np.maximum(of_head, 1e-12)  # the least of every class may be 0
+            of_head /= of_head.sum(axis=-1, keepdims=True)
+        parts.append(of_head)
     return np.concatenate(parts, axis=-1)

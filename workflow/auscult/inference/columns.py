@@ -25,9 +25,9 @@ def columns_of_networks(recordings: pd.DataFrame, classes: list[str], target: st
 
     In a table of several roles, a role that fewer networks scored is empty in the columns of the others.
     """
-    found: list[list[str]] = []
-    while set(names := network_columns(classes, target, len(found))) <= set(recordings):
+    columns: list[list[str]] = []
+    while set(names := network_columns(classes, target, len(columns))) <= set(recordings):
         if recordings[names].isna().any(axis=None):
             break
-        found.append(names)
-    return found
+        columns.append(names)
+    return columns

@@ -73,9 +73,9 @@ def grad_cam(network: nn.Module, x: torch.Tensor, output: int) -> tuple[torch.Te
     finally:
         hook.remove()
     maps = outputs[0].detach()
-    weighed = (gradient * maps).sum(dim=1, keepdim=True).relu()
+    cam = (gradient * maps).sum(dim=1, keepdim=True).relu()
     columns = x.shape[1] if explained_by(network) == BY_CHANNEL else x.shape[3]
-    return _on_the_window(weighed, (x.shape[2], columns)), logits.detach()
+    return _on_the_window(cam, (x.shape[2], columns)), logits.detach()
 
 
 def explain(network: nn.Module, frames: Frames, output: int) -> tuple[list[np.ndarray], np.ndarray]:

@@ -46,18 +46,18 @@ def score(
     slices = {role: fold_slice(manifest, folds, job.name, [role], {}) for role in roles}
     digests = {role: slice_digest(*tables, config, code) for role, tables in slices.items()}
     valid = _valid_groups(path, digests)
-    outdated = [role for role in roles if role not in valid]
-    if outdated:
+    to_score = [role for role in roles if role not in valid]
+    if to_score:
         # torch takes seconds to load: only where something is to be scored
         from auscult.inference.outputs import write_roles
 
         with HDF5Writer(path) as file:
             _copy_groups(path, valid, file)
-            tables = {role: (*slices[role], digests[role]) for role in outdated}
+            tables = {role: (*slices[role], digests[role]) for role in to_score}
             write_roles(file, job, tables, frame_cache, resources, epoch_choice)
     else:
         path.touch()
-    return {role: "scored" if role in outdated else "reused" for role in roles}
+    return {role: "scored" if role in to_score else "reused" for role in roles}
 
 
 def _valid_groups(path: Path, digests: dict[str, str]) -> list[str]:

@@ -22,7 +22,7 @@ class ListeningError(Exception):
 
 
 def worth_hearing(
-    name: str, target: Target, rows: pd.DataFrame, asked: list[str], with_recordings: set[str]
+    name: str, target: Target, rows: pd.DataFrame, user_cases: list[str], with_recordings: set[str]
 ) -> pd.DataFrame:
     """Return `case, target, reason, of_class`: the cases of a target worth hearing, those asked for first.
 
@@ -32,17 +32,17 @@ def worth_hearing(
     rows: of the row `chosen` of predictions.csv for this target. Of several repeats the first counts. with_recordings:
     cases that have a recording; others are on the page only where they are asked for.
     """
-    found = [(case, "asked", "") for case in asked if case in set(rows["case"])]
+    reasons = [(case, "asked", "") for case in user_cases if case in set(rows["case"])]
     rows = rows[(rows["repeat"] == rows["repeat"].min()) & rows["case"].isin(with_recordings)].sort_values("case")
-    labelled = rows[rows["label"] != ""]
+    rows_with_label = rows[rows["label"] != ""]
     for of_class, column in zip(target.classes, class_columns(target.classes), strict=True):
-        is_label, is_decided = (_has(labelled[key], of_class) for key in ("label", "prediction"))
-        misses = labelled[is_label & ~is_decided].nsmallest(EACH, column)
-        hits = labelled[is_label & is_decided].nlargest(EACH, column)
-        found += [(case, "miss", of_class) for case in misses["case"]]
-        found += [(case, "hit", of_class) for case in hits["case"]]
-    found += [(case, "unsure", "") for case in labelled.nlargest(EACH, "uncertainty")["case"]]
-    return pd.DataFrame(found, columns=["case", "reason", "of_class"]).assign(target=name)
+        is_label, is_decided = (_has(rows_with_label[key], of_class) for key in ("label", "prediction"))
+        misses = rows_with_label[is_label & ~is_decided].nsmallest(EACH, column)
+        hits = rows_with_label[is_label & is_decided].nlargest(EACH, column)
+        reasons += [(case, "miss", of_class) for case in misses["case"]]
+        reasons += [(case, "hit", of_class) for case in hits["case"]]
+    reasons += [(case, "unsure", "") for case in rows_with_label.nlargest(EACH, "uncertainty")["case"]]
+    return pd.DataFrame(reasons, columns=["case", "reason", "of_class"]).assign(target=name)
 
 
 def _has(cells: pd.Series, of_class: str) -> pd.Series:
@@ -51,20 +51,20 @@ def _has(cells: pd.Series, of_class: str) -> pd.Series:
 
 
 def chosen_cases(
-    targets: dict[str, Target], predictions: pd.DataFrame, asked: list[str], with_recordings: set[str]
+    targets: dict[str, Target], predictions: pd.DataFrame, user_cases: list[str], with_recordings: set[str]
 ) -> pd.DataFrame:
     """Return the cases of all targets worth hearing, see `worth_hearing`.
 
     predictions: predictions.csv. Raises ListeningError for a case that was asked for and is in no test set.
     """
-    chosen = predictions[predictions["system"] == "chosen"]
-    if unknown := [case for case in asked if case not in set(chosen["case"])]:
+    rows_chosen = predictions[predictions["system"] == "chosen"]
+    if unknown := [case for case in user_cases if case not in set(rows_chosen["case"])]:
         raise ListeningError(
             f"--config cases: there is no test case {unknown[0]!r} in this study; end an id of digits with a comma "
             "(cases=007,), which keeps it a text, and name cases of one study at a time"
         )
     tables = [
-        worth_hearing(name, target, chosen[chosen["target"] == name], asked, with_recordings)
+        worth_hearing(name, target, rows_chosen[rows_chosen["target"] == name], user_cases, with_recordings)
         for name, target in targets.items()
     ]
     return pd.concat(tables, ignore_index=True)

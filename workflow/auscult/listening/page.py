@@ -23,28 +23,28 @@ MOST_RECORDINGS = 5
 def render(
     name: str,
     study: Study,
-    chosen: pd.DataFrame,
+    selection: pd.DataFrame,
     predictions: pd.DataFrame,
     issues: pd.DataFrame,
     sounds: dict[str, list[Sound]],
     left_out: dict[str, int],
     front_end: str,
-    explained: str,
+    meaning: str,
     leak: str,
 ) -> str:
     """Return the page as HTML.
 
     Parameters
     ----------
-    chosen : the cases, see `cases.chosen_cases`. predictions : predictions.csv. issues : label_issues.csv.
+    selection : the cases, see `cases.chosen_cases`. predictions : predictions.csv. issues : label_issues.csv.
     sounds : the recordings of each case. left_out : how many recordings of a case the page does not have.
-    front_end : whose frames are drawn. explained : what the colours mean, '' without any. leak : the mark of the
+    front_end : whose frames are drawn. meaning : what the colours mean, '' without any. leak : the mark of the
         study's audit.
     """
     cases = [
         _case(case, study, rows, predictions[predictions["case"] == case], issues)
         | {"sounds": sounds[case], "left_out": left_out.get(case, 0)}
-        for case, rows in chosen.groupby("case", sort=False)
+        for case, rows in selection.groupby("case", sort=False)
     ]
     phases = {phase: colour for case in cases for sound in case["sounds"] for phase, colour, _ in sound.phases}
     size = sum(sound.size for case in cases for sound in case["sounds"])
@@ -54,7 +54,7 @@ def render(
         cases=cases,
         reasons=list(REASONS.values()),
         phases=phases,
-        explained=explained,
+        explained=meaning,
         leak=leak,
         has_bands=front_end in BAND_FRONT_ENDS,
         mebibytes=size / 2**20,
@@ -95,10 +95,10 @@ def _classes(cell: str, classes: list[str]) -> set[str]:
 
 def _target(name: str, study: Study, rows: pd.DataFrame) -> dict[str, Any] | None:
     """Label, decision and probabilities of one target of a case; None where it was not tested. rows: of one repeat."""
-    chosen = rows[rows["system"] == "chosen"]
-    if chosen.empty:
+    rows_chosen = rows[rows["system"] == "chosen"]
+    if rows_chosen.empty:
         return None
-    row, classes = chosen.iloc[0], study.targets[name].classes
+    row, classes = rows_chosen.iloc[0], study.targets[name].classes
     others = rows[rows["system"] != "chosen"]
     stages = [
         {

@@ -37,21 +37,26 @@ class Sources:
 
 
 def sounds_of(
-    study: Study, system: str, chosen: pd.DataFrame, predictions: pd.DataFrame, sources: Sources, device: torch.device
+    study: Study,
+    system: str,
+    selection: pd.DataFrame,
+    predictions: pd.DataFrame,
+    sources: Sources,
+    device: torch.device,
 ) -> tuple[dict[str, list[Sound]], dict[str, int], str]:
     """Return the recordings of each case, how many of a case are left out, and what the colours mean ('' for none).
 
     system: whose frames are drawn, and whose network is explained. Recordings with the largest output come first.
     """
-    explanations, meaning = _explanations(study, system, chosen, predictions, sources, device)
+    explanations, meaning = _explanations(study, system, selection, predictions, sources, device)
     table = sources.manifest.recordings.sort_values("recording")
     problems = sources.manifest.quality.groupby("recording")["problem"].agg(list)
-    annotated = dict(list(sources.states.groupby("recording")))
+    states_of = dict(list(sources.states.groupby("recording")))
     names, rate_hz = sources.manifest.columns.states, study.dataset.rate_hz
     front_end = study.systems[system].front_end
     frames_per_second = features.front_end(front_end.name, front_end.settings).frames_per_second
     sounds, left_out = {}, {}
-    for case in dict.fromkeys(chosen["case"]):
+    for case in dict.fromkeys(selection["case"]):
         rows = table[table["case"] == case].set_index("recording")
         of_recording = {item.recording: item for item in explanations.get(case, [])}
         order = list(of_recording) or rows.index.tolist()
@@ -65,7 +70,7 @@ def sounds_of(
                 frames_per_second,
                 of_recording[name].cam if name in of_recording else None,
                 of_recording[name].by if name in of_recording else "",
-                annotated.get(name, sources.states.head(0)),
+                states_of.get(name, sources.states.head(0)),
                 names,
                 problems.get(name, []),
             )
@@ -77,7 +82,12 @@ def sounds_of(
 
 
 def _explanations(
-    study: Study, system: str, chosen: pd.DataFrame, predictions: pd.DataFrame, sources: Sources, device: torch.device
+    study: Study,
+    system: str,
+    selection: pd.DataFrame,
+    predictions: pd.DataFrame,
+    sources: Sources,
+    device: torch.device,
 ) -> tuple[dict[str, list[Explanation]], str]:
     """Explanations by bands of each case, and what they mean; none where a network has no such explanation."""
     if sources.job_of is None:
@@ -85,16 +95,16 @@ def _explanations(
     parts = sources.manifest, sources.states, sources.frames, sources.audio
     explain = explainer(study, system, sources.job_of, *parts, device)
     target, positive, output = explained_class(study, system)
-    rows = predictions[(predictions["target"] == target) & predictions["case"].isin(chosen["case"])]
+    rows = predictions[(predictions["target"] == target) & predictions["case"].isin(selection["case"])]
     rows = rows[rows["repeat"] == rows["repeat"].min()].drop_duplicates("case")
-    found: dict[str, list[Explanation]] = {}
+    explanations: dict[str, list[Explanation]] = {}
     for (repeat, fold), part in rows.groupby(["repeat", "fold"]):
         try:
-            found |= explain(repeat, fold, output, set(part["case"]))
+            explanations |= explain(repeat, fold, output, set(part["case"]))
         except NotExplainable as reason:
             note(str(reason))
             return {}, ""
-    first = next((items[0] for items in found.values() if items), None)
+    first = next((items[0] for items in explanations.values() if items), None)
     if first is None or first.by == BY_CHANNEL:
         return {}, ""
-    return found, f"{first.meaning} {positive}" if first.by != "attention" else first.meaning
+    return explanations, f"{first.meaning} {positive}" if first.by != "attention" else first.meaning

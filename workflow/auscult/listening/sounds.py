@@ -55,11 +55,11 @@ class Sound:
 def mp3(samples: NDArray, rate_hz: int) -> str:
     """Return samples (n,) as the data address of an MP3, loudest at 0.8 of full scale; silence stays silent."""
     rate = next(rate for rate in RATES if rate >= min(rate_hz, HIGHEST_RATE))
-    played = resample(samples[:, None], rate_hz, rate)[:, 0]
-    peak = np.abs(played).max(initial=0)
+    audio = resample(samples[:, None], rate_hz, rate)[:, 0]
+    peak = np.abs(audio).max(initial=0)
     file = io.BytesIO()
     soundfile.write(
-        file, played * (PEAK / peak if peak > 0 else 1), rate, "MPEG_LAYER_III", format="MP3", compression_level=0.5
+        file, audio * (PEAK / peak if peak > 0 else 1), rate, "MPEG_LAYER_III", format="MP3", compression_level=0.5
     )
     return f"data:audio/mpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
 
@@ -85,15 +85,15 @@ def wave(samples: NDArray) -> str:
 
 def phases(states: pd.DataFrame, names: list[str], seconds: float) -> list[tuple[str, str, str]]:
     """Return (name, colour, SVG path) of the annotated states of a recording, in their order, up to `seconds`."""
-    found = []
+    paths = []
     for name, colour in zip(names, PALETTE, strict=False):
         rows = states[(states["state"] == name) & (states["onset_s"] < seconds)]
         ends = rows["offset_s"].clip(upper=seconds)
         boxes = COLUMNS / seconds * np.stack([rows["onset_s"], ends], axis=1)
         path = "".join(f"M{a:.1f},0V{HEIGHT}H{b:.1f}V0Z" for a, b in boxes)
         if path:
-            found.append((name, colour, path))
-    return found
+            paths.append((name, colour, path))
+    return paths
 
 
 def picture(features: NDArray, cam: NDArray | None, by: str) -> str:
@@ -144,6 +144,6 @@ def sound(
     whole = len(mono) / rate_hz
     seconds = min(LONGEST_S, whole)
     mono, count = mono[: round(seconds * rate_hz)], max(1, round(seconds * frames_per_second))
-    drawn = picture(features[:count], cam[:count] if cam is not None else None, by)
+    image = picture(features[:count], cam[:count] if cam is not None else None, by)
     of_phases = phases(states, names, seconds)
-    return Sound(recording, site, seconds, whole, mp3(mono, rate_hz), wave(mono), drawn, of_phases, problems)
+    return Sound(recording, site, seconds, whole, mp3(mono, rate_hz), wave(mono), image, of_phases, problems)

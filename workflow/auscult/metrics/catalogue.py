@@ -166,33 +166,33 @@ class ClassMetric:
 
 def _single(value: Value) -> Value:
     """Restrict a metric to targets with one label per case."""
-    return lambda scored: None if scored.multilabel else value(scored)
+    return lambda cases: None if cases.multilabel else value(cases)
 
 
 def _multilabel(value: Value) -> Value:
     """Restrict a metric to multilabel targets."""
-    return lambda scored: value(scored) if scored.multilabel else None
+    return lambda cases: value(cases) if cases.multilabel else None
 
 
 def _of_normal(key: str) -> Value:
-    return lambda scored: scored.against_normal.get(key)
+    return lambda cases: cases.against_normal.get(key)
 
 
-def _accuracy(scored: Scored) -> Any:
-    if scored.multilabel:
-        return formulas.exact_match(scored.truth, scored.decision)
-    return formulas.accuracy(scored.matrix)
+def _accuracy(cases: Scored) -> Any:
+    if cases.multilabel:
+        return formulas.exact_match(cases.truth, cases.decision)
+    return formulas.accuracy(cases.matrix)
 
 
-def _f(scored: Scored) -> Any:
-    f = formulas.macro_f1(scored.matrix) if scored.multilabel else formulas.f_measure(scored.matrix)
-    return np.where(scored.lacks_class, np.nan, f)[()]
+def _f(cases: Scored) -> Any:
+    f = formulas.macro_f1(cases.matrix) if cases.multilabel else formulas.f_measure(cases.matrix)
+    return np.where(cases.lacks_class, np.nan, f)[()]
 
 
-def _cost(scored: Scored) -> Any:
-    if scored.referred is None or not len(scored.referred):
+def _cost(cases: Scored) -> Any:
+    if cases.referred is None or not len(cases.referred):
         return float("nan")
-    return formulas.challenge_cost(scored.referred, scored.abnormal)
+    return formulas.challenge_cost(cases.referred, cases.abnormal)
 
 
 def _places(*places: Place) -> frozenset[Place]:
@@ -422,11 +422,11 @@ def with_interval() -> list[Metric]:
     return sorted((metric for metric in METRICS if metric.interval), key=lambda metric: not metric.first)
 
 
-def values(scored: Scored, classes: list[str]) -> dict[str, float]:
+def values(cases: Scored, classes: list[str]) -> dict[str, float]:
     """All metrics by column, in the order of the tables; undefined ones are NaN."""
-    row = {metric.key: metric.value(scored) for metric in METRICS}
+    row = {metric.key: metric.value(cases) for metric in METRICS}
     for group in BY_CLASS:
-        columns = [(metric.key, metric.value(scored)) for metric in group]
+        columns = [(metric.key, metric.value(cases)) for metric in group]
         for number, name in enumerate(classes):
             row |= {class_column(key, name): by_class[number] for key, by_class in columns if by_class is not None}
     return {key: float(value) for key, value in row.items() if value is not None}

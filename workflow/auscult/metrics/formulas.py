@@ -49,8 +49,8 @@ def one_hot(labels: ArrayLike, classes: int) -> NDArray[np.bool_]:
 def macro(values: ArrayLike) -> np.float64 | Floats:
     """Unweighted mean over the last axis without undefined (NaN) values; NaN where all are undefined."""
     values = np.asarray(values, dtype=float)
-    defined = ~np.isnan(values)
-    return _ratio(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1))
+    is_defined = ~np.isnan(values)
+    return _ratio(np.where(is_defined, values, 0.0).sum(axis=-1), is_defined.sum(axis=-1))
 
 
 def _ratio(numerator: ArrayLike, denominator: ArrayLike) -> np.float64 | Floats:
@@ -113,10 +113,10 @@ def confusion(labels: ArrayLike, predictions: ArrayLike, classes: int, weights: 
     labels, predictions: (n,) class indices. Returns (classes, classes) of int, or with weights (..., n) an
     array (..., classes, classes) of float.
     """
-    truth, predicted = one_hot(labels, classes), one_hot(predictions, classes)
+    truth, decision = one_hot(labels, classes), one_hot(predictions, classes)
     if np.ndim(labels) != 1 or np.shape(labels) != np.shape(predictions):
         raise ValueError("labels and predictions must both have shape (n,)")
-    cells = (truth[:, :, None] & predicted[:, None, :]).reshape(len(truth), classes * classes)
+    cells = (truth[:, :, None] & decision[:, None, :]).reshape(len(truth), classes * classes)
     if weights is None:
         return cells.sum(axis=0).reshape(classes, classes)
     counts = _count(_case_weights(weights, len(truth)), cells)
@@ -234,8 +234,8 @@ def _roc_area(positives: Floats, negatives: Floats) -> Floats:
 def _average_precision(positives: Floats, negatives: Floats) -> Floats:
     """Average precision (m,), with the arguments of `_roc_area`."""
     hits = np.cumsum(positives, axis=1)
-    predicted = np.cumsum(positives + negatives, axis=1)
-    precision = np.divide(hits, predicted, out=np.zeros_like(hits), where=predicted > 0)
+    total = np.cumsum(positives + negatives, axis=1)
+    precision = np.divide(hits, total, out=np.zeros_like(hits), where=total > 0)
     return _ratio((positives * precision).sum(axis=1), hits[:, -1])
 
 
@@ -257,8 +257,8 @@ def _by_class(
     step = max(1, BLOCK_SIZE // cases)
     for k in range(classes):
         order = np.argsort(-scores[:, k], kind="stable")
-        ranked = scores[order, k]
-        starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
+        in_order = scores[order, k]
+        starts = np.flatnonzero(np.concatenate([[True], in_order[1:] != in_order[:-1]]))
         positive = truth[order, k]
         for first in range(0, len(rows), step):
             block = rows[first : first + step, order].astype(float)
@@ -283,9 +283,9 @@ def challenge_cost(referred: ArrayLike, abnormal: ArrayLike, weights: ArrayLike 
     referred, abnormal = one_hot(referred, 2)[:, 1], one_hot(abnormal, 2)[:, 1]
     weights = _case_weights(weights, len(referred))
     counts = _count(weights, np.stack([referred, referred & abnormal, ~referred & abnormal], axis=1))
-    share, treated, missed = np.moveaxis(_ratio(counts, weights.sum(axis=-1, dtype=float)[..., None]), -1, 0)
+    share, hits, misses = np.moveaxis(_ratio(counts, weights.sum(axis=-1, dtype=float)[..., None]), -1, 0)
     expert = 25 + 397 * share - 1718 * share**2 + 11296 * share**4
-    return 10 + expert + 10_000 * treated + 50_000 * missed
+    return 10 + expert + 10_000 * hits + 50_000 * misses
 
 
 # Calibration and proper scores
@@ -371,8 +371,8 @@ def multilabel_counts(labels: ArrayLike, predictions: ArrayLike, weights: ArrayL
     classes = np.shape(labels)[-1] if np.ndim(labels) == 2 else -1
     if classes < 0 or np.shape(labels) != np.shape(predictions):
         raise ValueError("labels and predictions must both have shape (n, classes)")
-    truth, predicted = one_hot(labels, classes), one_hot(predictions, classes)
-    kinds = [~truth & ~predicted, ~truth & predicted, truth & ~predicted, truth & predicted]
+    truth, decision = one_hot(labels, classes), one_hot(predictions, classes)
+    kinds = [~truth & ~decision, ~truth & decision, truth & ~decision, truth & decision]
     cells = np.stack(kinds, axis=-1).reshape(len(truth), classes * 4)
     if weights is None:
         return cells.sum(axis=0).reshape(classes, 2, 2)

@@ -76,9 +76,9 @@ def interval(values: ArrayLike, level: float = 0.95) -> tuple[float | NDArray, f
     columns = values.reshape(len(values), int(np.prod(values.shape[1:])))
     ends = np.full((2, columns.shape[1]), np.nan)
     for k, column in enumerate(columns.T):
-        defined = column[~np.isnan(column)]
-        if defined.size:
-            ends[:, k] = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+        finite_values = column[~np.isnan(column)]
+        if finite_values.size:
+            ends[:, k] = np.quantile(finite_values, [(1 - level) / 2, (1 + level) / 2])
     low, high = ends.reshape(2, *values.shape[1:])
     return (low, high) if values.ndim > 1 else (float(low), float(high))
 

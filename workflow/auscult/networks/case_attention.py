@@ -61,14 +61,14 @@ class CaseAttention(nn.Module):
         """
         is_frame = x[:, 0, :, -1] > 0.5
         values, sites = x[..., : -self.marks].transpose(1, 2).flatten(2), x[:, 0, :, -self.marks : -1]
-        normalised = torch.zeros_like(values)
+        unit_values = torch.zeros_like(values)
         if is_frame.sum() > 1 or not self.training:  # batch statistics need two frames
-            normalised[is_frame] = self.norm_of_values(values[is_frame]).to(values.dtype)
-        tokens = self.drop_tokens(self.embed(torch.cat([normalised, sites], dim=2)))
-        attended = is_frame & (self.leave_out(torch.ones_like(is_frame, dtype=x.dtype)) > 0)
+            unit_values[is_frame] = self.norm_of_values(values[is_frame]).to(values.dtype)
+        tokens = self.drop_tokens(self.embed(torch.cat([unit_values, sites], dim=2)))
+        is_read = is_frame & (self.leave_out(torch.ones_like(is_frame, dtype=x.dtype)) > 0)
         tokens = torch.cat([self.case_token.expand(len(x), 1, -1), tokens], dim=1)
-        attended = functional.pad(attended, (1, 0), value=True)
-        latents = self.last_norm(self.encoder(tokens, attended)[:, 0])
+        is_read = functional.pad(is_read, (1, 0), value=True)
+        latents = self.last_norm(self.encoder(tokens, is_read)[:, 0])
         return self.head(latents), latents
 
 

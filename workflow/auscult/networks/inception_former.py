@@ -232,13 +232,13 @@ class SemanticTokens(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         each = -(-x.shape[2] // self.tokens)
-        pooled, frames = functional.avg_pool1d(x, each, ceil_mode=True).transpose(1, 2), x.transpose(1, 2)
-        tokens = pooled + self.drop(self.gather(pooled, frames, frames, need_weights=False)[0])
+        means, frames = functional.avg_pool1d(x, each, ceil_mode=True).transpose(1, 2), x.transpose(1, 2)
+        tokens = means + self.drop(self.gather(means, frames, frames, need_weights=False)[0])
         tokens = tokens + self.drop(self.gathered(tokens))
         tokens = tokens + self.drop(self.refine(tokens))
         both = torch.cat([tokens, frames], dim=1)
         queries = tokens + self.global_token[: tokens.shape[1]]
-        tokens = pooled + self.drop(self.restore(queries, both, both, need_weights=False)[0])
+        tokens = means + self.drop(self.restore(queries, both, both, need_weights=False)[0])
         return (tokens + self.drop(self.restored(tokens))).transpose(1, 2)
 
 

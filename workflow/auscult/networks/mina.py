@@ -131,10 +131,10 @@ class Mina(nn.Module):
 
         Their shapes are (batch, bands, segments, places), (batch, bands, segments) and (batch, bands).
         """
-        filtered = self.filtered(x.transpose(2, 3).flatten(1, 2))
-        power = torch.log1p(filtered.square().mean(dim=(2, 3)))
+        bands = self.filtered(x.transpose(2, 3).flatten(1, 2))
+        power = torch.log1p(bands.square().mean(dim=(2, 3)))
         # the last segment is filled up with 0
-        segments = functional.pad(filtered, (0, -filtered.shape[3] % self.segment)).unflatten(3, (-1, self.segment))
+        segments = functional.pad(bands, (0, -bands.shape[3] % self.segment)).unflatten(3, (-1, self.segment))
         parts = [band(segments[:, number].transpose(1, 2)) for number, band in enumerate(self.bands)]
         features, of_place, of_segment = (torch.stack(part, dim=1) for part in zip(*parts, strict=True))
         latents, of_band = self.frequency(self.drop(features), power)

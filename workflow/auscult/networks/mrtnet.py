@@ -139,8 +139,8 @@ class MRTNet(nn.Module):
         It is followed through the encoder's layers, and averaged over scales and over the segments that attend.
         """
         tokens_of_scales = self.tokens(cut(x.transpose(2, 3).flatten(1, 2), self.segment))
-        taken = sum(rollout(self.encoder.attend(tokens)[1]).mean(dim=1) for tokens in tokens_of_scales)
-        share = taken / (len(tokens_of_scales) * self.segment)
+        total = sum(rollout(self.encoder.attend(tokens)[1]).mean(dim=1) for tokens in tokens_of_scales)
+        share = total / (len(tokens_of_scales) * self.segment)
         return overlap_add(share[:, None, :, None].expand(-1, -1, -1, self.segment))[:, 0, : x.shape[2], None]
 
 

@@ -103,13 +103,13 @@ class Block(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         *parts, last = self.widen(x).chunk(PARTS, dim=1)
-        done: list[torch.Tensor] = []
+        outputs: list[torch.Tensor] = []
         for convolution, part in zip(self.convolutions, parts, strict=True):
             if self.hierarchical:
-                part = _halved(part) + (done[-1] if done else 0)
-            done.append(convolution(part))
-        mixed = self.gate(self.narrow(torch.cat([*done, _halved(last)], dim=1)))
-        return functional.mish(mixed + self.shortcut(x))
+                part = _halved(part) + (outputs[-1] if outputs else 0)
+            outputs.append(convolution(part))
+        features = self.gate(self.narrow(torch.cat([*outputs, _halved(last)], dim=1)))
+        return functional.mish(features + self.shortcut(x))
 
 
 def _halved(x: torch.Tensor) -> torch.Tensor:

@@ -73,9 +73,9 @@ class Part(nn.Module):
         return torch.relu(x) if self.activates else x
 
 
-def _shortcuts(channels: int, count: int, shared: bool) -> list[nn.Module]:
+def _shortcuts(channels: int, count: int, one_for_all: bool) -> list[nn.Module]:
     """Return the shortcuts of the parts of a row that halve the frames."""
-    return [Shortcut(channels)] * count if shared else [Shortcut(channels) for _ in range(count)]
+    return [Shortcut(channels)] * count if one_for_all else [Shortcut(channels) for _ in range(count)]
 
 
 class Lead(nn.Sequential):
@@ -105,14 +105,14 @@ class Branch(nn.Module):
             units = [Unit(channels, kernel, dropout=rate) for rate in rates]
             return Part(channels, units, nn.Identity(), ratio, activates=True)
 
-        folded = options.width * leads
+        width = options.width * leads
         self.along_leads = nn.Sequential(
             *(same(options.width, [0.0, *[dropout] * (REPEATS - 1)]) for _ in range(PARTS))
         )
         parts = []
-        for shortcut in _shortcuts(folded, PARTS, options.shared_shortcuts):
-            parts.append(Part(folded, [Unit(folded, kernel, 2)], shortcut, ratio, activates=False))
-            parts.append(same(folded, [dropout] * REPEATS))
+        for shortcut in _shortcuts(width, PARTS, options.shared_shortcuts):
+            parts.append(Part(width, [Unit(width, kernel, 2)], shortcut, ratio, activates=False))
+            parts.append(same(width, [dropout] * REPEATS))
         self.over_leads = nn.Sequential(*parts)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -92,8 +92,8 @@ class STMEM(nn.Module):
     def attended(self, x: torch.Tensor, output: int) -> torch.Tensor:
         """Return how much all patches take from those of each time: (batch, patches of a lead, 1), for any output."""
         separators, tokens = self._tokens(x)
-        taken = rollout(self.blocks.attend(tokens)[1])[:, separators:].mean(dim=1)
-        return taken[:, separators:].unflatten(1, (len(self.leads), -1)).sum(dim=1)[..., None]
+        shares = rollout(self.blocks.attend(tokens)[1])[:, separators:].mean(dim=1)
+        return shares[:, separators:].unflatten(1, (len(self.leads), -1)).sum(dim=1)[..., None]
 
 
 def build(options: Options, inputs: tuple[int, int, int], outputs: int) -> STMEM:

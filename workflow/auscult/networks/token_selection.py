@@ -130,18 +130,18 @@ class Branch(nn.Module):
         for weights in weights_of_layers[self.target - 1 :]:
             attention = MOMENTUM * attention + (1 - MOMENTUM) * weights[:, :, 0, 1:].detach()
         attention = attention.mean(dim=1)
-        kept = attention.topk(max(1, int(self.keep * attention.shape[1]))).indices.sort(dim=1).values
-        return tokens, attention, kept
+        positions = attention.topk(max(1, int(self.keep * attention.shape[1]))).indices.sort(dim=1).values
+        return tokens, attention, positions
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        tokens, _, kept = self.select(self.embed(maps))
-        kept_tokens = tokens[:, 1:].gather(1, kept[..., None].expand(-1, -1, tokens.shape[2]))
+        tokens, _, positions = self.select(self.embed(maps))
+        kept_tokens = tokens[:, 1:].gather(1, positions[..., None].expand(-1, -1, tokens.shape[2]))
         return self.encoder(torch.cat([tokens[:, :1], kept_tokens], dim=1))[:, 0]
 
     def attended(self, maps: torch.Tensor) -> torch.Tensor:
         """Return the attention to the kept tokens with the sum 1, each divided among its frames: (batch, frames)."""
-        _, attention, kept = self.select(self.embed(maps))
-        weights = torch.zeros_like(attention).scatter(1, kept, attention.gather(1, kept))
+        _, attention, positions = self.select(self.embed(maps))
+        weights = torch.zeros_like(attention).scatter(1, positions, attention.gather(1, positions))
         weights = weights / weights.sum(dim=1, keepdim=True)
         frames = (weights / self.step).repeat_interleave(self.step, dim=1)[:, : maps.shape[2]]
         return functional.pad(frames, (0, maps.shape[2] - frames.shape[1]))

@@ -66,7 +66,7 @@ def decide_fold(
     """
     study, winner, target = packed.study, packed.winners[name], packed.study.targets[name]
     voters = []
-    for variant, fitted in zip(winner["folds"][fold], packed.decisions[name, fold], strict=True):
+    for variant, parameters in zip(winner["folds"][fold], packed.decisions[name, fold], strict=True):
         inputs = outputs[variant["system"], fold]
         if variant["stage"] == "network":
             of_stage = outputs_of(inputs.cases, target.classes, name, inputs.recordings)
@@ -75,7 +75,7 @@ def decide_fold(
             file = stage_file(packed.folder, name, fold, variant)
             p = apply_saved(study.fusion, heads, name, target, inputs, variant["stage"], file)
             of_stage = Outputs(inputs.cases["case"].to_numpy(), p)
-        p, decisions, calibrated = apply_rule(target, variant["decision"], fitted, of_stage)
+        p, decisions, calibrated = apply_rule(target, variant["decision"], parameters, of_stage)
         if winner["stage"] != "chosen":  # a single variant gives what its row in the tables has
             calibrated = p
         order = positions(of_stage.ids, inputs.manifest.cases["case"])

@@ -104,15 +104,17 @@ def pack(
     recordings of each data set, and of those that weights from files were trained on. leak: what the tables state.
     """
     variants = {(name, fold): of_fold for name, winner in winners.items() for fold, of_fold in winner["folds"].items()}
-    used = {(variant["system"], fold) for (_, fold), of_fold in variants.items() for variant in of_fold}
-    results = {key: fold_results for key, fold_results in results.items() if key in used}
+    pairs = {(variant["system"], fold) for (_, fold), of_fold in variants.items() for variant in of_fold}
+    results = {key: fold_results for key, fold_results in results.items() if key in pairs}
     for fold_results in results.values():
         for model, source in fold_results.models:
             copy_model(source, folder_of(model, folder))
     decisions: dict[str, dict[str, list[FittedRule]]] = {}
     for (name, fold), of_fold in variants.items():
-        fitted = [_fit_decision(study, name, variant, results[variant["system"], fold], own) for variant in of_fold]
-        decisions.setdefault(name, {})[fold] = fitted
+        of_variants = [
+            _fit_decision(study, name, variant, results[variant["system"], fold], own) for variant in of_fold
+        ]
+        decisions.setdefault(name, {})[fold] = of_variants
         for variant in of_fold:
             if variant["stage"] != "network":
                 _copy_stage(
@@ -212,5 +214,5 @@ def read(folder: Path) -> Packed:
     )
 
 
-def _by_pair(nested: dict[str, dict[str, Any]]) -> dict[tuple[str, str], Any]:
-    return {(name, fold): value for name, folds in nested.items() for fold, value in folds.items()}
+def _by_pair(by_name: dict[str, dict[str, Any]]) -> dict[tuple[str, str], Any]:
+    return {(name, fold): value for name, folds in by_name.items() for fold, value in folds.items()}

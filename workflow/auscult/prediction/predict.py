@@ -37,10 +37,10 @@ def apply_winner(
     new = prepare(dataset, manifest, [study.systems[name] for name in names], tables, work, threads)
     indexes = [load_index(file) for file in sorted((packed.folder / "landmarks").glob("*.npz"))]
     copies = new.copies_of(indexes, threads)
-    repeated = repeated_cases(manifest, packed.samples, packed.ids, copies)
-    if len(repeated):
-        first = repeated["case"].iloc[0]
-        note(f"warning: {len(repeated)} of {len(manifest.cases)} cases are among the study's own, as {first!r}")
+    known_cases = repeated_cases(manifest, packed.samples, packed.ids, copies)
+    if len(known_cases):
+        first = known_cases["case"].iloc[0]
+        note(f"warning: {len(known_cases)} of {len(manifest.cases)} cases are among the study's own, as {first!r}")
     numbers = new.numbers(tables)
     units = {unit for unit, _ in packed.models}
     embeddings = {unit: new.embeddings(study, unit) if _has_second_stage(packed) else {} for unit in units}
@@ -52,10 +52,10 @@ def apply_winner(
     for name, winner in packed.winners.items():
         by_fold = [decide_fold(packed, name, fold, outputs) for fold in winner["folds"]]
         table = vote_table(study.targets[name], by_fold, manifest.cases["case"].tolist())
-        predictions.append(with_problems(table, manifest, repeated).assign(target=name))
+        predictions.append(with_problems(table, manifest, known_cases).assign(target=name))
     predictions = pd.concat(predictions, ignore_index=True)
     first = ["target", *[column for column in predictions if column != "target"]]
-    return predictions[first], manifest, set(repeated["case"])
+    return predictions[first], manifest, set(known_cases["case"])
 
 
 def _tables(packed: Packed) -> list[str]:

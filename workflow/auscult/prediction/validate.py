@@ -35,11 +35,11 @@ def validate(
         raise ExternalError(f"the cases have no label of {', '.join(packed.winners)}; name their columns in {place}")
     note(f"scored: {', '.join(comparable)}")
     words = {name: words_of(study.targets[name], cases, labels.get(name), f"{place}.{name}") for name in comparable}
-    predictions, manifest, recognised = apply_winner(packed, root, form, work, threads)
+    predictions, manifest, known_ids = apply_winner(packed, root, form, work, threads)
     # where one case of a subject is known, so is the subject
-    known = set(cases.loc[cases["subject"].isin(cases.loc[cases["case"].isin(recognised), "subject"]), "case"])
+    known_cases = set(cases.loc[cases["subject"].isin(cases.loc[cases["case"].isin(known_ids), "subject"]), "case"])
     rows = [judged_rows(study, name, predictions[predictions["target"] == name], cases, words[name]) for name in words]
     rows = pd.concat(rows, ignore_index=True)
     marks = [packed.leak, "" if listing.subjects_known else "subjects unknown"]
     mark = "; ".join(dict.fromkeys(mark for mark in marks if mark))
-    return external_table(study, rows, cases, listing.columns, known, root.name, mark), rows, manifest
+    return external_table(study, rows, cases, listing.columns, known_cases, root.name, mark), rows, manifest

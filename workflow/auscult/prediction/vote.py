@@ -51,10 +51,10 @@ def repeated_cases(new: Manifest, samples: Set[str], ids: Set[str], copies: Set[
     return pd.DataFrame(rows, columns=["case", "problem"])
 
 
-def with_problems(table: pd.DataFrame, new: Manifest, repeated: pd.DataFrame) -> pd.DataFrame:
+def with_problems(table: pd.DataFrame, new: Manifest, known_cases: pd.DataFrame) -> pd.DataFrame:
     """The table with two more columns: `recordings`, how many of a case were used, and `problems` with them.
 
-    repeated: see `repeated_cases`.
+    known_cases: see `repeated_cases`.
     """
     count = new.recordings.groupby("case").size()
     problems: dict[str, list[str]] = {}
@@ -63,7 +63,7 @@ def with_problems(table: pd.DataFrame, new: Manifest, repeated: pd.DataFrame) ->
         # a row about a file that no table lists belongs to no case
         case = case_of_recording.get(row.recording, "")
         problems.setdefault(case, []).append(f"{row.recording}: {row.problem} ({row.action})")
-    for row in repeated.itertuples():
+    for row in known_cases.itertuples():
         problems.setdefault(row.case, []).append(row.problem)
     counts = table["case"].map(count).fillna(0).astype(int)
     for case in table["case"][counts == 0]:

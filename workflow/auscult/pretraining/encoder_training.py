@@ -35,7 +35,7 @@ def train_encoder(
 
     Raises PretrainingError where the method does not fit the network or its windows.
     """
-    started = time.time()
+    start_s = time.time()
     windows = window_of(job.pretraining.segment, job.front_end, *sources[0].frame_cache.open().shape)
     job.folder.mkdir(parents=True, exist_ok=True)
     checkpoint = Checkpoint(job.folder / "checkpoint.safetensors", digest)
@@ -65,7 +65,7 @@ def train_encoder(
             "train_recordings": len(data.frames.recordings),
         },
         "epochs": len(history),
-        "seconds": round(time.time() - started, 2),
+        "seconds": round(time.time() - start_s, 2),
     }
     write_json(job.folder / "manifest.json", facts)
     checkpoint.path.unlink(missing_ok=True)
@@ -111,10 +111,11 @@ def _read_data(
     return RoleData(joined(parts), targets, np.arange(len(table)), targets), table
 
 
-def _declare(job: PretrainingJob, read: pd.DataFrame) -> None:
-    """Write what the weights were trained on. read: `dataset, subject` of the recordings that were read."""
-    heard = [
-        {"dataset": dataset, "subjects": sorted(set(rows["subject"]))} for dataset, rows in read.groupby("dataset")
+def _declare(job: PretrainingJob, recordings: pd.DataFrame) -> None:
+    """Write what the weights were trained on. recordings: `dataset, subject` of the recordings that were read."""
+    entries = [
+        {"dataset": dataset, "subjects": sorted(set(rows["subject"]))}
+        for dataset, rows in recordings.groupby("dataset")
     ]
     source = f"pre-training by {job.pretraining.method.name}, {job.folder.name}"
-    write_json(job.folder / DECLARATION, {"source": source, "heard": heard})
+    write_json(job.folder / DECLARATION, {"source": source, "heard": entries})

@@ -127,10 +127,10 @@ def _leak(study: Study, mark: str) -> dict[str, str] | None:
 
 def _result(name: str, study: Study, board: pd.DataFrame, floors: pd.DataFrame, winner: dict[str, Any]) -> dict:
     """Scores of one target's row `chosen` beside those of the floors: sentences, and numbers for the strips."""
-    chosen = board[board["system"] == "chosen"].to_dict("records") if len(board) else []
-    if not chosen or not chosen[0]["n"]:
+    rows_chosen = board[board["system"] == "chosen"].to_dict("records") if len(board) else []
+    if not rows_chosen or not rows_chosen[0]["n"]:
         return {"name": name, "text": "There are no test cases.", "verdict": "", "strips": [], "winner": ""}
-    row, baselines = chosen[0], floors.to_dict("records")
+    row, baselines = rows_chosen[0], floors.to_dict("records")
     target = study.targets[name]
     place = "text of multilabel" if target.kind == "multilabel" else "text of normal" if target.normal else "text"
     metrics = [metric for metric in catalogue.metrics_of(place) if pd.notna(row.get(metric.key))]
@@ -266,14 +266,14 @@ def _audit(findings: pd.DataFrame) -> dict[str, Any]:
     """The findings of the audit, as a sentence and, if there are any, as a table."""
     findings = findings.astype(object).fillna("")
     names = findings["finding"].astype(str)
-    shared = findings[names.str.startswith(SHARED)]
+    shared_rows = findings[names.str.startswith(SHARED)]
     text = "The audit found nothing that training, validation and test cases of a fold share."
-    if len(shared):
-        count = int(shared["count"].astype(int).sum())
+    if len(shared_rows):
+        count = int(shared_rows["count"].astype(int).sum())
         text = f"The audit found {count} cases that share something with cases of another role of their fold."
     if (names == "subjects_unknown").any():
         unknown = "The data set names no subjects: the audit could not check whether a subject has cases in two roles."
-        text = f"{unknown} {text}" if len(shared) else unknown
+        text = f"{unknown} {text}" if len(shared_rows) else unknown
     rows = []
     for row in findings.to_dict("records"):
         name, ids = str(row["finding"]), str(row["ids"])

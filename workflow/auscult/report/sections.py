@@ -77,11 +77,11 @@ def comparison(rows: pd.DataFrame) -> dict[str, Any] | None:
     pairs = [
         (dict(zip(keys, key, strict=True)), part.set_index("metric")) for key, part in rows.groupby(keys, sort=False)
     ]
-    chosen = [pair for pair in pairs if pair[0]["a_system"] == "chosen"]
+    pairs_of_chosen = [pair for pair in pairs if pair[0]["a_system"] == "chosen"]
     others = [pair for pair in pairs if pair[0]["a_system"] != "chosen"]
     return {
         "sentences": _stage_sentences(others),
-        "chosen": _differences(chosen, False) if chosen else None,
+        "chosen": _differences(pairs_of_chosen, False) if pairs_of_chosen else None,
         "pairs": _differences(others, True) if others else None,
     }
 

@@ -35,12 +35,12 @@ def augment(
     if settings.time_masks or settings.band_masks:
         fill = x.mean(dim=(1, 2, 3), keepdim=True)
         longest = min(frames, max(1, round(settings.time_mask_s * frames_per_second)))
-        masked = torch.zeros((batch, 1, frames, bands), dtype=torch.bool, device=x.device)
+        is_masked = torch.zeros((batch, 1, frames, bands), dtype=torch.bool, device=x.device)
         for _ in range(settings.time_masks):
-            masked |= _spans(batch, frames, longest, generator, x.device)[:, None, :, None]
+            is_masked |= _spans(batch, frames, longest, generator, x.device)[:, None, :, None]
         for _ in range(settings.band_masks):
-            masked |= _spans(batch, bands, min(bands, settings.band_mask), generator, x.device)[:, None, None, :]
-        x = torch.where(masked, fill, x)
+            is_masked |= _spans(batch, bands, min(bands, settings.band_mask), generator, x.device)[:, None, None, :]
+        x = torch.where(is_masked, fill, x)
     return x
 
 
@@ -69,17 +69,19 @@ def cutmix(
     side = (b / (a + b)) ** 0.5 if a + b > 0 else 0.0
     frames, bands = x.shape[2:]
     height, width = round(side * frames), round(side * bands)
-    top, left = (
+    first_row, first_column = (
         int(torch.randint(0, size - extent + 1, (), generator=generator))
         for size, extent in ((frames, height), (bands, width))
     )
     order = torch.randperm(len(x), generator=generator).to(x.device)
     share = height * width / (frames * bands)
-    mixed = x.clone()
-    mixed[:, :, top : top + height, left : left + width] = x[order, :, top : top + height, left : left + width]
+    windows = x.clone()
+    windows[:, :, first_row : first_row + height, first_column : first_column + width] = x[
+        order, :, first_row : first_row + height, first_column : first_column + width
+    ]
     if has_scalars:
-        mixed[:, -1] = (1 - share) * x[:, -1] + share * x[order, -1]
-    return mixed, (1 - share) * y + share * y[order]
+        windows[:, -1] = (1 - share) * x[:, -1] + share * x[order, -1]
+    return windows, (1 - share) * y + share * y[order]
 
 
 def mixup(

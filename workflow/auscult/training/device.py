@@ -48,10 +48,10 @@ def device(resources: Resources, count: int | None = None, wait_s: float = 1.0) 
                 try:
                     yield torch.device("cuda", number)
                 except torch.OutOfMemoryError as error:
-                    shared = "; lower networks_per_gpu in config.yaml" if resources.networks_per_gpu > 1 else ""
+                    hint = "; lower networks_per_gpu in config.yaml" if resources.networks_per_gpu > 1 else ""
                     raise MemoryFull(
                         f"the memory of cuda:{number} is full: lower training.batch, or set training.resident: "
-                        f"false{shared}"
+                        f"false{hint}"
                     ) from error
                 return
         time.sleep(wait_s)
@@ -69,8 +69,8 @@ def seed_everything(seed: int, deterministic: bool) -> None:
 
 def precision(device: torch.device, setting: str) -> str:
     """The precision of a training on this device: `setting` (`float32` or `bfloat16`) where the device supports it."""
-    supported = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()  # elsewhere it would be slower
-    return setting if supported else "float32"
+    is_fast = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()  # elsewhere it would be slower
+    return setting if is_fast else "float32"
 
 
 def autocast(device: torch.device, setting: str) -> torch.autocast:

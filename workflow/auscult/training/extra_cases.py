@@ -64,8 +64,8 @@ def _words(extra: ExtraTraining, name: str, head: Head, cases: pd.DataFrame) -> 
     values = cases[label.column]
     there = {word for cell in set(values) for word in cell.split("|")}
     if missing := [word for word in label.words if word not in there]:
-        found = ", ".join(sorted(there - {""})[:8])
-        raise ExtraTrainingError(f"{key}.words: no case is {missing[0]!r} in {label.column!r}; there are {found}")
+        words_there = ", ".join(sorted(there - {""})[:8])
+        raise ExtraTrainingError(f"{key}.words: no case is {missing[0]!r} in {label.column!r}; there are {words_there}")
     return label.read(values, head.kind == "multilabel")
 
 

@@ -75,7 +75,7 @@ def fit(
         for epoch in range(len(history), settings.epochs):
             if _epochs_since_best(history) >= settings.patience:
                 break
-            started = time.perf_counter()
+            start_s = time.perf_counter()
             loss = _seeded_epoch(trainer, train_data, epoch, report)
             score = validate(network, val_data, plan.heads, settings) if val_data else math.nan
             if not val_data or not best or score > max(row["val_score"] for row in history):
@@ -86,7 +86,7 @@ def fit(
                     "train_loss": loss,
                     "val_score": score,
                     "learning_rate": learning_rate(settings, (epoch + 1) / settings.epochs),
-                    "seconds": time.perf_counter() - started,
+                    "seconds": time.perf_counter() - start_s,
                 }
             )
             if after_epoch:

@@ -41,11 +41,11 @@ def is_up_to_date(folder: Path, digest: str) -> bool:
 def checked_weights(folder: Path) -> str:
     """SHA-256 of the weights in a model folder. Raises DamagedModel if it is not that of manifest.json."""
     path = folder / "weights.safetensors"
-    found = file_digest(path)
-    stated = json.loads((folder / "manifest.json").read_text(encoding="utf-8")).get("weights_sha256")
-    if stated != found:
+    digest = file_digest(path)
+    expected = json.loads((folder / "manifest.json").read_text(encoding="utf-8")).get("weights_sha256")
+    if expected != digest:
         raise DamagedModel(f"{path}: damaged, it is not what the training wrote: delete {folder} and run again")
-    return found
+    return digest
 
 
 def write_weights(folder: Path, network: nn.Module, config: dict[str, Any], history: list[dict]) -> None:

@@ -48,7 +48,7 @@ def train_network(
 
     cases_sha256: which cases train and validate, see `teacher.cases_digest`.
     """
-    started = time.time()
+    start_s = time.time()
     cache = frame_cache.open()
     settings, (cases, recordings) = job.system.training, tables
     trains = recordings["case"].isin(cases.loc[cases["role"].isin(_training_roles(job)), "case"])
@@ -96,7 +96,7 @@ def train_network(
         "multiply_adds": networks.multiply_adds(network, windows.shape),
         **_data_facts(own_data, val_data, others),
         **_history_facts(history, val_data is not None),
-        "seconds": round(time.time() - started, 2),
+        "seconds": round(time.time() - start_s, 2),
     }
     write_json(job.folder / "manifest.json", facts)
     checkpoint.path.unlink(missing_ok=True)
@@ -178,22 +178,22 @@ def _read_data(job: Job, source: Source) -> tuple[RoleData, RoleData | None]:
 def _data_facts(train_data: RoleData, val_data: RoleData | None, others: list[RoleData]) -> dict[str, Any]:
     """How much the network was trained on, and the mean of the targets of its own training cases."""
     windows = train_data.frames.windowing
-    read = "recordings" if windows.sites is None else "cases_with_recordings"
+    unit = "recordings" if windows.sites is None else "cases_with_recordings"
     return {
         "counts": {
             "train_cases": len(train_data.case_targets),
             "val_cases": len(val_data.case_targets) if val_data else 0,
-            f"train_{read}": len(train_data.frames.recordings),
-            f"val_{read}": len(val_data.frames.recordings) if val_data else 0,
-            f"extra_{read}": sum(len(other.frames.recordings) for other in others),
-            f"short_{read}": int((train_data.frames.length.cpu() < windows.shape[1]).sum()),
+            f"train_{unit}": len(train_data.frames.recordings),
+            f"val_{unit}": len(val_data.frames.recordings) if val_data else 0,
+            f"extra_{unit}": sum(len(other.frames.recordings) for other in others),
+            f"short_{unit}": int((train_data.frames.length.cpu() < windows.shape[1]).sum()),
         },
         "priors": np.nanmean(train_data.case_targets, axis=0).tolist(),
     }
 
 
-def _history_facts(history: list[dict], validated: bool) -> dict[str, Any]:
+def _history_facts(history: list[dict], has_validation: bool) -> dict[str, Any]:
     """How many epochs there were, and which one was taken."""
     scores = [row["val_score"] for row in history]
-    best = int(np.argmax(scores)) if validated else len(history) - 1
-    return {"epochs": len(history), "best_epoch": best, "val_score": scores[best] if validated else None}
+    best = int(np.argmax(scores)) if has_validation else len(history) - 1
+    return {"epochs": len(history), "best_epoch": best, "val_score": scores[best] if has_validation else None}

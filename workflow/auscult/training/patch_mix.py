@@ -33,13 +33,13 @@ def mixed_targets(y: torch.Tensor, mixing: Mixing) -> torch.Tensor:
     return mixing.share * y + (1 - mixing.share) * y[mixing.order]
 
 
-def contrast(projected: torch.Tensor, latents: torch.Tensor, mixing: Mixing) -> torch.Tensor:
+def contrast(of_mixed: torch.Tensor, latents: torch.Tensor, mixing: Mixing) -> torch.Tensor:
     """Mean loss of recognising the two clean windows that each mixed window consists of, with their shares; a scalar.
 
     projected (batch, width): of the mixed windows; latents (batch, width): of the clean ones, which get no gradient.
     """
     clean = functional.normalize(latents.detach().float(), dim=1)
-    logits = functional.normalize(projected.float(), dim=1) @ clean.T / TEMPERATURE
+    logits = functional.normalize(of_mixed.float(), dim=1) @ clean.T / TEMPERATURE
     own = torch.eye(len(logits), device=logits.device)
     target = mixing.share * own + (1 - mixing.share) * own[mixing.order]
     return -(target * functional.log_softmax(logits, dim=1)).sum(dim=1).mean()

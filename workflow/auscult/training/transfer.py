@@ -39,9 +39,9 @@ class Transfer(nn.Module):
         student = functional.normalize(self.student(latents), dim=1)
         teacher = functional.normalize(self.teacher(self.latents[recording]), dim=1)
         has_negatives, others = self.draw_negatives(recording, generator)
-        compared = torch.cat([recording[:, None], others], dim=1)
+        candidates = torch.cat([recording[:, None], others], dim=1)
         pairs = ((student, self.of_teachers), (teacher, self.of_students))
-        losses = [self._loss(number, own, kept[compared]) for number, (own, kept) in enumerate(pairs)]
+        losses = [self._loss(number, own, memory[candidates]) for number, (own, memory) in enumerate(pairs)]
         self._keep(self.of_students, student, recording)
         self._keep(self.of_teachers, teacher, recording)
         return ((losses[0] + losses[1]) * has_negatives).sum() / has_negatives.sum().clamp(min=1)
@@ -53,15 +53,15 @@ class Transfer(nn.Module):
         """
         labels = self.labels.cpu()
         with_none = torch.cat([labels, (labels.sum(dim=1, keepdim=True) == 0).float()], dim=1)
-        allowed = (with_none[recording.cpu()] @ with_none.T == 0).float()
-        has_negatives = allowed.any(dim=1)
-        allowed[~has_negatives] = 1  # drawn, and not counted
-        others = torch.multinomial(allowed, self.negatives, replacement=True, generator=generator)
+        is_negative = (with_none[recording.cpu()] @ with_none.T == 0).float()
+        has_negatives = is_negative.any(dim=1)
+        is_negative[~has_negatives] = 1  # drawn, and not counted
+        others = torch.multinomial(is_negative, self.negatives, replacement=True, generator=generator)
         return has_negatives.to(recording.device), others.to(recording.device)
 
-    def _loss(self, number: int, own: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+    def _loss(self, number: int, own: torch.Tensor, memory: torch.Tensor) -> torch.Tensor:
         """One direction's loss (batch,). own: (batch, width); kept: (batch, 1 + negatives, width), positive first."""
-        scores = torch.exp((kept * own[:, None]).sum(dim=2) / TEMPERATURE)
+        scores = torch.exp((memory * own[:, None]).sum(dim=2) / TEMPERATURE)
         count = len(self.latents)
         if self.scale[number] == 0:
             self.scale[number] = scores.detach().mean() * count
@@ -72,7 +72,7 @@ class Transfer(nn.Module):
         return -(positive + negative)
 
     @torch.no_grad()
-    def _keep(self, kept: torch.Tensor, new: torch.Tensor, recording: torch.Tensor) -> None:
+    def _keep(self, memory: torch.Tensor, new: torch.Tensor, recording: torch.Tensor) -> None:
         """Move the kept latents of the batch's recordings towards the new ones, at unit length."""
-        moved = MOMENTUM * kept[recording] + (1 - MOMENTUM) * new.float()
-        kept[recording] = functional.normalize(moved, dim=1)
+        update = MOMENTUM * memory[recording] + (1 - MOMENTUM) * new.float()
+        memory[recording] = functional.normalize(update, dim=1)

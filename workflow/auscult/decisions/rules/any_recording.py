@@ -25,7 +25,7 @@ def decide(recordings: Recordings, p: np.ndarray) -> np.ndarray:
 
 
 def apply(
-    fitted: FittedRule, p: np.ndarray, target: Target, recordings: Recordings | None
+    parameters: FittedRule, p: np.ndarray, target: Target, recordings: Recordings | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The cases' probabilities as they are, and the decisions."""
     return p, decide(recordings, p)

@@ -9,7 +9,7 @@ from auscult.decisions.rule import FittedRule, Recordings, Rule
 
 
 def apply(
-    fitted: FittedRule, p: np.ndarray, target: Target, recordings: Recordings | None
+    parameters: FittedRule, p: np.ndarray, target: Target, recordings: Recordings | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The probabilities as they are, and the number of the largest of each row; the first of equal ones."""
     return p, np.argmax(p, axis=1)

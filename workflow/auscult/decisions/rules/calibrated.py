@@ -98,17 +98,17 @@ def fit_expected(p: np.ndarray, truth: np.ndarray, target: Target, share: float)
 
 
 def apply_expected(
-    fitted: FittedRule, p: np.ndarray, target: Target, recordings: Recordings | None
+    parameters: FittedRule, p: np.ndarray, target: Target, recordings: Recordings | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The probabilities as they are, and the decisions that are expected to add most."""
-    return p, largest_weighted(calibrate(fitted["calibration"], p), fitted["utilities"])
+    return p, largest_weighted(calibrate(parameters["calibration"], p), parameters["utilities"])
 
 
 def apply(
-    fitted: FittedRule, p: np.ndarray, target: Target, recordings: Recordings | None
+    parameters: FittedRule, p: np.ndarray, target: Target, recordings: Recordings | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Calibrated probabilities and the decisions from them."""
-    q = calibrate(fitted["calibration"], p)
+    q = calibrate(parameters["calibration"], p)
     return q, largest_weighted(q, target.class_weights())
 
 

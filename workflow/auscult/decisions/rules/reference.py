@@ -15,11 +15,11 @@ def decide(p: np.ndarray) -> np.ndarray:
     """
     remainder = np.ones(len(p))
     decisions = np.full(len(p), p.shape[1] - 1)
-    undecided = np.ones(len(p), dtype=bool)
+    is_open = np.ones(len(p), dtype=bool)
     for number in range(p.shape[1] - 1):
-        take = undecided & (p[:, number] >= 0.5 * remainder) & (remainder > 0)
+        take = is_open & (p[:, number] >= 0.5 * remainder) & (remainder > 0)
         decisions[take] = number
-        undecided &= ~take
+        is_open &= ~take
         remainder = remainder - p[:, number]
     return decisions
 
@@ -30,7 +30,7 @@ def decide_multilabel(p: np.ndarray) -> np.ndarray:
 
 
 def apply(
-    fitted: FittedRule, p: np.ndarray, target: Target, recordings: Recordings | None
+    parameters: FittedRule, p: np.ndarray, target: Target, recordings: Recordings | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The probabilities as they are, and the decisions."""
     return p, decide_multilabel(p) if target.kind == "multilabel" else decide(p)

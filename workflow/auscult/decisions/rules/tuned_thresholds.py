@@ -11,7 +11,7 @@ from auscult.metrics import formulas
 GRID = np.arange(0.02, 0.99, 0.02)
 
 
-def tune(p: np.ndarray, truth: np.ndarray, shared: bool) -> np.ndarray:
+def tune(p: np.ndarray, truth: np.ndarray, is_shared: bool) -> np.ndarray:
     """Thresholds (classes,) that give the largest macro F1: one `shared` by all classes, or the best of each.
 
     p, truth: (n, classes), truth of 0 and 1. Of equal ones the middle is taken. A class without a positive case keeps
@@ -23,7 +23,7 @@ def tune(p: np.ndarray, truth: np.ndarray, shared: bool) -> np.ndarray:
         return thresholds
     scores = np.stack([formulas.multilabel_f1(formulas.multilabel_counts(truth, (p >= t).astype(int))) for t in GRID])
     scores = np.nan_to_num(scores)
-    if shared:
+    if is_shared:
         return np.full(p.shape[1], _best(scores[:, positive].mean(axis=1)))
     for number in np.flatnonzero(positive):
         thresholds[number] = _best(scores[:, number])
@@ -31,10 +31,10 @@ def tune(p: np.ndarray, truth: np.ndarray, shared: bool) -> np.ndarray:
 
 
 def apply(
-    fitted: FittedRule, p: np.ndarray, target: Target, recordings: Recordings | None
+    parameters: FittedRule, p: np.ndarray, target: Target, recordings: Recordings | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The probabilities as they are, and 1 for every class from its threshold."""
-    return p, (p >= fitted["thresholds"]).astype(int)
+    return p, (p >= parameters["thresholds"]).astype(int)
 
 
 def _best(scores: np.ndarray) -> float:
@@ -49,13 +49,13 @@ RULES = (
         "One threshold for all classes, tuned to macro F1.",
         ("multilabel",),
         apply,
-        lambda p, truth, target: {"thresholds": tune(p, truth, shared=True).tolist()},
+        lambda p, truth, target: {"thresholds": tune(p, truth, is_shared=True).tolist()},
     ),
     Rule(
         "tuned_f_each",
         "A threshold for each class, tuned to its F1.",
         ("multilabel",),
         apply,
-        lambda p, truth, target: {"thresholds": tune(p, truth, shared=False).tolist()},
+        lambda p, truth, target: {"thresholds": tune(p, truth, is_shared=False).tolist()},
     ),
 )

@@ -52,10 +52,10 @@ def fit(p: np.ndarray, truth: np.ndarray, target: Target, metric: str) -> Fitted
 
 
 def apply(
-    fitted: FittedRule, p: np.ndarray, target: Target, recordings: Recordings | None
+    parameters: FittedRule, p: np.ndarray, target: Target, recordings: Recordings | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The probabilities as they are, and the decisions."""
-    return p, decide(p, np.array(fitted["weights"]))
+    return p, decide(p, np.array(parameters["weights"]))
 
 
 def _scores(

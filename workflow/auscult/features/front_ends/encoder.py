@@ -64,12 +64,12 @@ def compute(samples: np.ndarray, rate_hz: int, settings: Settings) -> np.ndarray
 
     A recording shorter than a window is padded with zeros to one window. Raises EncoderError.
     """
-    played = resample(np.asarray(samples, np.float32).T, rate_hz * settings.speed, settings.rate_hz).T
+    audio = resample(np.asarray(samples, np.float32).T, rate_hz * settings.speed, settings.rate_hz).T
     window, hop = (max(1, round(s / settings.speed * settings.rate_hz)) for s in (settings.window_s, settings.hop_s))
-    if played.shape[1] < window:
-        played = np.pad(played, ((0, 0), (0, window - played.shape[1])))
-    played = played * settings.scale
-    windows = np.lib.stride_tricks.sliding_window_view(played, window, axis=1)[:, ::hop]
+    if audio.shape[1] < window:
+        audio = np.pad(audio, ((0, 0), (0, window - audio.shape[1])))
+    audio = audio * settings.scale
+    windows = np.lib.stride_tricks.sliding_window_view(audio, window, axis=1)[:, ::hop]
     encoder = open_encoder(Path(settings.file), settings.sha256, settings.output)
     flat = windows.reshape(-1, window)
     inputs = flat if settings.input == "samples" else _frames(flat, settings)

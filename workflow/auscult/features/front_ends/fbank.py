@@ -47,8 +47,8 @@ def compute(samples: np.ndarray, rate_hz: int, settings: Settings) -> np.ndarray
     previous = np.concatenate([frames[..., :1], frames[..., :-1]], axis=2)
     spectrum = scipy.fft.rfft((frames - PRE_EMPHASIS * previous) * np.hanning(window), points, axis=2)
     energy = (spectrum.real**2 + spectrum.imag**2)[..., : points // 2] @ weights
-    scaled = (np.log(np.maximum(energy, LEAST)) - settings.mean) / settings.scale
-    return scaled.transpose(1, 0, 2).astype(np.float32)
+    values = (np.log(np.maximum(energy, LEAST)) - settings.mean) / settings.scale
+    return values.transpose(1, 0, 2).astype(np.float32)
 
 
 def frames_per_second(settings: Settings) -> float:

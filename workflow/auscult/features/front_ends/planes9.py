@@ -106,9 +106,9 @@ def linear_prediction(x: np.ndarray, order: int = 12) -> np.ndarray:
     """
     import librosa
 
-    filtered = np.append(x[0], x[1:] - 0.97 * x[:-1])
+    emphasis = np.append(x[0], x[1:] - 0.97 * x[:-1])
     length, hop = RATE_HZ // 40, RATE_HZ // 100
-    frames = np.lib.stride_tricks.sliding_window_view(filtered, length)[::hop] * np.hamming(length)
+    frames = np.lib.stride_tricks.sliding_window_view(emphasis, length)[::hop] * np.hamming(length)
     coefficients = np.zeros((order, len(frames)))
     has_sound = np.ptp(frames, axis=1) > 1e-9  # silence has no prediction
     if has_sound.any():
@@ -190,15 +190,15 @@ def _delta(x: np.ndarray, order: int) -> np.ndarray:
 
 def _scaled_plane(x: np.ndarray) -> np.ndarray:
     """Return a plane scaled to mean 0 and deviation 1; zeros for a constant one."""
-    centred = np.nan_to_num(x) - np.nan_to_num(x).mean()
-    return centred / centred.std() if centred.std() > 1e-9 else np.zeros_like(centred)
+    deviations = np.nan_to_num(x) - np.nan_to_num(x).mean()
+    return deviations / deviations.std() if deviations.std() > 1e-9 else np.zeros_like(deviations)
 
 
 def _scaled_rows(x: np.ndarray) -> np.ndarray:
     """Return a plane with every row scaled to mean 0 and deviation 1; zeros for a constant row."""
-    centred = np.nan_to_num(x) - np.nan_to_num(x).mean(axis=1, keepdims=True)
-    spread = centred.std(axis=1, keepdims=True)
-    return np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-9)
+    deviations = np.nan_to_num(x) - np.nan_to_num(x).mean(axis=1, keepdims=True)
+    spread = deviations.std(axis=1, keepdims=True)
+    return np.divide(deviations, spread, out=np.zeros_like(deviations), where=spread > 1e-9)
 
 
 def _resized(plane: np.ndarray, frames: int) -> np.ndarray:

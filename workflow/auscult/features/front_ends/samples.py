@@ -29,12 +29,12 @@ def compute(samples: np.ndarray, rate_hz: int, settings: Settings) -> np.ndarray
     if rate_hz != settings.rate_hz:
         raise ValueError(f"front end samples: the audio has {rate_hz} Hz, settings.rate_hz is {settings.rate_hz}")
     samples = np.asarray(samples, dtype=np.float64)
-    centred = samples - samples.mean(axis=1, keepdims=True)
+    deviations = samples - samples.mean(axis=1, keepdims=True)
     if settings.normalise == "none":
-        return centred.T[:, :, None].astype(np.float32)
-    spread = centred.std(axis=1, keepdims=True)
-    scaled = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-12)
-    return scaled.T[:, :, None].astype(np.float32)
+        return deviations.T[:, :, None].astype(np.float32)
+    spread = deviations.std(axis=1, keepdims=True)
+    unit_samples = np.divide(deviations, spread, out=np.zeros_like(deviations), where=spread > 1e-12)
+    return unit_samples.T[:, :, None].astype(np.float32)
 
 
 def frames_per_second(settings: Settings) -> float:

@@ -65,8 +65,8 @@ def excerpts(x: torch.Tensor, positions: torch.Tensor, rate_hz: float) -> torch.
     """
     places, before, length = _places(positions, rate_hz)
     index = places.flatten(1)[:, None].expand(-1, x.shape[1], -1)
-    cut = functional.pad(x, (before, length)).gather(2, index)
-    return cut.unflatten(2, places.shape[1:]).transpose(1, 2)
+    parts = functional.pad(x, (before, length)).gather(2, index)
+    return parts.unflatten(2, places.shape[1:]).transpose(1, 2)
 
 
 def spread(weights: torch.Tensor, positions: torch.Tensor, frames: int, rate_hz: float) -> torch.Tensor:

@@ -21,6 +21,6 @@ class CoordinateAttention(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(batch, channels, frames), gated."""
-        described = self.squeeze(torch.cat([x, x.mean(2, True)], dim=2))
-        frames, mean = described[..., :-1], described[..., -1:]
+        summary = self.squeeze(torch.cat([x, x.mean(2, True)], dim=2))
+        frames, mean = summary[..., :-1], summary[..., -1:]
         return x * torch.sigmoid(self.of_frame(frames)) * torch.sigmoid(self.of_mean(mean))

@@ -97,10 +97,10 @@ def rollout(weights_of_layers: list[torch.Tensor]) -> torch.Tensor:
     of the weight of each token on itself.
     """
     first = weights_of_layers[0]
-    taken = torch.eye(first.shape[-1], device=first.device, dtype=first.dtype)
+    shares = torch.eye(first.shape[-1], device=first.device, dtype=first.dtype)
     for weights in weights_of_layers:
-        taken = 0.5 * (weights.mean(dim=1) @ taken + taken)
-    return taken
+        shares = 0.5 * (weights.mean(dim=1) @ shares + shares)
+    return shares
 
 
 def sine_positions(count: int, width: int, device: torch.device | None = None) -> torch.Tensor:

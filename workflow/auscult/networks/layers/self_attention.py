@@ -103,10 +103,10 @@ class SelfAttention(nn.Module):
         """Return queries of the frames, and keys and values of joined pairs of frames; a last single one is padded."""
         width = x.shape[2]
         pairs = functional.pad(x, (0, 0, 0, x.shape[1] % 2)).transpose(1, 2)
-        joined = self.norm(self.join(pairs).transpose(1, 2))
+        values_of_pairs = self.norm(self.join(pairs).transpose(1, 2))
         weight, bias = self.qkv.weight, self.qkv.bias
         queries = functional.linear(x, weight[:width], bias[:width])
-        k, v = self._by_head(functional.linear(joined, weight[width:], bias[width:]))
+        k, v = self._by_head(functional.linear(values_of_pairs, weight[width:], bias[width:]))
         return self._by_head(queries)[0], k, v
 
     def _in_windows(

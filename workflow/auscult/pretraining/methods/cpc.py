@@ -42,12 +42,12 @@ class Predictor(nn.Module):
         """The mean cross-entropy of recognising the own code, a scalar: log(1 + negatives) by chance."""
         codes = network.encode(x).float()
         windows, count, _ = codes.shape
-        predicted = self.predict(network.context(codes)[:, : count - self.ahead].float())
+        predictions = self.predict(network.context(codes)[:, : count - self.ahead].float())
         places = self.draw_negatives(windows, count, generator).to(codes.device)
         row = torch.arange(windows, device=codes.device)[:, None, None]
-        own = (predicted * codes[:, self.ahead :]).sum(dim=2, keepdim=True)
+        own = (predictions * codes[:, self.ahead :]).sum(dim=2, keepdim=True)
         # the scores of all pairs of a window, of which the drawn ones are taken: (windows, contexts, codes)
-        scores = predicted @ codes.transpose(1, 2)
+        scores = predictions @ codes.transpose(1, 2)
         other = scores[row, torch.arange(count - self.ahead, device=codes.device)[:, None], places]
         logits = torch.cat([own, other], dim=2).flatten(0, 1)
         return functional.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.int64, device=logits.device))

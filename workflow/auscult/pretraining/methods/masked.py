@@ -75,21 +75,23 @@ class Rebuilder(nn.Module):
 
     def rebuilt(self, network: nn.Module, patches: Patches, order: torch.Tensor) -> torch.Tensor:
         """Values (batch, groups, patches, values) from the patches that are not masked."""
-        kept = order[..., : self.visible(order.shape[2])]
-        tokens = patches.tokens.gather(2, kept[..., None].expand(-1, -1, -1, patches.tokens.shape[3]))
-        seen = torch.cat([patches.first, tokens], dim=2)
-        encoded = network.encode(seen.flatten(1, 2)).unflatten(1, seen.shape[1:3])
-        return self.decode(self.narrow(encoded), kept, order.shape[2])
+        visible_places = order[..., : self.visible(order.shape[2])]
+        tokens = patches.tokens.gather(2, visible_places[..., None].expand(-1, -1, -1, patches.tokens.shape[3]))
+        visible_tokens = torch.cat([patches.first, tokens], dim=2)
+        codes = network.encode(visible_tokens.flatten(1, 2)).unflatten(1, visible_tokens.shape[1:3])
+        return self.decode(self.narrow(codes), visible_places, order.shape[2])
 
-    def decode(self, encoded: torch.Tensor, kept: torch.Tensor, count: int) -> torch.Tensor:
+    def decode(self, codes: torch.Tensor, visible_places: torch.Tensor, count: int) -> torch.Tensor:
         """Each group by itself: encoded tokens (batch, groups, first and kept, width) to values of all patches."""
-        width, more = encoded.shape[3], encoded.shape[2] - kept.shape[2]
-        tokens = self.mask_token.expand(*kept.shape[:2], count, width)
-        tokens = tokens.scatter(2, kept[..., None].expand(-1, -1, -1, width), encoded[:, :, more:].to(tokens.dtype))
+        width, more = codes.shape[3], codes.shape[2] - visible_places.shape[2]
+        tokens = self.mask_token.expand(*visible_places.shape[:2], count, width)
+        tokens = tokens.scatter(
+            2, visible_places[..., None].expand(-1, -1, -1, width), codes[:, :, more:].to(tokens.dtype)
+        )
         tokens = tokens + sine_positions(count, width, tokens.device)
-        every = torch.cat([encoded[:, :, :more].to(tokens.dtype), tokens], dim=2)
-        decoded = self.norm(self.blocks(every.flatten(0, 1))[:, more:])
-        return self.rebuild(decoded).unflatten(0, kept.shape[:2])
+        every = torch.cat([codes[:, :, :more].to(tokens.dtype), tokens], dim=2)
+        features = self.norm(self.blocks(every.flatten(0, 1))[:, more:])
+        return self.rebuild(features).unflatten(0, visible_places.shape[:2])
 
 
 def build(options: Options, network: nn.Module, inputs: tuple[int, int, int]) -> Rebuilder:
