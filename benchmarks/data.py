@@ -10,7 +10,8 @@ from auscult.cache.store import Cache, open_cache
 from auscult.config.dataset import Dataset
 from auscult.config.systems import FrontEndConfig
 from auscult.datasets import simulate
-from auscult.datasets.base import Manifest, build
+from auscult.datasets.base import Manifest
+from auscult.datasets.build import build
 from auscult.features.frames import extract, frames_config
 from auscult.features.front_ends.logmel import PRESETS
 

@@ -12,7 +12,8 @@ import pytest
 import soundfile
 
 from auscult.datasets import circor, folder
-from auscult.datasets.base import Manifest, build
+from auscult.datasets.base import Manifest
+from auscult.datasets.build import build
 
 RATE = 4000
 FACTS = {

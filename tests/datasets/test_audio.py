@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from auscult.datasets import audio
-from auscult.datasets.audio import Unusable
+from auscult.datasets.errors import Unusable
 
 RATE = 4000
 FORMATS = {"PCM_16": 2**-15, "PCM_U8": 2**-7, "PCM_24": 2**-23, "PCM_32": 2**-31, "FLOAT": 1e-7, "DOUBLE": 1e-15}

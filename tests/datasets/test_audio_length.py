@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from auscult.datasets import audio, audio_length
-from auscult.datasets.unusable import Unusable
+from auscult.datasets.errors import Unusable
 
 CONTAINERS = [
     *(("WAV", "PCM_16"), ("WAV", "FLOAT"), ("WAVEX", "PCM_24"), ("RF64", "PCM_16"), ("W64", "PCM_16")),

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -11,8 +10,10 @@ import pandas as pd
 import pytest
 import soundfile
 
-from auscult.datasets import base
-from auscult.datasets.base import Columns, DatasetError, Listing, build, load, raw_digest, read_table, read_text
+from auscult.datasets import audio, base
+from auscult.datasets.base import Columns, Listing, load
+from auscult.datasets.build import build
+from auscult.datasets.errors import DatasetError
 
 RATE = 4000
 TRAPS = ["10000", "2530", "9979", "9983", "50782", "007", "1e5", "NA", "12345.0"]  # ids that are not numbers
@@ -91,7 +92,7 @@ def test_the_order_of_the_listing_changes_nothing(listing: Listing, root: Path, 
 def test_samples_stay_with_their_id(listing: Listing, root: Path) -> None:
     manifest = build_manifest(listing, root)
     for row in manifest.recordings.itertuples():
-        facts = base.audio.inspect(root / f"{row.case}.wav", None, None, 1.0, True)
+        facts = audio.inspect(root / f"{row.case}.wav", None, None, 1.0, True)
         assert (row.recording, row.path, row.sha256) == (f"{row.case}_AV", f"{row.case}.wav", facts.sha256)
 
 
@@ -280,7 +281,7 @@ def test_a_table_in_parts_is_the_whole_table(rows: int) -> None:
 @pytest.mark.parametrize("block", [1, 2, 3])
 def test_recordings_are_read_block_by_block(listing: Listing, root: Path, monkeypatch, block: int) -> None:
     whole = build_manifest(listing, root)
-    monkeypatch.setattr(base, "BLOCK", block)
+    monkeypatch.setattr("auscult.datasets.build.BLOCK", block)
     parts = build_manifest(listing, root)
     assert parts.digest() == whole.digest() and len(whole.recordings) > block
     pd.testing.assert_frame_equal(parts.recordings, whole.recordings)
@@ -288,153 +289,6 @@ def test_recordings_are_read_block_by_block(listing: Listing, root: Path, monkey
 
 
 # ---------------------------------------------------------------- tables and texts
-
-
-@pytest.fixture
-def table(tmp_path: Path):
-    def table(content: str | bytes, *numbers: str) -> pd.DataFrame:
-        path = tmp_path / "t.csv"
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return read_table(path, numbers)
-
-    return table
-
-
-@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
-@pytest.mark.parametrize("mark", ["", "\ufeff"])
-def test_tables_of_any_line_end_read_alike(table, newline: str, mark: str) -> None:
-    rows = table(newline.join([f"{mark}case,x,y", "007,1.5,NA", '"1,2",,"a\u2028b"', "", "1e5, 3,"]), "x")
-    assert list(rows["case"]) == ["007", "1,2", "1e5"]
-    assert list(rows["y"]) == ["NA", "a\u2028b", ""]
-    assert rows["x"].tolist()[::2] == [1.5, 3.0]
-    assert np.isnan(rows["x"][1])
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("", "line 1 should name the columns"),
-        ("\n\n", "line 1 should name the columns"),
-        ("case,x\na,1\nb,1,extra\n", "line 3: 3 cells under 2 columns; every row needs a cell"),
-        ("case,x\na,1,2\nb,1,2\n", "line 2: 3 cells under 2 columns"),  # pandas would use the ids as an index
-        ("case,x\na\n", "line 2: 1 cells under 2 columns"),
-        ("case,x,x\na,1,2\n", "line 1: the column 'x' is named twice"),
-        ('case,x\n"a,1\nb,2\n', "not readable as CSV"),
-        ("case,x\na,1\nZoë,2\n".encode("latin-1"), "line 3: not UTF-8 (byte 0xeb); save it as UTF-8"),
-        ("case,x\na,1\n".encode("utf-16"), "line 1: not UTF-8"),
-        (b"case,x\na,\x00\n", "line 2: a null byte"),
-        ("case,x\na,1\nb,tall\n", "row 3, column 'x': 'tall' is not a number; leave the cell empty if there is none"),
-        ("case,x\na,nan\n", "row 2, column 'x': 'nan' is not a number"),
-        ("case,x\na,inf\n", "row 2, column 'x': 'inf' is not a number"),
-        ('case,x\na,"1,5"\n', "row 2, column 'x': '1,5' is not a number"),
-    ],
-)
-def test_a_bad_table_is_refused_with_its_line(table, tmp_path: Path, content: str | bytes, message: str) -> None:
-    with pytest.raises(DatasetError) as error:
-        table(content, "x")
-    assert str(error.value).startswith(f"{tmp_path / 't.csv'}: ")
-    assert message in str(error.value)
-
-
-def test_an_empty_table_keeps_its_columns(table) -> None:
-    assert list(table("case,x\n", "x").columns) == ["case", "x"]
-    assert len(table("case,x\n", "x")) == 0
-
-
-def test_texts(tmp_path: Path) -> None:
-    path = tmp_path / "t.txt"
-    path.write_bytes("\ufeffone\r\nZoë\r\n".encode())
-    assert read_text(path).splitlines() == ["one", "Zoë"]
-    path.write_bytes("one\r\nZoë\r\n".encode("latin-1"))
-    with pytest.raises(DatasetError) as error:
-        read_text(path)
-    assert str(error.value) == f"{path}: line 2: not UTF-8 (byte 0xeb); save it as UTF-8"
-    with pytest.raises(DatasetError, match=f"{tmp_path / 'none.txt'}: the file is not there"):
-        read_text(tmp_path / "none.txt")
-
-
-# ---------------------------------------------------------------- digest of the raw files
-
-
-@pytest.fixture
-def raw(tmp_path: Path):
-    """`raw()` returns the digest of the files in `raw`; `memory.json` is its memory."""
-    folder = tmp_path / "raw"
-    (folder / "deep").mkdir(parents=True)
-    for name in ("a.wav", "b.wav", "deep/c.wav"):
-        (folder / name).write_bytes(name.encode() * 100)
-
-    def raw(order: int = 1) -> str:
-        files = [path for path in folder.rglob("*") if path.is_file()]
-        return raw_digest(sorted(files)[::order], folder, tmp_path / "memory.json")
-
-    raw.folder, raw.memory = folder, tmp_path / "memory.json"
-    return raw
-
-
-def test_touching_and_listing_order_change_nothing(raw) -> None:
-    before = raw()
-    os.utime(raw.folder / "a.wav", (1, 1))
-    assert raw() == before
-    assert raw(order=-1) == before
-
-
-@pytest.mark.parametrize("change", ["edit", "same size", "add", "remove", "rename", "swap"])
-def test_every_change_of_the_files_changes_the_digest(raw, change: str) -> None:
-    before = raw()
-    a, b = raw.folder / "a.wav", raw.folder / "b.wav"
-    if change == "edit":
-        a.write_bytes(b"other")
-    elif change == "same size":
-        a.write_bytes(a.read_bytes()[::-1])
-    elif change == "add":
-        (raw.folder / "d.wav").write_bytes(b"")
-    elif change == "remove":
-        a.unlink()
-    elif change == "rename":
-        a.rename(raw.folder / "z.wav")
-    else:
-        content = a.read_bytes()
-        a.write_bytes(b.read_bytes())
-        b.write_bytes(content)
-    after = raw()
-    assert after != before
-    raw.memory.unlink()
-    assert raw() == after
-
-
-def test_a_value_set_back_gives_the_old_digest(raw) -> None:
-    before, content = raw(), (raw.folder / "a.wav").read_bytes()
-    (raw.folder / "a.wav").write_bytes(b"other")
-    assert raw() != before
-    (raw.folder / "a.wav").write_bytes(content)
-    assert raw() == before
-
-
-def test_an_unchanged_file_is_not_read_again(raw, monkeypatch) -> None:
-    before, written = raw(), raw.memory.stat().st_mtime_ns
-    monkeypatch.setattr(base.hashlib, "file_digest", lambda *_: pytest.fail("read a file again"))
-    assert raw() == before
-    assert raw.memory.stat().st_mtime_ns == written
-
-
-def test_the_one_change_it_misses(raw) -> None:
-    """New content of the same size with the old time stamp is missed: not all gigabytes are read at every start."""
-    file = raw.folder / "a.wav"
-    before, stat = raw(), file.stat()
-    file.write_bytes(file.read_bytes()[::-1])
-    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert raw() == before
-    raw.memory.unlink()
-    assert raw() != before
-
-
-@pytest.mark.parametrize("memory", ["", "{", "[]", "null"])
-def test_a_broken_memory_is_written_anew(raw, memory: str) -> None:
-    before = raw()
-    raw.memory.write_text(memory)
-    assert raw() == before
-    assert set(json.loads(raw.memory.read_text())) == {"a.wav", "b.wav", "deep/c.wav"}
 
 
 @pytest.mark.parametrize("column", ["case", "subject"])

@@ -8,7 +8,8 @@ import pytest
 import soundfile
 
 from auscult.datasets import breath_phase
-from auscult.datasets.base import DatasetError, build
+from auscult.datasets.build import build
+from auscult.datasets.errors import DatasetError
 
 CLIPS = {"steth_20180816_11_09_13_000.wav": "I", "steth_20180816_11_09_13_007.wav": "E",
          "steth_20180817_09_00_00_000.wav": "E"}  # fmt: skip

@@ -11,7 +11,8 @@ import pytest
 import soundfile
 
 from auscult.datasets import circor
-from auscult.datasets.base import DatasetError, load
+from auscult.datasets.base import load
+from auscult.datasets.errors import DatasetError
 
 TRAPS = ["2530", "9979", "9983", "13918", "50782"]  # lexicographic and numeric order differ
 
@@ -385,7 +386,7 @@ def test_bad_audio_is_dropped_and_odd_audio_is_kept(two_patients, sine) -> None:
 @pytest.mark.real
 @pytest.mark.skipif(not os.environ.get("AUSCULT_REAL_DATA"), reason="AUSCULT_REAL_DATA is not set")
 def test_the_real_patients() -> None:
-    from auscult.datasets.base import build
+    from auscult.datasets.build import build
 
     root = Path(os.environ["AUSCULT_REAL_DATA"])
     manifest = build(circor.ingest(root, circor.Options()), root, "mean", 4.0, workers=2)

@@ -8,7 +8,9 @@ import pytest
 import scipy.io
 
 from auscult.datasets import audio, challenge2021, ptbxl
-from auscult.datasets.base import DatasetError, build, load
+from auscult.datasets.base import load
+from auscult.datasets.build import build
+from auscult.datasets.errors import DatasetError, Unusable
 
 LEADS = ["I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6"]
 STATEMENTS = """,description,diagnostic,form,rhythm,diagnostic_class,diagnostic_subclass
@@ -91,7 +93,7 @@ def test_an_interval_of_a_record(root):
 
 
 def problem(root: Path, name: str = "00001_lr") -> str:
-    with pytest.raises(audio.Unusable) as error:
+    with pytest.raises(Unusable) as error:
         audio.read(root / f"records100/00000/{name}.hea")
     return error.value.problem
 

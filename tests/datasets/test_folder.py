@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from auscult.datasets import folder
-from auscult.datasets.base import DatasetError, raw_digest
+from auscult.datasets.errors import DatasetError
+from auscult.datasets.releases import raw_digest
 
 
 def quality(manifest) -> list[tuple]:

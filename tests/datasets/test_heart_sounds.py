@@ -7,7 +7,8 @@ import pytest
 import soundfile
 
 from auscult.datasets import cinc2016, yaseen
-from auscult.datasets.base import DatasetError, build
+from auscult.datasets.build import build
+from auscult.datasets.errors import DatasetError
 
 LABELS, QUALITIES = {"-1": "normal", "1": "abnormal"}, {"0": "poor", "1": "good"}
 

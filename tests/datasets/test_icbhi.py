@@ -8,7 +8,8 @@ import pytest
 import soundfile
 
 from auscult.datasets import icbhi
-from auscult.datasets.base import DatasetError, build
+from auscult.datasets.build import build
+from auscult.datasets.errors import DatasetError
 
 FIRST, SECOND = "101_1b1_Al_sc_Meditron", "156_5b3_Tc_mc_AKGC417L"
 

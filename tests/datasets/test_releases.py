@@ -1,6 +1,7 @@
 """Where a release may be: roots that are no folder, and roots that hold more than the release."""
 
 import gc
+import json
 import os
 import re
 from pathlib import Path
@@ -12,7 +13,8 @@ from auscult import datasets
 from auscult.config.command_line import Settings
 from auscult.config.dataset import Dataset
 from auscult.datasets import challenge2021, folder, releases
-from auscult.datasets.base import DatasetError
+from auscult.datasets.errors import DatasetError
+from auscult.datasets.releases import raw_digest
 from auscult.datasets.walk import files_below
 from auscult.run import RunError, lock, new_recordings, require_plain_interpreter
 
@@ -115,3 +117,84 @@ def test_a_study_stays_locked_until_the_process_ends(name: str, tmp_path: Path, 
     gc.collect()
     with pytest.raises(RunError, match=f"study {name}: another Snakemake is running it"):
         lock([name])
+
+
+@pytest.fixture
+def raw(tmp_path: Path):
+    """`raw()` returns the digest of the files in `raw`; `memory.json` is its memory."""
+    folder = tmp_path / "raw"
+    (folder / "deep").mkdir(parents=True)
+    for name in ("a.wav", "b.wav", "deep/c.wav"):
+        (folder / name).write_bytes(name.encode() * 100)
+
+    def raw(order: int = 1) -> str:
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        return raw_digest(sorted(files)[::order], folder, tmp_path / "memory.json")
+
+    raw.folder, raw.memory = folder, tmp_path / "memory.json"
+    return raw
+
+
+def test_touching_and_listing_order_change_nothing(raw) -> None:
+    before = raw()
+    os.utime(raw.folder / "a.wav", (1, 1))
+    assert raw() == before
+    assert raw(order=-1) == before
+
+
+@pytest.mark.parametrize("change", ["edit", "same size", "add", "remove", "rename", "swap"])
+def test_every_change_of_the_files_changes_the_digest(raw, change: str) -> None:
+    before = raw()
+    a, b = raw.folder / "a.wav", raw.folder / "b.wav"
+    if change == "edit":
+        a.write_bytes(b"other")
+    elif change == "same size":
+        a.write_bytes(a.read_bytes()[::-1])
+    elif change == "add":
+        (raw.folder / "d.wav").write_bytes(b"")
+    elif change == "remove":
+        a.unlink()
+    elif change == "rename":
+        a.rename(raw.folder / "z.wav")
+    else:
+        content = a.read_bytes()
+        a.write_bytes(b.read_bytes())
+        b.write_bytes(content)
+    after = raw()
+    assert after != before
+    raw.memory.unlink()
+    assert raw() == after
+
+
+def test_a_value_set_back_gives_the_old_digest(raw) -> None:
+    before, content = raw(), (raw.folder / "a.wav").read_bytes()
+    (raw.folder / "a.wav").write_bytes(b"other")
+    assert raw() != before
+    (raw.folder / "a.wav").write_bytes(content)
+    assert raw() == before
+
+
+def test_an_unchanged_file_is_not_read_again(raw, monkeypatch) -> None:
+    before, written = raw(), raw.memory.stat().st_mtime_ns
+    monkeypatch.setattr(releases.hashlib, "file_digest", lambda *_: pytest.fail("read a file again"))
+    assert raw() == before
+    assert raw.memory.stat().st_mtime_ns == written
+
+
+def test_the_one_change_it_misses(raw) -> None:
+    """New content of the same size with the old time stamp is missed: not all gigabytes are read at every start."""
+    file = raw.folder / "a.wav"
+    before, stat = raw(), file.stat()
+    file.write_bytes(file.read_bytes()[::-1])
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert raw() == before
+    raw.memory.unlink()
+    assert raw() != before
+
+
+@pytest.mark.parametrize("memory", ["", "{", "[]", "null"])
+def test_a_broken_memory_is_written_anew(raw, memory: str) -> None:
+    before = raw()
+    raw.memory.write_text(memory)
+    assert raw() == before
+    assert set(json.loads(raw.memory.read_text())) == {"a.wav", "b.wav", "deep/c.wav"}

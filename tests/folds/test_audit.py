@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from auscult.config.study import Study
-from auscult.datasets import base, circor
+from auscult.datasets import circor
 from auscult.datasets.base import Columns, Manifest
+from auscult.datasets.build import build
 from auscult.folds.audit import COLUMNS, LeakError
 from auscult.folds.planned import FoldError
 from tests.folds.studies import assign, audit, leaks, mark, refuse_leaks
@@ -304,7 +305,7 @@ def test_the_order_of_rows_is_irrelevant(study: Study) -> None:
 @pytest.mark.skipif(not os.environ.get("AUSCULT_REAL_DATA"), reason="AUSCULT_REAL_DATA is not set")
 def test_published_lists_leak_on_the_real_patients(make_study: Make) -> None:
     root = Path(os.environ["AUSCULT_REAL_DATA"])
-    manifest = base.build(circor.ingest(root, circor.Options()), root, "mean", 4.0, workers=2)
+    manifest = build(circor.ingest(root, circor.Options()), root, "mean", 4.0, workers=2)
     if len(manifest.cases) != 501:
         pytest.skip(f"{len(manifest.cases)} patients, not the 501 that the counts are of")
     study = make_study({"name": "m2d3"})

@@ -24,9 +24,9 @@ import yaml
 
 from auscult.cache.store import CacheError, open_cache, write_cache
 from auscult.datasets import audio, challenge2021, circor, folder, simulate
-from auscult.datasets.base import DatasetError, build
+from auscult.datasets.build import build
+from auscult.datasets.errors import DatasetError, Unusable
 from auscult.datasets.ids import problem_of, same_but_for_writing
-from auscult.datasets.unusable import Unusable
 from auscult.studies import ConfigError, load_study
 
 SECONDS = 20

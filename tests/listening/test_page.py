@@ -21,7 +21,7 @@ def made(murmur_study, table: pd.DataFrame, issues: list[tuple] = (), asked: tup
         "r<b>1", "AV", 30.0, 40.0, "data:audio/mpeg;base64,AA==", "M0,0Z", "data:image/png;base64,AA==", [], ["quiet"]
     )
     sounds = {case: [item] for case in chosen["case"]}
-    values = {"left_out": {}, "front_end": "band1k", "explained": "", "leak": ""} | changes
+    values = {"left_out": {}, "front_end": "band1k", "meaning": "", "leak": ""} | changes
     return render("study<1>", murmur_study(), chosen, table, pd.DataFrame(issues, columns=ISSUES), sounds, **values)
 
 
@@ -41,7 +41,7 @@ def test_a_case_has_its_label_decision_probabilities_and_agreement(murmur_study)
 def test_doubtful_labels_and_recordings_left_out_are_said(murmur_study):
     table = predictions(3)
     issue = ("murmur", "case", "c01", None, None, "Absent", "Present", 0.02, 0.97)
-    html = made(murmur_study, table, [issue], ("c01",), left_out={"c01": 3}, explained="what speaks for Present")
+    html = made(murmur_study, table, [issue], ("c01",), left_out={"c01": 3}, meaning="what speaks for Present")
     assert "The label may be wrong – murmur: Absent, but Present is more probable (0.97)." in html
     assert "3 more recordings of this case are not on this page" in html and "in colour what speaks for Present" in html
     assert "The label may be wrong" not in made(murmur_study, table)

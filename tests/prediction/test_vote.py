@@ -9,7 +9,8 @@ import soundfile
 
 from auscult.config.dataset import Dataset
 from auscult.config.targets import Target
-from auscult.datasets.base import Columns, DatasetError, Manifest
+from auscult.datasets.base import Columns, Manifest
+from auscult.datasets.errors import DatasetError
 from auscult.prediction.inputs import ingest
 from auscult.prediction.pack import signs
 from auscult.prediction.page import render

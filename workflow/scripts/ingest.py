@@ -4,7 +4,7 @@ from pathlib import Path
 
 from auscult.config.dataset import Dataset
 from auscult.datasets import adapter
-from auscult.datasets.base import build
+from auscult.datasets.build import build
 from auscult.progress import note
 from common import begin
 

@@ -13,6 +13,7 @@ import soxr
 from auscult.cache.store import INPUTS, Cache, CacheError, write_cache
 from auscult.config.dataset import Dataset
 from auscult.datasets import audio
+from auscult.datasets.errors import Unusable
 
 
 def audio_config(dataset: Dataset) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def _samples(row: Any, dataset: Dataset) -> np.ndarray:
     path = Path(dataset.root) / row.path
     try:
         samples, rate, _ = audio.read(path, onset, offset)
-    except audio.Unusable as error:  # it was readable when the manifest was written
+    except Unusable as error:  # it was readable when the manifest was written
         raise CacheError(f"recording {row.recording!r}: {path}: {error}; run snakemake again") from None
     mono = dataset.channels == "mean"
     is_int16 = dataset.sample_format == "int16"

@@ -15,16 +15,18 @@ from pathlib import Path
 from types import ModuleType
 
 NOT_ADAPTERS = {
+    "__init__",
+    "audio",
     "audio_length",
+    "base",
+    "build",
+    "download",
+    "errors",
     "ids",
     "paths_nearby",
-    "__init__",
-    "base",
-    "audio",
-    "download",
     "releases",
     "simulated_sound",
-    "unusable",
+    "tables",
     "walk",
     "wfdb_header",
     "wfdb_record",

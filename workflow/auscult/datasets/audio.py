@@ -12,7 +12,7 @@ import numpy as np
 import soundfile
 
 from auscult.datasets import audio_length, wfdb_record
-from auscult.datasets.unusable import Unusable
+from auscult.datasets.errors import Unusable
 
 CLIPPED_SHARE = 0.01
 MIN_SAMPLES, MIN_S = 16, 0.01  # fewer are no signal

@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from auscult.datasets.unusable import Unusable
+from auscult.datasets.errors import Unusable
 
 W64_RIFF, W64_DATA = (
     b"riff.\x91\xcf\x11\xa5\xd6(\xdb\x04\xc1\x00\x00",

@@ -12,7 +12,9 @@ from pathlib import Path
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from auscult.datasets.base import Columns, DatasetError, Listing, read_table, row_number
+from auscult.datasets.base import Columns, Listing
+from auscult.datasets.errors import DatasetError
+from auscult.datasets.tables import read_table, row_number
 
 PHASES = {"I": "inhale", "E": "exhale"}
 NAME = re.compile(r"steth_(\d{8})_(\d\d_\d\d_\d\d)_\d+\.wav")

@@ -11,7 +11,9 @@ from pathlib import Path
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from auscult.datasets.base import Columns, DatasetError, Listing, read_text
+from auscult.datasets.base import Columns, Listing
+from auscult.datasets.errors import DatasetError
+from auscult.datasets.tables import read_text
 from auscult.datasets.walk import files_below
 from auscult.datasets.wfdb_record import LEADS
 

@@ -14,7 +14,9 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from auscult.datasets import download
-from auscult.datasets.base import Columns, DatasetError, Listing, read_text
+from auscult.datasets.base import Columns, Listing
+from auscult.datasets.errors import DatasetError
+from auscult.datasets.tables import read_text
 from auscult.datasets.wfdb_header import stated_length
 
 URL = "https://physionet.org/files/challenge-2016/1.0.0/"

@@ -13,7 +13,9 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from auscult.datasets import download
-from auscult.datasets.base import ID_SEPARATOR, Columns, DatasetError, Listing, read_text
+from auscult.datasets.base import ID_SEPARATOR, Columns, Listing
+from auscult.datasets.errors import DatasetError
+from auscult.datasets.tables import read_text
 from auscult.datasets.wfdb_header import stated_length
 
 SITES = ("AV", "MV", "PV", "TV", "Phc")

@@ -147,7 +147,7 @@ def _fetch_files(job: _Job, sums: dict[str, str], workers: int) -> None:
                 future.result()
             rate = (job.received_bytes - received_before) / 1e6 / max(time.monotonic() - start_s, 1e-3)
             progress = f"{len(sums) - len(pending)}/{len(sums)} files"
-            job.log(f"download: {progress}, {job.received / 1e6:.1f} MB fetched, {rate:.1f} MB/s")
+            job.log(f"download: {progress}, {job.received_bytes / 1e6:.1f} MB fetched, {rate:.1f} MB/s")
     finally:
         job.stop.set()
         pool.shutdown(cancel_futures=True)

@@ -12,15 +12,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from auscult.config.base import ClassName
-from auscult.datasets.base import (
-    HEADER_COLUMNS,
-    RECORDING_COLUMNS,
-    Columns,
-    DatasetError,
-    Listing,
-    read_table,
-    row_number,
-)
+from auscult.datasets.base import HEADER_COLUMNS, RECORDING_COLUMNS, Columns, Listing
+from auscult.datasets.errors import DatasetError
+from auscult.datasets.tables import read_table, row_number
 from auscult.datasets.walk import files_below
 
 UNKNOWN = {"", "na", "n/a", "nan", "none", "null", "unknown", "?", "-"}

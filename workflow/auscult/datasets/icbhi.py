@@ -14,7 +14,9 @@ from pathlib import Path
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from auscult.datasets.base import Columns, DatasetError, Listing, read_text
+from auscult.datasets.base import Columns, Listing
+from auscult.datasets.errors import DatasetError
+from auscult.datasets.tables import read_text
 
 SOUNDS = {("0", "0"): "normal", ("1", "0"): "crackle", ("0", "1"): "wheeze", ("1", "1"): "both"}
 PLACES = ("Tc", "Al", "Ar", "Pl", "Pr", "Ll", "Lr")

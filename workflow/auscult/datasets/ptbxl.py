@@ -15,7 +15,9 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from auscult.datasets import download
-from auscult.datasets.base import Columns, DatasetError, Listing, read_table, row_number
+from auscult.datasets.base import Columns, Listing
+from auscult.datasets.errors import DatasetError
+from auscult.datasets.tables import read_table, row_number
 from auscult.datasets.wfdb_record import LEADS
 
 URL = "https://physionet.org/files/ptb-xl/1.0.3/"

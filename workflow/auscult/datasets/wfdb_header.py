@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from auscult.datasets.base import read_text
+from auscult.datasets.tables import read_text
 
 
 def stated_length(path: Path, recording: str, quality: list[tuple[str, str, str, str]]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from auscult.datasets.unusable import Unusable
+from auscult.datasets.errors import Unusable
 
 LEADS = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"]  # of a 12-lead ECG
 BYTES = {"16": 2, "24": 3, "32": 4, "8": 1, "80": 1}  # per sample, of the formats with a fixed size

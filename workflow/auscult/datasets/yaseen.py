@@ -12,7 +12,8 @@ from pathlib import Path
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from auscult.datasets.base import Columns, DatasetError, Listing
+from auscult.datasets.base import Columns, Listing
+from auscult.datasets.errors import DatasetError
 
 DIAGNOSES = {
     "N": "normal",

@@ -1,10 +1,10 @@
-"""Find recordings that are copies of one another: cut, louder, inverted, resampled or encoded again.
+"""Find recordings that are copies of one another: cut, edited, louder, inverted, resampled or encoded again.
 
 Peaks of the spectrogram are hashed in threes, by their frequencies and distances in time (after Wang 2003), and put
-into an index of all recordings. Two recordings with many threes at one shift are compared sample by sample at this
-shift: what correlates is a copy. Of recordings whose samples are not there, as those of a packed study, very many
-threes at one shift count as a copy. The time is proportional to the number of recordings: a three that more than
-`MOST_RECORDINGS` have in common is left out.
+into an index of all recordings. Two recordings with some threes at one shift are compared sample by sample at this
+shift: a piece that correlates is a copy. Of sounds, and of recordings whose samples are not there, as those of a packed
+study, very many threes at one shift count as a copy too. The time is proportional to the number of recordings: a three
+that more than `MOST_RECORDINGS` have in common is left out.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ COLUMNS = ["recording", "other", "kind", "shift_s", "correlation"]
 DYNAMIC_RANGE = 1e-3  # of the largest peak: smaller ones are noise
 MOST_RECORDINGS = 200
 MIN_VOTES, CANDIDATES = 4, 3
-COMPARED_S = 8.0  # from the middle of what two signals have in common
+PIECES = 5  # of what two signals have in common: an edit may have moved or replaced the rest
 LOW_PASS = np.array([1, 4, 6, 4, 1]) / 16
 
 
@@ -40,7 +40,7 @@ class Scale(NamedTuple):
     rate: of the analysis, in Hz. window, hop: samples of a spectrum, and from one to the next. bands: lowest
     frequencies that count. near: spectra and bands in which a peak is the largest. span: most spectra from the first to
     the last of three peaks. shifts: how many shifts of two recordings are compared. correlation, overlap_s: least ones
-    of copies. votes: threes at one shift that make a copy without a comparison of samples.
+    of copies. piece_s: longest piece that is compared. votes: threes at one shift that make a copy of recordings without samples; votes_suffice: and of others.
     """
 
     rate: int
@@ -52,12 +52,14 @@ class Scale(NamedTuple):
     shifts: int
     correlation: float
     overlap_s: float
+    piece_s: float
     votes: int
+    votes_suffice: bool
 
 
-SOUND = Scale(2000, 256, 64, 99, (7, 7), 64, 1, 0.9, 1.0, 12)
+SOUND = Scale(2000, 256, 64, 99, (7, 7), 64, 3, 0.9, 1.0, 4.0, 12, True)
 # beats are told apart by their times, to a sample. Those of two persons can be very much alike for some seconds
-ECG = Scale(100, 32, 1, 15, (21, 31), 400, 3, 0.98, 2.5, 24)
+ECG = Scale(100, 32, 1, 15, (21, 31), 400, 3, 0.98, 2.5, 8.0, 24, False)
 
 
 def scale_of(rate_hz: int) -> Scale:
@@ -94,19 +96,19 @@ def find_copies(audio: Path, recordings: list[str], dataset: Dataset, marks: lis
     """Return the pairs of recordings that are copies: `recording, other, kind, shift_s, correlation`.
 
     kind: `identical` (the same samples in the data set's format and rate), or `near_identical`. shift_s: seconds by
-    which `other` begins later in the common signal. correlation: of the samples they have in common, -1 to 1.
+    which `other` begins later in the common signal. correlation: -1 to 1, of the piece in common that correlates most.
 
     audio : folder of the audio cache.
     marks : of `all_landmarks`.
     """
     read_recording, scale = _reader(audio, dataset), scale_of(dataset.rate_hz)
     rows, pairs = list(_identical(recordings, marks)), set()
-    for first, second, shift in _candidates(marks, scale):
+    for first, second, shift, votes in _candidates(marks, scale):
         pair = recordings[first], recordings[second]
         if marks[first].digest != marks[second].digest and pair not in pairs:
             signals = (for_analysis(read_recording(name), dataset.rate_hz) for name in pair)
             lag, correlation = aligned_correlation(*signals, shift * scale.hop, scale)
-            if abs(correlation) >= scale.correlation:
+            if abs(correlation) >= scale.correlation or (scale.votes_suffice and votes >= scale.votes):
                 rows.append((*pair, "near_identical", lag / scale.rate, correlation))
                 pairs.add(pair)
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["recording", "other"]).reset_index(drop=True)
@@ -203,12 +205,12 @@ def _identical(recordings: list[str], marks: list[Landmarks]) -> Iterator[tuple[
             yield first, name, "identical", 0.0, 1.0
 
 
-def _candidates(marks: list[Landmarks], scale: Scale) -> Iterator[tuple[int, int, int]]:
-    """Numbers of two recordings, and the shifts in spectra at which they have the most threes."""
+def _candidates(marks: list[Landmarks], scale: Scale) -> Iterator[tuple[int, int, int, int]]:
+    """Numbers of two recordings, a shift in spectra at which they have the most threes, and how many these are."""
     index = index_of(marks)
     for number, mark in enumerate(marks):
-        for other, shift, _ in _matches(index, mark, scale, after=number):
-            yield number, other, shift
+        for match in _matches(index, mark, scale, after=number):
+            yield number, *match
 
 
 def _matches(index: Index, mark: Landmarks, scale: Scale, after: int = -1) -> list[tuple[int, int, int]]:
@@ -238,26 +240,32 @@ def _matches(index: Index, mark: Landmarks, scale: Scale, after: int = -1) -> li
 
 
 def aligned_correlation(first: np.ndarray, second: np.ndarray, shift: int, scale: Scale) -> tuple[int, float]:
-    """Return the shift near `shift` (within a hop) at which two signals correlate most, and the correlation.
+    """Return the shift near `shift` (within a hop) at which a piece of two signals correlates most, and how much.
 
-    shift: samples by which the second signal begins later. The correlation is 0 where fewer than `scale.overlap_s`
-    seconds, or half of the shorter signal, are in common. High frequencies are weakened, so that a shift by a part of a
-    sample does not matter.
+    shift: samples by which the second signal begins later. Up to `PIECES` pieces of what they have in common are
+    compared. The correlation is 0 where fewer than `scale.overlap_s` seconds, or half of the shorter signal, are in
+    common. High frequencies are weakened, so that a shift by a part of a sample does not matter.
     """
-    first, second = (np.convolve(signal, LOW_PASS, "same") for signal in (first, second))
     start, stop = max(0, shift), min(len(first), shift + len(second))
-    hop, least = scale.hop, min(scale.overlap_s * scale.rate, min(len(first), len(second)) / 2)
-    spare = max(0, stop - start - int(COMPARED_S * scale.rate)) // 2
-    start, stop = start + spare, stop - spare
-    core = first[start + hop : stop - hop]
-    if len(core) + 2 * hop < least or len(core) < 2 * hop:
+    if stop - start < max(4 * scale.hop, min(scale.overlap_s * scale.rate, min(len(first), len(second)) / 2)):
         return shift, 0.0
-    around = second[start - shift : stop - shift]
-    products = np.correlate(around, core, "valid")
-    sums, squares = (np.concatenate([[0.0], np.cumsum(values)]) for values in (around, around**2))
+    first, second = (np.convolve(signal, LOW_PASS, "same") for signal in (first[start:stop], second[start - shift :]))
+    second = second[: stop - start]
+    length = min(int(scale.piece_s * scale.rate), stop - start)
+    starts = np.unique(np.linspace(0, stop - start - length, PIECES).astype(int))
+    pieces = [_best_lag(first[at : at + length], second[at : at + length], scale.hop) for at in starts]
+    lag, correlation = max(pieces, key=lambda piece: abs(piece[1]))
+    return shift + lag, correlation
+
+
+def _best_lag(first: np.ndarray, second: np.ndarray, most: int) -> tuple[int, float]:
+    """Return the lag up to `most` samples at which two pieces of one length correlate most, and the correlation."""
+    core = first[most : len(first) - most]
+    products = np.correlate(second, core, "valid")
+    sums, squares = (np.concatenate([[0.0], np.cumsum(values)]) for values in (second, second**2))
     length = len(core)
     mean = (sums[length:] - sums[:-length]) / length
     variance = np.maximum((squares[length:] - squares[:-length]) / length - mean**2, 1e-30)
     correlations = (products / length - mean * core.mean()) / np.sqrt(variance * max(core.var(), 1e-30))
     best = int(np.argmax(np.abs(correlations)))
-    return shift + hop - best, float(np.clip(correlations[best], -1, 1))
+    return most - best, float(np.clip(correlations[best], -1, 1))

@@ -13,15 +13,10 @@ import scipy.signal
 from auscult import datasets
 from auscult.config.dataset import Dataset
 from auscult.datasets import audio
-from auscult.datasets.base import (
-    HEADER_COLUMNS,
-    RECORDING_COLUMNS,
-    DatasetError,
-    Listing,
-    Manifest,
-    build,
-    read_table,
-)
+from auscult.datasets.base import HEADER_COLUMNS, RECORDING_COLUMNS, Listing, Manifest
+from auscult.datasets.build import build
+from auscult.datasets.errors import DatasetError
+from auscult.datasets.tables import read_table
 from auscult.first_study.class_folders import class_folders, write_tables
 
 SAMPLE = 200

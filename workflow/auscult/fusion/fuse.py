@@ -115,7 +115,7 @@ def fuse(
                     settings.tuning if cross_fitted and learner != "logits" else None,
                     trials_file,
                 )
-                note(f"{', '.join(key.values())}: {len(cases)} cases, {len(result.fitted.columns)} features")
+                note(f"{', '.join(key.values())}: {len(cases)} cases, {len(result.learner.columns)} features")
                 by_role = _by_role(result, features, cross_fitted)
                 tables += [_table(key, target.classes, role, features.cases[role], p) for role, p in by_role.items()]
                 weights.append(importances(result.learner, pd.concat(others.values(), axis=1)).assign(**key))

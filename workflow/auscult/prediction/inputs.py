@@ -14,7 +14,10 @@ from auscult.config.dataset import Dataset
 from auscult.config.study import Study
 from auscult.config.systems import System
 from auscult.datasets import adapter
-from auscult.datasets.base import Columns, DatasetError, Listing, Manifest, build, read_table
+from auscult.datasets.base import Columns, Listing, Manifest
+from auscult.datasets.build import build
+from auscult.datasets.errors import DatasetError
+from auscult.datasets.tables import read_table
 from auscult.features.copies import Index, all_landmarks, recognised, scale_of
 from auscult.features.frames import extract, folder_name, frames_config, mean_frames
 from auscult.features.tables import describe

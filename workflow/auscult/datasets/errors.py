@@ -1,4 +1,8 @@
-"""The exception for a recording that cannot be used."""
+"""The exceptions for a release that is inconsistent, and for a recording that cannot be used."""
+
+
+class DatasetError(Exception):
+    """A structural error of a release: its files, labels or subjects are inconsistent."""
 
 
 class Unusable(Exception):
