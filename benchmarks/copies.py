@@ -52,6 +52,27 @@ def _noisy(samples: np.ndarray, rate: int, rng: np.random.Generator, decibels: f
     return samples + 10 ** (-decibels / 20) * samples.std() * rng.standard_normal(len(samples)), rate
 
 
+def _edited(samples: np.ndarray, rate: int, rng: np.random.Generator, how: str) -> Signal:
+    """A part cut out, muted or replaced, or a part alone again and again. Other sound is the recording backwards."""
+    length = len(samples)
+    start = int(rng.integers(length // 4, length // 2))
+    if how == "gap":
+        return np.delete(samples, slice(start, start + int(rng.uniform(0.02, 0.2) * rate))), rate
+    if how == "half":
+        return np.concatenate([samples[: length // 2], samples[: length // 2][::-1]]), rate
+    if how == "loop":
+        return np.tile(samples[start : start + 2 * rate], 5), rate
+    middle = samples.copy()
+    middle[start : start + length // 3] = 0 if how == "mute" else samples[::-1][start : start + length // 3]
+    return middle, rate
+
+
+def _with_hum(samples: np.ndarray, rate: int, rng: np.random.Generator) -> Signal:
+    phase = rng.uniform(0, 2 * np.pi)
+    hum = np.sin(2 * np.pi * 50 * np.arange(len(samples)) / rate + phase)
+    return 0.5 * (samples + samples.std() * hum), rate
+
+
 CHANGES: dict[str, Callable[[np.ndarray, int, np.random.Generator], Signal]] = {
     "up to 40 samples cut off": lambda x, rate, rng: (x[int(rng.integers(1, 40)) :], rate),
     "a part of 3 to 8 s": _cut,
@@ -65,6 +86,12 @@ CHANGES: dict[str, Callable[[np.ndarray, int, np.random.Generator], Signal]] = {
     "Ogg Vorbis": lambda x, rate, rng: _encoded(x, rate, "OGG", "VORBIS"),
     "noise at 20 dB": lambda x, rate, rng: _noisy(x, rate, rng, 20),
     "noise at 14 dB": lambda x, rate, rng: _noisy(x, rate, rng, 14),
+    "20 to 200 ms cut out": lambda x, rate, rng: _edited(x, rate, rng, "gap"),
+    "half of it, then other sound": lambda x, rate, rng: _edited(x, rate, rng, "half"),
+    "a third muted": lambda x, rate, rng: _edited(x, rate, rng, "mute"),
+    "a third replaced": lambda x, rate, rng: _edited(x, rate, rng, "replace"),
+    "2 s of it, five times": lambda x, rate, rng: _edited(x, rate, rng, "loop"),
+    "mains hum as loud as it": _with_hum,
     "end, gain, sign and 2 kHz": lambda x, rate, rng: (-0.3 * soxr.resample(_half(x, rate, rng)[0], rate, 2000), 2000),
 }
 

@@ -238,14 +238,14 @@ NOT_NEGATIVE = [
 ]
 SEEDS = ["protocol.seed", f"{SMALL}.training.seed", "fusion.booster.seed", "evaluation.seed"]
 RANGES = [
-    *((key, [1, 1000], [0, -1, 1.5, "many", None]) for key in COUNTS),
+    *((key, [1, 1000], [0, -1, 1.5, 10**9, "many", None]) for key in COUNTS),
     *((key, [0.001, 7], [0, -1, float("nan"), float("inf"), "long"]) for key in POSITIVE),
     *((key, [0, 3], [-1, float("nan"), float("inf"), "some"]) for key in NOT_NEGATIVE),
     *((key, [0, 2**31 - 1], [-1, 2**31, 0.5]) for key in SEEDS),
-    ("protocol.folds", [2, 10], [1, 0]),
+    ("protocol.folds", [2, 1000], [1, 0, 1001, 10**9]),
     ("fusion.tuning.folds", [2, 10], [1, 0]),
-    ("inner_folds.folds", [2, 10], [1, 0]),
-    ("inner_folds.seeds", [1, 3], [0, 1.5]),
+    ("inner_folds.folds", [2, 10], [1, 0, 10**9]),
+    ("inner_folds.seeds", [1, 3], [0, 1.5, 10**9]),
     ("inner_folds.repeats", [1, 3], [0, 1.5]),
     ("inner_folds.val", [0.01, 0.99], [0, 1]),
     ("inner_folds.seed", [0, 2**31 - 1], [-1, 2**31]),
@@ -257,7 +257,8 @@ RANGES = [
     ("fusion.booster.max_depth", [1, 8], [0, 9]),
     ("fusion.booster.subsample", [0.1, 1], [0, 1.1]),
     ("fusion.booster.colsample", [0.1, 1], [0, 1.1]),
-    ("evaluation.draws", [100], [99]),
+    ("evaluation.draws", [100], [99, 10**9]),
+    *((f"{SMALL}.segment.{key}", [0.001, 86_400], [1e-9, 1e9]) for key in ("seconds", "hop_s")),
     (f"{SMALL}.training.labels", [0.01, 1], [0, 1.1, -0.1, float("nan")]),
     (f"{SMALL}.training.encoder_rate", [0.01, 1], [0, 1.1, -0.1, float("nan")]),
     (f"{SMALL}.training.head_epochs", [0, 3], [-1, 0.5]),

@@ -235,3 +235,96 @@ def test_several_problems_are_all_reported(save, sine) -> None:
 def test_the_error_can_be_pickled():
     copy = pickle.loads(pickle.dumps(Unusable("empty", "no samples")))
     assert (copy.problem, str(copy)) == ("empty", "no samples")
+
+
+# ---------------------------------------------------------------- damaged headers
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", ["x.wav", "x.flac", "x.au", "x.aiff", "x.w64", "x.mp3", "x.ogg", "x.rf64", "x.caf"])
+def test_any_bytes_of_a_header_may_be_damaged(save, sine, name: str, seed: int) -> None:
+    """The file is read, or unusable; it never ends the run."""
+    rng = np.random.default_rng(seed)
+    form = {"x.rf64": "RF64", "x.w64": "W64"}.get(name)
+    rate = 8000 if name == "x.mp3" else RATE
+    path = save(sine(), name, rate, format=form, **({"subtype": "PCM_16"} if form else {}))
+    contents = path.read_bytes()
+    for _ in range(60):
+        damaged = bytearray(contents[: len(contents) if rng.random() < 0.7 else int(rng.integers(1, 120))])
+        for _ in range(int(rng.integers(1, 9))):
+            damaged[rng.integers(min(len(damaged), 100))] = rng.integers(256)
+        path.write_bytes(damaged)
+        try:
+            assert inspect(path).frames > 0
+        except Unusable as problem:
+            assert str(problem)
+
+
+@pytest.mark.parametrize("contents", [b".snd\0\0", b"dns.", b"ID3", b"RIFF", b"RF64\xff\xff\xff\xffWAVEds64\x1c\0\0\0"])
+def test_a_header_alone_is_unusable(tmp_path: Path, contents: bytes) -> None:
+    (tmp_path / "x.wav").write_bytes(contents)
+    with pytest.raises(Unusable):
+        inspect(tmp_path / "x.wav")
+
+
+def test_a_flac_that_states_more_than_memory_holds_is_unusable(save, sine) -> None:
+    path = save(sine(), "x.flac")
+    contents = bytearray(path.read_bytes())
+    contents[21] |= 0x0F
+    contents[22:26] = b"\xff\xff\xff\xff"  # the total number of samples has 36 bits
+    path.write_bytes(contents)
+    with pytest.raises(Unusable) as error:
+        inspect(path)
+    assert error.value.problem in ("corrupt", "truncated")
+
+
+def test_a_flac_stream_without_a_length_is_unusable_and_why_is_said(save, sine) -> None:
+    path = save(sine(), "x.flac")
+    contents = bytearray(path.read_bytes())
+    contents[21] &= 0xF0
+    contents[22:26] = bytes(4)
+    path.write_bytes(contents)
+    with pytest.raises(Unusable, match=r"states no length.*: save the file again"):
+        inspect(path)
+
+
+@pytest.mark.parametrize("rate", [1, 5, 19, 1_000_001, 2**31 - 1])
+def test_a_rate_that_no_signal_has_is_unusable(save, sine, rate: int) -> None:
+    path = save(sine())
+    contents = bytearray(path.read_bytes())
+    contents[24:28] = rate.to_bytes(4, "little")
+    path.write_bytes(contents)
+    with pytest.raises(Unusable, match="Hz") as error:
+        inspect(path)
+    assert error.value.problem == "rate"
+
+
+@pytest.mark.parametrize("bounds", [(1e308, None), (None, 1e308), (1e305, 1e308)])
+def test_times_beyond_all_numbers_are_no_interval(save, sine, bounds: tuple) -> None:
+    with pytest.raises(Unusable) as error:
+        inspect(save(sine()), *bounds)
+    assert error.value.problem == "interval"
+
+
+# ---------------------------------------------------------------- what is left in the cache
+
+
+def test_channels_that_cancel_are_constant(save, sine) -> None:
+    path = save(np.stack([sine(), -sine()], axis=1))
+    with pytest.raises(Unusable, match="channels averaged") as error:
+        inspect(path)
+    assert error.value.problem == "constant" and inspect(path, mono=False).channels == 2
+
+
+@pytest.mark.parametrize("mean", [0.5, -0.9, 0.01])
+def test_a_small_signal_on_a_large_mean_is_constant_or_quiet(save, sine, mean: float) -> None:
+    with pytest.raises(Unusable, match=r"set dataset\.sample_format: float32"):
+        inspect(save(mean + 1e-6 * sine(), subtype="DOUBLE"))
+    assert "quiet" in problems(save(mean + 1e-3 * sine(), subtype="DOUBLE"))
+
+
+@pytest.mark.parametrize(("scale", "problem"), [(1e300, "not_finite"), (1e39, "not_finite"), (1e-60, "constant")])
+def test_samples_that_float32_cannot_hold_are_unusable(save, sine, scale: float, problem: str) -> None:
+    with pytest.raises(Unusable) as error:
+        inspect(save(scale * sine(), subtype="DOUBLE"), sample_format="float32")
+    assert error.value.problem == problem

@@ -402,3 +402,43 @@ def test_the_real_patients() -> None:
     assert recordings["sha256"].is_unique
     assert set(recordings["case"]) == set(cases["case"])
     assert set(manifest.states["recording"]) <= set(recordings["recording"])
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("twin", ["0{}", "{}.0", "{}.00", " {} ", "+{}", "{}, 103", "{} (twin)", "{}/103"])
+def test_an_additional_id_in_another_writing_is_matched_or_refused(release, twin: str, seed: int) -> None:
+    first, second = np.random.default_rng(seed).permutation(TRAPS)[:2]
+    release.patient(first, Additional_ID=twin.format(second))
+    release.patient(second)
+    try:
+        found = subjects(release)
+    except DatasetError as error:
+        assert f"{first}.txt: #Additional ID" in str(error) and "write the id alone" in str(error)
+    else:
+        assert found[first] == found[second]
+
+
+@pytest.mark.parametrize("cell", ["AV,PV", "AV + PV", "av+pv", "PV;AV", "AV PV"])
+def test_sites_of_a_murmur_may_be_joined_otherwise(release, cell: str) -> None:
+    release.patient("2530", sites="AV MV PV", Murmur="Present", Murmur_locations=cell, Outcome="Abnormal")
+    assert release.read().recordings["murmur_audible"].tolist() == ["audible", "inaudible", "audible"]
+
+
+@pytest.mark.parametrize("cell", ["AV+XX", "AVPV", "everywhere"])
+def test_an_unknown_site_of_a_murmur_is_refused(release, cell: str) -> None:
+    release.patient("2530", Murmur="Present", Murmur_locations=cell, Outcome="Abnormal")
+    assert "2530.txt: #Murmur locations: " in error_of(release) and "is not one of AV" in error_of(release)
+
+
+@pytest.mark.parametrize("key", ["Murmur", "Outcome", "Age", "Additional ID"])
+def test_a_key_that_is_given_twice_is_refused(two_patients, key: str) -> None:
+    path = two_patients.data / "2530.txt"
+    path.write_text(path.read_text() + f"#{key}: nan\n")
+    assert f"#{key} is given twice" in error_of(two_patients)
+
+
+@pytest.mark.parametrize("count", ["¹", "٢", "2" * 5000, "-2"])
+def test_a_number_in_other_digits_is_refused_and_not_computed_with(two_patients, count: str) -> None:
+    path = two_patients.data / "2530.txt"
+    path.write_text(path.read_text().replace("2530 2 4000", f"2530 {count} 4000", 1))
+    assert "2530.txt: line 1 should be" in error_of(two_patients)

@@ -135,7 +135,7 @@ def test_a_bad_record_is_dropped_and_the_rest_is_kept(root):
     ("old", "new", "message"),
     [
         ("{'PACE': 0.0}", "PACE", "row 4, column 'scp_codes': 'PACE' is not a dictionary"),
-        (",16.0,300.0", ",,300.0", "row 3, column 'patient_id': empty"),
+        (",16.0,300.0", ",,300.0", "row 3, column 'patient_id': nan is not a whole number"),
         ("strat_fold", "fold", "no column 'strat_fold'"),
     ],
 )
@@ -202,3 +202,64 @@ def test_the_real_records():
     sets = manifest.cases["superclass"].str.get_dummies("|").sum().to_dict()
     assert sets == {"NORM": 1044, "STTC": 551, "MI": 527, "CD": 474, "HYP": 279, "none": 47}
     assert manifest.cases["subject"].nunique() == 2226
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_leads_come_by_name_and_in_millivolts(tmp_path: Path, seed: int) -> None:
+    """The same ECG with its leads in any order and in another unit of voltage."""
+    rng, samples = np.random.default_rng(seed), counts(seed)
+    write(tmp_path / "a", samples)
+    order = rng.permutation(12)
+    gain, unit = [("1000.0", "mV"), ("1.0", "uV"), ("1000000.0", "V")][seed % 3]
+    write(tmp_path / "b", samples[:, order])
+    header = (tmp_path / "b.hea").read_text().splitlines()
+    for place, source in enumerate(order):
+        header[1 + place] = header[1 + place].rsplit(" ", 1)[0].replace("1000.0(0)/mV", f"{gain}(0)/{unit}")
+        header[1 + place] += f" {LEADS[source]}"
+    (tmp_path / "b.hea").write_text("\n".join(header) + "\n")
+    first, second = (audio.read(tmp_path / f"{name}.hea")[0] for name in "ab")
+    np.testing.assert_allclose(second, first, rtol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_lead_that_is_there_twice_makes_the_record_unusable(tmp_path: Path, seed: int) -> None:
+    write(tmp_path / "a", counts())
+    one, other = np.random.default_rng(seed).permutation(12)[:2]
+    text = (tmp_path / "a.hea").read_text().splitlines()
+    text[1 + one] = text[1 + one].rsplit(" ", 1)[0] + f" {LEADS[other]}"
+    (tmp_path / "a.hea").write_text("\n".join(text) + "\n")
+    with pytest.raises(Unusable, match="a lead is there twice"):
+        audio.read(tmp_path / "a.hea")
+
+
+@pytest.mark.parametrize(
+    "codes",
+    ["{'NROM': 100.0}", "{'norm': 100.0, 'IMI': 1.0}", "{' IMI': 1.0}", "'NORM'", "['NORM']", "[['NORM']]", "[{}]"],
+)
+def test_statements_that_the_release_does_not_have_are_refused(root: Path, codes: str) -> None:
+    path = root / "ptbxl_database.csv"
+    path.write_text(path.read_text().replace("{'PACE': 0.0}", codes))
+    with pytest.raises(DatasetError, match=r"ptbxl_database\.csv: row 4, column 'scp_codes': "):
+        read(root)
+
+
+def test_a_statement_that_is_listed_twice_is_refused(root: Path) -> None:
+    with (root / "scp_statements.csv").open("a") as file:
+        file.write("NORM,again,1.0,,,MI,IMI\n")
+    with pytest.raises(DatasetError, match=r"scp_statements\.csv: row 7: 'NORM' is listed twice"):
+        read(root)
+
+
+@pytest.mark.parametrize("patient", ["15.5", "1e30", ""])
+def test_a_patient_is_a_whole_number(root: Path, patient: str) -> None:
+    path = root / "ptbxl_database.csv"
+    path.write_text(path.read_text().replace("1,15.0,", f"1,{patient},"))
+    with pytest.raises(DatasetError, match=r"row 2, column 'patient_id': .* is not a whole number"):
+        read(root)
+
+
+@pytest.mark.parametrize("codes", ["426783006;270492004", "", "Unknown", "426783006, sinus"])
+def test_diagnoses_are_codes(tmp_path: Path, codes: str) -> None:
+    write(tmp_path / "a", counts(), comments=f"#Age: 50\n#Sex: Male\n#Dx: {codes}\n", suffix=".mat")
+    with pytest.raises(DatasetError, match=r"a\.hea: the line `# Dx` should be SNOMED codes"):
+        challenge2021.ingest(tmp_path, challenge2021.Options(codes={"426783006": "sinus"}))

@@ -95,11 +95,11 @@ def test_order_of_rows_and_line_ends_change_nothing(own) -> None:
 
 
 def test_ids_that_look_like_numbers_stay_as_written(own) -> None:
-    own.write("cases.csv", "case,subject,sound", "007,1.0,crackle", "2530,1,wheeze", "1e5,nobody,")
+    own.write("cases.csv", "case,subject,sound", "007,1.0,crackle", "2530,2,wheeze", "1e5,nobody,")
     own.write("recordings.csv", "recording,case,path", "1,007,a.wav", "01,2530,b.wav", "1.0,1e5,deep/c.wav")
     manifest = own.read()
     assert manifest.cases["case"].tolist() == ["007", "1e5", "2530"]
-    assert manifest.cases["subject"].tolist() == ["1.0", "nobody", "1"]
+    assert manifest.cases["subject"].tolist() == ["1.0", "nobody", "2"]
     assert manifest.recordings["recording"].tolist() == ["01", "1", "1.0"]
 
 
@@ -256,3 +256,37 @@ def test_a_changed_table_or_file_changes_the_raw_digest(own, sine, tmp_path: Pat
     own.write("cases.csv", "case,subject,sound", "a,s1,wheeze")
     digests.append(digest())
     assert len(set(digests)) == 3
+
+
+@pytest.mark.parametrize("column", ["Subject", "SUBJECT", "subjects", "subjct"])
+def test_a_misspelt_subject_column_is_refused(own, column: str) -> None:
+    own.write("cases.csv", f"case,{column},sound", "a,s1,crackle", "b,s2,wheeze", "c,s1,")
+    assert "cases.csv: no column 'subject'" in error_of(own) and "is 'subject' meant?" in error_of(own)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("D1", "d1"), ("1", "1.0"), ("day 1", "day  1"), ("d-1", "d–1"), ("D1", "D01")]
+)
+def test_groups_that_differ_in_writing_only_are_refused(own, one: str, other: str) -> None:
+    own.write("cases.csv", "case,subject,day,sound", f"a,s1,{one},crackle", f"b,s2,{other},wheeze", "c,s3,x,")
+    assert "differ in writing only" in error_of(own, groups=["day"])
+    assert own.read().cases["case"].tolist() == ["a", "b", "c"]  # as no group
+
+
+@pytest.mark.parametrize("value", ["1e31", "-1e300", "3.5e38"])
+def test_a_covariate_that_no_second_stage_could_take_is_refused(own, value: str) -> None:
+    own.write("cases.csv", "case,subject,weight,sound", "a,s1,3,crackle", f"b,s2,{value},wheeze", "c,s3,,")
+    assert "case 'b': weight is " in error_of(own, covariates=["weight"])
+
+
+@pytest.mark.parametrize("length", [256, 300, 5000])
+def test_a_path_that_is_too_long_loses_one_recording(own, length: int) -> None:
+    own.write("recordings.csv", "recording,case,path", "ra,a,a.wav", f"rb,b,{'x' * length}.wav", "rc,c,deep/c.wav")
+    assert [row[:3] for row in quality(own.read())] == [("rb", "missing", "dropped")]
+    assert len(folder.files(own.root, own.options)) == 4
+
+
+def test_a_link_to_a_file_counts_as_the_file(own) -> None:
+    (own.root / "link.wav").symlink_to("a.wav")
+    own.write("recordings.csv", "recording,case,path", "ra,a,a.wav", "rb,b,link.wav", "rc,c,deep/../deep/c.wav")
+    assert own.read().recordings["path"].tolist() == ["a.wav", "a.wav", "deep/c.wav"]

@@ -163,3 +163,19 @@ def test_the_real_recordings():
     assert cases["sound"].value_counts().to_dict() == {"normal": 979, "crackle": 157, "wheeze": 141, "both": 22}
     assert (cases["subject"].nunique(), cases["source"].nunique()) == (48, 114)
     assert set(manifest.quality["action"]) == {"kept"}
+
+
+@pytest.mark.parametrize("name", [FIRST, SECOND])
+def test_a_recording_on_both_sides_of_the_split_is_refused(root, name):
+    path = root / "official_split.txt"
+    path.write_text(path.read_text() + f"{name}\ttrain\n{name}\ttest\n")
+    assert_refused(root, f"'{name}' is listed as train and as test")
+
+
+@pytest.mark.parametrize(("sound", "text"), [(".WAV", ".txt"), (".wav", ".TXT"), (".Wav", ".Txt")])
+def test_suffixes_may_be_in_any_case(root, sound, text):
+    before = read(root).cases
+    for path in list((root / "audio").iterdir()):
+        path.rename(path.with_suffix(sound if path.suffix == ".wav" else text))
+    assert read(root).cases.equals(before)
+    assert len(icbhi.files(root, icbhi.Options())) == 6

@@ -76,3 +76,28 @@ def test_pairs_that_are_two(first, second):
 @given(st.lists(st.integers(0, 10**6), unique=True))
 def test_numbers_are_their_own_ids(numbers):
     assert same_but_for_writing(map(str, numbers)) is None
+
+
+DRESSES = [
+    lambda name: name.replace(" ", "  "),
+    lambda name: name.replace("-", "\u2013"),
+    lambda name: name.replace("P", "\u0420"),
+    lambda name: name.replace("a", "\u0430"),
+    lambda name: name.replace("A", "\u0391"),
+    lambda name: f"{name}.0" if name.isdecimal() else name,
+    lambda name: f"{name}.00" if name.isdecimal() else name,
+    str.upper,
+]
+
+
+@given(st.lists(st.sampled_from(["P", "A", "a", "b", "-", " ", "1", "7", "x"]), min_size=1, max_size=6), st.data())
+def test_an_id_in_another_dress_is_found(letters, data):
+    name = "".join(letters).strip()
+    assume(name)
+    other = data.draw(st.sampled_from(DRESSES))(name)
+    assert folded(other) == folded(name)
+
+
+@pytest.mark.parametrize(("first", "second"), [("1.5", "1.50"), ("10", "1"), ("1.0.0", "1"), ("P1-2", "P12")])
+def test_other_ids_stay_distinct(first, second):
+    assert same_but_for_writing([first, second]) is None

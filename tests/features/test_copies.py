@@ -66,10 +66,20 @@ def changed(samples: np.ndarray, how: str, rng: np.random.Generator) -> tuple[np
         return np.round(samples * 127) / 127, RATE
     if how == "noise":
         return samples + 0.1 * samples.std() * rng.standard_normal(len(samples)), RATE
+    if how == "gap":
+        return np.delete(samples, slice(start, start + int(rng.integers(80, 800)))), RATE
+    if how == "half of another":
+        return np.concatenate([samples[: len(samples) // 2], heart(int(rng.integers(1000, 2000)))]), RATE
+    if how == "muted":
+        return np.where(np.arange(len(samples)) // (len(samples) // 3) == rng.integers(3), 0, samples), RATE
+    if how == "hum":
+        hum = np.sin(2 * np.pi * 50 * np.arange(len(samples)) / RATE + rng.uniform(0, 6))
+        return 0.5 * (samples + samples.std() * hum), RATE
     return -0.4 * soxr.resample(samples[start:stop], RATE, 2000), 2000
 
 
-CHANGES = ["a few samples", "cut", "gain", "sign", "rate", "8 bit", "noise", "all"]
+EDITS = ["gap", "half of another", "muted", "hum"]
+CHANGES = ["a few samples", "cut", "gain", "sign", "rate", "8 bit", "noise", *EDITS, "all"]
 
 
 def find(folder: Path, recordings: dict[str, tuple[np.ndarray, int]], **formats: dict) -> pd.DataFrame:

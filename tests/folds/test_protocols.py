@@ -1,5 +1,6 @@
 """Every protocol: groups, proportions, the order of ids, the published splits, and what is refused."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
 from auscult.config.study import Study
 from auscult.config.systems import Head
-from auscult.folds.planned import FoldError, folds_of_protocol
+from auscult.folds.planned import FoldError, folds_of_protocol, read_fixed
 from auscult.folds.protocols import check_recording_labels, stratify_labels
 from tests.folds.studies import assign
 
@@ -333,6 +334,38 @@ def test_fixed_names_a_file_that_cannot_be_read(make_study: Make, tmp_path: Path
         assign(make_study({"name": "fixed", "file": str(file)}, YES_NO), simple(["yes", "no"] * 2), LISTS)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("case,role\nc000,train,\nc001,test,\n", None),
+        ("case, role\nc000, train\nc001, test\n", None),
+        ("case,role\n\nc000,train\n,\n\nc001,tost\n", "row 6: role 'tost'"),
+        ("case,role,role\nc000,train,test\n", "the column 'role' is named twice"),
+        ("case,role,fold\nc000,train,99999999999999999999\n", "fold '99999999999999999999' is not a number"),
+        ("case,role,fold\nc000,train,²\n", "fold '²' is not a number"),
+    ],
+)
+def test_fixed_reads_what_spreadsheets_write(
+    make_study: Make, tmp_path: Path, content: str, message: str | None
+) -> None:
+    (tmp_path / "roles.csv").write_text(content)
+    study = make_study({"name": "fixed", "file": str(tmp_path / "roles.csv")}, YES_NO)
+    if message is None:
+        assert read_fixed(study.protocol)[["case", "role"]].to_numpy().tolist() == [["c000", "train"], ["c001", "test"]]
+    else:
+        with pytest.raises(FoldError, match=re.escape(message)):
+            read_fixed(study.protocol)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"), [("", "has no part"), (" ", "has no part"), ("10.0", "not '10'"), ("010", "not '10'")]
+)
+def test_column_refuses_a_value_that_would_train_silently(make_study: Make, value: str, message: str) -> None:
+    cases = simple(["yes", "no"] * 10, part=[*(str(1 + i % 10) for i in range(19)), value])
+    with pytest.raises(FoldError, match=f"protocol.column: case 'c019' .*{message}"):
+        assign(make_study({"name": "column", "column": "part", "test": ["10"]}, YES_NO), cases, LISTS)
+
+
 def test_column_takes_the_roles_of_its_values(make_study: Make) -> None:
     cases = simple(["yes", "no"] * 10, strat_fold=[str(1 + i % 10) for i in range(20)])
     protocol = {"name": "column", "column": "strat_fold", "val": ["8", "9"], "test": ["10"]}
@@ -386,7 +419,7 @@ def _protocols(folder: Path, cases: pd.DataFrame) -> dict[str, dict]:
         "walker": {"name": "walker", "seeds": [42, 1]},
         "m2d3": {"name": "m2d3", "lists": [3, 1]},
         "fixed": {"name": "fixed", "file": write_csv(folder / "roles.csv", rows, "fold,case,role")},
-        "column": {"name": "column", "column": "outcome", "val": ["Normal"], "test": ["Abnormal"]},
+        "column": {"name": "column", "column": "part", "val": ["Normal"], "test": ["Abnormal"]},
     }
 
 
@@ -397,6 +430,7 @@ def test_folds_are_those_planned_and_the_order_of_rows_is_irrelevant(
     ids = pd.read_csv(LISTS / "m2d_1.csv", dtype=str)["case"]
     cases = circor.assign(case=ids, subject=ids)
     cases.loc[::3, "outcome"] = ""
+    cases["part"] = cases["outcome"].replace("", "rest")
     study = make_study(_protocols(tmp_path, cases)[name])
     folds = assign(study, cases, LISTS)
     assert list(folds.columns) == ["repeat", "fold", "case", "role"]

@@ -67,7 +67,7 @@ def load_study(name: str, folder: Path, root: str | None = None, memory: Path | 
         raise ConfigError(f"{file}: results/ already has a folder {name!r}; give the study another name")
     try:
         values = yaml.load(file.read_text(encoding="utf-8"), _Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{file}: not readable as YAML: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{file}: should contain keys and values, contains {type(values).__name__}")

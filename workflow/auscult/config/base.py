@@ -11,7 +11,10 @@ NAME = r"^[a-z][a-z0-9_]*$"
 Name = Annotated[str, Field(pattern=NAME)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Few = Annotated[int, Field(ge=1, le=1000)]
+Folds = Annotated[int, Field(ge=2, le=1000)]
+Seconds = Annotated[float, Field(ge=0.001, le=86_400)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 

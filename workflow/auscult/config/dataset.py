@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from auscult.config.base import ClassName, Count, Name, Positive, Strict
+from auscult.config.base import ClassName, Count, Few, Name, Positive, Strict
 
 if TYPE_CHECKING:
     from pandas import Series
@@ -20,7 +20,7 @@ class Dataset(Strict):
 
     name: Name = Field(description="Folder name below `results/datasets` and `results/cache`, which all studies share.")
     adapter: Name = Field(description="File in `workflow/auscult/datasets` that reads the raw release.")
-    root: str = Field(description="Folder of the raw release; `--config root=DIR` replaces it.")
+    root: str = Field(pattern=r"^[^\x00]*$", description="Folder of the raw release; `--config root=DIR` replaces it.")
     options: dict[str, Any] = Field(default={}, description="Options of the adapter.")
     rate_hz: Count = Field(default=4000, description="Sampling rate to which every recording is resampled, once.")
     channels: Literal["mean", "all"] = Field(
@@ -35,7 +35,7 @@ class Dataset(Strict):
         description="Whether ids of subjects or cases that differ in writing only (`P01`, `p1`) are different ones; "
         "otherwise such ids stop the study.",
     )
-    shards: Count = Field(default=16, description="Number of HDF5 files per cache.")
+    shards: Few = Field(default=16, description="Number of HDF5 files per cache.")
 
     def has_ids_of(self, other: Dataset) -> bool:
         """Return whether an id means the same subject in both data sets: they are parts of one release."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from auscult.config.base import Count, Name, Positive, Seed, Strict, Unique
+from auscult.config.base import Count, Folds, Name, Positive, Seed, Strict, Unique
 
 Weigh = Annotated[
     Literal["none", "target", "balanced"],
@@ -63,9 +63,7 @@ class Tuning(Strict):
         description="Score of a trial, on cross-fitted, calibrated probabilities; `w_acc`: weighted accuracy of the "
         "decision `cost`.",
     )
-    folds: Annotated[int, Field(ge=2)] = Field(
-        default=3, description="Number of folds over subjects that score a trial."
-    )
+    folds: Folds = Field(default=3, description="Number of folds over subjects that score a trial.")
 
 
 Feature = Literal[

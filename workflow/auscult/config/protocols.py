@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from auscult.config.base import Count, Fraction, Seed, Strict, Unique
+from auscult.config.base import Few, Folds, Fraction, Seed, Strict, Unique
 
 
 class _RandomDraw(Strict):
@@ -21,8 +21,8 @@ class GroupCV(_RandomDraw):
     """Stratified folds that keep every group together; validation cases are drawn by group from the non-test cases."""
 
     name: Literal["group_cv"]
-    folds: Annotated[int, Field(ge=2)] = Field(default=5, description="Number of folds.")
-    repeats: Count = Field(default=1, description="Number of draws of all folds, each with the next seed.")
+    folds: Folds = Field(default=5, description="Number of folds.")
+    repeats: Few = Field(default=1, description="Number of draws of all folds, each with the next seed.")
     group: str = Field(
         default="subject", description="Column of cases.csv; all cases with the same value get the same role."
     )
@@ -109,8 +109,8 @@ class InnerFolds(Strict):
     """Inner cross-validation of the training and validation cases of every fold. Its networks score the held-out cases;
     thresholds, calibration and the second stage are fitted to these out-of-fold outputs."""
 
-    folds: Annotated[int, Field(ge=2)] = Field(default=3, description="Number of inner folds of each fold.")
-    repeats: Count = Field(
+    folds: Folds = Field(default=3, description="Number of inner folds of each fold.")
+    repeats: Few = Field(
         default=1,
         description="Number of divisions, each drawn anew. A case is scored by a network of each; their outputs are "
         "averaged.",
@@ -120,7 +120,7 @@ class InnerFolds(Strict):
         description="The networks of a fold's inner folds score its test cases too, and their outputs are averaged "
         "with those of the fold's own networks (bagging). None of them was trained on a test case.",
     )
-    seeds: Count = Field(default=1, description="Number of networks per task and inner fold.")
+    seeds: Few = Field(default=1, description="Number of networks per task and inner fold.")
     val: Fraction = Field(
         default=0.2,
         description="Share of the other cases of an inner fold that become its validation cases, which stop its "

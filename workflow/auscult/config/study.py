@@ -23,7 +23,9 @@ RESERVED = {"chosen": "a row of the tables", PRETRAININGS: "the pre-trainings am
 class Evaluation(Strict):
     """Settings of the tables."""
 
-    draws: Annotated[int, Field(ge=100)] = Field(default=2000, description="Number of bootstrap draws of subjects.")
+    draws: Annotated[int, Field(ge=100, le=1_000_000)] = Field(
+        default=2000, description="Number of bootstrap draws of subjects."
+    )
     choose_by: Literal["w_acc", "uar", "both", "f", "auroc"] = Field(
         default="w_acc",
         description="Score on inner or validation cases by which each fold chooses its variants for the row `chosen`. "

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from auscult.config.base import ClassName, Count, LabelColumn, Name, Positive, Seed, Strict, Unique
+from auscult.config.base import ClassName, Count, Few, LabelColumn, Name, Positive, Seconds, Seed, Strict, Unique
 from auscult.config.dataset import Dataset
 
 
@@ -73,8 +73,8 @@ class Segment(Strict):
         "that read cases; `seconds` should then be the length of the longest case, and labels are those of cases, also "
         "for heads with `train_on`.",
     )
-    seconds: Positive = Field(default=4.0, description="Length of a window.")
-    hop_s: Positive = Field(
+    seconds: Seconds = Field(default=4.0, description="Length of a window.")
+    hop_s: Seconds = Field(
         default=1.0,
         description="Step between windows in scoring, and in training with `sampling: windows`. In scoring, one more "
         "window ends with the recording where frames are left over.",
@@ -233,7 +233,7 @@ class Training(Optimisation):
         "another. `labels`: the loss uses the labels of both windows; `contrast`: a contrastive loss on mixed windows "
         "is added to the loss of the unmixed ones.",
     )
-    seeds: Count = Field(default=1, description="Number of networks per task and fold; their outputs are averaged.")
+    seeds: Few = Field(default=1, description="Number of networks per task and fold; their outputs are averaged.")
     labels: Annotated[float, Field(gt=0, le=1)] = Field(
         default=1.0,
         description="Share of the training subjects whose labels are used, drawn at random by `seed`; the subjects of "
@@ -263,7 +263,9 @@ class Pool(Strict):
 class Inference(Strict):
     """How a trained network scores cases."""
 
-    passes: Count = Field(default=30, description="Number of stochastic forward passes.")
+    passes: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=30, description="Number of stochastic forward passes."
+    )
     batch: Count = Field(default=512, description="Batch size: windows times passes.")
     pool: dict[Name, Pool] = Field(
         default={}, description="Pooling of each head; a head without an entry is pooled by means."

@@ -13,12 +13,15 @@ import soundfile
 
 from auscult.datasets import audio_length, wfdb_record
 from auscult.datasets.errors import Unusable
+from auscult.datasets.walk import is_file
 
 CLIPPED_SHARE = 0.01
 MIN_SAMPLES, MIN_S = 16, 0.01  # fewer are no signal
 UNBOUNDED = ("FLOAT", "DOUBLE", "WFDB")  # others are within ±1, but for what a lossy codec overshoots
 QUIET = 64  # steps of 16-bit samples: a signal that stays within them loses its form
 FULL_SCALE = 0.999
+UNKNOWN_LENGTH = 2**62  # libsndfile states more frames than these of a stream without a length
+RATES_HZ = (20, 1_000_000)  # others are a damaged header
 END_TOLERANCE_S = 0.01  # annotation times are rounded: the last offset may lie this far beyond the end
 
 
@@ -44,10 +47,11 @@ def read(path: Path, onset_s: float | None = None, offset_s: float | None = None
     record's samples as float64 in physical units, and the format is `WFDB`. Raises Unusable for a file that is
     missing, empty, truncated or not audio, and for an interval that is not inside the file.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise Unusable("missing", "the file is not there")
     if path.suffix == ".hea":
         samples, rate = wfdb_record.read(path)
+        _check_rate(rate)
         start, stop = _bounds(onset_s, offset_s, rate, len(samples))
         if stop == start:
             raise Unusable("empty", "no samples")
@@ -56,17 +60,28 @@ def read(path: Path, onset_s: float | None = None, offset_s: float | None = None
     try:
         with soundfile.SoundFile(_corrected(path, *correction) if correction else path) as file:
             rate, total, subtype = file.samplerate, file.frames, file.subtype
-            start, stop = _bounds(onset_s, offset_s, rate, total)
-            file.seek(start)
+            _check_rate(rate)
             dtype = "int16" if subtype == "PCM_16" else "float64"
+            if total >= UNKNOWN_LENGTH:
+                raise Unusable("length", "the header states no length, as that of a stream: save the file again")
+            start, stop = _bounds(onset_s, offset_s, rate, total)
+            if start:
+                file.seek(start)  # some formats cannot
             samples = file.read(stop - start, dtype=dtype, always_2d=True)
     except (soundfile.SoundFileError, RuntimeError, ValueError) as error:
         raise Unusable("corrupt", f"not readable as audio: {error}") from error
+    except MemoryError:
+        raise Unusable("corrupt", f"the header states {total} samples, more than fit into memory") from None
     if len(samples) == 0:
         raise Unusable("empty", "no samples")
     if len(samples) < stop - start:
         raise Unusable("truncated", f"the header states {total} samples, the file ends after {start + len(samples)}")
     return samples, rate, subtype
+
+
+def _check_rate(rate: int) -> None:
+    if not RATES_HZ[0] <= rate <= RATES_HZ[1]:
+        raise Unusable("rate", f"the header states {rate} Hz; rates from {RATES_HZ[0]} to {RATES_HZ[1]} Hz can be read")
 
 
 def _corrected(path: Path, position: int, correction: bytes) -> io.BytesIO:
@@ -78,7 +93,7 @@ def _corrected(path: Path, position: int, correction: bytes) -> io.BytesIO:
 
 def _bounds(onset_s: float | None, offset_s: float | None, rate: int, total: int) -> tuple[int, int]:
     """Return the first sample and the end of an interval of a file with `total` samples. Raises Unusable."""
-    if not all(math.isfinite(time) for time in (onset_s or 0, offset_s or 0)):
+    if not all(math.isfinite(time * rate) for time in (onset_s or 0, offset_s or 0)):
         raise Unusable("interval", f"{onset_s} to {offset_s} s is not an interval")
     start = 0 if onset_s is None else round(onset_s * rate)
     stop = total if offset_s is None else round(offset_s * rate)
@@ -112,7 +127,8 @@ def inspect(
     if subtype not in ("PCM_16", "WFDB"):
         problems.append(("sample_format", f"{subtype}, not 16-bit"))
     if sample_format == "int16" and subtype != "PCM_16":
-        problems += _loss_in_int16(path, subtype, float(np.abs(samples).max()))
+        problems += _loss_in_int16(path, subtype, samples)
+    _check_cached(samples, mono, sample_format)
     # physical units have no full scale
     full_scales = {"PCM_16": 32768, "PCM_U8": 127 / 128, "PCM_S8": 127 / 128, "WFDB": math.inf}
     limit = FULL_SCALE * full_scales.get(subtype, 1)
@@ -126,12 +142,30 @@ def inspect(
     return Facts(rate, samples.shape[1], len(samples), sha256, tuple(problems))
 
 
-def _loss_in_int16(path: Path, subtype: str, peak: float) -> list[tuple[str, str]]:
-    """Return the problem of samples (largest magnitude `peak`) that lose their form as int16, which spans ±1."""
+def _check_cached(samples: np.ndarray, mono: bool, sample_format: str) -> None:
+    """Raise Unusable for samples of which nothing is left once they are averaged and in the data set's format."""
+    values = samples.mean(axis=1, keepdims=True) if mono else samples
+    if sample_format == "float32":
+        if np.abs(values).max() > np.finfo(np.float32).max:
+            raise Unusable("not_finite", f"samples up to {np.abs(values).max():.3g} do not fit float32")
+        values = values.astype(np.float32)
+    elif samples.dtype != np.int16:
+        values = np.rint(values * 32768)
+    else:
+        values = np.rint(values)
+    if (values == values[0]).all():
+        is_lost = sample_format == "int16" and samples.dtype != np.int16
+        advice = "; set dataset.sample_format: float32" if is_lost else ""
+        raise Unusable("constant", f"every sample is the same as {sample_format}, channels averaged{advice}")
+
+
+def _loss_in_int16(path: Path, subtype: str, samples: np.ndarray) -> list[tuple[str, str]]:
+    """Return the problem of samples that lose their form as int16, which spans ±1."""
+    peak, swing = float(np.abs(samples).max()), float(np.abs(samples - samples.mean(axis=0)).max())
     advice = "set dataset.sample_format: float32"
     if peak > 1 and subtype in UNBOUNDED:
         raise SampleFormatError(f"{path}: samples up to {peak:.6g} do not fit dataset.sample_format: int16; {advice}")
-    if peak * 32768 < QUIET:
-        steps = f"{peak * 32768:.2g} of 32768 steps"
-        return [("quiet", f"the largest sample is {peak:.3g}, as int16 {steps}: {advice}")]
+    if swing * 32768 < QUIET:
+        steps = f"{swing * 32768:.2g} of 32768 steps"
+        return [("quiet", f"the largest deviation from the mean is {swing:.3g}, as int16 {steps}: {advice}")]
     return []

@@ -41,8 +41,11 @@ def check(path: Path) -> tuple[str | None, tuple[int, bytes] | None]:
     The correction is (position, bytes), for a header whose length was never filled in. Raises Unusable for a file that
     has fewer bytes of samples than its header states.
     """
-    with path.open("rb") as file:
-        samples = _find_samples(file, path.stat().st_size)
+    try:
+        with path.open("rb") as file:
+            samples = _find_samples(file, path.stat().st_size)
+    except (struct.error, ValueError, OverflowError, OSError) as error:
+        raise Unusable("corrupt", f"the header is damaged: {error}") from error
     if samples is None:
         return None, None
     in_header, in_file = samples.in_header, samples.in_file

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from auscult.datasets.base import Columns, Listing
 from auscult.datasets.errors import DatasetError
 from auscult.datasets.tables import read_table, row_number
+from auscult.datasets.walk import files_in
 
 PHASES = {"I": "inhale", "E": "exhale"}
 NAME = re.compile(r"steth_(\d{8})_(\d\d_\d\d_\d\d)_\d+\.wav")
@@ -28,7 +29,7 @@ class Options(BaseModel):
 
 def files(root: Path, options: Options) -> list[Path]:
     """Return the files that `ingest` reads."""
-    return [*root.glob("train.csv"), *root.glob("train/[!.]*.wav")]
+    return [*root.glob("train.csv"), *files_in(root / "train", ".wav")]
 
 
 def ingest(root: Path, options: Options) -> Listing:
@@ -52,7 +53,7 @@ def ingest(root: Path, options: Options) -> Listing:
         rows.append((clip, day, f"{day}_{time}", PHASES[label], f"train/{file}"))
     clips = pd.DataFrame(rows, columns=["case", "subject", "source", "phase", "path"])
     listed_files = set(table["file_name"])
-    unlisted_files = sorted(path.name for path in root.glob("train/[!.]*.wav") if path.name not in listed_files)
+    unlisted_files = [path.name for path in files_in(root / "train", ".wav") if path.name not in listed_files]
     quality = [(Path(name).stem, "unlisted", "dropped", f"train.csv does not list {name}") for name in unlisted_files]
     recordings = clips[["case", "path"]].assign(recording=clips["case"], site="", onset_s=None, offset_s=None)
     columns = Columns(groups=["source"], labels=["phase"])

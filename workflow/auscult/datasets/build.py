@@ -15,6 +15,9 @@ from auscult.datasets.base import BLOCK, FACTS, QUALITY_COLUMNS, RECORDING_COLUM
 from auscult.datasets.errors import DatasetError, Unusable
 from auscult.datasets.paths_nearby import nearby
 
+LARGEST_COVARIATE = 1e30  # below the largest float32
+RARE_OF = 100  # a rate of at most one recording in so many is reported
+
 
 def build(
     listing: Listing,
@@ -42,6 +45,7 @@ def build(
     structural error.
     """
     _check_structure(listing, root, distinct_ids)
+    _check_covariates(listing, root)
 
     def open_recording(row: dict) -> audio.Facts | Unusable:
         interval = [None if pd.isna(row[key]) else float(row[key]) for key in ("onset_s", "offset_s")]
@@ -80,6 +84,8 @@ def build(
     cases = listing.cases[["case", "subject", *case_columns]]
     recordings = table.iloc[readable].reset_index(drop=True)
     recordings[FACTS] = pd.DataFrame(facts_of_files, columns=FACTS)
+    quality += _rare_rates(recordings)
+    recordings["path"] = [_real_path(root, path) for path in recordings["path"]]
     recordings["subject"] = recordings["case"].map(listing.cases.set_index("case")["subject"])
     recordings = recordings.reindex(columns=[*RECORDING_COLUMNS, *columns.recording_labels])
     states = listing.states
@@ -96,6 +102,36 @@ def build(
         listing.subjects_known,
         case_of_dropped,
     )
+
+
+def _check_covariates(listing: Listing, root: Path) -> None:
+    """Raise DatasetError for a covariate that the second stage could not compute with."""
+    for column in listing.columns.covariates:
+        values = listing.cases[column].astype(float)
+        is_huge = values.abs() > LARGEST_COVARIATE
+        if is_huge.any():
+            position = int(is_huge.to_numpy().argmax())
+            raise DatasetError(
+                f"{root}: case {listing.cases['case'].iloc[position]!r}: {column} is {values.iloc[position]}; leave it "
+                "empty if it is unknown"
+            )
+
+
+def _rare_rates(recordings: pd.DataFrame) -> list[tuple[str, str, str, str]]:
+    """Rows of quality.csv for rates that hardly any recording has: the header may be damaged."""
+    counts = recordings["rate_hz"].value_counts()
+    if len(recordings) < RARE_OF or counts.iloc[0] < 0.9 * len(recordings):
+        return []
+    is_rare = recordings["rate_hz"].map(counts) <= len(recordings) / RARE_OF
+    return [
+        (row.recording, "rate", "kept", f"{row.rate_hz} Hz; nearly all others have {counts.index[0]} Hz")
+        for row in recordings[is_rare].itertuples()
+    ]
+
+
+def _real_path(root: Path, path: str) -> str:
+    """Return the path below the root of the file itself, so that links and detours to one file are recognised."""
+    return os.path.relpath(os.path.realpath(root / path), os.path.realpath(root))
 
 
 def _in_blocks(function: Callable, table: pd.DataFrame, workers: int) -> Iterator[tuple[dict, object]]:
@@ -145,7 +181,7 @@ def _check_structure(listing: Listing, root: Path, distinct_ids: bool) -> None:
         for name in table[key].astype(str):
             if problem := ids.problem_of(name):
                 raise DatasetError(f"{root}: {key} {name!r} cannot be an id: {problem}; rename it")
-    for key in ("subject", "case"):
+    for key in ("subject", "case", *listing.columns.groups):
         if not distinct_ids and (pair := ids.same_but_for_writing(cases[key].astype(str))):
             raise DatasetError(
                 f"{root}: the {key} ids {pair[0]!r} and {pair[1]!r} differ in writing only; write them alike, or, if "

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from auscult.datasets.base import Columns, Listing
 from auscult.datasets.errors import DatasetError
-from auscult.datasets.tables import read_text
+from auscult.datasets.tables import is_count, read_text
 from auscult.datasets.walk import files_below
 from auscult.datasets.wfdb_record import LEADS
 
@@ -49,7 +49,12 @@ def ingest(root: Path, options: Options) -> Listing:
         comments = _comments(path)
         if "Dx" not in comments:
             raise DatasetError(f"{path}: no line `# Dx: <codes>`")
-        names = {options.codes[code.strip()] for code in comments["Dx"].split(",") if code.strip() in options.codes}
+        codes = [code.strip() for code in comments["Dx"].split(",")]
+        if unknown := [code for code in codes if not is_count(code[:9]) or not code.isdecimal()]:
+            raise DatasetError(
+                f"{path}: the line `# Dx` should be SNOMED codes joined by commas; {unknown[0]!r} is none"
+            )
+        names = {options.codes[code] for code in codes if code in options.codes}
         age = comments.get("Age", "")
         try:
             years = float(AGE.get(age.lower(), age) or "nan")
@@ -73,5 +78,9 @@ def _comments(path: Path) -> dict[str, str]:
     for line in read_text(path).splitlines():
         if line.startswith("#"):
             key, _, value = line[1:].partition(":")
+            if key.strip() in values and values[key.strip()] != value.strip():
+                raise DatasetError(
+                    f"{path}: the line `#{key.strip()}` is there twice, with different values; remove one"
+                )
             values[key.strip()] = value.strip()
     return values

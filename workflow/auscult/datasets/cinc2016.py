@@ -17,6 +17,7 @@ from auscult.datasets import download
 from auscult.datasets.base import Columns, Listing
 from auscult.datasets.errors import DatasetError
 from auscult.datasets.tables import read_text
+from auscult.datasets.walk import files_in
 from auscult.datasets.wfdb_header import stated_length
 
 URL = "https://physionet.org/files/challenge-2016/1.0.0/"
@@ -39,7 +40,7 @@ def fetch(root: Path, options: Options, log: Callable[[str], None] = print) -> N
 
 
 def _folders(root: Path) -> list[Path]:
-    return sorted(path for path in root.glob("training-?") if path.is_dir())
+    return sorted(path for path in root.glob("[tT]raining-?") if path.is_dir())
 
 
 def files(root: Path, options: Options) -> list[Path]:
@@ -48,7 +49,7 @@ def files(root: Path, options: Options) -> list[Path]:
         path
         for folder in _folders(root)
         for path in folder.glob("[!.]*")
-        if path.suffix in {".wav", ".hea"} or path.name in TABLES
+        if path.suffix.lower() in {".wav", ".hea"} or path.name in TABLES
     ]
 
 
@@ -60,13 +61,13 @@ def ingest(root: Path, options: Options) -> Listing:
     """
     cases, recordings, quality = [], [], []
     for folder in _folders(root):
-        database, listed_records = folder.name.removeprefix("training-"), set()
+        database, listed_records = folder.name[-1], set()
         for name, abnormal, sound_quality in _reference(folder):
             listed_records.add(name)
             cases.append((name, name, database, abnormal, sound_quality))
             row = {"recording": name, "case": name, "path": f"{folder.name}/{name}.wav"}
             recordings.append(row | stated_length(folder / f"{name}.hea", name, quality))
-        for path in sorted(folder.glob("[!.]*.wav")):
+        for path in files_in(folder, ".wav"):
             if path.stem not in listed_records:
                 quality.append((path.stem, "unlisted", "dropped", f"{folder.name} does not list {path.name}"))
     columns = ["recording", "case", "path", "header_rate_hz", "header_frames"]

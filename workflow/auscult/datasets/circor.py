@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from array import array
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import NamedTuple
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from auscult.datasets import download
+from auscult.datasets import download, ids
 from auscult.datasets.base import ID_SEPARATOR, Columns, Listing
 from auscult.datasets.errors import DatasetError
-from auscult.datasets.tables import read_text
+from auscult.datasets.tables import is_count, read_text
+from auscult.datasets.walk import files_in, is_file
 from auscult.datasets.wfdb_header import stated_length
 
 SITES = ("AV", "MV", "PV", "TV", "Phc")
@@ -64,8 +66,7 @@ def fetch(root: Path, options: Options, log: Callable[[str], None] = print) -> N
 
 def files(root: Path, options: Options) -> list[Path]:
     """Return the files that `ingest` reads."""
-    folder = root / "training_data"
-    return [path for path in folder.glob("[!.]*") if path.suffix in {".txt", ".hea", ".wav", ".tsv"}]
+    return files_in(root / "training_data", ".txt", ".hea", ".wav", ".tsv")
 
 
 def ingest(root: Path, options: Options) -> Listing:
@@ -90,7 +91,7 @@ def ingest(root: Path, options: Options) -> Listing:
             _read_states(folder / row.pop("tsv"), row["recording"], states, quality)
             recordings.append(row)
     listed_files = {row["path"] for row in recordings}
-    for path in sorted(folder.glob("[!.]*.wav")):
+    for path in files_in(folder, ".wav"):
         if f"training_data/{path.name}" not in listed_files:
             quality.append((path.stem, "unlisted", "dropped", f"no patient file lists {path.name}"))
     columns = ["recording", "case", "site", "path", "onset_s", "offset_s", "murmur_audible"]
@@ -107,7 +108,7 @@ def _patient(path: Path) -> tuple[dict, list[dict]]:
     """Read a patient file: its row of `cases`, and its recordings with the names of their header and state files."""
     lines = read_text(path).splitlines()
     first = lines[0].split() if lines else []
-    if len(first) != 3 or not first[1].isdigit() or not first[2].isdigit():
+    if len(first) != 3 or not is_count(first[1]) or not is_count(first[2]):
         raise DatasetError(f"{path}: line 1 should be `id recordings rate`, it is {(lines or [''])[0]!r}")
     case, count = first[0], int(first[1])
     if case != path.stem:
@@ -117,13 +118,15 @@ def _patient(path: Path) -> tuple[dict, list[dict]]:
     if len(recording_lines) != count:
         raise DatasetError(f"{path}: line 1 announces {count} recordings, {len(recording_lines)} are listed")
     values = {}
-    for _, line in body:
+    for number, line in body:
         if line.startswith("#"):
-            key, _, value = line[1:].partition(":")
-            values[key.strip()] = "" if value.strip() == "nan" else value.strip()
+            key, _, value = (part.strip() for part in line[1:].partition(":"))
+            if key in KEYS and key in values:
+                raise DatasetError(f"{path}: line {number}: #{key} is given twice; remove one")
+            values[key] = "" if value == "nan" else value
     _refuse_misspelt(values, path)
     row = _case(case, values, path)
-    audible = row["murmur_locations"].split("+") if row["murmur_locations"] else []
+    audible = _sites(row["murmur_locations"], path)
     recordings = []
     for number, fields in recording_lines:
         if len(fields) != 4 or fields[0] not in SITES:
@@ -152,6 +155,15 @@ def _patient(path: Path) -> tuple[dict, list[dict]]:
     return row, recordings
 
 
+def _sites(cell: str, path: Path) -> list[str]:
+    """Return the sites of `#Murmur locations`, which are joined by `+`."""
+    site_of = {site.casefold(): site for site in SITES}
+    words = [word for word in re.split(r"[+,;/\s]+", cell) if word]
+    if unknown := [word for word in words if word.casefold() not in site_of]:
+        raise DatasetError(f"{path}: #Murmur locations: {unknown[0]!r} is not one of {', '.join(SITES)}")
+    return [site_of[word.casefold()] for word in words]
+
+
 def _refuse_misspelt(values: dict[str, str], path: Path) -> None:
     """Raise DatasetError for a key that is nearly a missing one; the patient would otherwise silently lose a label."""
     missing = [key for key in KEYS if key not in values]
@@ -170,7 +182,7 @@ def _case(case: str, values: dict[str, str], path: Path) -> dict:
     def number(key: str) -> float:
         value = values.get(key) or "nan"
         try:
-            if math.isinf(float(value)):
+            if math.isinf(float(value)) or "_" in value:
                 raise ValueError
             return float(value)
         except ValueError:
@@ -210,27 +222,29 @@ def _subjects(cases: pd.DataFrame, folder: Path) -> list[str]:
     An additional id that is not in the release is not part of a subject. Raises DatasetError when an id, in the
     release or not, is in two pairs.
     """
-    additional_ids = {}
+    additional_ids, id_of_form = {}, {ids.folded(case): case for case in cases["case"]}
     for row in cases.itertuples():
-        # some copies of the table write ids as decimal numbers
-        twin = row.additional_id.removesuffix(".0")
+        # some copies of the table write ids as decimal numbers, or with zeros before them
+        twin = id_of_form.get(ids.folded(row.additional_id), row.additional_id)
         if twin == row.case:
             raise DatasetError(f"{folder / row.case}.txt: #Additional ID is the patient's own id")
+        if twin and not re.fullmatch(r"\w+", twin):
+            raise DatasetError(f"{folder / row.case}.txt: #Additional ID: {twin!r} is not one id; write the id alone")
         if twin:
             additional_ids[row.case] = twin
-    ids = set(cases["case"])
-    pairs: dict[str, set[str]] = {name: {name} for name in ids | set(additional_ids.values())}
+    case_ids = set(cases["case"])
+    pairs: dict[str, set[str]] = {name: {name} for name in case_ids | set(additional_ids.values())}
     for case, twin in additional_ids.items():
         pairs[case].add(twin)
         pairs[twin].add(case)
     for name in sorted(pairs):
         if len(pairs[name]) > 2:
             partners = sorted(pairs[name] - {name})
-            case = name if name in ids else partners[0]
+            case = name if name in case_ids else partners[0]
             raise DatasetError(
                 f"{folder / case}.txt: #Additional ID: {name} is in two pairs, with {' and '.join(partners)}"
             )
-    return [ID_SEPARATOR.join(sorted(pairs[case] & ids, key=lambda i: (len(i), i))) for case in cases["case"]]
+    return [ID_SEPARATOR.join(sorted(pairs[case] & case_ids, key=lambda i: (len(i), i))) for case in cases["case"]]
 
 
 def _read_states(path: Path, recording: str, states: States, quality: list) -> None:
@@ -238,7 +252,7 @@ def _read_states(path: Path, recording: str, states: States, quality: list) -> N
 
     A row that is not an interval with a known state is left out, with a row in `quality`.
     """
-    if not path.is_file():
+    if not is_file(path):
         quality.append((recording, "states", "kept", f"{path.name} is not there"))
         return
     for number, line in enumerate(read_text(path).splitlines(), start=1):

@@ -7,15 +7,17 @@ recordings.csv has a row per recording: `recording`, `case`, `path` (relative to
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 
+import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from auscult.config.base import ClassName
 from auscult.datasets.base import HEADER_COLUMNS, RECORDING_COLUMNS, Columns, Listing
 from auscult.datasets.errors import DatasetError
 from auscult.datasets.tables import read_table, row_number
-from auscult.datasets.walk import files_below
+from auscult.datasets.walk import files_below, is_file
 
 UNKNOWN = {"", "na", "n/a", "nan", "none", "null", "unknown", "?", "-"}
 """Cells, in lower case, that do not name a subject."""
@@ -55,7 +57,7 @@ def files(root: Path, options: Options) -> list[Path]:
     except (DatasetError, KeyError):
         return list(files_below(root))
     paths = dict.fromkeys(root / name for name in names if name and "\0" not in name)
-    samples = [file for path in paths if path.suffix == ".hea" and path.is_file() for file in _sample_files(path)]
+    samples = [file for path in paths if path.suffix == ".hea" and is_file(path) for file in _sample_files(path)]
     return [*tables, *(path for path in dict.fromkeys([*paths, *samples]) if _is_inside(path, root))]
 
 
@@ -68,7 +70,7 @@ def _sample_files(header: Path) -> list[Path]:
 
 
 def _is_inside(path: Path, root: Path) -> bool:
-    return path.is_file() and path.resolve().is_relative_to(root.resolve())
+    return is_file(path) and path.resolve().is_relative_to(root.resolve())
 
 
 def ingest(root: Path, options: Options) -> Listing:
@@ -86,6 +88,8 @@ def ingest(root: Path, options: Options) -> Listing:
                         f"{root / 'cases.csv'}: row {row_number(cases, position)}, column {column!r}: {value!r} is "
                         f"not one of {', '.join(known_words)} (dataset.options.labels)"
                     )
+    _refuse_misspelt(root / "cases.csv", cases, ["subject"])
+    _refuse_misspelt(root / "recordings.csv", recordings, ["site", "onset_s", "offset_s"])
     subjects_known = "subject" in cases
     if not subjects_known:
         cases["subject"] = cases["case"]
@@ -116,7 +120,14 @@ def ingest(root: Path, options: Options) -> Listing:
     return Listing(cases, recordings, columns, subjects_known=subjects_known)
 
 
-def _require_columns(path: Path, table, columns: list[str]) -> None:
+def _refuse_misspelt(path: Path, table: pd.DataFrame, names: list[str]) -> None:
+    """Raise DatasetError for a column that is nearly a missing one, which would otherwise be left out silently."""
+    for name in names:
+        if name not in table and (matches := difflib.get_close_matches(name, [c.casefold() for c in table], 1, 0.85)):
+            raise DatasetError(f"{path}: no column {name!r}, but {matches[0]!r}: is {name!r} meant? Rename the column")
+
+
+def _require_columns(path: Path, table: pd.DataFrame, columns: list[str]) -> None:
     missing = [column for column in columns if column not in table]
     if missing:
         raise DatasetError(f"{path}: no column {missing[0]!r}; it has {', '.join(map(str, table.columns))}")

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from auscult.datasets.base import Columns, Listing
 from auscult.datasets.errors import DatasetError
 from auscult.datasets.tables import read_text
+from auscult.datasets.walk import files_in
 
 SOUNDS = {("0", "0"): "normal", ("1", "0"): "crackle", ("0", "1"): "wheeze", ("1", "1"): "both"}
 PLACES = ("Tc", "Al", "Ar", "Pl", "Pr", "Ll", "Lr")
@@ -32,8 +33,7 @@ class Options(BaseModel):
 def files(root: Path, options: Options) -> list[Path]:
     """Return the files that `ingest` reads."""
     tables = [root / name for name in ("official_split.txt", "patient_diagnosis.csv")]
-    sounds = [path for path in (root / "audio").glob("[!.]*") if path.suffix in {".wav", ".txt"}]
-    return [*(path for path in tables if path.is_file()), *sounds]
+    return [*(path for path in tables if path.is_file()), *files_in(root / "audio", ".wav", ".txt")]
 
 
 def ingest(root: Path, options: Options) -> Listing:
@@ -45,7 +45,8 @@ def ingest(root: Path, options: Options) -> Listing:
     split = _split(root / "official_split.txt")
     diagnoses = _diagnoses(root / "patient_diagnosis.csv")
     cases, recordings, quality = [], [], []
-    sounds = sorted((root / "audio").glob("[!.]*.wav"))
+    sounds, annotations = (files_in(root / "audio", suffix) for suffix in (".wav", ".txt"))
+    annotation_of = {path.stem: path for path in annotations}
     for path in sounds:
         if not NAME.fullmatch(path.stem):
             raise DatasetError(f"{path}: the name is not <patient>_<index>_<place>_<mode>_<device>")
@@ -60,13 +61,16 @@ def ingest(root: Path, options: Options) -> Listing:
             quality.append((path.stem, "name", "kept", f"official_split.txt names it {name}"))
         if patient not in diagnoses:
             raise DatasetError(f"{root / 'patient_diagnosis.csv'}: no line for the patient {patient!r}")
-        for number, (onset, offset, sound) in enumerate(_cycles(path.with_suffix(".txt"), quality)):
+        for number, (onset, offset, sound) in enumerate(
+            _cycles(annotation_of.get(path.stem, path.with_suffix(".txt")), quality)
+        ):
             case = f"{path.stem}_{number:03d}"
             abnormal = "normal" if sound == "normal" else "abnormal"
             cases.append((case, patient, path.stem, device, split[name], sound, abnormal, diagnoses[patient]))
             recordings.append((case, case, place, f"audio/{path.name}", onset, offset))
-    for path in sorted((root / "audio").glob("[!.]*.txt")):
-        if not path.with_suffix(".wav").is_file():
+    names = {path.stem for path in sounds}
+    for path in annotations:
+        if path.stem not in names:
             quality.append((path.stem, "missing", "dropped", f"{path.name} has no WAV beside it"))
     descriptions, labels = ["source", "device", "official"], ["sound", "abnormal", "diagnosis"]
     return Listing(
@@ -125,7 +129,8 @@ def _split(path: Path) -> dict[str, str]:
         if len(cells) != 2 or cells[1] not in ("train", "test"):
             line = "\t".join(cells)
             raise DatasetError(f"{path}: line {number} should be `<recording> train` or `… test`, it is {line!r}")
-        sides[cells[0]] = cells[1]
+        if sides.setdefault(cells[0], cells[1]) != cells[1]:
+            raise DatasetError(f"{path}: line {number}: {cells[0]!r} is listed as train and as test; remove one")
     return sides
 
 

@@ -7,6 +7,9 @@ import unicodedata
 from collections.abc import Iterable
 
 MOST_BYTES = 200  # ids are parts of file names
+DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"), "-")
+# small Cyrillic and Greek letters whose large or small forms look like Latin ones
+LOOKALIKES = str.maketrans("авекмнорстухіјѕαβεζηικμνορτυχ", "abekmhopctyxijsabezhikmnoptyx")
 
 
 def problem_of(name: str) -> str | None:
@@ -27,9 +30,11 @@ def problem_of(name: str) -> str | None:
 def folded(name: str) -> str:
     """The form in which ids that differ in writing only are the same.
 
-    Without blanks around it, in one Unicode form and case, and without zeros before a number: `P01 ` is `p1`.
+    In one Unicode form and case, with single blanks and none around it, one kind of dash, Latin letters for those that
+    look like them, no zeros before a number, and no decimals of a whole number: `P01 ` is `p1`, and `12.0` is `12`.
     """
-    return re.sub(r"(?<!\d)0+(?=\d)", "", unicodedata.normalize("NFKC", name).casefold().strip())
+    name = " ".join(unicodedata.normalize("NFKC", name).casefold().split()).translate(DASHES | LOOKALIKES)
+    return re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"^(\d+)\.0+$", r"\1", name))
 
 
 def same_but_for_writing(names: Iterable[str]) -> tuple[str, str] | None:

@@ -69,9 +69,11 @@ def ingest(root: Path, options: Options) -> Listing:
     ]
     if missing := [name for name in required_columns if name not in table]:
         raise DatasetError(f"{path}: no column {missing[0]!r}; it has {', '.join(table.columns)}")
-    if (is_empty := table["patient_id"].isna()).any():
+    if (is_no_id := table["patient_id"].isna() | (table["patient_id"] % 1 != 0) | (table["patient_id"] > 1e9)).any():
+        position = int(is_no_id.to_numpy().argmax())
         raise DatasetError(
-            f"{path}: row {row_number(table, int(is_empty.to_numpy().argmax()))}, column 'patient_id': empty"
+            f"{path}: row {row_number(table, position)}, column 'patient_id': {table['patient_id'][position]} is not "
+            "a whole number"
         )
     labels = [
         _labels(cell, statement_sets, path, number)
@@ -97,19 +99,21 @@ def ingest(root: Path, options: Options) -> Listing:
 
 
 def _statements(path: Path) -> dict[str, dict[str, str]]:
-    """Return, for each set of labels, the label of every statement that belongs to it."""
+    """Return, for each set of labels, the label of every statement; '' for one that does not belong to it."""
     table = read_table(path, [])
     code = table.columns[0]
     for name in ("form", "rhythm", "diagnostic_class", "diagnostic_subclass"):
         if name not in table:
             raise DatasetError(f"{path}: no column {name!r}; it has {', '.join(table.columns)}")
     sets: dict[str, dict[str, str]] = {name: {} for name in SETS}
+    if (is_duplicate := table[code].duplicated()).any():
+        position = int(is_duplicate.to_numpy().argmax())
+        raise DatasetError(f"{path}: row {row_number(table, position)}: {table[code][position]!r} is listed twice")
     for row in table.to_dict("records"):
         label_of_set = {"superclass": row["diagnostic_class"], "subclass": row["diagnostic_subclass"]}
         label_of_set |= {name: row[code] if row[name] else "" for name in ("form", "rhythm")}
         for name, label in label_of_set.items():
-            if label:
-                sets[name][row[code]] = label
+            sets[name][row[code]] = label
     return sets
 
 
@@ -119,12 +123,15 @@ def _labels(cell: str, sets: dict[str, dict[str, str]], path: Path, number: int)
     A statement counts at any likelihood, also at 0 (unknown).
     """
     try:
-        codes = list(ast.literal_eval(cell))
+        codes = ast.literal_eval(cell)
+        if not isinstance(codes, dict):
+            raise ValueError
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         raise DatasetError(
             f"{path}: row {number}, column 'scp_codes': {cell!r} is not a dictionary of statements"
         ) from None
-    return {
-        name: "|".join(sorted({labels[code] for code in codes if code in labels})) or "none"
-        for name, labels in sets.items()
-    }
+    if unknown := [code for code in codes if code not in sets["superclass"]]:
+        raise DatasetError(
+            f"{path}: row {number}, column 'scp_codes': {unknown[0]!r} is no statement of scp_statements.csv"
+        )
+    return {name: "|".join(sorted({labels[code] for code in codes} - {""})) or "none" for name, labels in sets.items()}

@@ -72,6 +72,11 @@ def row_number(table: pd.DataFrame, position: int) -> int:
     return table.attrs["row_numbers"][position]
 
 
+def is_count(text: str) -> bool:
+    """Whether a text is a whole number of at most nine digits."""
+    return text.isascii() and text.isdecimal() and len(text) <= 9
+
+
 def _without_empty_end(cells: list[str]) -> list[str]:
     count = max((number for number, cell in enumerate(cells, start=1) if cell), default=0)
     return cells[:count]

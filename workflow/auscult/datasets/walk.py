@@ -25,4 +25,19 @@ def files_below(root: Path) -> Iterator[Path]:
             and not Path(folder, name, "pyvenv.cfg").is_file()
             and os.path.realpath(Path(folder, name)) != results
         ]
-        yield from (Path(folder, name) for name in files if name[0] != "." and Path(folder, name).is_file())
+        yield from (path for name in files if name[0] != "." and is_file(path := Path(folder, name)))
+
+
+def is_file(path: Path) -> bool:
+    """Whether a path is a file; False for one that the system refuses, as a name that is too long."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def files_in(folder: Path, *suffixes: str) -> list[Path]:
+    """Return the visible files in a folder with one of the suffixes, written in any case; sorted."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.name[0] != ".")

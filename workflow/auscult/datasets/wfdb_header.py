@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from auscult.datasets.tables import read_text
+from auscult.datasets.tables import is_count, read_text
+from auscult.datasets.walk import is_file
 
 
 def stated_length(path: Path, recording: str, quality: list[tuple[str, str, str, str]]) -> dict[str, int]:
@@ -12,12 +13,12 @@ def stated_length(path: Path, recording: str, quality: list[tuple[str, str, str,
 
     A header that is missing or does not state them gives {}, and a row in `quality`.
     """
-    if not path.is_file():
+    if not is_file(path):
         quality.append((recording, "header", "kept", f"{path.name} is not there"))
         return {}
     first = read_text(path).splitlines()[:1]
     parts = first[0].split() if first else []
-    if len(parts) < 4 or not parts[2].isdigit() or not parts[3].isdigit():
+    if len(parts) < 4 or not is_count(parts[2]) or not is_count(parts[3]):
         quality.append((recording, "header", "kept", f"{path.name}: line 1 is not `record signals rate samples`"))
         return {}
     return {"header_rate_hz": int(parts[2]), "header_frames": int(parts[3])}

@@ -13,14 +13,16 @@ from auscult.datasets.errors import Unusable
 LEADS = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"]  # of a 12-lead ECG
 BYTES = {"16": 2, "24": 3, "32": 4, "8": 1, "80": 1}  # per sample, of the formats with a fixed size
 # what wfdb raises
-READ_ERRORS = (OSError, ValueError, IndexError, KeyError, TypeError, AttributeError, UnicodeDecodeError)
+READ_ERRORS = (OSError, ValueError, IndexError, KeyError, TypeError, AttributeError, UnicodeDecodeError, MemoryError)
+MILLIVOLTS = {"nv": 1e-6, "uv": 1e-3, "\u00b5v": 1e-3, "\u03bcv": 1e-3, "mv": 1.0, "v": 1e3}  # of a unit
 
 
 def read(path: Path) -> tuple[np.ndarray, int]:
-    """Return samples (n, leads) in the header's physical units, and the rate in Hz; a missing sample is NaN.
+    """Return samples (n, leads) and the rate in Hz; a missing sample is NaN.
 
-    Raises Unusable if the header cannot be read, if samples are missing, too few or do not have the header's
-    checksums, and if leads differ in unit or rate.
+    Samples are in mV where the header's unit is one of voltage, else in its unit. The leads of a 12-lead ECG come in
+    the order of `LEADS`. Raises Unusable if the header cannot be read, if samples are missing, too few or do not have
+    the header's checksums, if leads differ in unit or rate, and if a lead is there twice.
     """
     import wfdb  # slow to load, and few data sets need it
 
@@ -40,7 +42,17 @@ def read(path: Path) -> tuple[np.ndarray, int]:
             raise Unusable(
                 "corrupt", f"lead {lead}: the samples' checksum is {sample_sum}, the header states {header_sum}"
             )
-    return samples, round(record.fs)
+    samples = samples * MILLIVOLTS.get(str(record.units[0]).casefold(), 1.0)
+    return samples[:, _order(record.sig_name)], round(record.fs)
+
+
+def _order(names: list[str]) -> list[int]:
+    """Return the places of the leads in the order of `LEADS`, if these are the leads, else as they are."""
+    place_of = {str(name).strip().casefold(): place for place, name in enumerate(names)}
+    if len(place_of) < len(names) and len(names) == len(LEADS):
+        raise Unusable("leads", f"a lead is there twice: {', '.join(map(str, names))}")
+    order = [place_of.get(lead.casefold()) for lead in LEADS]
+    return list(range(len(names))) if None in order or len(names) != len(LEADS) else order
 
 
 def _check_header(path: Path, header: Any) -> None:

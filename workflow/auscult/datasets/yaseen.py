@@ -7,6 +7,7 @@ column `leak` of every table contains `subjects unknown`; parts of one longer re
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from auscult.datasets.base import Columns, Listing
 from auscult.datasets.errors import DatasetError
+from auscult.datasets.walk import files_in
 
 DIAGNOSES = {
     "N": "normal",
@@ -32,20 +34,20 @@ class Options(BaseModel):
 
 def _folders(root: Path) -> list[tuple[str, Path]]:
     """Return (class, folder) of the folders whose names begin with a class."""
-    folders = [(path.name.split("_")[0], path) for path in sorted(root.iterdir()) if path.is_dir()]
-    return [(name, path) for name, path in folders if name in DIAGNOSES]
+    folders = [(re.split("[^a-z]", path.name, flags=re.IGNORECASE)[0].upper(), path) for path in sorted(root.iterdir())]
+    return [(name, path) for name, path in folders if name in DIAGNOSES and path.is_dir()]
 
 
 def files(root: Path, options: Options) -> list[Path]:
     """Return the files that `ingest` reads."""
-    return [path for _, folder in _folders(root) for path in folder.glob("[!.]*.wav")]
+    return [path for _, folder in _folders(root) for path in files_in(folder, ".wav")]
 
 
 def ingest(root: Path, options: Options) -> Listing:
     """Read the recordings of each folder. Labels: `diagnosis`, and `abnormal` (abnormal or normal)."""
     rows, folder_of = [], {}
     for name, folder in _folders(root):
-        for path in sorted(folder.glob("[!.]*.wav")):
+        for path in files_in(folder, ".wav"):
             if path.stem in folder_of:
                 raise DatasetError(
                     f"{path}: {folder_of[path.stem]} has a recording of this name too, so that its class is not clear; "

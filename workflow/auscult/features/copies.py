@@ -40,7 +40,8 @@ class Scale(NamedTuple):
     rate: of the analysis, in Hz. window, hop: samples of a spectrum, and from one to the next. bands: lowest
     frequencies that count. near: spectra and bands in which a peak is the largest. span: most spectra from the first to
     the last of three peaks. shifts: how many shifts of two recordings are compared. correlation, overlap_s: least ones
-    of copies. piece_s: longest piece that is compared. votes: threes at one shift that make a copy of recordings without samples; votes_suffice: and of others.
+    of copies. piece_s: longest piece that is compared. votes: threes at one shift that make a copy of recordings
+    without samples; votes_suffice: and of others.
     """
 
     rate: int
@@ -57,7 +58,7 @@ class Scale(NamedTuple):
     votes_suffice: bool
 
 
-SOUND = Scale(2000, 256, 64, 99, (7, 7), 64, 3, 0.9, 1.0, 4.0, 12, True)
+SOUND = Scale(2000, 256, 64, 99, (7, 7), 64, 3, 0.98, 1.0, 4.0, 12, True)
 # beats are told apart by their times, to a sample. Those of two persons can be very much alike for some seconds
 ECG = Scale(100, 32, 1, 15, (21, 31), 400, 3, 0.98, 2.5, 8.0, 24, False)
 

@@ -7,6 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from auscult.config.protocols import CV10, M2D3, Fixed, GroupCV, Protocol, Walker
+from auscult.datasets.errors import DatasetError
+from auscult.datasets.tables import is_count, read_table, row_number
+from auscult.datasets.walk import is_file
 
 ROLES = ("train", "val", "test", "unused")
 
@@ -55,12 +58,12 @@ def read_list(lists: Path, number: int) -> pd.DataFrame:
 def read_fixed(protocol: Fixed) -> pd.DataFrame:
     """Return `protocol.file` as a table `repeat, fold, case, role`. Raises FoldError naming row and column."""
     path = Path(protocol.file)
-    if not path.is_file():
+    if not is_file(path):
         raise FoldError(f"protocol.file: there is no file {protocol.file}")
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise FoldError(f"protocol.file: {protocol.file}: not readable as a UTF-8 CSV: {error}") from error
+        table = read_table(path, [])
+    except DatasetError as error:
+        raise FoldError(f"protocol.file: {error}") from error
     for column in ("case", "role"):
         if column not in table:
             raise FoldError(f"protocol.file: {protocol.file}: no column {column!r}")
@@ -70,16 +73,16 @@ def read_fixed(protocol: Fixed) -> pd.DataFrame:
     if is_invalid.any():
         row = int(is_invalid.to_numpy().argmax())
         raise FoldError(
-            f"protocol.file: {protocol.file}: row {row + 2}: role {table['role'][row]!r} is not one of {ROLES}"
+            f"protocol.file: {path}: row {row_number(table, row)}: role {table['role'][row]!r} is not one of {ROLES}"
         )
     for column in ("repeat", "fold"):
         if column not in table:
             table[column] = "0"
-        is_invalid = ~table[column].str.fullmatch(r"\d+")
+        is_invalid = ~table[column].map(is_count).astype(bool)
         if is_invalid.any():
             row = int(is_invalid.to_numpy().argmax())
             raise FoldError(
-                f"protocol.file: {protocol.file}: row {row + 2}: {column} {table[column][row]!r} is not a number"
+                f"protocol.file: {path}: row {row_number(table, row)}: {column} {table[column][row]!r} is not a number"
             )
         table[column] = table[column].astype(int)
     return table

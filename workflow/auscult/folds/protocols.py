@@ -11,6 +11,7 @@ from sklearn.model_selection import KFold, StratifiedGroupKFold, StratifiedKFold
 from auscult.config.protocols import CV10, M2D3, Column, Fixed, GroupCV, Protocol, Walker
 from auscult.config.systems import Task
 from auscult.config.targets import TargetClasses
+from auscult.datasets.ids import folded
 from auscult.folds.planned import FoldError, read_fixed, read_list
 from auscult.folds.splitting import splits_without_warnings
 from auscult.folds.validation import check_labelled, draw_validation
@@ -242,6 +243,7 @@ def _column(protocol: Column, cases: pd.DataFrame, keys: np.ndarray) -> pd.DataF
     if protocol.column not in cases:
         raise FoldError(f"protocol.column: the data set has no column {protocol.column!r}")
     values = cases[protocol.column].astype(str)
+    _check_values(protocol, values, cases["case"])
     roles = np.full(len(cases), "train", dtype=object)
     for role, role_values in (("val", protocol.val), ("test", protocol.test)):
         if absent_values := set(role_values) - set(values):
@@ -251,6 +253,19 @@ def _column(protocol: Column, cases: pd.DataFrame, keys: np.ndarray) -> pd.DataF
         groups, rest = _groups(cases, protocol.group), np.flatnonzero(roles == "train")
         roles[draw_validation(rest, keys, groups, protocol.draw, protocol.seed, "protocol.draw")] = "val"
     return _fold_rows(0, 0, cases, roles)
+
+
+def _check_values(protocol: Column, values: pd.Series, case_ids: pd.Series) -> None:
+    """Raise FoldError for a value that would train silently: an empty one, or a test value in another writing."""
+    named_values = {folded(value): value for value in (*protocol.val, *protocol.test)}
+    for case, value in zip(case_ids, values, strict=True):
+        if not value.strip():
+            raise FoldError(f"protocol.column: case {case!r} has no {protocol.column}; give it one, or remove it")
+        if (named_value := named_values.get(folded(value), value)) != value:
+            raise FoldError(
+                f"protocol.column: case {case!r} has {protocol.column} {value!r}, not {named_value!r}, "
+                "which differs in writing only; write them alike"
+            )
 
 
 def _groups(cases: pd.DataFrame, column: str) -> np.ndarray:

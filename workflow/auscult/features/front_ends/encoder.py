@@ -27,8 +27,10 @@ class Settings(BaseModel):
     file: str = Field(default="", description="File of the encoder: .onnx, .pt2 or .pt (torch), .tflite (LiteRT).")
     sha256: str = Field(default="", description="Its digest, which is filled in: a changed file makes its cache again.")
     rate_hz: int = Field(default=16000, ge=1, description="Sampling rate that the encoder reads.")
-    window_s: float = Field(default=1.0, gt=0, description="Length of a window, in seconds of the recording.")
-    hop_s: float = Field(default=0.5, gt=0, description="Step from one window to the next, in seconds.")
+    window_s: float = Field(
+        default=1.0, ge=0.0005, le=60, description="Length of a window, in seconds of the recording."
+    )
+    hop_s: float = Field(default=0.5, ge=0.0005, le=60, description="Step from one window to the next, in seconds.")
     speed: float = Field(
         default=1.0,
         gt=0,

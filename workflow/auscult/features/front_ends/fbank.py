@@ -22,8 +22,8 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     bands: int = Field(default=128, ge=1, description="Number of mel bands.")
-    window_s: float = Field(default=0.025, gt=0, description="Length of a frame, in seconds.")
-    hop_s: float = Field(default=0.010, gt=0, description="Step from one frame to the next, in seconds.")
+    window_s: float = Field(default=0.025, ge=0.0005, le=60, description="Length of a frame, in seconds.")
+    hop_s: float = Field(default=0.010, ge=0.0005, le=60, description="Step from one frame to the next, in seconds.")
     low_hz: float = Field(default=20.0, ge=0, description="Lower edge of the lowest band, in Hz.")
     mean: float = Field(default=-4.2677393, description="Subtracted from all values.")
     scale: float = Field(default=2 * 4.5689974, gt=0, description="Divisor of the centred values.")

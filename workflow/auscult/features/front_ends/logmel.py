@@ -26,8 +26,8 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    window_s: float = Field(gt=0, description="Length of the periodic Hann window, in seconds.")
-    hop_s: float = Field(gt=0, description="Step from one frame to the next, in seconds.")
+    window_s: float = Field(ge=0.0005, le=60, description="Length of the periodic Hann window, in seconds.")
+    hop_s: float = Field(ge=0.0005, le=60, description="Step from one frame to the next, in seconds.")
     fft: int | None = Field(
         default=None,
         ge=2,
