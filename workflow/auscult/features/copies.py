@@ -40,8 +40,8 @@ class Scale(NamedTuple):
     rate: of the analysis, in Hz. window, hop: samples of a spectrum, and from one to the next. bands: lowest
     frequencies that count. near: spectra and bands in which a peak is the largest. span: most spectra from the first to
     the last of three peaks. shifts: how many shifts of two recordings are compared. correlation, overlap_s: least ones
-    of copies. piece_s: longest piece that is compared. votes: threes at one shift that make a copy of recordings
-    without samples; votes_suffice: and of others.
+    of copies. piece_s: longest piece that is compared; overlap_s where there are `votes`. votes: threes at one shift
+    that make a copy of recordings without samples; votes_suffice: and of others.
     """
 
     rate: int
@@ -108,8 +108,10 @@ def find_copies(audio: Path, recordings: list[str], dataset: Dataset, marks: lis
         pair = recordings[first], recordings[second]
         if marks[first].digest != marks[second].digest and pair not in pairs:
             signals = (for_analysis(read_recording(name), dataset.rate_hz) for name in pair)
-            lag, correlation = aligned_correlation(*signals, shift * scale.hop, scale)
-            if abs(correlation) >= scale.correlation or (scale.votes_suffice and votes >= scale.votes):
+            has_votes = votes >= scale.votes
+            piece_s = scale.overlap_s if has_votes else scale.piece_s
+            lag, correlation = aligned_correlation(*signals, shift * scale.hop, scale, piece_s)
+            if abs(correlation) >= scale.correlation or (scale.votes_suffice and has_votes):
                 rows.append((*pair, "near_identical", lag / scale.rate, correlation))
                 pairs.add(pair)
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["recording", "other"]).reset_index(drop=True)
@@ -240,19 +242,21 @@ def _matches(index: Index, mark: Landmarks, scale: Scale, after: int = -1) -> li
     return [match for of_other in matches.values() for match in of_other]
 
 
-def aligned_correlation(first: np.ndarray, second: np.ndarray, shift: int, scale: Scale) -> tuple[int, float]:
+def aligned_correlation(
+    first: np.ndarray, second: np.ndarray, shift: int, scale: Scale, piece_s: float
+) -> tuple[int, float]:
     """Return the shift near `shift` (within a hop) at which a piece of two signals correlates most, and how much.
 
-    shift: samples by which the second signal begins later. Up to `PIECES` pieces of what they have in common are
-    compared. The correlation is 0 where fewer than `scale.overlap_s` seconds, or half of the shorter signal, are in
-    common. High frequencies are weakened, so that a shift by a part of a sample does not matter.
+    shift: samples by which the second signal begins later. Up to `PIECES` pieces of `piece_s` seconds of what they
+    have in common are compared. The correlation is 0 where fewer than `scale.overlap_s` seconds, or half of the shorter
+    signal, are in common. High frequencies are weakened, so that a shift by a part of a sample does not matter.
     """
     start, stop = max(0, shift), min(len(first), shift + len(second))
     if stop - start < max(4 * scale.hop, min(scale.overlap_s * scale.rate, min(len(first), len(second)) / 2)):
         return shift, 0.0
     first, second = (np.convolve(signal, LOW_PASS, "same") for signal in (first[start:stop], second[start - shift :]))
     second = second[: stop - start]
-    length = min(int(scale.piece_s * scale.rate), stop - start)
+    length = min(int(piece_s * scale.rate), stop - start)
     starts = np.unique(np.linspace(0, stop - start - length, PIECES).astype(int))
     pieces = [_best_lag(first[at : at + length], second[at : at + length], scale.hop) for at in starts]
     lag, correlation = max(pieces, key=lambda piece: abs(piece[1]))
