@@ -7,10 +7,15 @@ import sys
 import types
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 import yaml
 
+from auscult import networks
+from auscult.datasets.build import build
+from auscult.datasets.errors import DatasetError
 from auscult.studies import load_study
 
 TOP = Path(__file__).resolve().parents[1]
@@ -18,17 +23,35 @@ EXTEND = (TOP / "docs/extend.md").read_text()
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
 
 
-def block(language: str) -> str:
-    return re.search(rf"```{language}\n(.*?)```", EXTEND, re.DOTALL).group(1)
+def block(language: str, word: str = "") -> str:
+    """The first block of a language on the page that has a word."""
+    return next(text for text in re.findall(rf"```{language}\n(.*?)```", EXTEND, re.DOTALL) if word in text)
+
+
+def module_of(name: str, text: str) -> types.ModuleType:
+    module = types.ModuleType(name)
+    sys.modules[name] = module
+    exec(text, module.__dict__)
+    return module
 
 
 def test_the_network_of_the_page_is_a_network():
-    module = types.ModuleType("linear")
-    sys.modules["linear"] = module
-    exec(block("python"), module.__dict__)
+    module = module_of("moments", block("python", "nn.Module"))
+    assert "moments" not in networks.names() and "{name: moments}" in EXTEND  # it would replace that one
     network = module.build(module.Options(), (1, 50, 40), 3)
     logits, latents = network(torch.zeros(2, 1, 50, 40))
-    assert logits.shape == (2, 3) and latents.shape == (2, 40)
+    assert logits.shape == (2, 3) and latents.shape == (2, 80)
+
+
+def test_the_adapter_of_the_page_is_an_adapter(tmp_path):
+    module = module_of("clips", block("python", "Listing("))
+    for name in ("ann_1_wheeze", "ann_2_normal", "bob_1_wheeze"):
+        soundfile.write(tmp_path / f"{name}.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 8000), 4000)
+    manifest = build(module.ingest(tmp_path, module.Options()), tmp_path, "mean", 1.0, workers=1)
+    assert manifest.cases["subject"].tolist() == ["ann", "ann", "bob"] and len(manifest.recordings) == 3
+    (tmp_path / "bob_1_wheeze.wav").rename(tmp_path / "bob_1_snore.wav")
+    with pytest.raises(DatasetError, match="'snore' is neither wheeze nor normal"):
+        module.ingest(tmp_path, module.Options())
 
 
 def test_the_study_of_the_page_loads(tmp_path):

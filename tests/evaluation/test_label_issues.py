@@ -134,3 +134,14 @@ def test_only_the_row_chosen_counts_and_repeats_are_averaged(murmur_study):
     pd.testing.assert_frame_equal(once, label_issues(murmur_study(), pd.concat([rows, others]), manifest(), {}))
     twice = label_issues(murmur_study(), pd.concat(repeats), manifest(), {})
     assert twice["case"].tolist() == once["case"].tolist()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_nothing_is_said_by_probabilities_at_chance_or_by_a_hair(murmur_study, seed):
+    rng = np.random.default_rng(seed)
+    truth, p = cases(rng, 300, [0.3, 0.3, 0.4])
+    labels = [CLASSES[k] for k in truth]
+    by_chance = predictions(labels, p[rng.permutation(300)], CLASSES, "murmur")
+    by_a_hair = predictions(labels, 1 / 3 + (p - p.mean(axis=0)) * 0.01, CLASSES, "murmur")
+    assert label_issues(murmur_study(), by_a_hair, manifest(), {}).empty
+    assert label_issues(murmur_study(), by_chance, manifest(), {}).empty

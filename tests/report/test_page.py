@@ -317,8 +317,8 @@ def test_the_page_states_whether_uncertainty_beats_confidence(folder, changes, t
 @pytest.mark.parametrize(
     ("difference", "text"),
     [
-        ((0.02, -0.01, 0.05), "no different in W.acc (decision cost), UAR (decision cost). No metric shows a gain"),
-        ((0.02, 0.01, 0.05), "is worse in W.acc (decision cost), UAR (decision cost). No metric shows a gain"),
+        ((0.02, -0.01, 0.05), "not shown to differ in W.acc (cost), UAR (cost) (decisions in brackets). No metric"),
+        ((0.02, 0.01, 0.05), "is worse in W.acc (cost), UAR (cost) (decisions in brackets). No metric shows a gain"),
         ((-0.02, -0.05, -0.01), "small: XGBoost fitted to validation, compared with the network alone, is better in"),
     ],
 )
@@ -327,6 +327,17 @@ def test_the_page_states_what_the_second_stage_adds(folder, difference, text):
     assert text in parsed.text
     assert ("No metric shows a gain" in parsed.text) == (difference[2] > 0)
     assert "{:+.3f} ({:+.3f} to {:+.3f})".format(*difference) in parsed.text and "p 0.200, 0.300" in parsed.text
+
+
+@pytest.mark.parametrize(("metric", "sign"), [("f", -1), ("auroc", -1)])
+def test_a_gain_in_any_metric_is_stated(folder, metric, sign):
+    """Network minus second stage: negative is a gain."""
+    table = comparison(0.0, -0.1, 0.1)
+    gain = table[(table["metric"] == "uar") & (table["a_stage"] == "network")].assign(metric=metric)
+    low, high = sorted([0.02 * sign, 0.1 * sign])
+    gain[["difference", "difference_low", "difference_high"]] = 0.06 * sign, low, high
+    _, parsed = page(folder, comparison=pd.concat([table, gain]))
+    assert "is better in" in parsed.text and "No metric shows a gain" not in parsed.text
 
 
 def test_a_difference_on_one_fold_has_no_t_test(folder):

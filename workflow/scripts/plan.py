@@ -1,5 +1,6 @@
 """Look at a folder of recordings and write a first study for it."""
 
+import math
 import sys
 import tempfile
 from pathlib import Path
@@ -23,7 +24,8 @@ with file.open("x", encoding="utf-8") as new:  # never over another one
     new.write(text)
 lines = [
     *(f"wrote {table}: sound files in folders named by class" for table in recordings.new_tables),
-    f"wrote {file}: {draft.trainings} trainings, about {draft.minutes:.0f} min on this machine's cores",
+    f"wrote {file}: {draft.trainings} trainings, about {math.ceil(draft.minutes)} minutes on this machine's cores, "
+    f"beside the start of about {2 * draft.trainings + 25} jobs, some seconds each",
     f"read it, then run: snakemake --cores all --resources gpu=1 --config studies={file.stem}",
 ]
 print(*lines, sep="\n", file=sys.stderr)

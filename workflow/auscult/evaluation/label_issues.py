@@ -1,7 +1,8 @@
 """Labels that are probably wrong: confident learning on out-of-fold probabilities (Northcutt et al. 2021, cleanlab).
 
 A label is listed where the networks that were not trained on it give another class a probability that is high for that
-class. Nothing is changed by it: test labels stay as they are, and the list is for a person to look at, or listen to.
+class, and by `MARGIN` higher than that of the label. Nothing is listed where the probabilities rank no better than
+chance. Nothing is changed by it: test labels stay as they are, and the list is for a person to look at, or listen to.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from auscult.config.systems import Head
 from auscult.config.targets import Target
 from auscult.datasets.base import Manifest
 from auscult.heads.outputs import class_columns
+from auscult.metrics import formulas
 
+MARGIN = 0.1  # smaller differences of two probabilities say nothing
+SHUFFLES = 200
 COLUMNS = ["target", "level", "case", "recording", "site", "label", "suggested", "p_label", "p_suggested"]
 
 
@@ -87,15 +91,17 @@ def _issues(labels: np.ndarray, p: np.ndarray, classes: list[str]) -> pd.DataFra
     there = [number for number, name in enumerate(classes) if (labels == name).any()]
     p = p[:, there] / np.maximum(p[:, there].sum(axis=1, keepdims=True), np.finfo(float).tiny)
     names = np.array([classes[number] for number in there])
-    if len(names) < 2:
-        return pd.DataFrame(columns=["row", "label", "suggested", "p_label", "p_suggested"]).astype({"row": int})
     numbers = np.array([names.tolist().index(label) for label in labels])
+    if len(names) < 2 or not _is_above_chance(numbers, p):
+        return pd.DataFrame(columns=["row", "label", "suggested", "p_label", "p_suggested"]).astype({"row": int})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of classes with few examples, for which nothing may be found
         rows = find_label_issues(numbers, p, return_indices_ranked_by="self_confidence", n_jobs=1)
     others = p[rows].copy()
     others[np.arange(len(rows)), numbers[rows]] = -1
     best_other = others.argmax(axis=1)
+    is_clear = p[rows, best_other] - p[rows, numbers[rows]] >= MARGIN
+    rows, best_other = rows[is_clear], best_other[is_clear]
     return pd.DataFrame(
         {
             "row": rows,
@@ -105,3 +111,10 @@ def _issues(labels: np.ndarray, p: np.ndarray, classes: list[str]) -> pd.DataFra
             "p_suggested": p[rows, best_other],
         }
     )
+
+
+def _is_above_chance(numbers: np.ndarray, p: np.ndarray) -> bool:
+    """Whether the mean AUROC of the classes is above 95 % of those of shuffled labels. numbers: of the labels (n,)."""
+    rng = np.random.default_rng(0)
+    by_chance = [formulas.macro(formulas.auroc(rng.permutation(numbers), p)) for _ in range(SHUFFLES)]
+    return bool(formulas.macro(formulas.auroc(numbers, p)) > np.quantile(by_chance, 0.95))

@@ -88,11 +88,14 @@ def _dataset(folder: Fingerprint, study: Draft) -> bool:
         f"problems: {', '.join(f'{n} {name}' for name, n in problems.items()) or 'none'}"
     )
     study.why["dataset.rate_hz"] = (
-        f"recorded: {rates}; nearly all energy of nine tenths of the recordings lies below {folder.energy_hz:.0f} Hz"
+        f"recorded: {rates}; in nine tenths of the recordings, nearly all energy of the differences from sample to "
+        f"sample, which weigh high frequencies more, lies below {folder.energy_hz:.0f} Hz"
     )
     study.why["dataset.channels"] = f"recordings by number of channels: {folder.channels}"
     study.why["dataset.sample_format"] = "sounds are within ±1" if is_sound else "physical units may lie outside ±1"
-    study.why["dataset.short_s"] = "2 % of the recordings are about as short; shorter ones are listed in quality.csv"
+    study.why["dataset.short_s"] = (
+        f"2 % last up to {shortest:.2f} s; recordings shorter than this are listed in quality.csv"
+    )
     return is_sound
 
 
@@ -160,7 +163,7 @@ def _protocol(folder: Fingerprint, study: Draft, label: str) -> tuple[int, bool]
     has_inner = min(n for _, n in folder.labels[label].values()) >= SUBJECTS_FOR_INNER
     if has_inner:
         study.values["inner_folds"] = {"folds": 3, "bag": True}
-        study.why["inner_folds"] = "enough subjects to fit thresholds to cases that no network was trained on"
+        study.why["inner_folds"] = f"enough {units} to fit thresholds to cases that no network was trained on"
     else:
         text += f"; too few {units} for inner folds"
     study.why["protocol"] = text
@@ -218,7 +221,7 @@ def _system(folder: Fingerprint, study: Draft, is_sound: bool) -> tuple[float, f
         network = {"name": "compact", "options": {"widths": [16, 32, 64], "dropout": 0.1}}
         augment = {"mixup": 0.4, "time_masks": 1, "time_mask_s": round(window / 10, 2), "band_masks": 1}
         study.why["systems.first.front_end"] = (
-            f"log-mel bands up to {high:.0f} Hz, where the energy lies, normalised by recording and by band"
+            f"log-mel bands up to {high:.0f} Hz (see rate_hz), normalised by recording and by band"
         )
     else:
         front_end = {"name": "samples", "settings": {"rate_hz": rate, "normalise": "channel"}}

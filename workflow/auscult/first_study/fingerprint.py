@@ -16,8 +16,10 @@ from auscult.datasets import audio
 from auscult.datasets.base import HEADER_COLUMNS, RECORDING_COLUMNS, Listing, Manifest
 from auscult.datasets.build import build
 from auscult.datasets.errors import DatasetError
+from auscult.datasets.ids import same_but_for_writing
 from auscult.datasets.tables import read_table
 from auscult.first_study.class_folders import class_folders, write_tables
+from auscult.progress import note
 
 SAMPLE = 200
 """Recordings whose spectra are measured, drawn with a fixed seed."""
@@ -62,11 +64,15 @@ def fingerprint(root: Path, name: str, form: str | None, threads: int) -> Finger
     A folder of class folders gets the two tables of `folder`. Raises FirstStudyError.
     """
     new_tables: list[Path] = []
-    files = {} if form or (root / "cases.csv").is_file() else class_folders(root)
-    adapter, options, listing = _listing(root, form)
+    files = {} if form not in (None, "folder") or (root / "cases.csv").is_file() else class_folders(root)
+    adapter, options, listing = _listing(root, None if files else form)
     if listing is None and files:
         if parts := PARTS & {name.casefold() for name in files}:
             raise FirstStudyError(f"{root}: {min(parts)!r} looks like a part of a split, not like a class; rename it")
+        if names := [name for name in files if "|" in name]:
+            raise FirstStudyError(f"{root}: {names[0]!r}: `|` separates several labels of a cell; rename the folder")
+        if pair := same_but_for_writing(files):
+            raise FirstStudyError(f"{root}: the folders {pair[0]!r} and {pair[1]!r} differ in writing only; join them")
         try:
             new_tables = write_tables(root, files)
         except FileExistsError as error:
@@ -91,6 +97,10 @@ def fingerprint(root: Path, name: str, form: str | None, threads: int) -> Finger
         if column in several:
             each = each[each["word"] != NONE]
         counts = each["word"].value_counts()
+        if pair := same_but_for_writing(sorted(counts.index)):
+            raise FirstStudyError(
+                f"{root}: {column}: {pair[0]!r} and {pair[1]!r} differ in writing only; write them alike"
+            )
         of_subjects = each.groupby("word")["case"].agg(lambda cases: subjects[cases].nunique())
         if 2 <= len(counts) <= MOST_CLASSES and (of_subjects >= FEWEST_SUBJECTS).sum() >= 2:
             labels[column] = {word: (int(n), int(of_subjects[word])) for word, n in counts.items()}
@@ -133,6 +143,11 @@ def _listing(root: Path, form: str | None) -> tuple[str, dict[str, Any], Listing
             listing = module.ingest(root, module.Options.model_validate(options))
         except (DatasetError, ValueError) as error:
             raise FirstStudyError(f"in the form {name}: {error}") from error
+        except Exception as error:  # an adapter that somebody added, and that does not expect another form
+            if form:
+                raise
+            note(f"the form {name} is left out: {type(error).__name__}: {error}")
+            continue
         if len(listing.recordings):
             return name, options, listing
     return "", {}, None
@@ -144,6 +159,9 @@ def _has_files(name: str, root: Path) -> bool:
     try:
         return len(module.files(root, module.Options())) > 0
     except ValueError:  # it needs options
+        return False
+    except Exception as error:  # see above
+        note(f"the form {name} is left out: {type(error).__name__}: {error}")
         return False
 
 

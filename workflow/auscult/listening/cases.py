@@ -1,4 +1,4 @@
-"""Which cases are worth hearing: confident errors and detections of each class, the least sure, and those asked for."""
+"""Which cases are worth hearing: the clearest errors and detections of each class, the least sure, those asked for."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ EACH = 2
 """Cases of a kind, for each class."""
 REASONS = {
     "asked": "asked for",
-    "miss": "a confident error",
+    "miss": "an error whose label is the least probable",
     "unsure": "among the least sure",
-    "hit": "a confident detection",
+    "hit": "among the most probable detections",
 }
 
 

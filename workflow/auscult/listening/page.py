@@ -30,6 +30,7 @@ def render(
     left_out: dict[str, int],
     front_end: str,
     meaning: str,
+    system: str,
     leak: str,
 ) -> str:
     """Return the page as HTML.
@@ -38,8 +39,8 @@ def render(
     ----------
     selection : the cases, see `cases.chosen_cases`. predictions : predictions.csv. issues : label_issues.csv.
     sounds : the recordings of each case. left_out : how many recordings of a case the page does not have.
-    front_end : whose frames are drawn. meaning : what the colours mean, '' without any. leak : the mark of the
-        study's audit.
+    front_end : whose frames are drawn. meaning : what the colours mean, '' without any. system : whose network they
+        explain. leak : the mark of the study's audit.
     """
     cases = [
         _case(case, study, rows, predictions[predictions["case"] == case], issues)
@@ -55,6 +56,7 @@ def render(
         reasons=list(REASONS.values()),
         phases=phases,
         explained=meaning,
+        system=system,
         leak=leak,
         has_bands=front_end in BAND_FRONT_ENDS,
         mebibytes=size / 2**20,

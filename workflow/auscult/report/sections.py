@@ -15,7 +15,7 @@ from auscult.report.cells import METRICS, cell, number, table, with_interval
 
 DIFFERENCES = [metric.key for metric in catalogue.metrics_of("differences")]
 PUBLISHED = [metric.key for metric in catalogue.metrics_of("published")]
-DECIDED = [metric.key for metric in catalogue.metrics_of("floors") if metric.key in DIFFERENCES]
+VERDICTS = ("better", "worse", "not shown to differ")
 STAGES = {
     "network": "the network alone",
     "xgboost": "XGBoost",
@@ -87,28 +87,32 @@ def comparison(rows: pd.DataFrame) -> dict[str, Any] | None:
 
 
 def _stage_sentences(pairs: list[tuple[dict, pd.DataFrame]]) -> list[str]:
-    """For every second stage: the metrics and decisions in which it is better, worse or no different than the network.
+    """For every second stage: the metrics, with the decisions, in which it is better or worse than the network.
 
     Better and worse are those whose interval of the difference does not include 0.
     """
-    verdicts_of_stage: dict[tuple, dict[str, list[str]]] = {}
+    verdicts_of_stage: dict[tuple, dict[str, dict[str, list[str]]]] = {}
     for key, part in pairs:
         if key["a_system"] != key["b_system"] or key["a_decision"] != key["b_decision"] or key["a_stage"] != "network":
             continue
-        for metric in [name for name in DECIDED if name in part.index]:
-            row = part.loc[metric]  # network minus second stage
-            verdict = (
-                "better" if row["difference_high"] < 0 else "worse" if row["difference_low"] > 0 else "no different"
-            )
-            name = (key["a_system"], key["b_stage"], key["b_fit_on"])
-            verdicts = verdicts_of_stage.setdefault(name, {"better": [], "worse": [], "no different": []})
-            verdicts[verdict].append(f"{METRICS[metric][0]} (decision {key['a_decision']})")
+        name = (key["a_system"], key["b_stage"], key["b_fit_on"])
+        verdicts = verdicts_of_stage.setdefault(name, {verdict: {} for verdict in VERDICTS})
+        for metric in [metric for metric in catalogue.metrics_of("differences") if metric.key in part.index]:
+            row = part.loc[metric.key]  # network minus second stage
+            is_less, is_more = row["difference_high"] < 0, row["difference_low"] > 0
+            is_better, is_worse = (is_less, is_more) if metric.higher_is_better else (is_more, is_less)
+            verdict = VERDICTS[0] if is_better else VERDICTS[1] if is_worse else VERDICTS[2]
+            verdicts[verdict].setdefault(METRICS[metric.key][0], []).append(key["a_decision"])
     sentences = []
     for (system, stage, fit_on), verdicts in verdicts_of_stage.items():
-        clauses = [f"{verdict} in {', '.join(names)}" for verdict, names in verdicts.items() if names]
+        clauses = [
+            f"{verdict} in " + ", ".join(f"{metric} ({', '.join(rules)})" for metric, rules in metrics.items())
+            for verdict, metrics in verdicts.items()
+            if metrics
+        ]
         start = f"{system}: {STAGES.get(stage, stage)} fitted to {fit_on}, compared with {STAGES['network']}, is"
-        end = "" if verdicts["better"] else " No metric shows a gain from this second stage."
-        sentences.append(f"{start} {'; '.join(clauses)}.{end}")
+        end = "" if verdicts[VERDICTS[0]] else " No metric shows a gain from this second stage."
+        sentences.append(f"{start} {'; '.join(clauses)} (decisions in brackets).{end}")
     return sentences
 
 
