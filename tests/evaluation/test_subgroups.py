@@ -40,7 +40,7 @@ def manifest() -> Manifest:
         ("age_group", {"Infant": 20, "Child": 30}),
         ("day", {"Monday": 30, "Tuesday": 30}),
         ("female", {"0": 30, "1": 29}),
-        ("weight_kg", {"up to 19.67": 20, "19.67 to 39.33": 20, "above 39.33": 20}),
+        ("weight_kg", {"up to 19.67": 20, "above 19.67, up to 39.33": 20, "above 39.33": 20}),
         ("site", {"AV": 60, "MV": 40}),
         ("recordings", {"1": 20, "2": 40}),
     ],

@@ -511,15 +511,35 @@ def test_html(files):
 
 def test_latex(files):
     lines = files[".tex"].splitlines()
-    assert lines[0] == f"% {CAPTION}"
-    assert r"name\_ & value & cost & n \\" in lines
+    assert lines[:3] == [r"\begin{table}", r"\caption{Study demo, commit abc, 95 \% intervals.}", r"\label{tab:table}"]
+    assert r"name  & value & Cost & n \\" in lines
     assert r"a\_b/c & 0.333 & 12177 & 6 \\" in lines
-    assert r"<b> \& 5 \% &  & 1.000 & 7 \\" in lines
+    assert r"<b> \& 5 \% & -- & 1.000 & 7 \\" in lines
 
 
 def test_latex_escapes_names_of_columns(tmp_path):
     writing.write_table(pd.DataFrame({"recall_A&B": [1.0]}), tmp_path / "table", "")
-    assert r"recall\_A\&B \\" in (tmp_path / "table.tex").read_text()
+    assert r"recall A\&B \\" in (tmp_path / "table.tex").read_text()
+
+
+def test_latex_has_intervals_in_brackets_and_no_empty_column(tmp_path):
+    table = pd.DataFrame(
+        {
+            "system": ["a", "b"],
+            "w_acc": [0.5, 0.6],
+            "w_acc_low": [0.4, float("nan")],
+            "w_acc_high": [0.6, float("nan")],
+            "parameters": [10, 20],
+            "cost": [None, None],
+            "leak": ["", ""],
+        }
+    )
+    writing.write_table(table, tmp_path / "leader_board", "")
+    lines = (tmp_path / "leader_board.tex").read_text().splitlines()
+    assert r"\label{tab:leader-board}" in lines and r"\begin{tabular}{lr}" in lines
+    assert r"system & W.acc \\" in lines
+    assert r"a & 0.500 (0.400--0.600) \\" in lines and r"b & 0.600 \\" in lines
+    assert "None" not in (tmp_path / "leader_board.md").read_text()
 
 
 # Challenge files

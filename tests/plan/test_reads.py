@@ -43,7 +43,7 @@ WHOLE = {"report"}
 SYSTEM = {"explanation", "tracking"} | WHOLE
 # a key, another value of it, and the jobs that run again
 CHANGES = [
-    ("description", "other words", {"evaluation"} | WHOLE),
+    ("description", "other words", WHOLE),
     ("dataset.root", "elsewhere", set()),
     (
         "dataset.rate_hz",

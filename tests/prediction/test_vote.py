@@ -138,8 +138,11 @@ def test_recordings_with_another_number_of_channels_are_dropped(tmp_path, seed):
 def test_the_page_escapes_every_word():
     evil = "<script>alert(1)</script>"
     new = manifest([("r", evil, "s", "aa")], [("r", "corrupt", "dropped", evil)])
-    table = pd.DataFrame({"target": ["murmur"], "case": [evil], "prediction": [evil], "p_Present": [0.5]})
+    table = pd.DataFrame(
+        {"target": ["murmur"] * 2, "case": [evil, "x"], "prediction": [evil, "Absent"], "recordings": [1, 0]}
+    )
     variant = {"system": "band", "stage": "network", "fit_on": "none", "decision": evil}
     winner = {"murmur": {"folds": {"r0f0": [variant]}}}
     page = render("study", evil, winner, table, new, 1.5, "abc")
     assert "<script" not in page and page.count("&lt;script&gt;") >= 4 and "1.50 s a case" in page
+    assert "1 without a readable recording" in page and "1 Absent" not in page

@@ -66,6 +66,7 @@ def group_cases(manifest: Manifest, by: str) -> dict[str, set[str]]:
         else:
             ends = column.quantile([1 / 3, 2 / 3])
             low, high = (f"{end:.4g}" for end in ends)
-            names = [f"up to {low}", f"{low} to {high}", f"above {high}"]
+            names = [f"up to {low}", f"above {low}, up to {high}", f"above {high}"]
             values = column.map(lambda number: names[int((number > ends).sum())])
+            return {name: set(values.index[values == name]) for name in names if (values == name).any()}
     return {group: set(members.index) for group, members in values[values != ""].groupby(values)}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from auscult.metrics import catalogue
 from auscult.provenance import write_text
 
 TEXT_COLUMNS = [
@@ -20,6 +21,9 @@ TEXT_COLUMNS = [
     *(f"{side}_{column}" for side in "ab" for column in ("system", "stage", "fit_on", "decision")),
 ]
 """Columns that stay text, whatever is in them: a class may be called `007`, `None` or `NA`."""
+NOT_PRINTED = {"parameters", "multiply_adds", "train_s", "epoch_s"}
+"""Columns that a table in a paper does not have."""
+HEADS = {metric.key: metric.label for metric in catalogue.METRICS}
 
 
 def read_table(path: str | Path, text: Iterable[str] = ()) -> pd.DataFrame:
@@ -32,7 +36,7 @@ def read_table(path: str | Path, text: Iterable[str] = ()) -> pd.DataFrame:
 
 
 def write_table(table: pd.DataFrame, path: Path, caption: str) -> None:
-    """Write `path` with the suffixes .csv (full precision), .md, .html and .tex (three decimals and a caption)."""
+    """Write `path` with the suffixes .csv (full precision), .md and .html (three decimals), and .tex (for a paper)."""
     texts = table.map(_short)
     write_text(path.with_suffix(".csv"), table.to_csv(index=False))
     lines = [" | ".join(map(str, row)) for row in [texts.columns, ["---"] * texts.shape[1], *texts.to_numpy()]]
@@ -40,21 +44,37 @@ def write_table(table: pd.DataFrame, path: Path, caption: str) -> None:
     table_html = texts.to_html(index=False, escape=True, border=0)
     heading = f"<caption>{html.escape(caption)}</caption><thead>"
     write_text(path.with_suffix(".html"), table_html.replace("<thead>", heading))
-    columns = [_latex(str(c)) for c in texts.columns]
-    body = [" & ".join(_latex(cell) for cell in row) + r" \\" for row in texts.to_numpy()]
-    begin = [
-        r"\begin{tabular}{" + "l" * len(columns) + "}",
+    write_text(path.with_suffix(".tex"), _latex_table(table, path.name, caption))
+
+
+def _latex_table(table: pd.DataFrame, name: str, caption: str) -> str:
+    """A table for a paper: metrics with their intervals in brackets, no empty columns, none about time and size."""
+    rows = table.drop(columns=[column for column in table if column in NOT_PRINTED])
+    for column in [column for column in rows if {f"{column}_low", f"{column}_high"} <= set(rows)]:
+        parts = [rows.pop(f"{column}{end}").map(_short) for end in ("_low", "_high")]
+        intervals = [f" ({low}–{high})" if low else "" for low, high in zip(*parts, strict=True)]
+        rows[column] = rows[column].map(_short) + pd.Series(intervals, rows.index, dtype=str)
+    texts = rows.map(_short).replace("", None).dropna(axis=1, how="all").fillna("–")
+    alignment = "".join("l" if column in TEXT_COLUMNS else "r" for column in texts)
+    lines = [
+        r"\begin{table}",
+        rf"\caption{{{_latex(caption)}}}",
+        rf"\label{{tab:{name.replace('_', '-')}}}",
+        rf"\begin{{tabular}}{{{alignment}}}",
         r"\hline",
-        " & ".join(columns) + r" \\",
+        " & ".join(_latex(HEADS.get(column, str(column).replace("_", " "))) for column in texts) + r" \\",
         r"\hline",
+        *(" & ".join(map(_latex, row)) + r" \\" for row in texts.to_numpy()),
+        r"\hline",
+        r"\end{tabular}",
+        r"\end{table}",
     ]
-    write_text(
-        path.with_suffix(".tex"),
-        "\n".join([f"% {caption}", *begin, *body, r"\hline", r"\end{tabular}"]) + "\n",
-    )
+    return "\n".join(lines) + "\n"
 
 
 def _short(cell: Any) -> str:
+    if cell is None or cell is pd.NA:
+        return ""
     if isinstance(cell, float):
         if np.isnan(cell):
             return ""
@@ -62,11 +82,15 @@ def _short(cell: Any) -> str:
     return str(cell).replace("|", "/")
 
 
-LATEX = {character: "\\" + character for character in "&%_#${}"} | {
-    "\\": r"\textbackslash{}",
-    "~": r"\~{}",
-    "^": r"\^{}",
-}
+LATEX = (
+    {"–": "--"}
+    | {character: "\\" + character for character in "&%_#${}"}
+    | {
+        "\\": r"\textbackslash{}",
+        "~": r"\~{}",
+        "^": r"\^{}",
+    }
+)
 
 
 def _latex(cell: str) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 from auscult.figures.drawing import PALETTE, Plot, blank, shortened
 
 MOST_FEATURES = 15
-SHARES = {"shap": "mean |SHAP|", "gain": "gain"}
+SHARES = ("shap", "gain")
 STAGES = {"xgboost": "XGBoost", "logistic": "logistic regression", "logits": "regression on logits"}
 
 
@@ -48,7 +48,8 @@ def _figure(target: str, system: str, stage: str, fit_on: str, part: pd.DataFram
     title = f"{target}: feature importance, {STAGES.get(stage, stage)} of {system}"
     figure = blank(1.6 + 0.32 * len(top), title)
     axes = figure.add_subplot(xlabel="share of all features")
-    for k, (share, label) in enumerate(SHARES.items()):
+    labels = ("mean |SHAP|", "gain" if stage == "xgboost" else "mean |coefficient|")
+    for k, (share, label) in enumerate(zip(SHARES, labels, strict=True)):
         rows = by_fold[share].loc[top]
         y = np.arange(len(top)) + (0.14 if k else -0.14)
         axes.hlines(y, rows.min(axis=1), rows.max(axis=1), color=PALETTE[k], lw=1.6)

@@ -73,7 +73,7 @@ def fit(
     weights = row_weights(y, target, settings.weigh)
     if not isinstance(settings, Booster):
         pipeline = _on_ranks(settings, len(x)) if isinstance(settings, Logistic) else _on_logits(settings)
-        model = pipeline.fit(x, numbers, logisticregression__sample_weight=weights)
+        model = pipeline.fit(x.to_numpy(), numbers, logisticregression__sample_weight=weights)
         return FittedLearner(model, list(x), classes)
     early_stopping = {}
     if stop is not None:
@@ -123,9 +123,8 @@ def predict(learner: FittedLearner, x: pd.DataFrame, target: Target) -> np.ndarr
         out[:, learner.classes] = 1.0
         return out
     is_pipeline = isinstance(learner.model, Pipeline)
-    out[:, learner.classes] = learner.model.predict_proba(
-        x[learner.columns] if is_pipeline else _rows(x, learner.columns)
-    )
+    rows = x[learner.columns].to_numpy() if is_pipeline else _rows(x, learner.columns)
+    out[:, learner.classes] = learner.model.predict_proba(rows)
     return out
 
 
@@ -140,7 +139,9 @@ def importances(learner: FittedLearner, x: pd.DataFrame) -> pd.DataFrame:
     rows = x[learner.columns]
     if isinstance(learner.model, Pipeline):
         coefficients = np.abs(learner.model[-1].coef_)
-        ranks = np.abs(learner.model[:-1].transform(rows)) if len(rows) else np.zeros((0, len(learner.columns)))
+        ranks = (
+            np.abs(learner.model[:-1].transform(rows.to_numpy())) if len(rows) else np.zeros((0, len(learner.columns)))
+        )
         gain[learner.columns] = coefficients.mean(axis=0)
         shap[learner.columns] = ranks.sum(axis=0) * coefficients.mean(axis=0)
     elif learner.model is not None:

@@ -202,6 +202,7 @@ def evaluation(plan: Plan) -> dict[str, Any]:
     study = whole_study(plan)
     study["systems"] = {unit: first_system(plan, unit).model_dump() for unit in units(plan)}
     del study["ensembles"], study["pretrainings"], study["extra_training"]
+    study["description"] = ""
     for system in study["systems"].values():
         for key in ("front_end", "network"):
             system[key] = {"name": system[key]["name"]}

@@ -60,7 +60,8 @@ def card(
         "- The scores are of held-out test cases of the same data set. Each fold was tested alone; the vote of all "
         "folds was not tested. Performance on other devices and populations is unknown.",
         f"- Recordings shorter than {study.dataset.short_s:g} s are padded at their end and listed in `problems`.",
-        "- Cases of the study itself are marked in `problems`. Other recordings of its subjects are not recognised.",
+        "- Cases of the study itself are marked in `problems`. Other recordings of its subjects are "
+        "recognised by the subject's id alone.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -22,6 +22,7 @@ from auscult.features.copies import Index, all_landmarks, recognised, scale_of
 from auscult.features.frames import extract, folder_name, frames_config, mean_frames
 from auscult.features.tables import describe
 from auscult.features.tables import read_table as read_numbers
+from auscult.progress import note
 from auscult.training.job import FrameCache
 
 CODE = "prediction"  # the same process writes these caches and reads them: they are never of other code
@@ -72,9 +73,10 @@ def ingest(dataset: Dataset, form: str, covariates: list[str], channel_count: in
     if listing.recordings.empty:
         raise DatasetError(f"{root}: no recordings found; are they in the form `{form}`?")
     cases = listing.cases.copy()
-    for column in covariates:
-        if column not in cases:
-            cases[column] = np.nan
+    missing = [column for column in covariates if column not in cases]
+    cases[missing] = np.nan
+    if missing:
+        note(f"warning: the cases have no {', '.join(missing)}, which second stages may read: taken as unknown")
     columns = Columns(covariates=covariates, channels=listing.columns.channels)
     listing = Listing(cases, listing.recordings, columns, listing.quality, None, listing.subjects_known)
     return build(

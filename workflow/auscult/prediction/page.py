@@ -46,10 +46,14 @@ def render(
     title = f"Predictions of {html.escape(study)}"
     sections = [f"<h1>{title}</h1><p>Research software, not a medical device.</p><dl>{facts_html}</dl>"]
     for name, rows in table.groupby("target", sort=False):
-        counts = rows["prediction"].value_counts()
-        text = html.escape(", ".join(f"{number} {label or 'none'}" for label, number in counts.items()))
-        cells = _html(rows.drop(columns="target").dropna(axis=1, how="all"))
-        sections.append(f"<h2>{html.escape(name)}</h2><p>{len(rows)} cases: {text}.</p>{cells}")
+        counts = rows.loc[rows["recordings"] > 0, "prediction"].value_counts()
+        parts = [f"{number} {label or 'none'}" for label, number in counts.items()]
+        if silent := int((rows["recordings"] == 0).sum()):
+            parts.append(f"{silent} without a readable recording, which have the frequencies of the classes")
+        cells = _html(rows.drop(columns="target").replace("", None).dropna(axis=1, how="all"))
+        sections.append(
+            f"<h2>{html.escape(name)}</h2><p>{len(rows)} cases: {html.escape(', '.join(parts))}.</p>{cells}"
+        )
     if len(new.quality):
         sections.append(f"<h2>Recordings with problems</h2>{_html(new.quality)}")
     head = f'<meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
