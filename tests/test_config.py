@@ -572,7 +572,7 @@ def test_the_last_epoch_needs_inner_folds_to_choose_thresholds() -> None:
     assert "'small' is trained on the `validation` cases too" in refused(
         {**values, "fusion": {**values["fusion"], "fit_on": ["validation"]}}
     )
-    assert "thresholds need inner_folds" in refused({**values, "inner_folds": None, "fusion": None})
+    assert "and the row chosen need inner_folds" in refused({**values, "inner_folds": None, "fusion": None})
 
 
 def test_two_tasks_of_a_system_with_the_same_head() -> None:

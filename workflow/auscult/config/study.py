@@ -111,7 +111,8 @@ class Study(Strict):
         if trained_on_validation and not self.inner_folds:
             raise ValueError(
                 f"systems.{trained_on_validation[0]}.training.select: with `last` the network is trained on the "
-                "validation cases too; thresholds need inner_folds, for instance {folds: 3}"
+                "validation cases too; thresholds, calibration and the row chosen need inner_folds, for instance "
+                "{folds: 3}"
             )
         for name, system in self.systems.items():
             if system.training.select == "test" and self.inner_folds and self.inner_folds.bag:
