@@ -84,3 +84,11 @@ def test_the_real_clips():
     assert manifest.cases["phase"].value_counts().to_dict() == {"exhale": 1243, "inhale": 1157}
     assert (manifest.cases["subject"].nunique(), manifest.cases["source"].nunique()) == (85, 1482)
     assert np.allclose(manifest.recordings["frames"], 16000)
+
+
+@pytest.mark.parametrize("clip", CLIPS)
+def test_a_clip_that_is_listed_twice_is_refused_with_its_row(root, clip):
+    with (root / "train.csv").open("a") as file:
+        file.write(f"{clip},{'E' if CLIPS[clip] == 'I' else 'I'}\n")
+    with pytest.raises(DatasetError, match=rf"train\.csv: row 5: '{clip}' is listed twice"):
+        read(root)

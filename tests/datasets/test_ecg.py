@@ -263,3 +263,12 @@ def test_diagnoses_are_codes(tmp_path: Path, codes: str) -> None:
     write(tmp_path / "a", counts(), comments=f"#Age: 50\n#Sex: Male\n#Dx: {codes}\n", suffix=".mat")
     with pytest.raises(DatasetError, match=r"a\.hea: the line `# Dx` should be SNOMED codes"):
         challenge2021.ingest(tmp_path, challenge2021.Options(codes={"426783006": "sinus"}))
+
+
+def test_two_records_of_one_name_are_refused(challenge):
+    (path,) = sorted(challenge.rglob("*.hea"))[:1]
+    other = challenge / "other"
+    other.mkdir()
+    (other / path.name).write_text(path.read_text())
+    with pytest.raises(DatasetError, match="has the same name, and both are one case"):
+        challenge2021.ingest(challenge, CODES)

@@ -143,3 +143,24 @@ def test_yaseen_refuses_a_recording_in_two_classes(tmp_path, sine, seed):
     target.write_bytes(source.read_bytes())
     with pytest.raises(DatasetError, match="has a recording of this name too"):
         read(yaseen, tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("other_folder", [False, True])
+def test_cinc2016_refuses_a_record_that_is_listed_twice(tmp_path, sine, seed, other_folder):
+    cinc_release(tmp_path, sine, seed)
+    rng = np.random.default_rng(seed)
+    first, second = rng.permutation(sorted(tmp_path.glob("training-*")))[:2]
+    line = rng.choice((first / "REFERENCE-SQI.csv").read_text().splitlines())
+    with ((second if other_folder else first) / "REFERENCE-SQI.csv").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(DatasetError, match=f"training-.: '{line.split(',')[0]}' is listed twice, also in training-"):
+        read(cinc2016, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["as_New", "AS New", "AS-New", "As"])
+def test_yaseen_folders_may_be_written_otherwise(tmp_path, sine, name):
+    for folder, pitch in ((name, 50), ("N", 60)):
+        (tmp_path / folder).mkdir()
+        soundfile.write(tmp_path / folder / f"{folder[0]}1.WAV", sine(pitch, 2.0, 8000), 8000, format="WAV")
+    assert sorted(read(yaseen, tmp_path).cases["diagnosis"]) == ["aortic stenosis", "normal"]

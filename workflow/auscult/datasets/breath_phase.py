@@ -38,6 +38,11 @@ def ingest(root: Path, options: Options) -> Listing:
     table = read_table(path, [])
     if missing := [name for name in ("file_name", "label") if name not in table]:
         raise DatasetError(f"{path}: no column {missing[0]!r}; it has {', '.join(table.columns)}")
+    if (is_duplicate := table["file_name"].duplicated()).any():
+        position = int(is_duplicate.to_numpy().argmax())
+        raise DatasetError(
+            f"{path}: row {row_number(table, position)}: {table['file_name'][position]!r} is listed twice; remove one"
+        )
     rows = []
     for position, (file, label) in enumerate(zip(table["file_name"], table["label"], strict=True)):
         match = NAME.fullmatch(file)

@@ -43,9 +43,12 @@ def ingest(root: Path, options: Options) -> Listing:
 
     `diagnosis` is the names of a record's codes, joined by `|`, or `none` if it has none of `options.codes`.
     """
-    cases, recordings = [], []
+    cases, recordings, path_of = [], [], {}
     for path in sorted(path for path in files_below(root / options.folder) if path.suffix == ".hea"):
         case = path.stem
+        if case in path_of:
+            raise DatasetError(f"{path}: {path_of[case]} has the same name, and both are one case; rename one")
+        path_of[case] = path.relative_to(root)
         comments = _comments(path)
         if "Dx" not in comments:
             raise DatasetError(f"{path}: no line `# Dx: <codes>`")

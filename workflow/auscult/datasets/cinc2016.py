@@ -59,10 +59,13 @@ def ingest(root: Path, options: Options) -> Listing:
     Labels: `abnormal` (abnormal or normal) and `quality` (good or poor; '' where the folder has REFERENCE.csv alone).
     Group: `database`, the letter of the folder.
     """
-    cases, recordings, quality = [], [], []
+    cases, recordings, quality, folder_of = [], [], [], {}
     for folder in _folders(root):
         database, listed_records = folder.name[-1], set()
         for name, abnormal, sound_quality in _reference(folder):
+            if name in folder_of:
+                raise DatasetError(f"{folder}: {name!r} is listed twice, also in {folder_of[name]}; remove one")
+            folder_of[name] = folder.name
             listed_records.add(name)
             cases.append((name, name, database, abnormal, sound_quality))
             row = {"recording": name, "case": name, "path": f"{folder.name}/{name}.wav"}
