@@ -103,6 +103,7 @@ def test_folds_by_recording_of_cinc2016_have_the_same_system() -> None:
     [
         *(("circor_cpu", name) for name in ("circor_441", "m2d3_cpu", "walker_cpu")),
         ("circor_outside", "circor_441_outside"),
+        ("circor_cpc", "circor_441_cpc"),
     ],
 )
 def test_other_splits_have_the_same_system(folds: str, name: str) -> None:
@@ -547,3 +548,12 @@ def test_a_pre_training_reads_recordings(load) -> None:
 def test_the_studies_that_are_judged_on_each_other_have_one_system() -> None:
     a, b = (load_study(name, STUDIES).systems["band"] for name in ("cinc2016", "circor_band"))
     assert a == b
+
+
+def test_pre_training_on_own_or_other_recordings_is_all_that_two_studies_differ_in() -> None:
+    own, outside = (
+        load_study(name, STUDIES).model_dump(exclude={"description"}) for name in ("circor_cpc", "circor_outside")
+    )
+    assert own["pretrainings"]["cpc"].pop("train_on") == "fold"
+    assert outside["pretrainings"]["cpc"].pop("train_on")["datasets"][0]["name"] == "cinc2016"
+    assert own == outside
