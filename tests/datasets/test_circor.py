@@ -442,3 +442,11 @@ def test_a_number_in_other_digits_is_refused_and_not_computed_with(two_patients,
     path = two_patients.data / "2530.txt"
     path.write_text(path.read_text().replace("2530 2 4000", f"2530 {count} 4000", 1))
     assert "2530.txt: line 1 should be" in error_of(two_patients)
+
+
+def test_an_additional_id_means_the_id_that_is_written_so(release) -> None:
+    """Ids that differ in writing only are legal where the study says so."""
+    release.patient("12", Additional_ID="7")
+    release.patient("7")
+    release.patient("007")
+    assert subjects(release) == {"12": "7+12", "7": "7+12", "007": "007"}

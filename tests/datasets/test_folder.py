@@ -258,7 +258,7 @@ def test_a_changed_table_or_file_changes_the_raw_digest(own, sine, tmp_path: Pat
     assert len(set(digests)) == 3
 
 
-@pytest.mark.parametrize("column", ["Subject", "SUBJECT", "subjects", "subjct"])
+@pytest.mark.parametrize("column", ["Subject", "SUBJECT", "subjects", "subjec"])
 def test_a_misspelt_subject_column_is_refused(own, column: str) -> None:
     own.write("cases.csv", f"case,{column},sound", "a,s1,crackle", "b,s2,wheeze", "c,s1,")
     assert "cases.csv: no column 'subject'" in error_of(own) and "is 'subject' meant?" in error_of(own)
@@ -290,3 +290,9 @@ def test_a_link_to_a_file_counts_as_the_file(own) -> None:
     (own.root / "link.wav").symlink_to("a.wav")
     own.write("recordings.csv", "recording,case,path", "ra,a,a.wav", "rb,b,link.wav", "rc,c,deep/../deep/c.wav")
     assert own.read().recordings["path"].tolist() == ["a.wav", "a.wav", "deep/c.wav"]
+
+
+def test_a_column_that_an_option_names_is_not_taken_for_another_one(own) -> None:
+    own.write("recordings.csv", "recording,case,path,Site", "ra,a,a.wav,x", "rb,b,b.wav,y", "rc,c,deep/c.wav,x")
+    assert own.read(recording_labels=["Site"]).recordings["Site"].tolist() == ["x", "y", "x"]
+    assert "no column 'site', but 'Site': is 'site' meant?" in error_of(own)

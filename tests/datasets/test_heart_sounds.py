@@ -164,3 +164,13 @@ def test_yaseen_folders_may_be_written_otherwise(tmp_path, sine, name):
         (tmp_path / folder).mkdir()
         soundfile.write(tmp_path / folder / f"{folder[0]}1.WAV", sine(pitch, 2.0, 8000), 8000, format="WAV")
     assert sorted(read(yaseen, tmp_path).cases["diagnosis"]) == ["aortic stenosis", "normal"]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_cinc2016_suffixes_may_be_in_any_case(tmp_path, sine, seed):
+    cinc_release(tmp_path, sine, seed)
+    before = read(cinc2016, tmp_path).cases
+    for number, path in enumerate(sorted(tmp_path.glob("*/*.wav"))):
+        path.rename(path.with_suffix([".WAV", ".Wav", ".wav"][number % 3]))
+    manifest = read(cinc2016, tmp_path)
+    assert manifest.cases.equals(before) and len(manifest.recordings) == 12 and manifest.quality.empty

@@ -98,6 +98,9 @@ def test_an_id_in_another_dress_is_found(letters, data):
     assert folded(other) == folded(name)
 
 
-@pytest.mark.parametrize(("first", "second"), [("1.5", "1.50"), ("10", "1"), ("1.0.0", "1"), ("P1-2", "P12")])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("1.5", "1.50"), ("1.05", "1.5"), ("1.01", "1.1"), ("p.01", "p.1"), ("10", "1"), ("1.0.0", "1"), ("P1-2", "P12")],
+)
 def test_other_ids_stay_distinct(first, second):
     assert same_but_for_writing([first, second]) is None

@@ -538,7 +538,7 @@ def test_latex_has_intervals_in_brackets_and_no_empty_column(tmp_path):
     lines = (tmp_path / "leader_board.tex").read_text().splitlines()
     assert r"\label{tab:leader-board}" in lines and r"\begin{tabular}{lr}" in lines
     assert r"system & W.acc \\" in lines
-    assert r"a & 0.500 (0.400--0.600) \\" in lines and r"b & 0.600 \\" in lines
+    assert r"a & 0.500 (0.400 to 0.600) \\" in lines and r"b & 0.600 \\" in lines
     assert "None" not in (tmp_path / "leader_board.md").read_text()
 
 
@@ -647,3 +647,11 @@ def test_the_interval_of_the_calibration_error_has_0_for_calibrated_models_only(
         assert row["ece_low"] <= row["ece"] <= row["ece_high"] and 0 < row["ece_calibrated"] < 0.15
         begins_at_0.append(row["ece_low"] == 0)
     assert (np.mean(begins_at_0) >= 0.85) == expected and (np.mean(begins_at_0) == 0) == (not expected)
+
+
+def test_latex_of_negative_intervals_and_of_no_rows(tmp_path):
+    table = pd.DataFrame({"a": ["x"], "difference": [-0.3], "difference_low": [-0.5], "difference_high": [-0.1]})
+    writing.write_table(table, tmp_path / "table", "")
+    assert "-0.300 (-0.500 to -0.100)" in (tmp_path / "table.tex").read_text()
+    writing.write_table(table.head(0), tmp_path / "table", "")
+    assert r"\begin{tabular}{rr}" in (tmp_path / "table.tex").read_text()

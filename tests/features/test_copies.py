@@ -245,3 +245,21 @@ def test_short_and_silent_signals_have_few_landmarks_or_none(count):
         for scale in (SOUND, ECG):
             codes, frames = landmarks(samples, scale)
             assert len(codes) == len(frames) and (codes >= 0).all()
+
+
+@pytest.mark.parametrize("decibels", [6, 15, 30, 40])
+def test_the_same_hum_in_many_recordings_makes_no_copies(tmp_path, decibels):
+    rng = np.random.default_rng(decibels)
+    recordings = {}
+    for seed in range(16):
+        samples = heart(200 + seed)
+        hum = np.sin(2 * np.pi * 50 * np.arange(len(samples)) / RATE + rng.uniform(0, 2 * np.pi))
+        samples = samples + samples.std() * 2**0.5 * 10 ** (decibels / 20) * hum
+        recordings[f"h{seed}"] = (0.5 * samples / np.abs(samples).max(), RATE)
+    assert find(tmp_path / "audio", recordings).empty
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.3, -0.7])
+def test_pieces_that_are_constant_do_not_correlate(mean):
+    first, second = (np.full(9000, mean, np.float32) for _ in range(2))
+    assert aligned_correlation(first, second, 0, SOUND, 4.0)[1] == 0

@@ -33,7 +33,7 @@ def test_a_case_has_its_label_decision_probabilities_and_agreement(murmur_study)
     card = html.split('<article class="case"')[1]
     assert f"<h2>{case}</h2>" in card and "asked for" in card
     assert "labelled <strong>Present</strong>" in card and f">{row['prediction']}</span>" in card
-    assert f"Of all 1 variants, also those without a vote, {int(row['prediction'] == 'Absent')} decide" in card
+    assert f"without a vote: {int(row['prediction'] == 'Absent')} of 1." in card
     assert f"<td>{row['p_Unknown']:.2f}</td>" in card
     assert "30.0 s of 40.0 s" in card and "quiet" in card
 

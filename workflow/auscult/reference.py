@@ -100,8 +100,8 @@ def _decision_rules() -> str:
     ]
     for name in rules.names():
         rule = rules.get(name)
-        is_fitted = "yes" if rule.is_fitted else "no"
-        lines.append(f"| `{name}` | {', '.join(rule.kinds)} | {is_fitted} | {rule.description} |")
+        yes_or_no = "yes" if rule.is_fitted else "no"
+        lines.append(f"| `{name}` | {', '.join(rule.kinds)} | {yes_or_no} | {rule.description} |")
     return "\n".join(lines) + "\n"
 
 

@@ -32,8 +32,8 @@ class Dataset(Strict):
     short_s: Positive = Field(default=4.0, description="Recordings shorter than this get a row `short` in quality.csv.")
     distinct_ids: bool = Field(
         default=False,
-        description="Whether ids of subjects or cases that differ in writing only (`P01`, `p1`) are different ones; "
-        "otherwise such ids stop the study.",
+        description="Whether ids of subjects, cases or groups that differ in writing only (`P01`, `p1`) are different "
+        "ones; otherwise such ids stop the study.",
     )
     shards: Few = Field(default=16, description="Number of HDF5 files per cache.")
 

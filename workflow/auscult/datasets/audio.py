@@ -43,15 +43,14 @@ class Facts:
 def read(path: Path, onset_s: float | None = None, offset_s: float | None = None) -> tuple[np.ndarray, int, str]:
     """Return samples (frames, channels), the rate in Hz, and the file's sample format.
 
-    Samples are int16 for 16-bit audio files, and float64 in ±1 for others. For a WFDB header (`.hea`), they are the
-    record's samples as float64 in physical units, and the format is `WFDB`. Raises Unusable for a file that is
-    missing, empty, truncated or not audio, and for an interval that is not inside the file.
+    Samples are int16 for 16-bit audio files, and float64 in ±1 for others. For a WFDB header (`.hea`), they are those
+    of `wfdb_record.read`, and the format is `WFDB`. Raises Unusable for a file that is missing, empty, truncated or
+    not audio, whose header states an impossible rate or length, and for an interval that is not inside the file.
     """
     if not is_file(path):
         raise Unusable("missing", "the file is not there")
     if path.suffix == ".hea":
         samples, rate = wfdb_record.read(path)
-        _check_rate(rate)
         start, stop = _bounds(onset_s, offset_s, rate, len(samples))
         if stop == start:
             raise Unusable("empty", "no samples")
@@ -65,13 +64,13 @@ def read(path: Path, onset_s: float | None = None, offset_s: float | None = None
             if total >= UNKNOWN_LENGTH:
                 raise Unusable("length", "the header states no length, as that of a stream: save the file again")
             start, stop = _bounds(onset_s, offset_s, rate, total)
+            if (stop - start) * file.channels * 8 > wfdb_record.MOST_BYTES:
+                raise Unusable("corrupt", f"the header states {total} samples of {file.channels} channels")
             if start:
                 file.seek(start)  # some formats cannot
             samples = file.read(stop - start, dtype=dtype, always_2d=True)
     except (soundfile.SoundFileError, RuntimeError, ValueError) as error:
         raise Unusable("corrupt", f"not readable as audio: {error}") from error
-    except MemoryError:
-        raise Unusable("corrupt", f"the header states {total} samples, more than fit into memory") from None
     if len(samples) == 0:
         raise Unusable("empty", "no samples")
     if len(samples) < stop - start:
@@ -154,9 +153,10 @@ def _check_cached(samples: np.ndarray, mono: bool, sample_format: str) -> None:
     else:
         values = np.rint(values)
     if (values == values[0]).all():
-        is_lost = sample_format == "int16" and samples.dtype != np.int16
-        advice = "; set dataset.sample_format: float32" if is_lost else ""
-        raise Unusable("constant", f"every sample is the same as {sample_format}, channels averaged{advice}")
+        where = " after the channels were averaged" if mono and samples.shape[1] > 1 else ""
+        is_rounded = sample_format == "int16" and samples.dtype != np.int16
+        advice = "; set dataset.sample_format: float32" if is_rounded else ""
+        raise Unusable("constant", f"all samples are equal as {sample_format} numbers{where}{advice}")
 
 
 def _loss_in_int16(path: Path, subtype: str, samples: np.ndarray) -> list[tuple[str, str]]:

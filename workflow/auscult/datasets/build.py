@@ -130,8 +130,12 @@ def _rare_rates(recordings: pd.DataFrame) -> list[tuple[str, str, str, str]]:
 
 
 def _real_path(root: Path, path: str) -> str:
-    """Return the path below the root of the file itself, so that links and detours to one file are recognised."""
-    return os.path.relpath(os.path.realpath(root / path), os.path.realpath(root))
+    """Return the path below the root of the sound file itself, so that links and detours to one file are recognised.
+
+    A link to another suffix, as stores of large files have, and a WFDB header, with its samples beside it, stay.
+    """
+    target = os.path.relpath(os.path.realpath(root / path), os.path.realpath(root))
+    return target if Path(target).suffix == Path(path).suffix != ".hea" else path
 
 
 def _in_blocks(function: Callable, table: pd.DataFrame, workers: int) -> Iterator[tuple[dict, object]]:

@@ -13,11 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from auscult.datasets.base import Columns, Listing
 from auscult.datasets.errors import DatasetError
-from auscult.datasets.tables import is_count, read_text
+from auscult.datasets.tables import read_text
 from auscult.datasets.walk import files_below
 from auscult.datasets.wfdb_record import LEADS
 
-AGE = {"nan": "", "unknown": "", "": ""}
+UNKNOWN = ("", "nan", "unknown")
+AGE = dict.fromkeys(UNKNOWN, "")
 SEX = {"female": 1.0, "f": 1.0, "male": 0.0, "m": 0.0}
 
 
@@ -41,7 +42,8 @@ def files(root: Path, options: Options) -> list[Path]:
 def ingest(root: Path, options: Options) -> Listing:
     """Read the headers: the label `diagnosis`, age and sex.
 
-    `diagnosis` is the names of a record's codes, joined by `|`, or `none` if it has none of `options.codes`.
+    `diagnosis` is the names of a record's codes, joined by `|`, `none` if it has none of `options.codes`, and empty if
+    it has no code at all.
     """
     cases, recordings, path_of = [], [], {}
     for path in sorted(path for path in files_below(root / options.folder) if path.suffix == ".hea"):
@@ -52,19 +54,20 @@ def ingest(root: Path, options: Options) -> Listing:
         comments = _comments(path)
         if "Dx" not in comments:
             raise DatasetError(f"{path}: no line `# Dx: <codes>`")
-        codes = [code.strip() for code in comments["Dx"].split(",")]
-        if unknown := [code for code in codes if not is_count(code[:9]) or not code.isdecimal()]:
+        codes = [code for part in comments["Dx"].split(",") if (code := part.strip()).casefold() not in UNKNOWN]
+        if other_words := [code for code in codes if not (code.isascii() and code.isdecimal())]:
             raise DatasetError(
-                f"{path}: the line `# Dx` should be SNOMED codes joined by commas; {unknown[0]!r} is none"
+                f"{path}: the line `# Dx` should be SNOMED codes joined by commas; {other_words[0]!r} is none"
             )
         names = {options.codes[code] for code in codes if code in options.codes}
+        diagnosis = "|".join(sorted(names)) or ("none" if codes else "")
         age = comments.get("Age", "")
         try:
             years = float(AGE.get(age.lower(), age) or "nan")
         except ValueError:
             raise DatasetError(f"{path}: the line `# Age: {age}` is not a number") from None
         sex = SEX.get(comments.get("Sex", "").lower(), float("nan"))
-        cases.append((case, case, "|".join(sorted(names)) or "none", years, sex))
+        cases.append((case, case, diagnosis, years, sex))
         recordings.append((case, case, "", str(path.relative_to(root))))
     columns = ["recording", "case", "site", "path"]
     return Listing(
@@ -81,9 +84,8 @@ def _comments(path: Path) -> dict[str, str]:
     for line in read_text(path).splitlines():
         if line.startswith("#"):
             key, _, value = line[1:].partition(":")
-            if key.strip() in values and values[key.strip()] != value.strip():
-                raise DatasetError(
-                    f"{path}: the line `#{key.strip()}` is there twice, with different values; remove one"
-                )
-            values[key.strip()] = value.strip()
+            key, value = key.strip(), value.strip()
+            if key in ("Dx", "Age", "Sex") and values.get(key, value) != value:
+                raise DatasetError(f"{path}: the line `#{key}` is there twice, with different values; remove one")
+            values[key] = value
     return values

@@ -62,15 +62,17 @@ def ingest(root: Path, options: Options) -> Listing:
     cases, recordings, quality, folder_of = [], [], [], {}
     for folder in _folders(root):
         database, listed_records = folder.name[-1], set()
+        path_of = {path.stem: path for path in files_in(folder, ".wav")}
         for name, abnormal, sound_quality in _reference(folder):
             if name in folder_of:
                 raise DatasetError(f"{folder}: {name!r} is listed twice, also in {folder_of[name]}; remove one")
             folder_of[name] = folder.name
             listed_records.add(name)
             cases.append((name, name, database, abnormal, sound_quality))
-            row = {"recording": name, "case": name, "path": f"{folder.name}/{name}.wav"}
+            path = path_of.get(name, folder / f"{name}.wav")
+            row = {"recording": name, "case": name, "path": f"{folder.name}/{path.name}"}
             recordings.append(row | stated_length(folder / f"{name}.hea", name, quality))
-        for path in files_in(folder, ".wav"):
+        for path in path_of.values():
             if path.stem not in listed_records:
                 quality.append((path.stem, "unlisted", "dropped", f"{folder.name} does not list {path.name}"))
     columns = ["recording", "case", "path", "header_rate_hz", "header_frames"]

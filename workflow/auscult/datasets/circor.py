@@ -72,7 +72,7 @@ def files(root: Path, options: Options) -> list[Path]:
 def ingest(root: Path, options: Options) -> Listing:
     """Read patients, recordings, labels and heart-sound states below `root/training_data`."""
     folder = root / "training_data"
-    patients = [_patient(path) for path in sorted(folder.glob("[!.]*.txt"))]
+    patients = [_patient(path) for path in files_in(folder, ".txt")]
     cases = pd.DataFrame([case for case, _ in patients], columns=["case", "additional_id", *LABELS, *COVARIATES])
     cases["subject"] = _subjects(cases, folder)
     recordings, quality = [], []
@@ -222,17 +222,19 @@ def _subjects(cases: pd.DataFrame, folder: Path) -> list[str]:
     An additional id that is not in the release is not part of a subject. Raises DatasetError when an id, in the
     release or not, is in two pairs.
     """
+    case_ids = set(cases["case"])
     additional_ids, id_of_form = {}, {ids.folded(case): case for case in cases["case"]}
     for row in cases.itertuples():
         # some copies of the table write ids as decimal numbers, or with zeros before them
-        twin = id_of_form.get(ids.folded(row.additional_id), row.additional_id)
+        twin = row.additional_id
+        if twin not in case_ids:
+            twin = id_of_form.get(ids.folded(twin), twin)
         if twin == row.case:
             raise DatasetError(f"{folder / row.case}.txt: #Additional ID is the patient's own id")
         if twin and not re.fullmatch(r"\w+", twin):
             raise DatasetError(f"{folder / row.case}.txt: #Additional ID: {twin!r} is not one id; write the id alone")
         if twin:
             additional_ids[row.case] = twin
-    case_ids = set(cases["case"])
     pairs: dict[str, set[str]] = {name: {name} for name in case_ids | set(additional_ids.values())}
     for case, twin in additional_ids.items():
         pairs[case].add(twin)

@@ -88,8 +88,8 @@ def ingest(root: Path, options: Options) -> Listing:
                         f"{root / 'cases.csv'}: row {row_number(cases, position)}, column {column!r}: {value!r} is "
                         f"not one of {', '.join(known_words)} (dataset.options.labels)"
                     )
-    _refuse_misspelt(root / "cases.csv", cases, ["subject"])
-    _refuse_misspelt(root / "recordings.csv", recordings, ["site", "onset_s", "offset_s"])
+    _refuse_misspelt(root / "cases.csv", cases, ["subject"], case_columns)
+    _refuse_misspelt(root / "recordings.csv", recordings, ["site", "onset_s", "offset_s"], options.recording_labels)
     subjects_known = "subject" in cases
     if not subjects_known:
         cases["subject"] = cases["case"]
@@ -120,11 +120,15 @@ def ingest(root: Path, options: Options) -> Listing:
     return Listing(cases, recordings, columns, subjects_known=subjects_known)
 
 
-def _refuse_misspelt(path: Path, table: pd.DataFrame, names: list[str]) -> None:
+def _refuse_misspelt(path: Path, table: pd.DataFrame, names: list[str], other_uses: list[str]) -> None:
     """Raise DatasetError for a column that is nearly a missing one, which would otherwise be left out silently."""
+    columns = {column.casefold().strip(): column for column in table if column not in other_uses}
     for name in names:
-        if name not in table and (matches := difflib.get_close_matches(name, [c.casefold() for c in table], 1, 0.85)):
-            raise DatasetError(f"{path}: no column {name!r}, but {matches[0]!r}: is {name!r} meant? Rename the column")
+        matches = difflib.get_close_matches(name, columns, 1, 0.9)
+        if name not in table and matches:
+            raise DatasetError(
+                f"{path}: no column {name!r}, but {columns[matches[0]]!r}: is {name!r} meant? Rename the column"
+            )
 
 
 def _require_columns(path: Path, table: pd.DataFrame, columns: list[str]) -> None:

@@ -34,7 +34,7 @@ def folded(name: str) -> str:
     look like them, no zeros before a number, and no decimals of a whole number: `P01 ` is `p1`, and `12.0` is `12`.
     """
     name = " ".join(unicodedata.normalize("NFKC", name).casefold().split()).translate(DASHES | LOOKALIKES)
-    return re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"^(\d+)\.0+$", r"\1", name))
+    return re.sub(r"(?<![\d.])0+(?=\d)", "", re.sub(r"^(\d+)\.0+$", r"\1", name))
 
 
 def same_but_for_writing(names: Iterable[str]) -> tuple[str, str] | None:

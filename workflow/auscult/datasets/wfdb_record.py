@@ -11,17 +11,19 @@ import numpy as np
 from auscult.datasets.errors import Unusable
 
 LEADS = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"]  # of a 12-lead ECG
+PLACES = {lead.casefold(): place for place, lead in enumerate(LEADS)}
 BYTES = {"16": 2, "24": 3, "32": 4, "8": 1, "80": 1}  # per sample, of the formats with a fixed size
+MOST_BYTES = 2**36  # of samples in memory: a header that states more is damaged
 # what wfdb raises
-READ_ERRORS = (OSError, ValueError, IndexError, KeyError, TypeError, AttributeError, UnicodeDecodeError, MemoryError)
+READ_ERRORS = (OSError, ValueError, IndexError, KeyError, TypeError, AttributeError, UnicodeDecodeError)
 MILLIVOLTS = {"nv": 1e-6, "uv": 1e-3, "\u00b5v": 1e-3, "\u03bcv": 1e-3, "mv": 1.0, "v": 1e3}  # of a unit
 
 
 def read(path: Path) -> tuple[np.ndarray, int]:
     """Return samples (n, leads) and the rate in Hz; a missing sample is NaN.
 
-    Samples are in mV where the header's unit is one of voltage, else in its unit. The leads of a 12-lead ECG come in
-    the order of `LEADS`. Raises Unusable if the header cannot be read, if samples are missing, too few or do not have
+    Samples are in the header's unit, or in mV if the record has leads of an ECG. Those of a 12-lead ECG come in the
+    order of `LEADS`. Raises Unusable if the header cannot be read, if samples are missing, too few or do not have
     the header's checksums, if leads differ in unit or rate, and if a lead is there twice.
     """
     import wfdb  # slow to load, and few data sets need it
@@ -42,17 +44,19 @@ def read(path: Path) -> tuple[np.ndarray, int]:
             raise Unusable(
                 "corrupt", f"lead {lead}: the samples' checksum is {sample_sum}, the header states {header_sum}"
             )
-    samples = samples * MILLIVOLTS.get(str(record.units[0]).casefold(), 1.0)
-    return samples[:, _order(record.sig_name)], round(record.fs)
+    names = [str(name).strip().casefold() for name in record.sig_name]
+    if set(names) & set(PLACES):
+        samples = samples * MILLIVOLTS.get(str(record.units[0]).casefold(), 1.0)
+    return samples[:, _order(names)], round(record.fs)
 
 
 def _order(names: list[str]) -> list[int]:
-    """Return the places of the leads in the order of `LEADS`, if these are the leads, else as they are."""
-    place_of = {str(name).strip().casefold(): place for place, name in enumerate(names)}
-    if len(place_of) < len(names) and len(names) == len(LEADS):
-        raise Unusable("leads", f"a lead is there twice: {', '.join(map(str, names))}")
-    order = [place_of.get(lead.casefold()) for lead in LEADS]
-    return list(range(len(names))) if None in order or len(names) != len(LEADS) else order
+    """Return the places of the leads in the order of `LEADS`, if these twelve are the names, else as they are."""
+    if repeated_names := [name for name in PLACES if names.count(name) > 1]:
+        raise Unusable("leads", f"the lead {LEADS[PLACES[repeated_names[0]]]} is there twice")
+    if set(names) == set(PLACES):
+        return [names.index(name) for name in PLACES]
+    return list(range(len(names)))
 
 
 def _check_header(path: Path, header: Any) -> None:
@@ -81,6 +85,8 @@ def _check_header(path: Path, header: Any) -> None:
         stated_size, size = offset + header.sig_len * header.n_sig * width, file.stat().st_size
         if size < stated_size:
             raise Unusable("truncated", f"the header states {stated_size} bytes of samples, the file has {size}")
+    if (header.sig_len or 0) * header.n_sig * 8 > MOST_BYTES:
+        raise Unusable("corrupt", f"the header states {header.sig_len} samples of {header.n_sig} leads")
 
 
 def _check_matlab(file: Path, header: Any) -> None:

@@ -52,9 +52,11 @@ def _latex_table(table: pd.DataFrame, name: str, caption: str) -> str:
     rows = table.drop(columns=[column for column in table if column in NOT_PRINTED])
     for column in [column for column in rows if {f"{column}_low", f"{column}_high"} <= set(rows)]:
         parts = [rows.pop(f"{column}{end}").map(_short) for end in ("_low", "_high")]
-        intervals = [f" ({low}–{high})" if low else "" for low, high in zip(*parts, strict=True)]
-        rows[column] = rows[column].map(_short) + pd.Series(intervals, rows.index, dtype=str)
-    texts = rows.map(_short).replace("", None).dropna(axis=1, how="all").fillna("–")
+        intervals = [f" ({low} to {high})" if low else "" for low, high in zip(*parts, strict=True)]
+        rows[column] = [_short(value) + interval for value, interval in zip(rows[column], intervals, strict=True)]
+    texts = rows.map(_short)
+    is_empty = (texts == "").all() & (len(texts) > 0)
+    texts = texts.loc[:, ~is_empty].replace("", "–")
     alignment = "".join("l" if column in TEXT_COLUMNS else "r" for column in texts)
     lines = [
         r"\begin{table}",

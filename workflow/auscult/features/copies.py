@@ -41,7 +41,8 @@ class Scale(NamedTuple):
     frequencies that count. near: spectra and bands in which a peak is the largest. span: most spectra from the first to
     the last of three peaks. shifts: how many shifts of two recordings are compared. correlation, overlap_s: least ones
     of copies. piece_s: longest piece that is compared; overlap_s where there are `votes`. votes: threes at one shift
-    that make a copy of recordings without samples; votes_suffice: and of others.
+    that make a copy of recordings without samples; votes_suffice: and of others. tones: whether threes
+    in one band count; a hum gives the same ones in any recording.
     """
 
     rate: int
@@ -56,11 +57,12 @@ class Scale(NamedTuple):
     piece_s: float
     votes: int
     votes_suffice: bool
+    tones: bool
 
 
-SOUND = Scale(2000, 256, 64, 99, (7, 7), 64, 3, 0.98, 1.0, 4.0, 12, True)
+SOUND = Scale(2000, 256, 64, 99, (7, 7), 64, 3, 0.98, 1.0, 4.0, 12, True, False)
 # beats are told apart by their times, to a sample. Those of two persons can be very much alike for some seconds
-ECG = Scale(100, 32, 1, 15, (21, 31), 400, 3, 0.98, 2.5, 8.0, 24, False)
+ECG = Scale(100, 32, 1, 15, (21, 31), 400, 3, 0.98, 2.5, 8.0, 24, False, True)
 
 
 def scale_of(rate_hz: int) -> Scale:
@@ -194,6 +196,8 @@ def landmarks(samples: np.ndarray, scale: Scale) -> tuple[np.ndarray, np.ndarray
         to_third = frame[third : third + count] - frame[second : second + count]
         total = to_second + to_third
         is_near = (total > 0) & (total < span)
+        if not scale.tones:
+            is_near &= (band[:count] != band[second : second + count]) | (band[:count] != band[third : third + count])
         bands = (band[:count] * 128 + band[second : second + count]) * 128 + band[third : third + count]
         codes.append(((bands * span + to_second) * span + to_third)[is_near])
         first_frames.append(frame[:count][is_near])
@@ -266,6 +270,8 @@ def aligned_correlation(
 def _best_lag(first: np.ndarray, second: np.ndarray, most: int) -> tuple[int, float]:
     """Return the lag up to `most` samples at which two pieces of one length correlate most, and the correlation."""
     core = first[most : len(first) - most]
+    if min(core.var(), second.var()) <= 1e-9 * max(np.square(core).mean(), np.square(second).mean()):
+        return 0, 0.0  # constant but for rounding
     products = np.correlate(second, core, "valid")
     sums, squares = (np.concatenate([[0.0], np.cumsum(values)]) for values in (second, second**2))
     length = len(core)

@@ -45,53 +45,53 @@ class Draft:
     minutes: float = 0.0
 
 
-def choose(folder: Fingerprint, cores: int | None = None, windows_per_s: float | None = None) -> Draft:
+def choose(facts: Fingerprint, cores: int | None = None, windows_per_s: float | None = None) -> Draft:
     """Return a study for a folder of recordings. Raises FirstStudyError.
 
     cores: of this machine by default. windows_per_s: training speed of a core; measured in a second by default.
     """
     study = Draft({"description": "", "dataset": {}, "targets": {}, "protocol": {}, "tasks": {}, "systems": {}})
-    is_sound = _dataset(folder, study)
-    label = _target(folder, study)
-    folds, has_inner = _protocol(folder, study, label)
-    window, hop = _system(folder, study, is_sound)
-    _time(folder, study, folds, has_inner, window, hop, is_sound, cores or os.cpu_count() or 1, windows_per_s)
-    study.values["description"] = f"{label} of the recordings in {folder.dataset.root}: a first study."
+    is_sound = _dataset(facts, study)
+    label = _target(facts, study)
+    folds, has_inner = _protocol(facts, study, label)
+    window, hop = _system(facts, study, is_sound)
+    _time(facts, study, folds, has_inner, window, hop, is_sound, cores or os.cpu_count() or 1, windows_per_s)
+    study.values["description"] = f"{label} of the recordings in {facts.dataset.root}: a first study."
     return study
 
 
-def _dataset(folder: Fingerprint, study: Draft) -> bool:
+def _dataset(facts: Fingerprint, study: Draft) -> bool:
     """Fill in `dataset`; return whether the recordings are sounds."""
-    native = max(folder.rates, key=lambda rate: (folder.rates[rate], rate))
-    least_rate = 2 * folder.energy_hz / 0.9
+    native = max(facts.rates, key=lambda rate: (facts.rates[rate], rate))
+    least_rate = 2 * facts.energy_hz / 0.9
     rate = min(native, next((rate for rate in RATES if rate >= least_rate), native))
     is_sound = native >= LOWEST_SOUND_HZ
     rate = max(rate, min(native, LOWEST_SOUND_HZ)) if is_sound else rate
-    channels = max(folder.channels, key=lambda count: folder.channels[count])
-    keeps_all = channels > 1 and len(folder.channels) == 1 and not is_sound
-    problems = folder.manifest.quality["problem"].value_counts().to_dict()
-    dropped_files = int((folder.manifest.quality["action"] == "dropped").sum())
-    shortest = float(np.quantile(folder.seconds, 0.02))
+    channels = max(facts.channels, key=lambda count: facts.channels[count])
+    keeps_all = channels > 1 and len(facts.channels) == 1 and not is_sound
+    problems = facts.manifest.quality["problem"].value_counts().to_dict()
+    dropped_files = int((facts.manifest.quality["action"] == "dropped").sum())
+    shortest = float(np.quantile(facts.seconds, 0.02))
     study.values["dataset"] = {
-        "name": folder.dataset.name,
-        "adapter": folder.dataset.adapter,
-        "root": folder.dataset.root,
-        **({"options": folder.dataset.options} if folder.dataset.options else {}),
+        "name": facts.dataset.name,
+        "adapter": facts.dataset.adapter,
+        "root": facts.dataset.root,
+        **({"options": facts.dataset.options} if facts.dataset.options else {}),
         "rate_hz": rate,
         "channels": "all" if keeps_all else "mean",
         "sample_format": "int16" if is_sound else "float32",
         "short_s": round(min(4.0, max(0.05, 0.9 * shortest)), 3),
     }
-    rates = ", ".join(f"{count} at {hz} Hz" for hz, count in sorted(folder.rates.items()))
+    rates = ", ".join(f"{count} at {hz} Hz" for hz, count in sorted(facts.rates.items()))
     study.why["dataset"] = (
-        f"{len(folder.manifest.recordings)} recordings of {len(folder.manifest.cases)} cases; {dropped_files} dropped; "
+        f"{len(facts.manifest.recordings)} recordings of {len(facts.manifest.cases)} cases; {dropped_files} dropped; "
         f"problems: {', '.join(f'{n} {name}' for name, n in problems.items()) or 'none'}"
     )
     study.why["dataset.rate_hz"] = (
         f"recorded: {rates}; in nine tenths of the recordings, nearly all energy of the differences from sample to "
-        f"sample, which weigh high frequencies more, lies below {folder.energy_hz:.0f} Hz"
+        f"sample, which weigh high frequencies more, lies below {facts.energy_hz:.0f} Hz"
     )
-    study.why["dataset.channels"] = f"recordings by number of channels: {folder.channels}"
+    study.why["dataset.channels"] = f"recordings by number of channels: {facts.channels}"
     study.why["dataset.sample_format"] = "sounds are within ±1" if is_sound else "physical units may lie outside ±1"
     study.why["dataset.short_s"] = (
         f"2 % last up to {shortest:.2f} s; recordings shorter than this are listed in quality.csv"
@@ -99,16 +99,16 @@ def _dataset(folder: Fingerprint, study: Draft) -> bool:
     return is_sound
 
 
-def _target(folder: Fingerprint, study: Draft) -> str:
+def _target(facts: Fingerprint, study: Draft) -> str:
     """Fill in `targets` and `tasks`; return the label column."""
-    label, classes = next(iter(folder.labels.items()))
+    label, classes = next(iter(facts.labels.items()))
     name = _name(label)
     counts = ", ".join(
-        f"{word} {n} ({subjects} subjects)" if folder.manifest.subjects_known else f"{word} {n}"
+        f"{word} {n} ({subjects} subjects)" if facts.manifest.subjects_known else f"{word} {n}"
         for word, (n, subjects) in classes.items()
     )
     largest = max(n for n, _ in classes.values())
-    if label in folder.several:
+    if label in facts.several:
         head = {"label": label, "kind": "multilabel", "classes": sorted(classes)}
         target = {**head, "heads": [name], "decisions": ["tuned_f_each", "reference"]}
     else:
@@ -122,7 +122,7 @@ def _target(folder: Fingerprint, study: Draft) -> str:
         study.why[f"targets.{name}.weights"] = "the root of how much rarer than the largest class each is"
     study.values["targets"] = {name: target}
     study.values["tasks"] = {name: {"heads": {name: head}}}
-    others = [other for other in folder.labels if other != label]
+    others = [other for other in facts.labels if other != label]
     more = f"; other label columns: {', '.join(others)}" if others else ""
     study.why[f"targets.{name}"] = f"cases: {counts}{more}"
     return label
@@ -135,10 +135,10 @@ def _name(label: str) -> str:
     return words if words[:1].isalpha() else f"label_{words}".rstrip("_")
 
 
-def _protocol(folder: Fingerprint, study: Draft, label: str) -> tuple[int, bool]:
+def _protocol(facts: Fingerprint, study: Draft, label: str) -> tuple[int, bool]:
     """Fill in `protocol` and `inner_folds`; return the number of folds and whether there are inner ones."""
     # a class of one or two subjects cannot be in training, validation and test of every fold
-    fewest = min(n for _, n in folder.labels[label].values() if n >= FEWEST_SUBJECTS)
+    fewest = min(n for _, n in facts.labels[label].values() if n >= FEWEST_SUBJECTS)
     protocol = {
         "name": "group_cv",
         "folds": max(2, min(MOST_FOLDS, fewest)),
@@ -146,21 +146,21 @@ def _protocol(folder: Fingerprint, study: Draft, label: str) -> tuple[int, bool]
         "seed": 0,
         "stratify": [label],
     }
-    units = "subjects" if folder.manifest.subjects_known else "cases"
+    units = "subjects" if facts.manifest.subjects_known else "cases"
     text = f"the rarest class (of {FEWEST_SUBJECTS} {units} or more) has {fewest} {units}"
-    if not folder.manifest.subjects_known:
+    if not facts.manifest.subjects_known:
         text += ". Who was recorded is not known: recordings of one person may be in training and test"
-        if folder.candidates:
-            text += f"; these columns may name subjects: {', '.join(folder.candidates)} (rename one to `subject`)"
-        for group in folder.manifest.columns.groups:
-            count = folder.manifest.cases[group].nunique()
+        if facts.candidates:
+            text += f"; these columns may name subjects: {', '.join(facts.candidates)} (rename one to `subject`)"
+        for group in facts.manifest.columns.groups:
+            count = facts.manifest.cases[group].nunique()
             if count >= FEWEST_GROUPS:
                 protocol |= {"group": group, "folds": min(protocol["folds"], count)}
                 text += f"; all cases of one {group} ({count}) stay together"
                 break
-    protocol = _drawn(folder, study, label, protocol)
+    protocol = _drawn(facts, study, label, protocol)
     study.values["protocol"] = protocol
-    has_inner = min(n for _, n in folder.labels[label].values()) >= SUBJECTS_FOR_INNER
+    has_inner = min(n for _, n in facts.labels[label].values()) >= SUBJECTS_FOR_INNER
     if has_inner:
         study.values["inner_folds"] = {"folds": 3, "bag": True}
         study.why["inner_folds"] = f"enough {units} to fit thresholds to cases that no network was trained on"
@@ -170,14 +170,14 @@ def _protocol(folder: Fingerprint, study: Draft, label: str) -> tuple[int, bool]
     return protocol["folds"], has_inner
 
 
-def _drawn(folder: Fingerprint, study: Draft, label: str, protocol: dict[str, Any]) -> dict[str, Any]:
+def _drawn(facts: Fingerprint, study: Draft, label: str, protocol: dict[str, Any]) -> dict[str, Any]:
     """Return the protocol with a seed, and if need be fewer folds, by which every fold trains on every class.
 
     Raises FirstStudyError where there is none.
     """
     targets = {name: Target.model_validate(target) for name, target in study.values["targets"].items()}
     tasks = {name: Task.model_validate(task) for name, task in study.values["tasks"].items()}
-    cases = folder.manifest.cases
+    cases = facts.manifest.cases
     words = cases.set_index("case")[label].str.split("|")
     for folds, seed in product(range(protocol["folds"], 1, -1), range(SEEDS)):
         candidate = {**protocol, "folds": folds, "seed": seed}
@@ -186,25 +186,25 @@ def _drawn(folder: Fingerprint, study: Draft, label: str, protocol: dict[str, An
         except FoldError:
             continue
         training = roles[roles["role"] == "train"]
-        if all(set(folder.labels[label]) <= set(words[part["case"]].explode()) for _, part in training.groupby("fold")):
+        if all(set(facts.labels[label]) <= set(words[part["case"]].explode()) for _, part in training.groupby("fold")):
             return candidate
-    rarest = min(folder.labels[label], key=lambda word: folder.labels[label][word])
+    rarest = min(facts.labels[label], key=lambda word: facts.labels[label][word])
     raise FirstStudyError(
         f"{label}: the class {rarest!r} has so few subjects that no folds train on every class: merge it with another "
         "one, or empty the label of its cases"
     )
 
 
-def _system(folder: Fingerprint, study: Draft, is_sound: bool) -> tuple[float, float]:
+def _system(facts: Fingerprint, study: Draft, is_sound: bool) -> tuple[float, float]:
     """Fill in `systems`; return window and hop in seconds."""
     dataset, name = study.values["dataset"], next(iter(study.values["targets"]))
-    rate, middle = dataset["rate_hz"], float(np.median(folder.seconds))
-    long = float(np.quantile(folder.seconds, 0.75))
+    rate, middle = dataset["rate_hz"], float(np.median(facts.seconds))
+    long = float(np.quantile(facts.seconds, 0.75))
     window = max(0.25, round(2 * long) / 2) if middle < 5 else 4.0 if is_sound else 5.0
     hop = window if middle < 1.5 * window else 0.75 * window
-    several_recordings = len(folder.manifest.recordings) > 1.2 * folder.manifest.recordings["case"].nunique()
+    several_recordings = len(facts.manifest.recordings) > 1.2 * facts.manifest.recordings["case"].nunique()
     if is_sound:
-        high = min(rate / 2, max(200.0, 100 * math.ceil(folder.energy_hz / 100)))
+        high = min(rate / 2, max(200.0, 100 * math.ceil(facts.energy_hz / 100)))
         fine = 0.064 if rate <= 4000 and window >= 2 else 0.032
         bands = 40 if high <= 1000 else 64
         front_end = {
@@ -232,7 +232,7 @@ def _system(folder: Fingerprint, study: Draft, is_sound: bool) -> tuple[float, f
         augment = {"mixup": 0.4}
         study.why["systems.first.front_end"] = f"at {rate} Hz the samples themselves, each channel standardised"
     study.why["systems.first.segment"] = (
-        f"recordings last {np.min(folder.seconds):.2f} to {np.max(folder.seconds):.2f} s, "
+        f"recordings last {np.min(facts.seconds):.2f} to {np.max(facts.seconds):.2f} s, "
         f"half of them up to {middle:.2f} s"
     )
     study.why["systems.first.network"] = "a small network that a processor trains; docs/networks.md has larger ones"
@@ -258,7 +258,7 @@ def _system(folder: Fingerprint, study: Draft, is_sound: bool) -> tuple[float, f
 
 
 def _time(
-    folder: Fingerprint,
+    facts: Fingerprint,
     study: Draft,
     folds: int,
     has_inner: bool,
@@ -270,13 +270,13 @@ def _time(
 ) -> None:
     """Fill in crops and epochs so that all trainings take at most `MINUTES`, and the estimate."""
     training = study.values["systems"]["first"]["training"]
-    windows_of = np.maximum(1, np.round((folder.seconds - window) / hop) + 1)
+    windows_of = np.maximum(1, np.round((facts.seconds - window) / hop) + 1)
     training["crops"] = int(min(4, max(1, round(float(np.median(windows_of)) / 2))))
-    speed = windows_per_s or _speed(study, is_sound, window, max(folder.channels))
+    speed = windows_per_s or _speed(study, is_sound, window, max(facts.channels))
 
     def minutes(epochs: int, inner: bool) -> float:
         # of the cases that are not tested, validation takes a fifth; three inner folds train on two thirds of them each
-        not_tested = len(folder.seconds) * (1 - 1 / folds)
+        not_tested = len(facts.seconds) * (1 - 1 / folds)
         cases = 0.8 * not_tested * (1 + (2 if inner else 0))
         return PASSES_SHARE * folds * cases * training["crops"] * epochs / speed / cores / 60
 

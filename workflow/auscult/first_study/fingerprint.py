@@ -97,12 +97,12 @@ def fingerprint(root: Path, name: str, form: str | None, threads: int) -> Finger
         if column in several:
             each = each[each["word"] != NONE]
         counts = each["word"].value_counts()
-        if pair := same_but_for_writing(sorted(counts.index)):
-            raise FirstStudyError(
-                f"{root}: {column}: {pair[0]!r} and {pair[1]!r} differ in writing only; write them alike"
-            )
         of_subjects = each.groupby("word")["case"].agg(lambda cases: subjects[cases].nunique())
         if 2 <= len(counts) <= MOST_CLASSES and (of_subjects >= FEWEST_SUBJECTS).sum() >= 2:
+            if pair := same_but_for_writing(sorted(counts.index)):
+                raise FirstStudyError(
+                    f"{root}: {column}: {pair[0]!r} and {pair[1]!r} differ in writing only; write them alike"
+                )
             labels[column] = {word: (int(n), int(of_subjects[word])) for word, n in counts.items()}
     if not labels:
         raise FirstStudyError(

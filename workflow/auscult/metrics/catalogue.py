@@ -166,33 +166,33 @@ class ClassMetric:
 
 def _single(value: Value) -> Value:
     """Restrict a metric to targets with one label per case."""
-    return lambda cases: None if cases.multilabel else value(cases)
+    return lambda arrays: None if arrays.multilabel else value(arrays)
 
 
 def _multilabel(value: Value) -> Value:
     """Restrict a metric to multilabel targets."""
-    return lambda cases: value(cases) if cases.multilabel else None
+    return lambda arrays: value(arrays) if arrays.multilabel else None
 
 
 def _of_normal(key: str) -> Value:
-    return lambda cases: cases.against_normal.get(key)
+    return lambda arrays: arrays.against_normal.get(key)
 
 
-def _accuracy(cases: Scored) -> Any:
-    if cases.multilabel:
-        return formulas.exact_match(cases.truth, cases.decision)
-    return formulas.accuracy(cases.matrix)
+def _accuracy(arrays: Scored) -> Any:
+    if arrays.multilabel:
+        return formulas.exact_match(arrays.truth, arrays.decision)
+    return formulas.accuracy(arrays.matrix)
 
 
-def _f(cases: Scored) -> Any:
-    f = formulas.macro_f1(cases.matrix) if cases.multilabel else formulas.f_measure(cases.matrix)
-    return np.where(cases.lacks_class, np.nan, f)[()]
+def _f(arrays: Scored) -> Any:
+    f = formulas.macro_f1(arrays.matrix) if arrays.multilabel else formulas.f_measure(arrays.matrix)
+    return np.where(arrays.lacks_class, np.nan, f)[()]
 
 
-def _cost(cases: Scored) -> Any:
-    if cases.referred is None or not len(cases.referred):
+def _cost(arrays: Scored) -> Any:
+    if arrays.referred is None or not len(arrays.referred):
         return float("nan")
-    return formulas.challenge_cost(cases.referred, cases.abnormal)
+    return formulas.challenge_cost(arrays.referred, arrays.abnormal)
 
 
 def _places(*places: Place) -> frozenset[Place]:
@@ -422,11 +422,11 @@ def with_interval() -> list[Metric]:
     return sorted((metric for metric in METRICS if metric.interval), key=lambda metric: not metric.first)
 
 
-def values(cases: Scored, classes: list[str]) -> dict[str, float]:
+def values(arrays: Scored, classes: list[str]) -> dict[str, float]:
     """All metrics by column, in the order of the tables; undefined ones are NaN."""
-    row = {metric.key: metric.value(cases) for metric in METRICS}
+    row = {metric.key: metric.value(arrays) for metric in METRICS}
     for group in BY_CLASS:
-        columns = [(metric.key, metric.value(cases)) for metric in group]
+        columns = [(metric.key, metric.value(arrays)) for metric in group]
         for number, name in enumerate(classes):
             row |= {class_column(key, name): by_class[number] for key, by_class in columns if by_class is not None}
     return {key: float(value) for key, value in row.items() if value is not None}

@@ -99,8 +99,8 @@ class Fusion(nn.Module):
 
     def forward(self, fine: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
         """(batch, tokens, width) of both branches, in the shape of the coarse one."""
-        upsampled = functional.interpolate(fine.transpose(1, 2), coarse.shape[1], mode="linear").transpose(1, 2)
-        return upsampled * self.gate(upsampled) + coarse
+        shorter = functional.interpolate(fine.transpose(1, 2), coarse.shape[1], mode="linear").transpose(1, 2)
+        return shorter * self.gate(shorter) + coarse
 
 
 class MPGT(nn.Module):

@@ -49,7 +49,7 @@ def render(
         counts = rows.loc[rows["recordings"] > 0, "prediction"].value_counts()
         parts = [f"{number} {label or 'none'}" for label, number in counts.items()]
         if silent := int((rows["recordings"] == 0).sum()):
-            parts.append(f"{silent} without a readable recording, which have the frequencies of the classes")
+            parts.append(f"{silent} without a readable recording (their numbers are class frequencies, no prediction)")
         cells = _html(rows.drop(columns="target").replace("", None).dropna(axis=1, how="all"))
         sections.append(
             f"<h2>{html.escape(name)}</h2><p>{len(rows)} cases: {html.escape(', '.join(parts))}.</p>{cells}"

@@ -36,7 +36,7 @@ def mixed_targets(y: torch.Tensor, mixing: Mixing) -> torch.Tensor:
 def contrast(of_mixed: torch.Tensor, latents: torch.Tensor, mixing: Mixing) -> torch.Tensor:
     """Mean loss of recognising the two clean windows that each mixed window consists of, with their shares; a scalar.
 
-    projected (batch, width): of the mixed windows; latents (batch, width): of the clean ones, which get no gradient.
+    of_mixed (batch, width): of the mixed windows; latents (batch, width): of the clean ones, which get no gradient.
     """
     clean = functional.normalize(latents.detach().float(), dim=1)
     logits = functional.normalize(of_mixed.float(), dim=1) @ clean.T / TEMPERATURE

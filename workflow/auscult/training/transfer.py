@@ -60,7 +60,7 @@ class Transfer(nn.Module):
         return has_negatives.to(recording.device), others.to(recording.device)
 
     def _loss(self, number: int, own: torch.Tensor, memory: torch.Tensor) -> torch.Tensor:
-        """One direction's loss (batch,). own: (batch, width); kept: (batch, 1 + negatives, width), positive first."""
+        """One direction's loss (batch,). own: (batch, width); memory: (batch, 1 + negatives, width), positive first."""
         scores = torch.exp((memory * own[:, None]).sum(dim=2) / TEMPERATURE)
         count = len(self.latents)
         if self.scale[number] == 0:

@@ -12,7 +12,7 @@ GRID = np.arange(0.02, 0.99, 0.02)
 
 
 def tune(p: np.ndarray, truth: np.ndarray, is_shared: bool) -> np.ndarray:
-    """Thresholds (classes,) that give the largest macro F1: one `shared` by all classes, or the best of each.
+    """Thresholds (classes,) that give the largest macro F1: one for all classes (`is_shared`), or the best of each.
 
     p, truth: (n, classes), truth of 0 and 1. Of equal ones the middle is taken. A class without a positive case keeps
     0.5.
