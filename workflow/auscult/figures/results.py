@@ -109,7 +109,10 @@ def roc_variants(name: str, target: Target, part: pd.DataFrame) -> Plot:
         value = _aurocs(target, rows)[0]
         if not np.isnan(value):
             curves.append(Curve(label, *_roc_points(truth[:, 0], p[:, 0]), value))
-    caption = f"The class {first} against the rest, for each network, each second stage and the row chosen."
+    caption = (
+        f"The class {first} against the rest, for each network, each second stage and the row chosen, whose AUROC "
+        "compares cases of the same fold."
+    )
     notes = ""
     if len(variants) > MOST_COLOURS:
         notes = f" The first {MOST_COLOURS} of {len(variants)} variants are drawn."
