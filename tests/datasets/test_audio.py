@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from auscult.datasets import audio
-from auscult.datasets.errors import Unusable
+from auscult.datasets.errors import DatasetError, Unusable
 
 RATE = 4000
 FORMATS = {"PCM_16": 2**-15, "PCM_U8": 2**-7, "PCM_24": 2**-23, "PCM_32": 2**-31, "FLOAT": 1e-7, "DOUBLE": 1e-15}
@@ -328,3 +328,13 @@ def test_samples_that_float32_cannot_hold_are_unusable(save, sine, scale: float,
     with pytest.raises(Unusable) as error:
         inspect(save(scale * sine(), subtype="DOUBLE"), sample_format="float32")
     assert error.value.problem == problem
+
+
+def test_a_file_that_memory_does_not_hold_is_named_and_not_called_damaged(save, sine, monkeypatch) -> None:
+    def fail(*_, **__):
+        raise MemoryError("Unable to allocate")
+
+    path = save(sine())
+    monkeypatch.setattr(soundfile.SoundFile, "read", fail)
+    with pytest.raises(DatasetError, match=r"x\.wav: its samples do not fit into the memory"):
+        inspect(path)

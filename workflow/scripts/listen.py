@@ -28,7 +28,7 @@ sources = Sources(
     jobs_in(inputs.networks, study, system) if inputs.networks else None,
 )
 with device(resources_of(snakemake)) as torch_device:
-    sounds, left_out, meaning = sounds_of(study, system, selection, predictions, sources, torch_device)
+    sounds, left_out, meaning = sounds_of(study, system, list(selection["case"]), predictions, sources, torch_device)
 issues, leak = read_table(inputs.issues), mark(study.protocol, read_audits(inputs.audit))
 labels = study.systems[system].front_end.name, meaning, system, leak
 page = render(snakemake.wildcards.study, study, selection, predictions, issues, sounds, left_out, *labels)

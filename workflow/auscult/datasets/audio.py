@@ -12,7 +12,7 @@ import numpy as np
 import soundfile
 
 from auscult.datasets import audio_length, wfdb_record
-from auscult.datasets.errors import Unusable
+from auscult.datasets.errors import DatasetError, Unusable
 from auscult.datasets.walk import is_file
 
 CLIPPED_SHARE = 0.01
@@ -45,8 +45,16 @@ def read(path: Path, onset_s: float | None = None, offset_s: float | None = None
 
     Samples are int16 for 16-bit audio files, and float64 in ±1 for others. For a WFDB header (`.hea`), they are those
     of `wfdb_record.read`, and the format is `WFDB`. Raises Unusable for a file that is missing, empty, truncated or
-    not audio, whose header states an impossible rate or length, and for an interval that is not inside the file.
+    not audio, whose header states an impossible rate or length, and for an interval that is not inside the file;
+    DatasetError where memory is short.
     """
+    try:
+        return _read(path, onset_s, offset_s)
+    except MemoryError as error:
+        raise DatasetError(f"{path}: its samples do not fit into the memory of this machine: {error}") from error
+
+
+def _read(path: Path, onset_s: float | None, offset_s: float | None) -> tuple[np.ndarray, int, str]:
     if not is_file(path):
         raise Unusable("missing", "the file is not there")
     if path.suffix == ".hea":

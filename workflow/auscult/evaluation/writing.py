@@ -84,15 +84,12 @@ def _short(cell: Any) -> str:
     return str(cell).replace("|", "/")
 
 
-LATEX = (
-    {"–": "--"}
-    | {character: "\\" + character for character in "&%_#${}"}
-    | {
-        "\\": r"\textbackslash{}",
-        "~": r"\~{}",
-        "^": r"\^{}",
-    }
-)
+LATEX = {character: "\\" + character for character in "&%_#${}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\~{}",
+    "^": r"\^{}",
+    "–": "--",
+}
 
 
 def _latex(cell: str) -> str:

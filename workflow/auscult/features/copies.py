@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -106,13 +106,17 @@ def find_copies(audio: Path, recordings: list[str], dataset: Dataset, marks: lis
     """
     read_recording, scale = _reader(audio, dataset), scale_of(dataset.rate_hz)
     rows, pairs = list(_identical(recordings, marks)), set()
+
+    @lru_cache(maxsize=2 * CANDIDATES)  # the same pair is compared at several shifts
+    def signal(name: str) -> np.ndarray:
+        return for_analysis(read_recording(name), dataset.rate_hz)
+
     for first, second, shift, votes in _candidates(marks, scale):
         pair = recordings[first], recordings[second]
         if marks[first].digest != marks[second].digest and pair not in pairs:
-            signals = (for_analysis(read_recording(name), dataset.rate_hz) for name in pair)
             has_votes = votes >= scale.votes
             piece_s = scale.overlap_s if has_votes else scale.piece_s
-            lag, correlation = aligned_correlation(*signals, shift * scale.hop, scale, piece_s)
+            lag, correlation = aligned_correlation(*map(signal, pair), shift * scale.hop, scale, piece_s)
             if abs(correlation) >= scale.correlation or (scale.votes_suffice and has_votes):
                 rows.append((*pair, "near_identical", lag / scale.rate, correlation))
                 pairs.add(pair)

@@ -37,18 +37,13 @@ class Sources:
 
 
 def sounds_of(
-    study: Study,
-    system: str,
-    selection: pd.DataFrame,
-    predictions: pd.DataFrame,
-    sources: Sources,
-    device: torch.device,
+    study: Study, system: str, cases: list[str], predictions: pd.DataFrame, sources: Sources, device: torch.device
 ) -> tuple[dict[str, list[Sound]], dict[str, int], str]:
     """Return the recordings of each case, how many of a case are left out, and what the colours mean ('' for none).
 
     system: whose frames are drawn, and whose network is explained. Recordings with the largest output come first.
     """
-    explanations, meaning = _explanations(study, system, selection, predictions, sources, device)
+    explanations, meaning = _explanations(study, system, cases, predictions, sources, device)
     table = sources.manifest.recordings.sort_values("recording")
     problems = sources.manifest.quality.groupby("recording")["problem"].agg(list)
     states_of = dict(list(sources.states.groupby("recording")))
@@ -56,7 +51,7 @@ def sounds_of(
     front_end = study.systems[system].front_end
     frames_per_second = features.front_end(front_end.name, front_end.settings).frames_per_second
     sounds, left_out = {}, {}
-    for case in dict.fromkeys(selection["case"]):
+    for case in dict.fromkeys(cases):
         rows = table[table["case"] == case].set_index("recording")
         of_recording = {item.recording: item for item in explanations.get(case, [])}
         order = list(of_recording) or rows.index.tolist()
@@ -82,12 +77,7 @@ def sounds_of(
 
 
 def _explanations(
-    study: Study,
-    system: str,
-    selection: pd.DataFrame,
-    predictions: pd.DataFrame,
-    sources: Sources,
-    device: torch.device,
+    study: Study, system: str, cases: list[str], predictions: pd.DataFrame, sources: Sources, device: torch.device
 ) -> tuple[dict[str, list[Explanation]], str]:
     """Explanations by bands of each case, and what they mean; none where a network has no such explanation."""
     if sources.job_of is None:
@@ -95,7 +85,7 @@ def _explanations(
     parts = sources.manifest, sources.states, sources.frames, sources.audio
     explain = explainer(study, system, sources.job_of, *parts, device)
     target, positive, output = explained_class(study, system)
-    rows = predictions[(predictions["target"] == target) & predictions["case"].isin(selection["case"])]
+    rows = predictions[(predictions["target"] == target) & predictions["case"].isin(cases)]
     rows = rows[rows["repeat"] == rows["repeat"].min()].drop_duplicates("case")
     explanations: dict[str, list[Explanation]] = {}
     for (repeat, fold), part in rows.groupby(["repeat", "fold"]):
