@@ -142,6 +142,10 @@ def test_nothing_is_said_by_probabilities_at_chance_or_by_a_hair(murmur_study, s
     truth, p = cases(rng, 300, [0.3, 0.3, 0.4])
     labels = [CLASSES[k] for k in truth]
     by_chance = predictions(labels, p[rng.permutation(300)], CLASSES, "murmur")
-    by_a_hair = predictions(labels, 1 / 3 + (p - p.mean(axis=0)) * 0.01, CLASSES, "murmur")
+    wrong = rng.choice(300, 30, replace=False)
+    labels = [CLASSES[(k + 1) % 3] if number in wrong else CLASSES[k] for number, k in enumerate(truth)]
+    clearly = predictions(labels, p, CLASSES, "murmur")
+    by_a_hair = predictions(labels, 1 / 3 + (p - 1 / 3) * 0.05, CLASSES, "murmur")
+    assert len(label_issues(murmur_study(), clearly, manifest(), {})) > 10
     assert label_issues(murmur_study(), by_a_hair, manifest(), {}).empty
     assert label_issues(murmur_study(), by_chance, manifest(), {}).empty
