@@ -9,8 +9,8 @@ from auscult.cache.audio import cache_audio
 from auscult.cache.store import Cache, open_cache
 from auscult.config.dataset import Dataset
 from auscult.config.systems import FrontEndConfig
-from auscult.datasets import simulate
-from auscult.datasets.base import Manifest
+from auscult.datasets import circor, simulate
+from auscult.datasets.base import Manifest, load
 from auscult.datasets.build import build
 from auscult.features.frames import extract, frames_config
 from auscult.features.front_ends.logmel import PRESETS
@@ -39,12 +39,29 @@ class Data:
 
 def make(home: Path, subjects: int, seconds: tuple[float, float] = (20.0, 22.0)) -> Data:
     """Simulated recordings of `subjects` below `home`, with their manifest."""
-    options = simulate.Options(subjects=subjects, seed=0, seconds=seconds, twins=0.0)
-    root = home / "raw"
-    simulate.fetch(root, options, lambda line: None)
-    dataset = Dataset(name="bench", adapter="simulate", root=str(root), options=options.model_dump())
-    listing = simulate.ingest(root, options)
-    return Data(home, dataset, build(listing, root, dataset.channels, dataset.short_s, 1))
+    write_recordings(home, subjects, seconds)
+    return ingest(home)
+
+
+def write_recordings(home: Path, subjects: int, seconds: tuple[float, float]) -> None:
+    """Write simulated recordings below `home`."""
+    simulate.fetch(home / "raw", simulate.Options(subjects=subjects, seconds=seconds, twins=0.0), lambda line: None)
+
+
+def ingest(home: Path) -> Data:
+    """Read the recordings below `home` and write their manifest."""
+    made = Data(home, _dataset(home), build(circor.ingest(home / "raw", circor.Options()), home / "raw", "mean", 1.0, 1))
+    made.manifest.write(home / "manifest")
+    return made
+
+
+def read(home: Path) -> Data:
+    """The data with the manifest that `ingest` wrote."""
+    return Data(home, _dataset(home), load(home / "manifest"))
+
+
+def _dataset(home: Path) -> Dataset:
+    return Dataset(name="bench", adapter="circor", root=str(home / "raw"))
 
 
 def cache_samples(data: Data) -> None:

@@ -22,14 +22,12 @@ MIB = 1024  # of the kilobytes in which Linux gives memory
 
 def rows(home: Path, most: int) -> list[Row]:
     """For every stage: milliseconds per recording and peak memory by size; each in a process of its own."""
+    sizes = [size for size in SIZES if size <= most]
+    for size in sizes:
+        run(home, size, "recordings")
     found = []
     for stage in STAGES:
-        parts = []
-        for size in [size for size in SIZES if size <= most]:
-            words = [sys.executable, "-m", "benchmarks.growth", str(home / str(size)), str(size), stage]
-            done = subprocess.run(words, check=True, capture_output=True, text=True)
-            parts.append(json.loads(done.stdout.splitlines()[-1]))
-        table = pd.DataFrame(parts)
+        table = pd.DataFrame([json.loads(run(home, size, stage)) for size in sizes])
         what = f"growth, {stage}, {', '.join(map(str, table['recordings']))} recordings of 5 s"
         each, peak = 1000 * table["seconds"] / table["recordings"], table["peak_kb"] / MIB
         found.append(series(what, "time per recording", each.to_numpy(), "ms", "grows ≤ 10 %", lambda x: x <= 1.1))
@@ -45,6 +43,12 @@ def rows(home: Path, most: int) -> list[Row]:
     return found
 
 
+def run(home: Path, size: int, stage: str) -> str:
+    """Run one stage on one size in a process of its own; return the last line that it prints."""
+    words = [sys.executable, "-m", "benchmarks.growth", str(home / str(size)), str(size), stage]
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip().rpartition("\n")[2]
+
+
 def log_mels_ms() -> float:
     """Milliseconds of this process for the log-mels of a recording of 5 s that is in memory."""
     from auscult.features.front_ends.logmel import PRESETS, compute
@@ -58,10 +62,10 @@ def main(home: Path, size: int, stage: str) -> None:
     """One stage on one size; what the stages before made is found as they left it."""
     from benchmarks import data
 
-    made = data.make(home, size * 3 // 10, SECONDS)  # about 3.3 recordings a patient
+    if stage == "recordings":
+        return data.write_recordings(home, size * 3 // 10, SECONDS)  # about 3.3 recordings a patient
     started = time.perf_counter()
-    if stage == "ingest":
-        made = data.make(home, size * 3 // 10, SECONDS)  # finds its files written
+    made = data.ingest(home) if stage == "ingest" else data.read(home)
     if stage == "samples":
         data.cache_samples(made)
     if stage == "frames":

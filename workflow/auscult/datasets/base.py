@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from auscult.datasets.tables import read_table
 from auscult.provenance import write_json, write_text
 
 FACTS = ["rate_hz", "channels", "frames", "sha256"]
@@ -130,7 +129,19 @@ def load(folder: Path) -> Manifest:
     """
     facts = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
     columns = Columns(**facts["columns"])
-    cases = read_table(folder / "cases.csv", columns.covariates, exact=True)
-    recordings = read_table(folder / "recordings.csv", NUMBERS, exact=True)
-    quality = read_table(folder / "quality.csv", [], exact=True)
+    cases = _read(folder / "cases.csv", columns.covariates)
+    recordings = _read(folder / "recordings.csv", NUMBERS)
+    quality = _read(folder / "quality.csv", [])
     return Manifest(cases, recordings, quality, columns, subjects_known=facts["subjects_known"])
+
+
+def _read(path: Path, numbers: list[str]) -> pd.DataFrame:
+    """Return a table that `Manifest.write` wrote. pandas guesses numbers by itself, but would read the id 007 as 7."""
+    texts = pd.read_csv(path, nrows=0).columns.difference(numbers)
+    return pd.read_csv(
+        path,
+        dtype=dict.fromkeys(texts, str),
+        keep_default_na=False,
+        na_values=dict.fromkeys(numbers, [""]),
+        lineterminator="\n",  # a carriage return is part of a cell
+    )

@@ -13,22 +13,21 @@ import pandas as pd
 from auscult.datasets.errors import DatasetError
 
 
-def read_table(path: Path, numbers: Iterable[str], exact: bool = False) -> pd.DataFrame:
+def read_table(path: Path, numbers: Iterable[str]) -> pd.DataFrame:
     """Return a CSV as a table of strings ('' for an empty cell), with the columns `numbers` as floats (NaN for one).
 
     As spreadsheets save tables: rows, and columns without a name, are skipped if they have no content, and blanks
-    around a cell are no part of it; `exact` keeps all cells as `Manifest.write` wrote them. `row_number` gives the
-    number of a row in the file.
+    around a cell are no part of it. `row_number` gives the number of a row in the file.
 
     Raises DatasetError. It names the file, and the line of a row that does not fit the header, or the row and column
     of a cell that is not a number.
     """
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True, skipinitialspace=not exact)
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True, skipinitialspace=True)
     header: list[str] | None = None
     rows, numbers_of_rows = [], []
     try:
         for number, cells in enumerate(reader, start=1):
-            row = cells if exact else [cell.strip() for cell in cells]
+            row = [cell.strip() for cell in cells]
             if not any(row):
                 continue
             if header is None:
