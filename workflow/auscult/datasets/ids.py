@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 MOST_BYTES = 200  # ids are parts of file names
 DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"), "-")
 # small Cyrillic and Greek letters whose large or small forms look like Latin ones
-LOOKALIKES = str.maketrans("авекмнорстухіјѕαβεζηικμνορτυχ", "abekmhopctyxijsabezhikmnoptyx")
+LOOKALIKES = str.maketrans("авекмнорстухіјѕһӏԁԛԝьαβεζηικμνορτυχıɑ", "abekmhopctyxijshldqwbabezhikmnoptyxia")
 
 
 def problem_of(name: str) -> str | None:
@@ -27,21 +27,34 @@ def problem_of(name: str) -> str | None:
     return None
 
 
+def plain(text: str) -> str:
+    """A text in one case and Unicode form, with single blanks and none around it, one kind of dash, and no accents.
+
+    Latin letters stand for those that look like them.
+    """
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    letters = [x for x in decomposed if not "\u0300" <= x <= "\u036f" and unicodedata.category(x) != "Cf"]
+    return " ".join("".join(letters).translate(DASHES | LOOKALIKES).split())
+
+
 def folded(name: str) -> str:
     """The form in which ids that differ in writing only are the same.
 
-    In one Unicode form and case, with single blanks and none around it, one kind of dash, Latin letters for those that
-    look like them, no zeros before a number, and no decimals of a whole number: `P01 ` is `p1`, and `12.0` is `12`.
+    `plain`, without zeros before a number, and without decimals of a whole number. Blanks and punctuation count only
+    between two digits, and a minus before a number: `P 01` and `p-1` are `p1`, `12.0` is `12`, and `1_2` is `1-2`.
     """
-    name = " ".join(unicodedata.normalize("NFKC", name).casefold().split()).translate(DASHES | LOOKALIKES)
-    return re.sub(r"(?<![\d.])0+(?=\d)", "", re.sub(r"^(\d+)\.0+$", r"\1", name))
+    text = re.sub(r"(?<![\d.])(\d+)\.0+$", r"\1", plain(name))
+    sign = "-" if re.match(r"-\d", text) else ""
+    marked = "".join("-" if unicodedata.category(x)[0] in "ZP" and x != "." else x for x in text)
+    joined = re.sub(r"-+", "-", re.sub(r"(?<!\d)-+|-+(?!\d)", "", marked))
+    return sign + re.sub(r"(?<![\d.])0+(?=\d)", "", joined) if joined else text
 
 
-def same_but_for_writing(names: Iterable[str]) -> tuple[str, str] | None:
-    """The first two distinct ids that have the same folded form, or None."""
+def same_but_for_writing(names: Iterable[str], form: Callable[[str], str] = folded) -> tuple[str, str] | None:
+    """The first two distinct names that have the same form, or None. form: `folded` of ids, `plain` of words."""
     first_of_form: dict[str, str] = {}
     for name in names:
-        first = first_of_form.setdefault(folded(name), name)
+        first = first_of_form.setdefault(form(name), name)
         if first != name:
             return first, name
     return None
