@@ -1,5 +1,6 @@
 """Copies of recordings are found however they were cut or changed; other recordings of the same kind are not."""
 
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,46 @@ def test_the_shift_is_that_of_the_cut(tmp_path):
     assert found["shift_s"].tolist() == pytest.approx([2.5], abs=0.001) and found["correlation"][0] > 0.99
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_every_part_of_a_recording_is_found_and_every_recording_in_a_compilation(tmp_path, seed):
+    """More of them than candidates, whatever their names: the order of the recordings is that of the names."""
+    rng = np.random.default_rng(seed)
+    long, parts = heart(40 + seed, 30.0), 7
+    starts = rng.integers(0, len(long) - 4 * RATE, parts)
+    pieces = [long[start : start + 4 * RATE] for start in starts]
+    others = [heart(60 + 10 * seed + number, 6.0) for number in range(parts)]
+    compilation = np.concatenate(others)
+    signals = {"long": long, "compilation": compilation}
+    signals |= {f"part {number}": piece for number, piece in enumerate(pieces)}
+    signals |= {f"other {number}": other for number, other in enumerate(others)}
+    labels = list(rng.permutation([f"{number:02d}" for number in range(len(signals))]))
+    label_of = dict(zip(signals, labels, strict=True))
+    table = find(
+        tmp_path / "audio", {label_of[name]: (signals[name], RATE) for name in sorted(signals, key=label_of.get)}
+    )
+    pairs = {frozenset(pair) for pair in zip(table["recording"], table["other"], strict=True)}
+    for number in range(parts):
+        assert frozenset((label_of["long"], label_of[f"part {number}"])) in pairs
+        assert frozenset((label_of["compilation"], label_of[f"other {number}"])) in pairs
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_offset_or_a_drift_hides_no_copy(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    time = np.arange(12 * RATE) / RATE
+    recordings = {}
+    for number in range(6):
+        drift = np.sin(2 * np.pi * rng.uniform(0.05, 0.3) * time + rng.uniform(0, 6))
+        recordings[f"h{number}"] = (heart(80 + number), RATE)
+        recordings[f"h{number}=offset"] = (rng.uniform(0.05, 0.4) * heart(80 + number) + rng.uniform(-0.5, 0.5), RATE)
+        recordings[f"h{number}=drift"] = (0.3 * heart(80 + number) + rng.uniform(0.1, 0.6) * drift, RATE)
+    table = find(tmp_path / "audio", recordings)
+    pairs = {frozenset(pair) for pair in zip(table["recording"], table["other"], strict=True)}
+    assert pairs == {
+        frozenset(pair) for n in range(6) for pair in combinations((f"h{n}", f"h{n}=offset", f"h{n}=drift"), 2)
+    }
+
+
 ECG_RATE = 100
 
 
@@ -196,8 +237,48 @@ def test_edited_ecgs_are_found_mostly_and_no_other_pair(tmp_path):
         assert sum(frozenset((f"e{number:02d}", f"e{number:02d}={how}")) in pairs for number in numbers) >= 9
 
 
+LEAD_CHANGES = {
+    "offset": lambda x, rng: x + rng.uniform(-1, 1, (len(x), 1)),
+    "drift": lambda x, rng: (
+        x
+        + rng.uniform(0.1, 0.5)
+        * np.sin(2 * np.pi * rng.uniform(0.05, 0.3) * np.arange(x.shape[1]) / ECG_RATE + rng.uniform(0, 6, (len(x), 1)))
+    ),
+    "standard deviation of each lead": lambda x, rng: x / x.std(axis=1, keepdims=True),
+    "range of each lead": lambda x, rng: (x - x.min(axis=1, keepdims=True)) / np.ptp(x, axis=1)[:, None],
+}
+
+
+@pytest.mark.parametrize("how", LEAD_CHANGES)
+def test_ecgs_whose_leads_were_moved_or_scaled_one_by_one_are_found(how):
+    rng = np.random.default_rng(len(how))
+    originals = []
+    for seed in range(20):
+        beats, waves = ecg(seed), np.convolve(ecg(seed), np.ones(9) / 9, "same")
+        weights = np.random.default_rng(seed).uniform(-1, 1, (2, 6))
+        originals.append(weights[0][:, None] * beats + weights[1][:, None] * waves)
+    index = index_of([marks_of_leads(leads) for leads in originals])
+    for number in rng.permutation(20)[:6]:
+        copy = LEAD_CHANGES[how](originals[number], rng)
+        numbers = {other for other, _, votes in _matches(index, marks_of_leads(copy), ECG) if votes >= ECG.votes}
+        assert numbers == {number}
+
+
+@pytest.mark.parametrize("scale", [-1.0, -0.5, -0.01])
+def test_channels_that_cancel_are_compared_by_one_of_them(tmp_path, scale):
+    samples = heart(70)
+    pair = np.stack([samples, scale * samples])
+    index = index_of([Landmarks(*landmarks(for_analysis(pair, RATE), SOUND), "")])
+    assert recognised(index, marks_of(samples[5000:], RATE), SOUND)
+    assert not recognised(index, marks_of(heart(71), RATE), SOUND)
+
+
+def marks_of_leads(leads: np.ndarray) -> Landmarks:
+    return Landmarks(*landmarks(for_analysis(leads, ECG_RATE), ECG), "")
+
+
 def marks_of(samples: np.ndarray, rate: int) -> Landmarks:
-    return Landmarks(*landmarks(for_analysis(samples.astype(np.float32), rate), scale_of(rate)), "")
+    return Landmarks(*landmarks(for_analysis(samples[None], rate), scale_of(rate)), "")
 
 
 @pytest.mark.parametrize("how", [how for how in CHANGES if how != "noise"])
@@ -214,7 +295,7 @@ def test_a_copy_is_recognised_without_the_samples(tmp_path, how):
 
 @pytest.mark.parametrize("scale", [SOUND, ECG])
 @pytest.mark.parametrize("common", [0, 3, 4, 8, 11, 12, 13, 23, 24, 30])
-def test_so_many_threes_at_one_shift_are_needed(common, scale):
+def test_so_many_triples_at_one_shift_are_needed(common, scale):
     rng = np.random.default_rng(common)
     codes, frames = rng.permutation(10_000)[:60], rng.integers(0, 500, 60)
     own_codes, own_frames = 10_000 + rng.permutation(10_000)[:60], rng.integers(0, 500, 60)

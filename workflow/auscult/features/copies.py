@@ -1,10 +1,10 @@
 """Find recordings that are copies of one another: cut, edited, louder, inverted, resampled or encoded again.
 
-Peaks of the spectrogram are hashed in threes, by their frequencies and distances in time (after Wang 2003), and put
-into an index of all recordings. Two recordings with some threes at one shift are compared sample by sample at this
+Peaks of the spectrogram are hashed in triples, by their frequencies and distances in time (after Wang 2003), and put
+into an index of all recordings. Two recordings with some triples at one shift are compared sample by sample at this
 shift: a piece that correlates is a copy. Of sounds, and of recordings whose samples are not there, as those of a packed
-study, very many threes at one shift count as a copy too. The time is proportional to the number of recordings: a three
-that more than `MOST_RECORDINGS` have in common is left out.
+study, very many triples at one shift count as a copy too. The time is proportional to the number of recordings: a
+triple that more than `MOST_RECORDINGS` have in common is left out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.ndimage import maximum_filter1d
+from scipy.ndimage import maximum_filter1d, uniform_filter1d
 from threadpoolctl import threadpool_limits
 
 from auscult.cache.audio import audio_config, read_audio, resample
@@ -28,6 +28,8 @@ from auscult.features.frames import audio_cache
 
 COLUMNS = ["recording", "other", "kind", "shift_s", "correlation"]
 DYNAMIC_RANGE = 1e-3  # of the largest peak: smaller ones are noise
+SILENCE = 1e-4  # of the power of the loudest channel: a channel with less has no signal
+CANCELLED = 0.01  # mean power of channels of power 1 below which nothing is left of them
 MOST_RECORDINGS = 200
 MIN_VOTES, CANDIDATES = 4, 3
 PIECES = 5  # of what two signals have in common: an edit may have moved or replaced the rest
@@ -37,15 +39,17 @@ LOW_PASS = np.array([1, 4, 6, 4, 1]) / 16
 class Scale(NamedTuple):
     """How signals of a kind are compared.
 
-    rate: of the analysis, in Hz. window, hop: samples of a spectrum, and from one to the next. bands: lowest
-    frequencies that count. near: spectra and bands in which a peak is the largest. span: most spectra from the first to
-    the last of three peaks. shifts: how many shifts of two recordings are compared. correlation, overlap_s: least ones
-    of copies. piece_s: longest piece that is compared; overlap_s where there are `votes`. votes: threes at one shift
-    that make a copy of recordings without samples; votes_suffice: and of others. tones: whether threes
-    in one band count; a hum gives the same ones in any recording.
+    rate: of the analysis, in Hz. baseline: samples whose moving average is taken away as offset and drift. window,
+    hop: samples of a spectrum, and from one to the next. bands: lowest frequencies that count. near:
+    spectra and bands in which a peak is the largest. span: most spectra from the first to the last of three peaks.
+    shifts: how many shifts of two recordings are compared. correlation, overlap_s: least ones of copies. piece_s:
+    longest piece that is compared; overlap_s where there are `votes`. votes: triples at one shift that make a copy of
+    recordings without samples; votes_suffice: and of others. tones: whether triples in one band count; a hum gives the
+    same ones in any recording.
     """
 
     rate: int
+    baseline: int
     window: int
     hop: int
     bands: int
@@ -60,9 +64,9 @@ class Scale(NamedTuple):
     tones: bool
 
 
-SOUND = Scale(2000, 256, 64, 99, (7, 7), 64, 3, 0.98, 1.0, 4.0, 12, True, False)
+SOUND = Scale(2000, 640, 256, 64, 99, (7, 7), 64, 3, 0.98, 1.0, 4.0, 12, True, False)
 # beats are told apart by their times, to a sample. Those of two persons can be very much alike for some seconds
-ECG = Scale(100, 32, 1, 15, (21, 31), 400, 3, 0.98, 2.5, 8.0, 24, False, True)
+ECG = Scale(100, 80, 32, 1, 15, (21, 31), 400, 3, 0.98, 2.5, 8.0, 24, False, True)
 
 
 def scale_of(rate_hz: int) -> Scale:
@@ -105,7 +109,7 @@ def find_copies(audio: Path, recordings: list[str], dataset: Dataset, marks: lis
     marks : of `all_landmarks`.
     """
     read_recording, scale = _reader(audio, dataset), scale_of(dataset.rate_hz)
-    rows, pairs = list(_identical(recordings, marks)), set()
+    rows, pairs, tried = list(_identical(recordings, marks)), set(), set()
 
     @lru_cache(maxsize=2 * CANDIDATES)  # the same pair is compared at several shifts
     def signal(name: str) -> np.ndarray:
@@ -113,7 +117,9 @@ def find_copies(audio: Path, recordings: list[str], dataset: Dataset, marks: lis
 
     for first, second, shift, votes in _candidates(marks, scale):
         pair = recordings[first], recordings[second]
-        if marks[first].digest != marks[second].digest and pair not in pairs:
+        is_new = pair not in pairs and (first, second, shift) not in tried  # most come from both sides
+        if is_new and marks[first].digest != marks[second].digest:
+            tried.add((first, second, shift))
             has_votes = votes >= scale.votes
             piece_s = scale.overlap_s if has_votes else scale.piece_s
             lag, correlation = aligned_correlation(*map(signal, pair), shift * scale.hop, scale, piece_s)
@@ -133,7 +139,7 @@ def index_of(marks: list[Landmarks]) -> Index:
 
 
 def recognised(index: Index, mark: Landmarks, scale: Scale) -> bool:
-    """Whether a recording is a copy of one in the index, by `scale.votes` threes at one shift."""
+    """Whether a recording is a copy of one in the index, by `scale.votes` triples at one shift."""
     return any(votes >= scale.votes for _, _, votes in _matches(index, mark, scale))
 
 
@@ -161,8 +167,21 @@ def load_index(file: Path) -> Index:
 
 
 def for_analysis(samples: np.ndarray, rate_hz: int) -> np.ndarray:
-    """Return samples (n,) at the rate of the analysis, float32."""
-    return resample(samples[:, None], rate_hz, scale_of(rate_hz).rate)[:, 0].astype(np.float32)
+    """Return the mean of channels (channels, n) at the rate of the analysis, (m,) float32.
+
+    An offset and a slow drift are taken away, and every channel gets the same power: a copy may have its baseline
+    removed, and its leads scaled one by one. Where the channels cancel, the first one that has a signal is returned.
+    """
+    scale = scale_of(rate_hz)
+    channels = resample(samples.T, rate_hz, scale.rate)
+    for _ in range(2):
+        channels = channels - uniform_filter1d(channels, scale.baseline, axis=0, mode="nearest")
+    power = np.sqrt(np.square(channels).mean(axis=0))
+    channels = channels / np.where(power > SILENCE * power.max(), power, np.inf)
+    mean = channels.mean(axis=1)
+    if np.square(mean).mean() < CANCELLED:
+        mean = channels[:, np.argmax(np.square(channels).mean(axis=0) > 0)]
+    return mean.astype(np.float32)
 
 
 def _reader(audio: Path, dataset: Dataset) -> Callable[[str], np.ndarray]:
@@ -170,19 +189,20 @@ def _reader(audio: Path, dataset: Dataset) -> Callable[[str], np.ndarray]:
 
 
 def _read(name: str, audio: Path, config: tuple) -> np.ndarray:
-    """The mean of a recording's channels (n,), at the rate of the cache."""
-    return read_audio(audio_cache(audio, config), name).mean(axis=0)
+    """The channels of a recording (channels, n), at the rate of the cache."""
+    return read_audio(audio_cache(audio, config), name)
 
 
 def _landmarks_of(name: str, read_recording: Callable[[str], np.ndarray], rate_hz: int) -> Landmarks:
-    samples = read_recording(name)
+    channels = read_recording(name)
+    samples = channels.mean(axis=0)
     exact = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16) if np.abs(samples).max() <= 1 else samples
-    codes, frames = landmarks(for_analysis(samples, rate_hz), scale_of(rate_hz))
+    codes, frames = landmarks(for_analysis(channels, rate_hz), scale_of(rate_hz))
     return Landmarks(codes, frames, hashlib.sha256(exact.tobytes()).hexdigest())
 
 
 def landmarks(samples: np.ndarray, scale: Scale) -> tuple[np.ndarray, np.ndarray]:
-    """Return codes of threes of spectral peaks (n,) int64, and the spectrum of the first peak of each (n,).
+    """Return codes of triples of spectral peaks (n,) int64, and the spectrum of the first peak of each (n,).
 
     samples: (n,) at the rate of the analysis. Gain and sign do not matter.
     """
@@ -217,17 +237,22 @@ def _identical(recordings: list[str], marks: list[Landmarks]) -> Iterator[tuple[
 
 
 def _candidates(marks: list[Landmarks], scale: Scale) -> Iterator[tuple[int, int, int, int]]:
-    """Numbers of two recordings, a shift in spectra at which they have the most threes, and how many these are."""
+    """Numbers of two recordings, a shift in spectra at which they have the most triples, and how many these are.
+
+    The first number is the smaller one. A pair comes from both sides: a recording in which many others are joined is
+    among the few candidates of each of them.
+    """
     index = index_of(marks)
     for number, mark in enumerate(marks):
-        for match in _matches(index, mark, scale, after=number):
-            yield number, *match
+        for other, shift, votes in _matches(index, mark, scale, own_number=number):
+            yield (number, other, shift, votes) if number < other else (other, number, -shift, votes)
 
 
-def _matches(index: Index, mark: Landmarks, scale: Scale, after: int = -1) -> list[tuple[int, int, int]]:
-    """The recordings that have most threes in common with one: their numbers, shifts in spectra, numbers of threes.
+def _matches(index: Index, mark: Landmarks, scale: Scale, own_number: int = -1) -> list[tuple[int, int, int]]:
+    """The recordings that have most triples in common with one: their numbers, shifts in spectra, numbers of triples.
 
-    after: recordings up to this number are left out.
+    They are those with `scale.votes` triples, and others until there are `CANDIDATES`. own_number: of the recording
+    itself, if it is in the index.
     """
     span = 2 * int(max(index.frames.max(initial=0), mark.frames.max(initial=0))) + 2
     start = np.searchsorted(index.codes, mark.codes, "left")
@@ -235,15 +260,16 @@ def _matches(index: Index, mark: Landmarks, scale: Scale, after: int = -1) -> li
     is_rare = count <= MOST_RECORDINGS
     start, count, own_frames = start[is_rare], count[is_rare], mark.frames[is_rare]
     hits = np.repeat(start - np.r_[0, np.cumsum(count)[:-1]], count) + np.arange(count.sum())
-    is_later = index.owners[hits] > after
-    shifts = np.repeat(own_frames, count)[is_later] - index.frames[hits[is_later]]
+    is_other = index.owners[hits] != own_number
+    shifts = np.repeat(own_frames, count)[is_other] - index.frames[hits[is_other]]
     places, votes = np.unique(
-        index.owners[hits[is_later]].astype(np.int64) * span + shifts + span // 2, return_counts=True
+        index.owners[hits[is_other]].astype(np.int64) * span + shifts + span // 2, return_counts=True
     )
     matches: dict[int, list[tuple[int, int, int]]] = {}
     for place in np.argsort(-votes, kind="stable"):
         other = int(places[place] // span)
-        if votes[place] < MIN_VOTES or (other not in matches and len(matches) == CANDIDATES):
+        is_weak = votes[place] < scale.votes
+        if votes[place] < MIN_VOTES or (is_weak and other not in matches and len(matches) >= CANDIDATES):
             break
         if len(matches.setdefault(other, [])) < scale.shifts:
             matches[other].append((other, int(places[place] % span - span // 2), int(votes[place])))
