@@ -206,10 +206,64 @@ def test_a_loud_signal_is_not_clipped(save, sine) -> None:
     assert problems(save(sine(peak=0.99))) == []
 
 
+@pytest.mark.parametrize("place", [0, 777, -1])
+def test_a_sample_beyond_full_scale_hides_no_clipping(save, sine, place: int) -> None:
+    samples = (4 * sine(peak=1.0)).clip(-1, 1)
+    samples[place] = 1.001
+    assert "clipped" in problems(save(samples, subtype="FLOAT"), sample_format="float32")
+
+
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
+@pytest.mark.parametrize("scale", [30.0, 500.0, 1e4])
+def test_physical_units_have_no_full_scale(save, sine, subtype: str, scale: float) -> None:
+    facts = inspect(save(scale * sine(peak=1.0), subtype=subtype), sample_format="float32")
+    assert [problem for problem, _ in facts.problems] == ["sample_format"]
+
+
 def test_clipping_is_reported_with_its_share(save, sine) -> None:
     samples = sine()
-    samples[:5000] = 1
+    samples[:10000:2] = 1
     assert inspect(save(samples)).problems == (("clipped", "25.0 % of the samples at full scale"),)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
+def test_a_part_that_was_not_written_is_reported(save, sine, subtype: str, seed: int) -> None:
+    rng, samples = np.random.default_rng(seed), sine()
+    start = int(rng.integers(0, len(samples) - 4000))
+    stop = int(rng.integers(start + 3000, len(samples)))
+    samples[start:stop] = rng.choice([0.0, 0.25])
+    (_, detail), *_ = [each for each in inspect(save(samples, subtype=subtype)).problems if each[0] == "still"]
+    first, last = (float(word) for word in detail.split() if word.replace(".", "").isdecimal())
+    assert (first, last) == pytest.approx((start / RATE, stop / RATE), abs=2 / RATE)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.09])
+def test_a_pause_is_no_problem(save, sine, share: float) -> None:
+    samples = sine(seconds=20.0)
+    samples[1000 : 1000 + round(share * len(samples))] = 0
+    assert problems(save(samples)) == []
+
+
+@pytest.mark.parametrize("steps", [1, 3, 20])
+def test_channels_that_nearly_cancel_are_quiet(save, sine, steps: int) -> None:
+    noise = np.random.default_rng(steps).integers(-steps, steps + 1, len(sine())) / 32768
+    facts = inspect(save(np.stack([sine(), -sine() + noise], axis=1)), mono=True)
+    assert [problem for problem, _ in facts.problems] == ["channels", "quiet"]
+    assert "after the channels were averaged" in dict(facts.problems)["quiet"]
+
+
+@pytest.mark.parametrize("steps", [2, 30, 63, 100])
+def test_16_bits_with_few_steps_are_quiet(save, sine, steps: int) -> None:
+    assert ("quiet" in problems(save(np.round(sine(peak=1.0) * steps) / 32768))) == (steps < 64)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_channels_without_a_signal_are_counted(save, sine, count: int) -> None:
+    samples = np.stack([sine(), sine(60), sine(70), sine(80)], axis=1)
+    samples[:, np.random.default_rng(count).permutation(4)[:count]] = 0.1
+    facts = inspect(save(samples), mono=False)
+    assert dict(facts.problems)["flat"] == f"{count} of 4 channels are constant"
 
 
 @pytest.mark.parametrize(("frames", "short"), [(15999, True), (16000, False), (16001, False)])

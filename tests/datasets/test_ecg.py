@@ -136,7 +136,7 @@ def test_a_bad_record_is_dropped_and_the_rest_is_kept(root):
     ("old", "new", "message"),
     [
         ("{'PACE': 0.0}", "PACE", "row 4, column 'scp_codes': 'PACE' is not a dictionary"),
-        (",16.0,300.0", ",,300.0", "row 3, column 'patient_id': nan is not a whole number"),
+        (",16.0,300.0", ",,300.0", "row 3, column 'patient_id': '' is not a whole number"),
         ("strat_fold", "fold", "no column 'strat_fold'"),
     ],
 )
@@ -165,6 +165,35 @@ def challenge(tmp_path: Path) -> Path:
     write(tmp_path / "g1/A0002", counts(2), 500, "# Age: NaN\n# Sex: Female\n# Dx: 164890007,164889003\n", ".mat")
     write(tmp_path / "g1/A0003", counts(3), 500, "#Age: 60\n#Sex: Unknown\n#Dx: 59118001\n", ".mat")
     return tmp_path
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_comments_of_the_challenges_may_be_in_any_case(challenge, seed):
+    options, rng = challenge2021.Options(codes={"59118001": "rbbb"}), np.random.default_rng(seed)
+    expected = challenge2021.ingest(challenge, options).cases
+    for path in challenge.rglob("*.hea"):
+        text = path.read_text()
+        for key in ("Age", "Sex", "Dx"):
+            text = text.replace(f"{key}:", f"{rng.choice([key.upper(), key.lower()])}:")
+        path.write_text(text)
+    assert challenge2021.ingest(challenge, options).cases.equals(expected)
+
+
+@pytest.mark.parametrize("sex", ["Femal", "1", "N", "Other"])
+def test_a_sex_that_is_none_is_unknown_and_listed(challenge, sex):
+    path = challenge / "g1/A0001.hea"
+    path.write_text(path.read_text().replace("Sex: Male", f"Sex: {sex}"))
+    listing = challenge2021.ingest(challenge, challenge2021.Options(codes={"59118001": "rbbb"}))
+    assert np.isnan(listing.cases.set_index("case").loc["A0001", "female"])
+    assert [row[:3] for row in listing.quality] == [("A0001", "sex", "kept")]
+
+
+@pytest.mark.parametrize(("code", "in_file"), [("059118001", "59118001"), ("59118001", "059118001"), ("0", "0")])
+def test_zeros_before_a_code_do_not_matter(challenge, code, in_file):
+    path = challenge / "g1/A0003.hea"
+    path.write_text(path.read_text().replace("59118001", in_file))
+    cases = challenge2021.ingest(challenge, challenge2021.Options(codes={code: "rbbb"})).cases
+    assert cases.set_index("case").loc["A0003", "diagnosis"] == "rbbb"
 
 
 def test_records_of_the_challenges(challenge, tmp_path):
@@ -220,6 +249,108 @@ def test_leads_come_by_name_and_in_millivolts(tmp_path: Path, seed: int) -> None
     (tmp_path / "b.hea").write_text("\n".join(header) + "\n")
     first, second = (audio.read(tmp_path / f"{name}.hea")[0] for name in "ab")
     np.testing.assert_allclose(second, first, rtol=1e-9)
+
+
+NAMES = [lambda lead: f"D{lead}" if lead in ("I", "II", "III") else lead, lambda lead: f"Lead {lead}".replace(" ", "_")]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_leads_come_by_name_in_other_writing_and_the_right_way_up(tmp_path: Path, seed: int) -> None:
+    rng, samples = np.random.default_rng(seed), counts(seed)
+    write(tmp_path / "a", samples)
+    order, name = rng.permutation(12), NAMES[seed % 2]
+    turned = int(rng.integers(12))
+    other = samples.copy()
+    other[:, turned] *= -1
+    write(tmp_path / "b", other[:, order])
+    header = (tmp_path / "b.hea").read_text().splitlines()
+    for place, source in enumerate(order):
+        sign = "-" if source == turned else ""
+        header[1 + place] = header[1 + place].rsplit(" ", 1)[0] + f" {sign}{name(LEADS[source])}"
+    (tmp_path / "b.hea").write_text("\n".join(header) + "\n")
+    first, second = (audio.read(tmp_path / f"{name}.hea")[0] for name in "ab")
+    np.testing.assert_allclose(second, first, rtol=1e-9)
+
+
+def edited(tmp_path: Path, old: str, new: str, count: int = -1) -> Path:
+    """A record without checksums whose header has one text replaced."""
+    write(tmp_path / "a", counts())
+    lines = (tmp_path / "a.hea").read_text().splitlines()
+    lines = [lines[0], *(" ".join([*line.split()[:3], "16", "0"]) for line in lines[1:])]
+    names = [
+        f"{line} 0 {_sum} 0 {lead}" for line, lead, _sum in zip(lines[1:], LEADS, counts().sum(0) % 65536, strict=True)
+    ]
+    (tmp_path / "a.hea").write_text("\n".join([lines[0], *names]).replace(old, new, count) + "\n")
+    return tmp_path / "a.hea"
+
+
+@pytest.mark.parametrize("rate", ["62.5", "62.4725", "1e2", "abc", "nan", "-100", "0x64", "100.5/250"])
+def test_a_rate_that_would_be_taken_for_another_makes_the_record_unusable(tmp_path: Path, rate: str) -> None:
+    with pytest.raises(Unusable, match="the rate in Hz has to be a whole number"):
+        audio.read(edited(tmp_path, " 100 1000", f" {rate} 1000", 1))
+
+
+@pytest.mark.parametrize(
+    ("gain", "count", "problem"), [("0/mV", 1, "the gain 0"), ("nan/mV", 1, "'nan/mV'"), ("1,000/mV", 5, "'1,000/mV'")]
+)
+def test_a_gain_that_is_no_number_makes_the_record_unusable(
+    tmp_path: Path, gain: str, count: int, problem: str
+) -> None:
+    with pytest.raises(Unusable, match=problem):
+        audio.read(edited(tmp_path, "1000.0(0)/mV", gain, count))
+
+
+@pytest.mark.parametrize("gain", ["200/mV", "200", "200(0)/mV", "200(0.5)/mV", "2e2/mV", "200(-12)", "200(0)/"])
+@pytest.mark.parametrize("rate", ["100", "100.0", "100/360", "100/360(10)"])
+def test_gains_and_rates_as_they_are_published_are_read(tmp_path: Path, gain: str, rate: str) -> None:
+    path = edited(tmp_path, "1000.0(0)/mV", gain)
+    path.write_text(path.read_text().replace(" 100 1000", f" {rate} 1000", 1))
+    samples, hz, _ = audio.read(path)
+    assert samples.shape == (1000, 12) and hz == 100
+
+
+@pytest.mark.parametrize("unit", ["mmHg", "adu", "g", "mVolt2"])
+def test_leads_of_an_ecg_are_voltages(tmp_path: Path, unit: str) -> None:
+    with pytest.raises(Unusable, match=f"leads of an ECG in {unit}, which is no voltage"):
+        audio.read(edited(tmp_path, "/mV", f"/{unit}"))
+
+
+@pytest.mark.parametrize(
+    ("unit", "factor"), [("microvolts", 1e-3), ("Volts", 1e3), ("\u00b5V", 1e-3), ("MV", 1.0), ("millivolt", 1.0)]
+)
+def test_units_may_be_written_out(tmp_path: Path, unit: str, factor: float) -> None:
+    samples = audio.read(edited(tmp_path, "/mV", f"/{unit}"))[0]
+    np.testing.assert_allclose(samples, counts() / 1000 * factor)
+
+
+def test_a_record_of_several_segments_is_unusable(tmp_path: Path) -> None:
+    write(tmp_path / "a", counts())
+    (tmp_path / "m.hea").write_text("m/2 12 100 2000\na 1000\na 1000\n")
+    with pytest.raises(Unusable, match="several segments"):
+        audio.read(tmp_path / "m.hea")
+
+
+@pytest.mark.parametrize("stated", [17, 300, 999])
+def test_a_header_that_states_fewer_samples_than_there_are_is_reported(tmp_path: Path, stated: int) -> None:
+    write(tmp_path / "a", counts())
+    text = (tmp_path / "a.hea").read_text().splitlines()
+    lines = [f"a 12 100 {stated}", *(" ".join(line.split()[:3]) for line in text[1:])]
+    (tmp_path / "a.hea").write_text("\n".join(lines) + "\n")
+    facts = audio.inspect(tmp_path / "a.hea", None, None, 0.1, False, "float32")
+    assert facts.frames == stated
+    assert (
+        dict(facts.problems)["length"]
+        == f"the file has {1000 - stated} samples of each lead more than the header states"
+    )
+
+
+@pytest.mark.parametrize("rows", [[1], [0, 2], [0, 1]])
+def test_records_that_a_cut_table_lost_are_listed(root: Path, rows: list[int]) -> None:
+    lines = [line for number, line in enumerate(ROWS) if number not in rows]
+    (root / "ptbxl_database.csv").write_text("\n".join([HEAD, *lines]) + "\n")
+    table = read(root).quality
+    assert table["recording"].tolist() == [f"0000{number + 1}_lr" for number in rows]
+    assert set(table["problem"]) == {"unlisted"}
 
 
 @pytest.mark.parametrize("seed", range(4))

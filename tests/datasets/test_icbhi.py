@@ -64,6 +64,30 @@ def test_an_empty_cycle_is_left_out_and_reported(root):
     assert manifest.quality[["recording", "problem", "action"]].to_numpy().tolist() == [[SECOND, "cycle", "dropped"]]
 
 
+@pytest.mark.parametrize("text", ["", "\n \n", "1.0 1.0 0 0\n"])
+def test_a_recording_without_cycles_is_reported(root, text):
+    (root / "audio" / f"{SECOND}.txt").write_text(text)
+    table = read(root).quality
+    assert (table["recording"] == SECOND).any() and "no cycles" in " ".join(table["detail"])
+
+
+@pytest.mark.parametrize("diagnosis", ["Healthy", "urti", "COPD"])
+def test_a_patient_has_one_diagnosis(root, diagnosis):
+    lines = (root / "patient_diagnosis.csv").read_text().splitlines()
+    lines.insert(len(diagnosis) % 3, f"101,{diagnosis}")
+    (root / "patient_diagnosis.csv").write_text("\n".join(lines) + "\n")
+    assert_refused(root, "the patient 101 has two diagnoses")
+
+
+def test_a_split_with_suffixes_is_the_same_and_one_of_other_names_is_refused(root):
+    cases = read(root).cases
+    path = root / "official_split.txt"
+    path.write_text(path.read_text().replace("\t", ".wav\t"))
+    assert read(root).cases.equals(cases)
+    path.write_text(path.read_text().replace("1", "9"))
+    assert_refused(root, "has no line for any of the recordings")
+
+
 def test_a_cycle_outside_its_recording_is_dropped(root):
     (root / "audio" / f"{SECOND}.txt").write_text("0.5\t2.0\t0\t1\n2.0\t9.0\t1\t1\n")
     assert read(root).quality[["problem", "action"]].to_numpy().tolist() == [["interval", "dropped"]]

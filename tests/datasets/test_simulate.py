@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from scipy.signal import butter, sosfilt
 
 from auscult.datasets import simulate
+from auscult.datasets.errors import DatasetError
 from auscult.datasets.simulate import Options, fetch
 
 OPTIONS = Options(subjects=80, seed=3, seconds=(5.0, 8.0))
@@ -221,7 +222,7 @@ def test_complete_root_is_left_as_it_is(tmp_path: Path) -> None:
     fetch(root, options, log=no_log)
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
     for change in ({"seed": 1}, {"subjects": 7}, {"seconds": (3.0, 4.0)}):
-        with pytest.raises(FileExistsError, match="remove it"):
+        with pytest.raises(DatasetError, match="remove it"):
             fetch(root, Options(**{**SMALL, **change}), log=no_log)
 
 
@@ -230,7 +231,7 @@ def test_other_content_at_root_is_refused(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "notes.txt").write_text("mine")
     for name in ("file", "folder"):
-        with pytest.raises(FileExistsError, match=name):
+        with pytest.raises(DatasetError, match=name):
             fetch(tmp_path / name, Options(**SMALL), log=no_log)
     assert (tmp_path / "folder" / "notes.txt").read_text() == "mine"
     (tmp_path / "empty").mkdir()

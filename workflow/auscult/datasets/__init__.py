@@ -14,6 +14,8 @@ import importlib
 from pathlib import Path
 from types import ModuleType
 
+from auscult.datasets.errors import DatasetError
+
 NOT_ADAPTERS = {
     "__init__",
     "audio",
@@ -39,5 +41,7 @@ def names() -> list[str]:
 
 
 def adapter(name: str) -> ModuleType:
-    """Return the module of the adapter `name`."""
+    """Return the module of the adapter `name`. Raises DatasetError for an unknown one."""
+    if name not in names():
+        raise DatasetError(f"there is no adapter {name!r}; there are {', '.join(names())}")
     return importlib.import_module(f"auscult.datasets.{name}")

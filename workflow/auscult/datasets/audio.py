@@ -21,6 +21,7 @@ UNBOUNDED = ("FLOAT", "DOUBLE", "WFDB")  # others are within ±1, but for what a
 QUIET = 64  # steps of 16-bit samples: a signal that stays within them loses its form
 FULL_SCALE = 0.999
 UNKNOWN_LENGTH = 2**62  # libsndfile states more frames than these of a stream without a length
+STILL_S, STILL_SHARE = 0.5, 0.1  # a part without any change that is longer than both is no pause
 RATES_HZ = (20, 1_000_000)  # others are a damaged header
 END_TOLERANCE_S = 0.01  # annotation times are rounded: the last offset may lie this far beyond the end
 
@@ -123,6 +124,8 @@ def inspect(
     problems = []
     if path.suffix != ".hea" and (length := audio_length.check(path)[0]):
         problems.append(("length", length))
+    if path.suffix == ".hea" and (more := wfdb_record.surplus(path)):
+        problems.append(("length", f"the file has {more} samples of each lead more than the header states"))
     if not np.isfinite(samples).all():
         raise Unusable("not_finite", "NaN or infinite samples")
     if (samples == samples[0]).all():
@@ -131,15 +134,20 @@ def inspect(
         raise Unusable("too_short", f"{len(samples)} samples, {1000 * len(samples) / rate:.3g} ms")
     if samples.shape[1] > 1 and mono:
         problems.append(("channels", f"{samples.shape[1]} channels, averaged to one"))
+    if flat_channels := int((samples == samples[0]).all(axis=0).sum()):
+        problems.append(("flat", f"{flat_channels} of {samples.shape[1]} channels are constant"))
+    problems += _still_part(samples, rate)
     if subtype not in ("PCM_16", "WFDB"):
         problems.append(("sample_format", f"{subtype}, not 16-bit"))
-    if sample_format == "int16" and subtype != "PCM_16":
-        problems += _loss_in_int16(path, subtype, samples)
+    if sample_format == "int16":
+        problems += _loss_in_int16(path, subtype, samples, mono)
     _check_cached(samples, mono, sample_format)
     # physical units have no full scale
     full_scales = {"PCM_16": 32768, "PCM_U8": 127 / 128, "PCM_S8": 127 / 128, "WFDB": math.inf}
     limit = FULL_SCALE * full_scales.get(subtype, 1)
-    clipped_share = float((np.abs(samples.astype(np.float64)) >= limit).mean())
+    levels = np.abs(samples.astype(np.float64))
+    is_clipped = (levels >= limit) & (levels <= 1) if subtype in UNBOUNDED else levels >= limit
+    clipped_share = float(is_clipped.mean())
     if clipped_share >= CLIPPED_SHARE:
         problems.append(("clipped", f"{100 * clipped_share:.1f} % of the samples at full scale"))
     seconds = len(samples) / rate
@@ -147,6 +155,21 @@ def inspect(
         problems.append(("short", f"{seconds:.3f} s, less than {short_s:g} s: padded at the end"))
     sha256 = hashlib.sha256(np.ascontiguousarray(samples).tobytes()).hexdigest()
     return Facts(rate, samples.shape[1], len(samples), sha256, tuple(problems))
+
+
+def _still_part(samples: np.ndarray, rate: int) -> list[tuple[str, str]]:
+    """Return the problem of samples that stay the same for long, as in a file that was not written to its end."""
+    least = max(STILL_S * rate, STILL_SHARE * len(samples))
+    grid = samples[:: max(1, int(least / 2))]  # a part so long has two of these samples, which are equal then
+    if not (grid[1:] == grid[:-1]).all(axis=1).any():
+        return []
+    changes = np.flatnonzero(np.logical_or.reduce(samples[1:].T != samples[:-1].T)) + 1
+    bounds = np.r_[0, changes, len(samples)]
+    longest = int(np.argmax(np.diff(bounds)))
+    start, stop = bounds[longest], bounds[longest + 1]
+    if stop - start < least:
+        return []
+    return [("still", f"nothing changes from {start / rate:.3f} to {stop / rate:.3f} s")]
 
 
 def _check_cached(samples: np.ndarray, mono: bool, sample_format: str) -> None:
@@ -167,13 +190,20 @@ def _check_cached(samples: np.ndarray, mono: bool, sample_format: str) -> None:
         raise Unusable("constant", f"all samples are equal as {sample_format} numbers{where}{advice}")
 
 
-def _loss_in_int16(path: Path, subtype: str, samples: np.ndarray) -> list[tuple[str, str]]:
-    """Return the problem of samples that lose their form as int16, which spans ±1."""
-    peak, swing = float(np.abs(samples).max()), float(np.abs(samples - samples.mean(axis=0)).max())
-    advice = "set dataset.sample_format: float32"
-    if peak > 1 and subtype in UNBOUNDED:
-        raise SampleFormatError(f"{path}: samples up to {peak:.6g} do not fit dataset.sample_format: int16; {advice}")
-    if swing * 32768 < QUIET:
-        steps = f"{swing * 32768:.2g} of 32768 steps"
-        return [("quiet", f"the largest deviation from the mean is {swing:.3g}, as int16 {steps}: {advice}")]
-    return []
+def _loss_in_int16(path: Path, subtype: str, samples: np.ndarray, mono: bool) -> list[tuple[str, str]]:
+    """Return the problem of samples that have too few steps of int16, which spans ±1, to keep their form."""
+    if subtype in UNBOUNDED and (peak := float(np.abs(samples).max())) > 1:
+        raise SampleFormatError(
+            f"{path}: samples up to {peak:.6g} do not fit dataset.sample_format: int16; set dataset.sample_format: "
+            "float32"
+        )
+    channels = samples.mean(axis=1, keepdims=True) if mono and samples.shape[1] > 1 else samples
+    mean = channels.mean(axis=0)
+    swing = float(np.maximum(channels.max(axis=0) - mean, mean - channels.min(axis=0)).max())
+    swing = swing / 32768 if samples.dtype == np.int16 else swing
+    if swing * 32768 >= QUIET:
+        return []
+    text = f"the largest deviation from the mean is {swing:.3g}, as int16 {swing * 32768:.2g} of 32768 steps"
+    if subtype != "PCM_16":
+        text += ": set dataset.sample_format: float32"
+    return [("quiet", f"{text}, after the channels were averaged" if mono and samples.shape[1] > 1 else text)]

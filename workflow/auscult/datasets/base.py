@@ -142,6 +142,6 @@ def _read(path: Path, numbers: list[str]) -> pd.DataFrame:
         path,
         dtype=dict.fromkeys(texts, str),
         keep_default_na=False,
-        na_values=dict.fromkeys(numbers, [""]),
+        na_values={name: [""] for name in numbers},
         lineterminator="\n",  # a carriage return is part of a cell
     )

@@ -28,6 +28,7 @@ def build(
     sample_format: str = "int16",
     distinct_ids: bool = False,
     channel_count: int | None = None,
+    stops: bool = True,
 ) -> Manifest:
     """Open every listed recording and return the manifest.
 
@@ -35,11 +36,12 @@ def build(
     ----------
     listing : what the adapter returned.
     root : folder to which the paths of the listing are relative.
-    channels : `mean` or `all` (see `config.Dataset`).
+    channels : `mean` or `all` (see `config.dataset.Dataset`).
     short_s : recordings shorter than this get a row `short`.
     workers : number of threads that read.
-    sample_format, distinct_ids : see `config.Dataset`.
+    sample_format, distinct_ids : see `config.dataset.Dataset`.
     channel_count : with `all`, the number of channels that a recording needs; None: any.
+    stops : whether samples that `sample_format` cannot hold stop the ingest; otherwise the recording is dropped.
 
     An unusable recording is dropped with a row in `quality`. Raises DatasetError, which names the row, for a
     structural error.
@@ -56,6 +58,8 @@ def build(
                 return Unusable("missing", _missing(root, row["path"]))
             return problem
         except audio.SampleFormatError as error:
+            if not stops:
+                return Unusable("sample_format", f"samples beyond ±1 do not fit the study's format {sample_format}")
             raise DatasetError(f"recording {row['recording']!r}: {error}") from None
         if channels == "all" and channel_count not in (None, facts.channels):
             return Unusable("channels", f"{facts.channels} instead of the study's {channel_count} channels")
@@ -63,6 +67,8 @@ def build(
 
     table = listing.recordings.sort_values("recording")
     quality = [tuple(row) for row in listing.quality]
+    without_recordings = sorted(set(listing.cases["case"]) - set(table["case"]))
+    quality += [(case, "no_recordings", "kept", "no recording of this case is listed") for case in without_recordings]
     readable, facts_of_files, first_recording, case_of_dropped = [], [], {}, {}
     for position, (row, result) in enumerate(_in_blocks(open_recording, table, workers)):
         name = row["recording"]

@@ -18,8 +18,8 @@ from auscult.datasets.walk import files_below
 from auscult.datasets.wfdb_record import LEADS
 
 UNKNOWN = ("", "nan", "unknown")
-AGE = dict.fromkeys(UNKNOWN, "")
-SEX = {"female": 1.0, "f": 1.0, "male": 0.0, "m": 0.0}
+SEX = {"female": 1.0, "f": 1.0, "male": 0.0, "m": 0.0} | dict.fromkeys(UNKNOWN, float("nan"))
+KEYS = {"dx": "Dx", "age": "Age", "sex": "Sex"}
 
 
 class Options(BaseModel):
@@ -45,7 +45,8 @@ def ingest(root: Path, options: Options) -> Listing:
     `diagnosis` is the names of a record's codes, joined by `|`, `none` if it has none of `options.codes`, and empty if
     it has no code at all.
     """
-    cases, recordings, path_of = [], [], {}
+    cases, recordings, quality, path_of = [], [], [], {}
+    name_of_code = {_code(code): name for code, name in options.codes.items()}
     for path in sorted(path for path in files_below(root / options.folder) if path.suffix == ".hea"):
         case = path.stem
         if case in path_of:
@@ -54,28 +55,37 @@ def ingest(root: Path, options: Options) -> Listing:
         comments = _comments(path)
         if "Dx" not in comments:
             raise DatasetError(f"{path}: no line `# Dx: <codes>`")
-        codes = [code for part in comments["Dx"].split(",") if (code := part.strip()).casefold() not in UNKNOWN]
+        parts = [part.strip() for part in comments["Dx"].split(",")]
+        codes = [_code(part) for part in parts if part.casefold() not in UNKNOWN]
         if other_words := [code for code in codes if not (code.isascii() and code.isdecimal())]:
             raise DatasetError(
                 f"{path}: the line `# Dx` should be SNOMED codes joined by commas; {other_words[0]!r} is none"
             )
-        names = {options.codes[code] for code in codes if code in options.codes}
+        names = {name_of_code[code] for code in codes if code in name_of_code}
         diagnosis = "|".join(sorted(names)) or ("none" if codes else "")
         age = comments.get("Age", "")
         try:
-            years = float(AGE.get(age.lower(), age) or "nan")
+            years = float("nan" if age.casefold() in UNKNOWN else age)
         except ValueError:
             raise DatasetError(f"{path}: the line `# Age: {age}` is not a number") from None
-        sex = SEX.get(comments.get("Sex", "").lower(), float("nan"))
-        cases.append((case, case, diagnosis, years, sex))
+        sex = comments.get("Sex", "")
+        if sex.casefold() not in SEX:
+            quality.append((case, "sex", "kept", f"{path.name}: `# Sex: {sex}` is taken as unknown"))
+        cases.append((case, case, diagnosis, years, SEX.get(sex.casefold(), float("nan"))))
         recordings.append((case, case, "", str(path.relative_to(root))))
     columns = ["recording", "case", "site", "path"]
     return Listing(
         pd.DataFrame(cases, columns=["case", "subject", "diagnosis", "age_years", "female"]),
         pd.DataFrame(recordings, columns=columns).assign(onset_s=None, offset_s=None),
         Columns(labels=["diagnosis"], covariates=["age_years", "female"], channels=LEADS),
+        quality,
         subjects_known=False,
     )
+
+
+def _code(text: str) -> str:
+    """A SNOMED code without zeros before it."""
+    return text.strip().lstrip("0") or text.strip()
 
 
 def _comments(path: Path) -> dict[str, str]:
@@ -84,8 +94,8 @@ def _comments(path: Path) -> dict[str, str]:
     for line in read_text(path).splitlines():
         if line.startswith("#"):
             key, _, value = line[1:].partition(":")
-            key, value = key.strip(), value.strip()
-            if key in ("Dx", "Age", "Sex") and values.get(key, value) != value:
+            key, value = KEYS.get(key.strip().casefold(), key.strip()), value.strip()
+            if key in KEYS.values() and values.get(key, value) != value:
                 raise DatasetError(f"{path}: the line `#{key}` is there twice, with different values; remove one")
             values[key] = value
     return values

@@ -7,6 +7,7 @@ is not read: its recordings are copies of training recordings. Of a record with 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,8 +40,13 @@ def fetch(root: Path, options: Options, log: Callable[[str], None] = print) -> N
     download.fetch_release(options.url, root, log)
 
 
-def _folders(root: Path) -> list[Path]:
-    return sorted(path for path in root.glob("[tT]raining-?") if path.is_dir())
+def _folders(root: Path) -> dict[Path, str]:
+    """Return the folders of the databases, each with its letter."""
+    folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    letters = {
+        folder: re.fullmatch("(?:training[-_ ]?|train[-_ ])([a-z])", folder.name.casefold()) for folder in folders
+    }
+    return {folder: match[1] for folder, match in letters.items() if match}
 
 
 def files(root: Path, options: Options) -> list[Path]:
@@ -60,18 +66,32 @@ def ingest(root: Path, options: Options) -> Listing:
     Group: `database`, the letter of the folder.
     """
     cases, recordings, quality, folder_of = [], [], [], {}
-    for folder in _folders(root):
-        database, listed_records = folder.name[-1], set()
+    folders = _folders(root)
+    for table in (table for name in TABLES for table in (*root.glob(f"*/{name}"), *root.glob(f"*/*/{name}"))):
+        folder = table.parent
+        if folder not in folders and folder.name.casefold() != "validation" and files_in(folder, ".wav"):
+            raise DatasetError(
+                f"{folder}: has {table.name}, but does not lie in {root} with a name from training-a to training-f; "
+                "move or rename it"
+            )
+    for folder, database in folders.items():
+        listed_records = set()
         path_of = {path.stem: path for path in files_in(folder, ".wav")}
-        for name, abnormal, sound_quality in _reference(folder):
+        for name, abnormal, sound_quality in _reference(_table(folder)):
             if name in folder_of:
-                raise DatasetError(f"{folder}: {name!r} is listed twice, also in {folder_of[name]}; remove one")
+                other = "again" if folder_of[name] == folder.name else f"also in {folder_of[name]}"
+                raise DatasetError(f"{folder}: {name!r} is listed twice, {other}; remove one")
             folder_of[name] = folder.name
             listed_records.add(name)
             cases.append((name, name, database, abnormal, sound_quality))
             path = path_of.get(name, folder / f"{name}.wav")
             row = {"recording": name, "case": name, "path": f"{folder.name}/{path.name}"}
             recordings.append(row | stated_length(folder / f"{name}.hea", name, quality))
+        if len(tables := [folder / name for name in TABLES if (folder / name).is_file()]) > 1:
+            labels, others = ({name: label for name, label, _ in _reference(table)} for table in tables)
+            for name in sorted(name for name in labels if others.get(name, labels[name]) != labels[name]):
+                detail = f"{labels[name]} by {tables[0].name}, which is used, {others[name]} by {tables[1].name}"
+                quality.append((name, "label", "kept", detail))
         for path in path_of.values():
             if path.stem not in listed_records:
                 quality.append((path.stem, "unlisted", "dropped", f"{folder.name} does not list {path.name}"))
@@ -85,15 +105,20 @@ def ingest(root: Path, options: Options) -> Listing:
     )
 
 
-def _reference(folder: Path) -> list[tuple[str, str, str]]:
-    """Return record, `abnormal` and `quality` of each line of a folder's table. Raises DatasetError."""
+def _table(folder: Path) -> Path:
+    """Return the table of a folder that is read. Raises DatasetError."""
     tables = [folder / name for name in TABLES if (folder / name).is_file()]
     if not tables:
         raise DatasetError(f"{folder}: neither {' nor '.join(TABLES)} is there; they are part of the release")
-    has_quality = tables[0].name == TABLES[0]
+    return tables[0]
+
+
+def _reference(table: Path) -> list[tuple[str, str, str]]:
+    """Return record, `abnormal` and `quality` of each line of a table. Raises DatasetError."""
+    has_quality = table.name == TABLES[0]
     columns = "record,label,quality" if has_quality else "record,label"
     rows = []
-    for number, line in enumerate(read_text(tables[0]).splitlines(), start=1):
+    for number, line in enumerate(read_text(table).splitlines(), start=1):
         cells = [cell.strip() for cell in line.split(",")]
         if not any(cells):
             continue
@@ -104,7 +129,7 @@ def _reference(folder: Path) -> list[tuple[str, str, str]]:
             rows.append((name, ABNORMAL[label], QUALITY[rest[0]] if rest else ""))
         except (ValueError, KeyError):
             raise DatasetError(
-                f"{tables[0]}: line {number} should be `{columns}` with the label -1 (normal) or 1 (abnormal)"
+                f"{table}: line {number} should be `{columns}` with the label -1 (normal) or 1 (abnormal)"
                 f"{' and the quality 0 (poor) or 1 (good)' if has_quality else ''}, it is {line!r}"
             ) from None
     return rows

@@ -13,9 +13,10 @@ from typing import NamedTuple
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from auscult.datasets import download, ids
+from auscult.datasets import download
 from auscult.datasets.base import ID_SEPARATOR, Columns, Listing
 from auscult.datasets.errors import DatasetError
+from auscult.datasets.ids import folded
 from auscult.datasets.tables import is_count, read_text
 from auscult.datasets.walk import files_in, is_file
 from auscult.datasets.wfdb_header import stated_length
@@ -40,6 +41,7 @@ KEYS = [
     *("Outcome", "Campaign", "Additional ID"),
 ]
 COVARIATES = ["age_months", "female", "male", "height_cm", "weight_kg", "pregnant"]
+KEY_OF_FORM = {folded(key): key for key in KEYS}
 URL = "https://physionet.org/files/circor-heart-sound/1.0.3/"
 
 
@@ -72,10 +74,11 @@ def files(root: Path, options: Options) -> list[Path]:
 def ingest(root: Path, options: Options) -> Listing:
     """Read patients, recordings, labels and heart-sound states below `root/training_data`."""
     folder = root / "training_data"
-    patients = [_patient(path) for path in files_in(folder, ".txt")]
+    quality: list[tuple[str, str, str, str]] = []
+    patients = [_patient(path, quality) for path in files_in(folder, ".txt")]
     cases = pd.DataFrame([case for case, _ in patients], columns=["case", "additional_id", *LABELS, *COVARIATES])
     cases["subject"] = _subjects(cases, folder)
-    recordings, quality = [], []
+    recordings = []
     states = States([], array("d"), array("d"), [])
     case_of_recording = {}
     for _, rows in patients:
@@ -104,8 +107,11 @@ def ingest(root: Path, options: Options) -> Listing:
     )
 
 
-def _patient(path: Path) -> tuple[dict, list[dict]]:
-    """Read a patient file: its row of `cases`, and its recordings with the names of their header and state files."""
+def _patient(path: Path, quality: list) -> tuple[dict, list[dict]]:
+    """Read a patient file: its row of `cases`, and its recordings with the names of their header and state files.
+
+    Keys that are missing, and sites that contradict the label, get a row in `quality`.
+    """
     lines = read_text(path).splitlines()
     first = lines[0].split() if lines else []
     if len(first) != 3 or not is_count(first[1]) or not is_count(first[2]):
@@ -120,13 +126,22 @@ def _patient(path: Path) -> tuple[dict, list[dict]]:
     values = {}
     for number, line in body:
         if line.startswith("#"):
-            key, _, value = (part.strip() for part in line[1:].partition(":"))
+            key, colon, value = (part.strip() for part in line[1:].partition(":"))
+            if not colon and key.partition("=")[0].strip() in KEYS:
+                raise DatasetError(f"{path}: line {number} should be `#key: value`, it is {line[:60]!r}")
+            key = KEY_OF_FORM.get(folded(key), key)
             if key in KEYS and key in values:
                 raise DatasetError(f"{path}: line {number}: #{key} is given twice; remove one")
             values[key] = "" if value == "nan" else value
     _refuse_misspelt(values, path)
+    if missing := [key for key in KEYS if key not in values]:
+        quality.append((case, "keys", "kept", f"{path.name} has no #{', #'.join(missing)}"))
     row = _case(case, values, path)
     audible = _sites(row["murmur_locations"], path)
+    if audible and row["murmur"] == "Absent":
+        quality.append((case, "murmur", "kept", f"{path.name}: #Murmur is Absent, and #Murmur locations names sites"))
+    if audible and not {fields[0] for _, fields in recording_lines if fields} & set(audible):
+        quality.append((case, "murmur", "kept", f"{path.name}: no site of #Murmur locations was recorded"))
     recordings = []
     for number, fields in recording_lines:
         if len(fields) != 4 or fields[0] not in SITES:
@@ -223,12 +238,13 @@ def _subjects(cases: pd.DataFrame, folder: Path) -> list[str]:
     release or not, is in two pairs.
     """
     case_ids = set(cases["case"])
-    additional_ids, id_of_form = {}, {ids.folded(case): case for case in cases["case"]}
+    additional_ids, id_of_form = {}, {folded(case): case for case in cases["case"]}
     for row in cases.itertuples():
         # some copies of the table write ids as decimal numbers, or with zeros before them
         twin = row.additional_id
         if twin not in case_ids:
-            twin = id_of_form.get(ids.folded(twin), twin)
+            match = re.fullmatch(r"\D*(\d+)", twin)  # of `ID50379`
+            twin = id_of_form.get(folded(twin)) or (match[1] if match and match[1] in case_ids else twin)
         if twin == row.case:
             raise DatasetError(f"{folder / row.case}.txt: #Additional ID is the patient's own id")
         if twin and not re.fullmatch(r"\w+", twin):

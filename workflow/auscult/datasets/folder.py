@@ -8,17 +8,27 @@ recordings.csv has a row per recording: `recording`, `case`, `path` (relative to
 from __future__ import annotations
 
 import difflib
+import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from auscult.config.base import ClassName
-from auscult.datasets.base import HEADER_COLUMNS, RECORDING_COLUMNS, Columns, Listing
+from auscult.datasets.base import HEADER_COLUMNS, ID_SEPARATOR, RECORDING_COLUMNS, Columns, Listing
 from auscult.datasets.errors import DatasetError
 from auscult.datasets.tables import read_table, row_number
-from auscult.datasets.walk import files_below, is_file
+from auscult.datasets.walk import SOUNDS, files_below, is_file
 
+SUBJECT_WORDS = {"subject", "subj", "patient", "person", "participant", "speaker", "individual", "user"}
+OTHER_NAMES = {
+    "site": {"location", "auscultationsite", "auscultationlocation"},
+    "onset_s": {"onset", "start", "begin", "starttime", "tstart", "t0"},
+    "offset_s": {"offset", "end", "stop", "endtime", "tend", "t1"},
+}
+"""Other usual names of columns, in small letters, without signs and units."""
 UNKNOWN = {"", "na", "n/a", "nan", "none", "null", "unknown", "?", "-"}
 """Cells, in lower case, that do not name a subject."""
 
@@ -90,6 +100,11 @@ def ingest(root: Path, options: Options) -> Listing:
                     )
     _refuse_misspelt(root / "cases.csv", cases, ["subject"], case_columns)
     _refuse_misspelt(root / "recordings.csv", recordings, ["site", "onset_s", "offset_s"], options.recording_labels)
+    if "subject" not in cases and (names := subject_columns(set(cases) - set(case_columns))):
+        raise DatasetError(
+            f"{root / 'cases.csv'}: no column 'subject', but {names[0]!r}: is it who was recorded? Rename it to "
+            "'subject', or name it in dataset.options"
+        )
     subjects_known = "subject" in cases
     if not subjects_known:
         cases["subject"] = cases["case"]
@@ -98,6 +113,12 @@ def ingest(root: Path, options: Options) -> Listing:
         raise DatasetError(
             f"{root / 'cases.csv'}: row {row_number(cases, position)}, column 'subject': "
             f"{cases['subject'][position]!r} names no subject; name the subject of every case, or leave the column out"
+        )
+    if subjects_known and (is_pair := cases["subject"].str.contains(ID_SEPARATOR, regex=False)).any():
+        position = int(is_pair.to_numpy().argmax())
+        raise DatasetError(
+            f"{root / 'cases.csv'}: row {row_number(cases, position)}: the subject {cases['subject'][position]!r} "
+            f"contains {ID_SEPARATOR!r}, which joins two ids of one person; use another sign"
         )
     if (subjects := cases.groupby("case")["subject"].nunique()).gt(1).any():
         raise DatasetError(f"{root / 'cases.csv'}: case {subjects.idxmax()!r} is listed under two subjects")
@@ -117,18 +138,55 @@ def ingest(root: Path, options: Options) -> Listing:
         covariates=options.covariates,
         recording_labels=options.recording_labels,
     )
-    return Listing(cases, recordings, columns, subjects_known=subjects_known)
+    paths = {os.path.normpath(path) for path in recordings["path"]}
+    quality = [
+        (path.stem, "unlisted", "dropped", f"recordings.csv does not list {name}")
+        for path in sorted(files_below(root))
+        if path.suffix.lower() in SOUNDS and (name := path.relative_to(root).as_posix()) not in paths
+    ]
+    return Listing(cases, recordings, columns, quality, subjects_known=subjects_known)
+
+
+def subject_columns(columns: Iterable[str]) -> list[str]:
+    """Return the columns whose names say that they name a person, such as `patient_id` and `Subject No`."""
+    names = []
+    for column in columns:
+        words = re.findall("[a-z]+", re.sub("(?<=[a-z])(?=[A-Z])", " ", column).casefold())
+        words = [word for word in words if word not in ("id", "ids", "no", "nr", "number", "code", "name", "key")]
+        plain = "".join(words).removesuffix("id")
+        if plain in SUBJECT_WORDS or plain.removesuffix("s") in SUBJECT_WORDS:
+            names.append(column)
+    return sorted(names)
 
 
 def _refuse_misspelt(path: Path, table: pd.DataFrame, names: list[str], other_uses: list[str]) -> None:
     """Raise DatasetError for a column that is nearly a missing one, which would otherwise be left out silently."""
     columns = {column.casefold().strip(): column for column in table if column not in other_uses}
-    for name in names:
+    for name in [name for name in names if name not in table]:
         matches = difflib.get_close_matches(name, columns, 1, 0.9)
-        if name not in table and matches:
+        others = [column for column in columns if _without_unit(column) in OTHER_NAMES.get(name, set())]
+        matches += [column for column in others if name == "site" or _has_numbers(table[columns[column]])]
+        if matches:
+            unit = " (in seconds)" if name.endswith("_s") else ""
             raise DatasetError(
-                f"{path}: no column {name!r}, but {columns[matches[0]]!r}: is {name!r} meant? Rename the column"
+                f"{path}: no column {name!r}, but {columns[matches[0]]!r}: is {name!r}{unit} meant? Rename the column; "
+                "if it is another label, name it in dataset.options.recording_labels"
             )
+
+
+def is_other_name(column: str) -> bool:
+    """Whether a column of recordings.csv has another usual name of one that is read."""
+    return _without_unit(column.casefold()) in set().union(*OTHER_NAMES.values())
+
+
+def _has_numbers(cells: pd.Series) -> bool:
+    return bool(pd.to_numeric(cells[cells != ""], errors="coerce").notna().all())
+
+
+def _without_unit(column: str) -> str:
+    """A name of a column without signs and a unit of time: `Start (sec)` is `start`."""
+    words = re.findall("[a-z0-9]+", column)
+    return "".join(words[:-1] if len(words) > 1 and words[-1] in ("s", "sec", "secs", "seconds", "ms") else words)
 
 
 def _require_columns(path: Path, table: pd.DataFrame, columns: list[str]) -> None:

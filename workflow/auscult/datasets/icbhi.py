@@ -68,6 +68,8 @@ def ingest(root: Path, options: Options) -> Listing:
             abnormal = "normal" if sound == "normal" else "abnormal"
             cases.append((case, patient, path.stem, device, split[name], sound, abnormal, diagnoses[patient]))
             recordings.append((case, case, place, f"audio/{path.name}", onset, offset))
+    if sounds and not cases and not any(path.stem in split or path.stem in other_names for path in sounds):
+        raise DatasetError(f"{root / 'official_split.txt'}: has no line for any of the recordings, as {sounds[0].stem}")
     names = {path.stem for path in sounds}
     for path in annotations:
         if path.stem not in names:
@@ -93,7 +95,7 @@ def _cycles(path: Path, quality: list[tuple]) -> list[tuple[float, float, str]]:
         cells = line.split()
         try:
             onset, offset, sound = float(cells[0]), float(cells[1]), SOUNDS[cells[2], cells[3]]
-            if len(cells) != 4:
+            if len(cells) != 4 or "_" in line:
                 raise ValueError
         except (ValueError, KeyError, IndexError):
             raise DatasetError(
@@ -103,6 +105,8 @@ def _cycles(path: Path, quality: list[tuple]) -> list[tuple[float, float, str]]:
             cycles.append((onset, offset, sound))
         else:
             quality.append((path.stem, "cycle", "dropped", f"{path.name}: line {number}: from {onset} to {offset} s"))
+    if not cycles:
+        quality.append((path.stem, "cycle", "dropped", f"{path.name}: no cycles; the recording is left out"))
     return cycles
 
 
@@ -125,12 +129,13 @@ def _other_names(recordings: set[str], names_of_split: set[str]) -> dict[str, st
 def _split(path: Path) -> dict[str, str]:
     """Return the side of each recording, from lines `<recording> train|test`; a header line is skipped."""
     sides = {}
-    for number, cells in _rows(path, None, lambda first: not NAME.fullmatch(first)):
+    for number, cells in _rows(path, None, lambda first: not NAME.match(first)):
         if len(cells) != 2 or cells[1] not in ("train", "test"):
             line = "\t".join(cells)
             raise DatasetError(f"{path}: line {number} should be `<recording> train` or `… test`, it is {line!r}")
-        if sides.setdefault(cells[0], cells[1]) != cells[1]:
-            raise DatasetError(f"{path}: line {number}: {cells[0]!r} is listed as train and as test; remove one")
+        name = re.sub(r"\.wav$", "", cells[0], flags=re.IGNORECASE)
+        if sides.setdefault(name, cells[1]) != cells[1]:
+            raise DatasetError(f"{path}: line {number}: {name!r} is listed as train and as test; remove one")
     return sides
 
 
@@ -141,7 +146,12 @@ def _diagnoses(path: Path) -> dict[str, str]:
         if len(cells) != 2 or not cells[0].isdigit() or not cells[1]:
             line = ",".join(cells)
             raise DatasetError(f"{path}: line {number} should be `<patient>,<diagnosis>`, it is {line!r}")
-        diagnoses[cells[0]] = cells[1]
+        diagnosis = cells[1].strip('"')
+        if diagnoses.setdefault(cells[0], diagnosis) != diagnosis:
+            raise DatasetError(
+                f"{path}: line {number}: the patient {cells[0]} has two diagnoses, {diagnoses[cells[0]]} and "
+                f"{diagnosis}; remove one"
+            )
     return diagnoses
 
 

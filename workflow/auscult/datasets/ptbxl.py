@@ -54,7 +54,7 @@ def ingest(root: Path, options: Options) -> Listing:
     """Read the records that ptbxl_database.csv lists, with their statements, patients and folds."""
     statement_sets = _statements(root / "scp_statements.csv")
     path = root / "ptbxl_database.csv"
-    table = read_table(path, ["patient_id", "age", "sex", "height", "weight"])
+    table = read_table(path, ["age", "sex", "height", "weight"])
     file_column = "filename_lr" if options.rate_hz == 100 else "filename_hr"
     required_columns = [
         "ecg_id",
@@ -69,11 +69,11 @@ def ingest(root: Path, options: Options) -> Listing:
     ]
     if missing := [name for name in required_columns if name not in table]:
         raise DatasetError(f"{path}: no column {missing[0]!r}; it has {', '.join(table.columns)}")
-    if (is_no_id := table["patient_id"].isna() | (table["patient_id"] % 1 != 0) | (table["patient_id"] > 1e9)).any():
+    if (is_no_id := ~table["patient_id"].str.fullmatch(r"[0-9]{1,9}(\.0*)?")).any():
         position = int(is_no_id.to_numpy().argmax())
         raise DatasetError(
-            f"{path}: row {row_number(table, position)}, column 'patient_id': {table['patient_id'][position]} is not "
-            "a whole number"
+            f"{path}: row {row_number(table, position)}, column 'patient_id': {table['patient_id'][position]!r} is not "
+            "a whole number; every record needs its patient"
         )
     labels = [
         _labels(cell, statement_sets, path, number)
@@ -82,7 +82,7 @@ def ingest(root: Path, options: Options) -> Listing:
     cases = pd.DataFrame(
         {
             "case": table["ecg_id"],
-            "subject": table["patient_id"].astype(int).astype(str),
+            "subject": table["patient_id"].astype(float).astype(int).astype(str),
             "strat_fold": table["strat_fold"],
             **{name: [row[name] for row in labels] for name in SETS},
             "age_years": table["age"].mask(table["age"] == HIDDEN_AGE, OLDEST),
@@ -95,7 +95,13 @@ def ingest(root: Path, options: Options) -> Listing:
         {"recording": cases["case"], "case": cases["case"], "site": "", "path": table[file_column] + ".hea"}
     ).assign(onset_s=None, offset_s=None)
     columns = Columns(attributes=["strat_fold"], labels=SETS, covariates=COVARIATES, channels=LEADS)
-    return Listing(cases, recordings, columns)
+    listed_paths = set(recordings["path"])
+    quality = [
+        (file.stem, "unlisted", "dropped", f"ptbxl_database.csv does not list {name}")
+        for file in sorted((root / f"records{options.rate_hz}").glob("*/[!.]*.hea"))
+        if (name := file.relative_to(root).as_posix()) not in listed_paths
+    ]
+    return Listing(cases, recordings, columns, quality)
 
 
 def _statements(path: Path) -> dict[str, dict[str, str]]:

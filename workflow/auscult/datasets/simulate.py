@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from auscult.datasets import circor
 from auscult.datasets.base import Listing
+from auscult.datasets.errors import DatasetError
 from auscult.datasets.simulated_sound import FACTS, RATE, Murmur, Person, Rng, Take, render
 
 BLOCK = 64  # a recording's length is a multiple of this many samples, as in the release
@@ -73,7 +74,7 @@ def fetch(root: Path, options: Options, log: Callable[[str], object] = print) ->
     """Write `root/training_data/*.wav|.hea|.tsv|.txt` and `root/training_data.csv`.
 
     `root` appears only when all files are written. A complete `root` of the same options is left as it is, even if
-    recordings were edited afterwards. Raises FileExistsError if `root` is neither that nor an empty folder.
+    recordings were edited afterwards. Raises DatasetError if `root` is neither that nor an empty folder.
     """
     root = Path(root)
     patients = plan(options)
@@ -276,7 +277,7 @@ def _write_patient(folder: Path, patient: Patient, seed: int) -> None:
 
 
 def _is_complete(root: Path, patients: list[Patient]) -> bool:
-    """Return whether `root` contains these patients. Raises FileExistsError if it contains anything else."""
+    """Return whether `root` contains these patients. Raises DatasetError if it contains anything else."""
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
     folder, table = root / "training_data", root / "training_data.csv"
@@ -286,7 +287,7 @@ def _is_complete(root: Path, patients: list[Patient]) -> bool:
     # recordings may have been edited or removed, but more than half must be there with their size
     if [row.split(",")[0] for row in rows] == [p.id for p in patients] and 2 * unchanged_count > len(size_of_file):
         return True
-    raise FileExistsError(f"{root} was not simulated with these options: remove it or choose another folder")
+    raise DatasetError(f"{root} was not simulated with these options: remove it or choose another folder")
 
 
 GENERATED = True

@@ -46,6 +46,8 @@ def read_table(path: Path, numbers: Iterable[str]) -> pd.DataFrame:
         raise DatasetError(f"{path}: line {reader.line_num}: not readable as CSV: {error}") from error
     if not header:
         raise DatasetError(f"{path}: line 1 should name the columns; it is empty")
+    if len(header) == 1 and (separators := [sign for sign in (";", "\t") if sign in header[0]]):
+        raise DatasetError(f"{path}: line 1: the columns are separated by {separators[0]!r}; save them with commas")
     columns = [number for number, name in enumerate(header) if name or any(row[number] for row in rows)]
     header, rows = [header[number] for number in columns], [[row[number] for number in columns] for row in rows]
     if duplicates := [name for name in header if header.count(name) > 1]:

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 RESULTS = "results"  # in the working directory
+SOUNDS = {".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".au", ".w64"}  # suffixes of sound files
 
 
 def files_below(root: Path) -> Iterator[Path]:
     """Yield the files below `root`.
 
     The root may be the folder of the workflow itself, or above it: left out are hidden files and folders (such as .git,
-    .venv and .snakemake), byte code of Python, environments of Python, and the results of the workflow.
+    .venv and .snakemake), byte code and environments of Python, what archives of a Mac add, and the results of the
+    workflow.
     """
     results = os.path.realpath(RESULTS)
     for folder, folders, files in os.walk(root):
@@ -21,7 +23,7 @@ def files_below(root: Path) -> Iterator[Path]:
             name
             for name in folders
             if name[0] != "."
-            and name != "__pycache__"
+            and name not in ("__pycache__", "__MACOSX")
             and not Path(folder, name, "pyvenv.cfg").is_file()
             and os.path.realpath(Path(folder, name)) != results
         ]

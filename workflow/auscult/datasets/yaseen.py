@@ -24,6 +24,7 @@ DIAGNOSES = {
     "MS": "mitral stenosis",
     "MVP": "mitral valve prolapse",
 }
+NAMES = {*DIAGNOSES, "NORMAL"}
 
 
 class Options(BaseModel):
@@ -35,17 +36,27 @@ class Options(BaseModel):
 def _folders(root: Path) -> list[tuple[str, Path]]:
     """Return (class, folder) of the folders whose names begin with a class."""
     folders = [(re.split("[^a-z]", path.name, flags=re.IGNORECASE)[0].upper(), path) for path in sorted(root.iterdir())]
-    return [(name, path) for name, path in folders if name in DIAGNOSES and path.is_dir()]
+    return [("N" if name == "NORMAL" else name, path) for name, path in folders if name in NAMES and path.is_dir()]
 
 
 def files(root: Path, options: Options) -> list[Path]:
-    """Return the files that `ingest` reads."""
-    return [path for _, folder in _folders(root) for path in files_in(folder, ".wav")]
+    """Return the files that `ingest` reads; none of a folder that has at most one of the classes."""
+    folders = _folders(root)
+    if len({name for name, _ in folders}) < 2:
+        return []
+    return [path for _, folder in folders for path in files_in(folder, ".wav")]
 
 
 def ingest(root: Path, options: Options) -> Listing:
     """Read the recordings of each folder. Labels: `diagnosis`, and `abnormal` (abnormal or normal)."""
     rows, folder_of = [], {}
+    folders = {path for _, path in _folders(root)}
+    others = [path for path in sorted(root.iterdir()) if path not in folders and files_in(path, ".wav")]
+    if folders and others:
+        raise DatasetError(
+            f"{others[0]}: has WAV files, but its name does not begin with a class ({', '.join(DIAGNOSES)}); rename "
+            "it, or move it away"
+        )
     for name, folder in _folders(root):
         for path in files_in(folder, ".wav"):
             if path.stem in folder_of:
