@@ -1,4 +1,6 @@
-"""A cell with several labels is refused before the folds where a target or head takes one."""
+"""Labels that cannot mean what the study says are refused before the folds: other writings, several in a cell."""
+
+from random import Random
 
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from auscult.config.systems import Head, Task, TrainOn
 from auscult.config.targets import TargetClasses
-from auscult.folds.labels import check_single_labels
+from auscult.folds.labels import check_labels, check_single_labels
 from auscult.folds.planned import FoldError
 from tests.names import distinct
 
@@ -38,3 +40,50 @@ def test_labels_of_recordings_too():
         check_single_labels({}, {"t": Task(heads={"h": head})}, cases, RECORDINGS)
     binary = Head(label="dx", positive=["a"], train_on=TrainOn(column="phase", positive=["in|out"]))
     check_single_labels({}, {"t": Task(heads={"h": binary})}, cases, RECORDINGS)
+
+
+MANY = ["MI", "AF", "LAFB/LPFB", "1 AVB"]
+OTHER_WRITINGS = [
+    *("mi", "Af", "MI ", "M\u0406", "MI\u200b", "1  avb", "lafb/lpfb"),
+    *("MI;AF", "MI | AF", "MI/AF", "MI, AF", "AF+MI", "MI & AF", "mi;af"),
+]
+
+
+def heads(kind: str, words: list[str]) -> dict[str, Task]:
+    head = Head(label="dx", positive=words) if kind == "binary" else Head(label="dx", kind=kind, classes=words)
+    return {"t": Task(heads={"h": head})}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("cell", OTHER_WRITINGS)
+@pytest.mark.parametrize("kind", ["binary", "multilabel", "multiclass"])
+def test_a_word_in_another_writing_is_refused_with_its_case(kind, cell, seed):
+    """Otherwise a multilabel or binary head would silently learn it as none of its classes."""
+    random = Random(seed)
+    cells = [random.choice([*MANY, "other", ""] if kind != "multiclass" else MANY) for _ in range(12)] + MANY
+    cases = pd.DataFrame({"case": [f"c{number}" for number in range(16)], "subject": "s", "dx": cells})
+    check_labels({}, heads(kind, MANY), cases)
+    row = random.randrange(16)
+    cases.loc[row, "dx"] = cell
+    with pytest.raises(FoldError, match=rf"case 'c{row}': dx is '"):
+        check_labels({}, heads(kind, MANY), cases)
+
+
+@pytest.mark.parametrize("cell", ["other", "AF type 2", "MINI", "MI;other", "none", "AVB", "MI-", "-MI", "1-AVB"])
+def test_further_words_are_no_classes(cell):
+    cases = pd.DataFrame({"case": ["c0", "c1"], "subject": "s", "dx": [cell, "MI|AF"]})
+    check_labels(target(MANY, "multilabel"), heads("multilabel", MANY), cases)
+
+
+@pytest.mark.parametrize("positive", [["y"], ["present", "likely"]])
+def test_a_binary_head_without_a_positive_case_is_refused(positive):
+    cases = pd.DataFrame({"case": ["c0", "c1", "c2"], "subject": "s", "dx": ["yes", "no", ""]})
+    with pytest.raises(FoldError, match=r"tasks\.t\.heads\.h\.positive: no case has one of .*; dx has \['no', 'yes'\]"):
+        check_labels({}, heads("binary", positive), cases)
+    check_labels({}, heads("binary", ["yes", *positive[1:]]), cases)
+
+
+def test_minus_one_is_not_one_and_no_answer_is_no_pair_of_classes():
+    cases = pd.DataFrame({"case": ["c0", "c1", "c2"], "subject": "s", "dx": ["-1", "1", "0"]})
+    check_labels({}, heads("binary", ["1"]), cases)
+    check_labels(target(["N", "A"], "multilabel"), {}, cases.assign(dx=["N", "A", "N/A"]))

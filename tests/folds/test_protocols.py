@@ -13,8 +13,9 @@ from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
 from auscult.config.study import Study
 from auscult.config.systems import Head
+from auscult.folds.labels import check_recording_labels
 from auscult.folds.planned import FoldError, folds_of_protocol, read_fixed
-from auscult.folds.protocols import check_recording_labels, stratify_labels
+from auscult.folds.protocols import stratify_labels
 from tests.folds.studies import assign
 
 LISTS = Path(__file__).resolve().parents[2] / "resources" / "splits"
@@ -483,3 +484,44 @@ def test_stratification_is_by_all_targets_unless_the_protocol_names_columns(make
     assert stratify_labels(study.protocol, study.targets) == ["murmur", "outcome"]
     study = make_study({"name": "group_cv", "stratify": ["campaign"]})
     assert stratify_labels(study.protocol, study.targets) == ["campaign"]
+
+
+def test_the_error_of_a_splitter_names_the_key_that_there_is(make_study: Make) -> None:
+    cases = simple(["yes"] * 9 + ["no"] * 9)
+    study = make_study({"name": "cv10", "stratified": True}, YES_NO)
+    with pytest.raises(FoldError, match=r"^protocol\.name: cv10: "):
+        assign(study, cases, LISTS)
+
+
+@pytest.mark.parametrize("column", ["age", "weight"])
+@pytest.mark.parametrize("key", ["group", "column"])
+def test_a_covariate_is_no_group_and_no_column_of_roles(make_study: Make, key: str, column: str) -> None:
+    cases = simple(["yes", "no"] * 6).assign(**{column: [float("nan"), *map(float, range(11))]})
+    protocol = (
+        {"name": "column", "column": column, "test": ["3.0"]}
+        if key == "column"
+        else {"name": "group_cv", "group": column}
+    )
+    with pytest.raises(FoldError, match=f"protocol.{key}: '{column}' is a covariate"):
+        assign(make_study(protocol, YES_NO), cases, LISTS)
+
+
+def test_cases_are_stratified_by_a_covariate_that_some_lack(make_study: Make) -> None:
+    cases = simple(["yes", "no"] * 6).assign(old=[float("nan"), 0.0, 1.0] * 4)
+    assert len(assign(make_study({"name": "group_cv", "folds": 2, "stratify": ["old"]}, YES_NO), cases, LISTS)) == 24
+
+
+@pytest.mark.parametrize("header", ["FOLD,Case,role", "Fold,case,Role", "Repeat,fold,CASE,role"])
+def test_fixed_reads_columns_in_any_case(make_study: Make, tmp_path: Path, header: str) -> None:
+    of_fold = [("c000", "train"), ("c001", "test"), ("c002", "val"), ("c003", "train")]
+    prefix = (0, 1) if header.startswith("Repeat") else (1,)
+    path = write_csv(tmp_path / "roles.csv", [(*prefix, *row) for row in [*of_fold, of_fold[1]]], header)
+    folds = assign(make_study({"name": "fixed", "file": path}, YES_NO), simple(["yes", "no"] * 2), LISTS)
+    assert set(folds["fold"]) == {1} and len(folds) == 4
+
+
+@pytest.mark.parametrize("column", ["folds", "Fold_ID", "fold no"])
+def test_fixed_refuses_a_column_that_may_be_meant(make_study: Make, tmp_path: Path, column: str) -> None:
+    path = write_csv(tmp_path / "roles.csv", [(0, "c000", "train"), (1, "c001", "test")], f"{column},case,role")
+    with pytest.raises(FoldError, match=f"no column 'fold', but '{column}': is 'fold' meant"):
+        assign(make_study({"name": "fixed", "file": path}, YES_NO), simple(["yes", "no"] * 2), LISTS)

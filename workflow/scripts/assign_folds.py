@@ -6,8 +6,8 @@ from auscult.config.protocols import Protocol
 from auscult.config.systems import Task
 from auscult.config.targets import TargetClasses
 from auscult.datasets.base import load
-from auscult.folds.labels import check_single_labels
-from auscult.folds.protocols import assign, check_recording_labels
+from auscult.folds.labels import check_recording_labels, check_single_labels
+from auscult.folds.protocols import assign
 from auscult.provenance import write_text
 from common import begin, folder_of, part
 

@@ -65,9 +65,8 @@ def _splits(labels: tuple[int, ...], groups: tuple[str, ...], folds: int, seed: 
         return []
     from sklearn.model_selection import StratifiedGroupKFold  # slow to load, and the report's job reads this file
 
-    return splits_without_warnings(
-        StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split, labels, labels, groups
-    )
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    return splits_without_warnings("the folds of cross-fitting", splitter.split, labels, labels, groups)
 
 
 def _strata(truth: np.ndarray) -> np.ndarray:

@@ -9,10 +9,11 @@ from sklearn.model_selection import StratifiedGroupKFold
 from auscult.config.protocols import InnerFolds, Protocol
 from auscult.config.systems import Task
 from auscult.config.targets import TargetClasses
+from auscult.folds.labels import check_labelled
 from auscult.folds.planned import FoldError
 from auscult.folds.protocols import stratify_keys
 from auscult.folds.splitting import splits_without_warnings
-from auscult.folds.validation import check_labelled, draw_validation
+from auscult.folds.validation import draw_validation
 
 COLUMNS = ["repeat", "fold", "inner", "case", "role"]
 
@@ -51,7 +52,7 @@ def assign_inner(
             for repetition in range(inner.repeats):
                 seed = inner.seed + repetition
                 splitter = StratifiedGroupKFold(inner.folds, shuffle=True, random_state=seed)
-                splits = splits_without_warnings(splitter.split, keys, keys, groups)
+                splits = splits_without_warnings("inner_folds.folds", splitter.split, keys, keys, groups)
                 for number, (rest, test) in enumerate(splits):
                     roles = np.full(len(cases_of_fold), "train", dtype=object)
                     roles[test] = "test"

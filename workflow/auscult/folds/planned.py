@@ -11,6 +11,7 @@ from auscult.datasets.errors import DatasetError
 from auscult.datasets.tables import is_count, read_table, row_number
 from auscult.datasets.walk import is_file
 
+COLUMNS = ("repeat", "fold", "case", "role")
 ROLES = ("train", "val", "test", "unused")
 
 
@@ -64,6 +65,8 @@ def read_fixed(protocol: Fixed) -> pd.DataFrame:
         table = read_table(path, [])
     except DatasetError as error:
         raise FoldError(f"protocol.file: {error}") from error
+    names = {name.casefold(): name for name in table}
+    table = table.rename(columns={names[name]: name for name in COLUMNS if name not in table and name in names})
     for column in ("case", "role"):
         if column not in table:
             raise FoldError(f"protocol.file: {protocol.file}: no column {column!r}")
@@ -77,6 +80,11 @@ def read_fixed(protocol: Fixed) -> pd.DataFrame:
         )
     for column in ("repeat", "fold"):
         if column not in table:
+            if similar_names := [name for name in table if name.casefold().startswith(column)]:
+                raise FoldError(
+                    f"protocol.file: {protocol.file}: no column {column!r}, but {similar_names[0]!r}: is {column!r} "
+                    "meant? Rename the column"
+                )
             table[column] = "0"
         is_invalid = ~table[column].map(is_count).astype(bool)
         if is_invalid.any():

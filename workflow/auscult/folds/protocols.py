@@ -12,9 +12,10 @@ from auscult.config.protocols import CV10, M2D3, Column, Fixed, GroupCV, Protoco
 from auscult.config.systems import Task
 from auscult.config.targets import TargetClasses
 from auscult.datasets.ids import folded
+from auscult.folds.labels import check_labelled, check_labels
 from auscult.folds.planned import FoldError, read_fixed, read_list
 from auscult.folds.splitting import splits_without_warnings
-from auscult.folds.validation import check_labelled, draw_validation
+from auscult.folds.validation import draw_validation
 from auscult.progress import note
 
 # The published code stratifies by these indicators, joined. Their order decides which cases its seed selects.
@@ -54,45 +55,6 @@ def assign(
     return folds.sort_values(["repeat", "fold", "case"]).reset_index(drop=True)
 
 
-def check_labels(targets: dict[str, TargetClasses], tasks: dict[str, Task], cases: pd.DataFrame) -> None:
-    """Raise FoldError if a label of a target or head is not a column, or a case has a class that is not listed."""
-    # [] allows any class: cases may have more labels than the classes of a multilabel target
-    classes_of_label = {t.label: t.classes if t.kind == "multiclass" else [] for t in targets.values()}
-    for task in tasks.values():
-        for head in task.heads.values():
-            classes_of_label.setdefault(head.label, head.classes if head.kind == "multiclass" else [])
-    for label, classes in classes_of_label.items():
-        if label not in cases:
-            raise FoldError(f"the data set has no label column {label!r}; it has {', '.join(cases.columns[2:])}")
-        for case, cell in zip(cases["case"], cases[label], strict=True):
-            for value in cell.split("|") if cell and classes else []:
-                if value not in classes:
-                    raise FoldError(f"case {case!r}: {label} is {value!r}, not one of the study's classes {classes}")
-
-
-def check_recording_labels(tasks: dict[str, Task], recordings: pd.DataFrame) -> None:
-    """Raise FoldError if the `train_on` column of a head is missing, has none of the head's classes, or has others."""
-    for task_name, task in tasks.items():
-        for head_name, head in task.heads.items():
-            if not head.train_on:
-                continue
-            key, column = f"tasks.{task_name}.heads.{head_name}.train_on", head.train_on.column
-            if column not in recordings:
-                raise FoldError(
-                    f"{key}.column: the recordings have no column {column!r}; they have {', '.join(recordings)}"
-                )
-            values = {value for cell in recordings[column].unique() if cell for value in str(cell).split("|")}
-            if not values & set(head.train_on.positive or head.classes):
-                raise FoldError(
-                    f"{key}: the column {column} has none of {head.train_on.positive or head.classes}; its values "
-                    f"are {sorted(values)}"
-                )
-            if head.kind == "multiclass" and (unknown := values - set(head.classes)):
-                raise FoldError(
-                    f"{key}: the column {column} has the value {min(unknown)!r}, not one of the classes {head.classes}"
-                )
-
-
 def stratify_labels(protocol: Protocol, targets: dict[str, TargetClasses]) -> list[str]:
     """Return the label columns whose classes folds keep in proportion: `protocol.stratify`, by default all targets'."""
     stratify = getattr(protocol, "stratify", None)
@@ -105,7 +67,7 @@ def stratify_keys(protocol: Protocol, targets: dict[str, TargetClasses], cases: 
     for label in labels:
         if label not in cases:
             raise FoldError(f"protocol.stratify: the data set has no column {label!r}")
-    return cases[labels].astype(str).agg("/".join, axis=1).to_numpy()
+    return cases[labels].map(str).agg("/".join, axis=1).to_numpy()
 
 
 def _published_keys(keys: np.ndarray) -> np.ndarray:
@@ -131,7 +93,8 @@ def _group_cv(protocol: GroupCV, cases: pd.DataFrame, keys: np.ndarray) -> pd.Da
     for repeat in range(protocol.repeats):
         seed = protocol.seed + repeat
         splitter = StratifiedGroupKFold(protocol.folds, shuffle=True, random_state=seed)
-        for fold, (rest, test) in enumerate(splits_without_warnings(splitter.split, keys, keys, groups)):
+        splits = splits_without_warnings("protocol.folds", splitter.split, keys, keys, groups)
+        for fold, (rest, test) in enumerate(splits):
             roles = np.full(len(cases), "train", dtype=object)
             roles[test] = "test"
             roles[draw_validation(rest, keys, groups, protocol.val, seed, "protocol.val")] = "val"
@@ -146,7 +109,8 @@ def _cv10(protocol: CV10, cases: pd.DataFrame, keys: np.ndarray) -> pd.DataFrame
     if len(order) < 10:
         raise FoldError(f"protocol.name: cv10 makes 10 folds; the data set has {len(order)} cases")
     parts = []
-    splits = splits_without_warnings(splitter_class(10, shuffle=True, random_state=42).split, order, keys)
+    splitter = splitter_class(10, shuffle=True, random_state=42)
+    splits = splits_without_warnings("protocol.name: cv10", splitter.split, order, keys)
     for fold, (rest, test) in enumerate(splits):
         strata = keys[rest] if protocol.stratified else None
         _, val = _split(rest, protocol.val / (1 - protocol.test), 42, strata)
@@ -197,7 +161,8 @@ def _fixed(protocol: Fixed, cases: pd.DataFrame, keys: np.ndarray) -> pd.DataFra
     if unknown_cases:
         raise FoldError(f"protocol.file: {protocol.file}: case {min(unknown_cases)!r} is not in the data set")
     _report_missing(protocol, cases, table)
-    tests = table[table["role"] == "test"].drop_duplicates(["repeat", "fold", "case"])
+    table = table.drop_duplicates(["repeat", "fold", "case", "role"])
+    tests = table[table["role"] == "test"]
     if (is_repeated := tests.duplicated(["repeat", "case"])).any():
         repeat, case = tests.loc[is_repeated, ["repeat", "case"]].iloc[0]
         folds = tests.loc[(tests["repeat"] == repeat) & (tests["case"] == case), "fold"]
@@ -240,9 +205,8 @@ def _report_missing(protocol: Fixed, cases: pd.DataFrame, table: pd.DataFrame) -
 
 
 def _column(protocol: Column, cases: pd.DataFrame, keys: np.ndarray) -> pd.DataFrame:
-    if protocol.column not in cases:
-        raise FoldError(f"protocol.column: the data set has no column {protocol.column!r}")
-    values = cases[protocol.column].astype(str)
+    _check_words("protocol.column", cases, protocol.column)
+    values = cases[protocol.column]
     _check_values(protocol, values, cases["case"])
     roles = np.full(len(cases), "train", dtype=object)
     for role, role_values in (("val", protocol.val), ("test", protocol.test)):
@@ -269,9 +233,16 @@ def _check_values(protocol: Column, values: pd.Series, case_ids: pd.Series) -> N
 
 
 def _groups(cases: pd.DataFrame, column: str) -> np.ndarray:
-    if column not in cases:
-        raise FoldError(f"protocol.group: the data set has no column {column!r}")
+    _check_words("protocol.group", cases, column)
     return cases[column].to_numpy()
+
+
+def _check_words(key: str, cases: pd.DataFrame, column: str) -> None:
+    """Raise FoldError unless the cases have this column, with words and not with numbers."""
+    if column not in cases:
+        raise FoldError(f"{key}: the data set has no column {column!r}")
+    if pd.api.types.is_numeric_dtype(cases[column]):
+        raise FoldError(f"{key}: {column!r} is a covariate; name a column of labels, groups or attributes")
 
 
 def _numeric_order(cases: pd.DataFrame) -> np.ndarray:

@@ -10,8 +10,10 @@ import numpy as np
 from auscult.folds.planned import FoldError
 
 
-def splits_without_warnings(split: Callable, *arguments) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return what `split(*arguments)` yields: row numbers of the other folds and of each fold. Raises FoldError.
+def splits_without_warnings(key: str, split: Callable, *arguments) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return what `split(*arguments)` yields: row numbers of the other folds and of each fold.
+
+    key: where the study says how many folds there are, for the message. Raises FoldError.
 
     The warning about rare strata is off, since the audit counts absent classes.
     """
@@ -21,6 +23,5 @@ def splits_without_warnings(split: Callable, *arguments) -> list[tuple[np.ndarra
             return list(split(*arguments))
         except ValueError as error:
             raise FoldError(
-                f"protocol.folds: {error}; use fewer labels in protocol.stratify, more data, or fewer folds (at least "
-                "two)"
+                f"{key}: {error}; use fewer labels in protocol.stratify, more data, or fewer folds (at least two)"
             ) from error

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
-from auscult.config.systems import Task
 from auscult.folds.planned import FoldError
 
 
@@ -103,27 +102,3 @@ def _nearest_count(bits: int, share: float, total: int) -> int:
     target = share * total
     possible = [number for number, bit in enumerate(reversed(f"{bits:b}")) if bit == "1" and 0 < number < total]
     return min(possible, key=lambda number: abs(number - target))
-
-
-def check_labelled(tasks: dict[str, Task], cases: pd.DataFrame, fold_rows: pd.DataFrame, fold: str) -> None:
-    """Raise FoldError if no training or no validation case of a fold has a label of a task.
-
-    fold_rows: `case, role` of the fold. fold: its name for the message. A task whose heads are trained on labels of
-    recordings needs labelled cases for validation only.
-    """
-    cases_by_id = cases.set_index("case")
-    for name, task in tasks.items():
-        heads = task.heads.items()
-        for role, labels in (
-            ("validation", {head_name: head.label for head_name, head in heads}),
-            ("training", {head_name: head.label for head_name, head in heads if not head.train_on}),
-        ):
-            if role == "training" and len(labels) < len(task.heads):
-                continue
-            case_ids = fold_rows.loc[fold_rows["role"] == {"validation": "val", "training": "train"}[role], "case"]
-            if (cases_by_id.loc[case_ids, sorted(set(labels.values()))] == "").to_numpy().all():
-                columns = " and ".join(f"{head_name} (column {label!r})" for head_name, label in labels.items())
-                raise FoldError(
-                    f"{fold}: no {role} case has a label for tasks.{name}.heads: {columns}; label more cases, or use "
-                    "another seed or share of validation cases"
-                )
