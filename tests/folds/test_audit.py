@@ -220,6 +220,24 @@ def test_refuse_leaks_lists_every_leak_unless_the_study_allows_it(make_study: Ma
     assert mark(allowed, findings) == expected
 
 
+@pytest.mark.parametrize(
+    ("finding", "advice"),
+    [
+        ("shared_subject", "use the protocol group_cv"),
+        ("identical_audio", "give the copies of a recording"),
+        ("near_identical_audio", "give the copies of a recording"),
+        ("overlapping_intervals", "give the cases of one file one subject"),
+        ("weights_heard", "start from weights that"),
+    ],
+)
+def test_the_error_says_what_to_do_about_this_leak(study: Study, finding: str, advice: str) -> None:
+    findings = pd.DataFrame([(0, 0, finding, "train+test", 1, "c1")], columns=COLUMNS)
+    with pytest.raises(LeakError) as caught:
+        refuse_leaks(study, findings)
+    text = str(caught.value).partition("To do: ")[2]
+    assert text.startswith(advice) and text.count("; ") == 1  # the other way is to allow it
+
+
 def test_unknown_subjects_get_one_row(study: Study, tmp_path: Path) -> None:
     clean_manifest = clean()
     set_subject(clean_manifest, "c08", "sc00")

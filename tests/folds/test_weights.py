@@ -2,6 +2,9 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 import pytest
@@ -65,6 +68,48 @@ def test_a_data_set_without_its_subjects_is_unknown(study, audit_declaration):
     findings = audit_declaration({"dataset": "hearts"})
     assert mark(study, findings) == "training subjects of the weights of vit unknown"
     refuse_leaks(study, findings)
+
+
+WRITINGS = [str.upper, str.title, lambda x: f" {x}", lambda x: x.replace("e", "\u0435"), lambda x: f"{x}_"]
+ID_WRITINGS = [lambda x: f"0{x}", lambda x: f"{x}.0", lambda x: f" {x} ", lambda x: f"#{x}", lambda x: x]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_names_and_ids_count_in_any_writing(audit_declaration, seed):
+    random = Random(seed)
+    dataset, subject = random.choice(WRITINGS)("hearts"), random.choice(["1", "2", "4"])
+    findings = audit_declaration({"dataset": dataset, "subjects": [random.choice(ID_WRITINGS)(subject), "3"]})
+    assert findings["finding"].tolist() == ["weights_heard"]
+
+
+@pytest.mark.parametrize("dataset", ["hearts", "HEARTS", "hearts-2016", "my hearts"])
+@pytest.mark.parametrize("subjects", [[], ["all"], ["*"], ["1, 4"], ["patient_1", "4_AV"], ["1-4"]])
+def test_subjects_that_the_data_set_does_not_have_say_nothing(study, audit_declaration, dataset, subjects):
+    findings = audit_declaration({"dataset": dataset, "subjects": subjects})
+    assert mark(study, findings) == "training subjects of the weights of vit unknown"
+
+
+@pytest.mark.parametrize("dataset", ["hearts-1.0.3", "my hearts", "Hearts_full"])
+def test_a_data_set_with_the_words_of_this_one_may_be_it(study, audit_declaration, dataset):
+    findings = audit_declaration({"dataset": dataset, "subjects": ["4"]})
+    assert mark(study, findings) == "training subjects of the weights of vit unknown"
+
+
+@pytest.mark.parametrize("dataset", ["other", "heart", "heartset", "shearts"])
+def test_a_data_set_of_another_name_is_another(audit_declaration, dataset):
+    assert audit_declaration({"dataset": dataset, "subjects": ["4"]}).empty
+
+
+@pytest.mark.parametrize("name", ["4", "4_AV", "r4_MV"])
+def test_ids_of_cases_and_recordings_count(name):
+    """Somebody who lists the files that were read means their subjects."""
+    table = pd.DataFrame({"recording": ["1_AV", "3_AV", "4_AV", "r4_MV"], "case": list("1344")})
+    manifest = replace(MANIFEST, recordings=table)
+    entry = {"dataset": "hearts", "subjects": ["3_AV", name]}
+    with TemporaryDirectory() as folder:
+        Path(folder, "w.pth.json").write_text(json.dumps({"source": "x", "heard": [entry]}))
+        findings = audit_weights(manifest, FOLDS, "hearts", [("vit", f"{folder}/w.pth")])
+    assert findings[["finding", "ids"]].to_numpy().tolist() == [["weights_heard", "4"]]
 
 
 def test_no_declaration_is_unknown(study, tmp_path):
@@ -144,7 +189,14 @@ def test_a_pre_training_of_unknown_subjects_is_refused(tmp_path):
         audit_pretrainings(PEOPLE, [OWN], "hearts", encoders)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"source": "x"}', '{"source": "x", "heard": [{"subject": ["1"]}]}'])
+BAD_TEXTS = [
+    *("{", "[]", '{"source": "x"}', '{"source": "x", "heard": [{"subject": ["1"]}]}', "[" * 100_000),
+    '{"source": "x", "heard": [{"dataset": "hearts", "subjects": ["4"]}], "heard": []}',
+    '{"source": "x", "heard": [{"dataset": "hearts", "subjects": ["4"], "subjects": ["3"]}]}',
+]
+
+
+@pytest.mark.parametrize("text", BAD_TEXTS)
 def test_a_declaration_that_is_none(tmp_path, text):
     (tmp_path / "w.pth.json").write_text(text)
     with pytest.raises(FoldError, match=r"w\.pth\.json: not a declaration"):

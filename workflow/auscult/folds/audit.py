@@ -147,8 +147,7 @@ def _absent_classes(targets: dict[str, TargetClasses], cases: pd.DataFrame, case
 def leaks(protocol: Protocol, findings: pd.DataFrame) -> pd.DataFrame:
     """Return the rows that are leaks.
 
-    Leaks are shared subjects, identical audio, test subjects that pretrained weights were trained on, and shared
-    groups of the column that the protocol keeps together.
+    Leaks are the findings of `LEAKS`, and shared groups of the column that the protocol keeps together.
     """
     group = getattr(protocol, "group", "subject")
     return findings[findings["finding"].isin([*LEAKS, f"shared_{group}"])]
@@ -175,8 +174,19 @@ def refuse_leaks(protocol: Protocol, leak: Leak, findings: pd.DataFrame) -> None
             f"  repeat {row.repeat} fold {row.fold}: {row.finding} {row.roles}: {row.count} cases ({row.ids[:80]})"
             for row in leak_rows.itertuples()
         ]
+        advice = "; ".join(dict.fromkeys(_advice(finding) for finding in leak_rows["finding"]))
         raise LeakError(
-            "the folds leak:\n" + "\n".join(lines) + "\nUse the protocol group_cv, give the copies of a recording "
-            "(copies.csv) one subject or remove one of them, or write in the study "
-            'leak: {allow: true, because: "…"}; the column `leak` of every table will then state these leaks.'
+            "the folds leak:\n" + "\n".join(lines) + f"\nTo do: {advice}; or write in the study "
+            'leak: {allow: true, because: "…"}: the column `leak` of every table will then state these leaks.'
         )
+
+
+def _advice(finding: str) -> str:
+    """What to do about a leak."""
+    if finding == "weights_heard":
+        return "start from weights that were not trained on cases of val and test"
+    if finding in ("identical_audio", "near_identical_audio"):
+        return "give the copies of a recording (copies.csv) one subject, or remove one of them"
+    if finding == "overlapping_intervals":
+        return "give the cases of one file one subject"
+    return "use the protocol group_cv, and the column that they share as its group"

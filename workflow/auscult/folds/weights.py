@@ -9,19 +9,22 @@ Where `<file>.landmarks.npz` stands beside it, which is `landmarks.npz` of the d
 copies of its recordings count as well, whatever their subjects are called.
 
 `heard` lists every data set that the weights were trained on, by its name in studies. `subjects` are the subjects of
-this data set that were in the training data; the key may be left out for a data set that no study tests.
+this data set that were in the training data; the key may be left out for a data set that no study tests. Names and ids
+count in any writing.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from auscult.datasets.base import Manifest, ids_of
+from auscult.datasets.ids import folded, plain
 from auscult.folds.audit import COLUMNS
 from auscult.folds.planned import FoldError
 from auscult.plan.names import NetworkName
@@ -57,22 +60,29 @@ def audit_weights(
 
     - `weights_heard` (a leak): test cases of a fold whose subject, or a copy of whose recording, the weights were
       trained on,
-    - `weights_unknown`: a system whose weights have no declaration, or one that lists this data set without subjects.
+    - `weights_unknown`: a system whose weights have no declaration, or one that lists this data set without subjects or
+      with none that it has, or lists a data set whose name has the words of its name (`CirCor-DigiScope`).
+
+    Ids of cases and recordings in a declaration count as well.
 
     Raises FoldError if a declaration is not readable.
     """
     subjects = manifest.cases.set_index("case")["subject"]
+    ids_of_case = _ids_of_cases(manifest)
+    known_ids = set().union(*ids_of_case.values())
     case_of = manifest.recordings.set_index("recording")["case"] if copies else pd.Series(dtype=str)
     rows = []
     for system, file in sorted(weights):
         copied_cases = set(case_of[sorted((copies or {}).get(file, set()))])
         declaration = _read_declaration(Path(f"{file}.json"))
-        entries = [entry for entry in declaration.heard if entry.dataset == dataset] if declaration else []
-        if declaration is None or any(entry.subjects is None for entry in entries):
+        heard = declaration.heard if declaration else []
+        entries = [entry for entry in heard if folded(entry.dataset) == folded(dataset)]
+        similar_names = [entry for entry in heard if entry not in entries and _may_be(entry.dataset, dataset)]
+        without_ids = [entry for entry in entries if not known_ids & _ids_of_entry(entry)]
+        if declaration is None or similar_names or without_ids:
             rows.append(("", "", "weights_unknown", system, len(subjects), ""))
-            entries = []  # copies are known even so
         for (repeat, fold), test_rows in folds[folds["role"] == "test"].groupby(["repeat", "fold"]):
-            rows += _leak_row(repeat, fold, f"{system}+test", test_rows["case"], subjects, entries, copied_cases)
+            rows += _leak_row(repeat, fold, f"{system}+test", test_rows["case"], ids_of_case, entries, copied_cases)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -91,7 +101,7 @@ def audit_pretrainings(
 
     Raises FoldError if a declaration is not readable, or is of an unknown origin.
     """
-    subjects, rows = manifest.cases.set_index("case")["subject"], []
+    ids_of_case, rows = _ids_of_cases(manifest), []
     folds = pd.concat([table.assign(fold=table["fold"].astype(str)) for table in tables])
     for pretraining, name, file in declarations:
         declaration = _read_declaration(file)
@@ -99,7 +109,7 @@ def audit_pretrainings(
         if declaration is None or any(entry.subjects is None for entry in entries):
             raise FoldError(f"{file}: does not say which subjects the pre-training was trained on; delete its folder")
         for repeat, fold, role, cases in _judging(folds, name):
-            rows += _leak_row(repeat, fold, f"{pretraining}+{role}", cases, subjects, entries)
+            rows += _leak_row(repeat, fold, f"{pretraining}+{role}", cases, ids_of_case, entries)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -122,20 +132,53 @@ def _leak_row(
     fold: str,
     roles: str,
     cases: pd.Series,
-    subjects: pd.Series,
+    ids_of_case: dict[str, set[str]],
     entries: list[TrainingData],
     copied_cases: frozenset[str] | set[str] = frozenset(),
 ) -> list[tuple]:
     """The row of the audit for cases that some weights were trained on, by subject or copy; none without such cases."""
-    trained_ids = {name for entry in entries for subject in entry.subjects or [] for name in ids_of(subject)}
-    leaks = [case for case in sorted(cases) if case in copied_cases or trained_ids & ids_of(subjects[case])]
+    trained_ids = {name for entry in entries for name in _ids_of_entry(entry)}
+    leaks = [case for case in sorted(cases) if case in copied_cases or trained_ids & ids_of_case[case]]
     return [(repeat, fold, "weights_heard", roles, len(leaks), " ".join(leaks))] if leaks else []
+
+
+def _may_be(name: str, dataset: str) -> bool:
+    """Whether a name in a declaration may be that of a data set: one has all words of the other."""
+    first, second = (set(re.findall("[^\\W\\d_]+|\\d+", plain(each))) for each in (name, dataset))
+    return bool(first and second) and (first <= second or second <= first)
+
+
+def _ids_of_cases(manifest: Manifest) -> dict[str, set[str]]:
+    """By case, the folded ids of its subject, of itself and of its recordings."""
+    subjects = manifest.cases.set_index("case")["subject"]
+    ids = {case: {*_folded_ids(subject), folded(case)} for case, subject in subjects.items()}
+    if "recording" in manifest.recordings:
+        for recording, case in zip(manifest.recordings["recording"], manifest.recordings["case"], strict=True):
+            ids[case].add(folded(recording))
+    return ids
+
+
+def _ids_of_entry(entry: TrainingData) -> set[str]:
+    return {name for subject in entry.subjects or [] for name in _folded_ids(subject)}
+
+
+def _folded_ids(subject: str) -> set[str]:
+    return {folded(name) for name in ids_of(subject)}
 
 
 def _read_declaration(path: Path) -> Declaration | None:
     if not path.is_file():
         return None
     try:
-        return Declaration.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, ValidationError) as error:
+        return Declaration.model_validate(json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_keys_once))
+    except (ValueError, RecursionError) as error:
         raise FoldError(f"{path}: not a declaration of what weights were trained on: {error}") from error
+
+
+def _keys_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of a JSON file. Raises ValueError for a key that is there twice, of which Python keeps the last."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} is there twice")
+    return values
