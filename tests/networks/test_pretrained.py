@@ -1,6 +1,8 @@
 """Pretrained weights: they are loaded into the right modules, and files that do not fit are refused."""
 
+import re
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
@@ -135,3 +137,42 @@ def test_another_number_of_bands_is_refused(tmp_path):
     file = saved(tmp_path, vit_weights(40))
     with pytest.raises(WeightsError, match="pos_embed"):
         load_pretrained("pretrained_vit", build("pretrained_vit", VIT, (1, 40, 24)), file)
+
+
+def spoilt(value: torch.Tensor, how: str, place: int) -> torch.Tensor:
+    if how in ("int32", "bool", "complex64"):
+        return value.to(getattr(torch, how))
+    if how == "sparse":
+        return value.to_sparse()
+    value = value.double() if how == "too large" else value.clone()
+    value.view(-1)[place % value.numel()] = {"NaN": float("nan"), "infinity": -float("inf"), "too large": 1e300}[how]
+    return value
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("how", ["NaN", "infinity", "too large", "int32", "bool", "complex64", "sparse"])
+def test_values_that_no_weight_has_are_refused_wherever_they_are(tmp_path, how, seed):
+    random = Random(seed)
+    weights = build("dbresnet", SIZES, (3, 64, 32), seed=5).maps.state_dict()
+    key = random.choice([key for key in weights if not key.endswith("num_batches_tracked")])
+    torch.save(weights | {key: spoilt(weights[key], how, random.randrange(10**6))}, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=re.escape(f"w.pth: {key} ")):
+        load_pretrained("dbresnet", build("dbresnet", SIZES, (1, 64, 32)), tmp_path / "w.pth")
+
+
+def test_a_negative_variance_is_refused(tmp_path):
+    weights = build("dbresnet", SIZES, (3, 64, 32)).maps.state_dict()
+    weights["bn1.running_var"][2] = -1e-3
+    with pytest.raises(WeightsError, match=r"bn1\.running_var"):
+        load_pretrained("dbresnet", build("dbresnet", SIZES, (1, 64, 32)), saved(tmp_path, weights))
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b"\x80", b"<html>" * 99, b"PK\3\4x", b"version https://git-lfs", b"\0" * 99]
+)
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors", "w.bin"])
+def test_a_file_of_any_other_content_is_refused_without_advice_to_trust_it(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(WeightsError, match=f"{name}: not readable as weights") as error:
+        load_pretrained("dbresnet", build("dbresnet", SIZES, (1, 64, 32)), tmp_path / name)
+    assert "weights_only" not in str(error.value)

@@ -29,6 +29,9 @@ HEAD = ("head", "norm", "drop", "projector")
 """Names of the parts of a network that are not in its encoder."""
 
 
+READ_ERRORS = (OSError, RuntimeError, ValueError, EOFError, LookupError, AttributeError, TypeError)
+
+
 class WeightsError(Exception):
     """A file of weights cannot be read, or does not fit the network."""
 
@@ -91,14 +94,24 @@ def load_pretrained(name: str, network: Any, file: Path) -> None:
     from safetensors.torch import load_file
 
     try:
-        weights = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, pickle.UnpicklingError, SafetensorError) as error:
-        raise WeightsError(f"{file}: not readable as weights: {error}") from error
+        is_safe = file.suffix.lower() == ".safetensors"
+        weights = load_file(file) if is_safe else torch.load(file, "cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # its message advises to run code from the file
+        raise WeightsError(
+            f"{file}: not readable as weights: it is damaged, or contains other things than tensors; save the "
+            "named tensors alone, best as .safetensors"
+        ) from error
+    # torch raises almost anything for a file that is something else, such as an empty one or a text
+    except (*READ_ERRORS, SafetensorError) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise WeightsError(f"{file}: not readable as weights: {reason}") from error
     for key in ("model", "state_dict"):  # keys under which training scripts store the weights
         weights = weights.get(key, weights) if isinstance(weights, dict) else weights
-    if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
+    if not isinstance(weights, dict) or not all(
+        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in weights.items()
+    ):
         raise WeightsError(f"{file}: contains something other than named tensors")
     try:
         importlib.import_module(f"auscult.networks.{name}").load_pretrained(network, weights)
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:  # RuntimeError: of tensors that cannot be computed with
         raise WeightsError(f"{file}: {error}") from error

@@ -146,9 +146,7 @@ class MultiScale(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         parts = x.chunk(len(self.branches), dim=1) if self.depthwise else [x] * len(self.branches)
-        return torch.cat(
-            [branch(branch_width) for branch, branch_width in zip(self.branches, parts, strict=True)], dim=1
-        )
+        return torch.cat([branch(part) for branch, part in zip(self.branches, parts, strict=True)], dim=1)
 
 
 class Gate(nn.Module):
