@@ -74,7 +74,9 @@ rule apply_winner:
     """Predict new recordings with the networks, second stages and decision rules of a winner's folds."""
     input:
         pack=PACK,
-        code=code("apply_winner", *DECISIONS, f"auscult.datasets.{SETTINGS.form or 'folder'}"),
+        code=lambda w: code(
+            "apply_winner", *DECISIONS, f"auscult.datasets.{SETTINGS.form or plan(w).study.dataset.adapter}"
+        ),
     output:
         table=f"{NEW_FOLDER}/predictions.csv",
         quality=f"{NEW_FOLDER}/quality.csv",
@@ -89,11 +91,13 @@ rule apply_winner:
     threads: 4
     resources:
         gpu=NETWORK_GPU,
+        networks_per_gpu=NETWORKS_PER_GPU,
         mem_mb=6000,
         runtime=240,
     params:
         root=SETTINGS.recordings,
         form=SETTINGS.form,
+        locks=paths.LOCKS,
         raw=NEW.digest,
     script:
         "../workflow/scripts/apply_winner.py"
@@ -119,11 +123,13 @@ rule validate_winner:
     threads: 4
     resources:
         gpu=NETWORK_GPU,
+        networks_per_gpu=NETWORKS_PER_GPU,
         mem_mb=6000,
         runtime=240,
     params:
         root=SETTINGS.recordings,
         form=SETTINGS.form,
+        locks=paths.LOCKS,
         labels=lambda w: reads.external(plan(w), SETTINGS.form or plan(w).study.dataset.adapter),
         raw=NEW.digest,
     script:

@@ -6,6 +6,7 @@ import pytest
 from sklearn.metrics import recall_score, roc_auc_score
 
 from auscult.config.dataset import OtherLabel
+from auscult.config.targets import Target
 from auscult.datasets.base import Columns
 from auscult.evaluation.external import ExternalError, external_table, judged_rows, of_winner, words_of
 
@@ -91,9 +92,29 @@ def test_labels_that_cannot_be_compared_are_named(murmur_study):
     with pytest.raises(ExternalError, match=r"no column 'murmur', they have case, subject, ill, device; name .* here"):
         words_of(target, cases.drop(columns="murmur"), None, "here")
     with pytest.raises(ExternalError, match=r"the column 'ill' has \?, no, yes; see here"):
+        words_of(target, cases, OtherLabel(column="ill", words={"ja": "Present"}), "here")
+    with pytest.raises(ExternalError, match="the column 'ill' has 'yes' where 'Yes' is meant"):
         words_of(target, cases, OtherLabel(column="ill", words={"Yes": "Present"}), "here")
     with pytest.raises(ExternalError, match="has only empty cells"):
         words_of(target, cases.assign(murmur=""), None, "here")
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("cell", ["present", "PRESENT", "Present ", "Pr\u0435sent"])
+def test_a_label_in_another_writing_is_not_taken_for_none(murmur_study, cell, seed):
+    cases, _ = made(seed)
+    cases.loc[np.random.default_rng(seed).integers(len(cases)), "murmur"] = cell
+    with pytest.raises(ExternalError, match="where 'Present' is meant"):
+        words_of(murmur_study().targets["murmur"], cases, None, "here")
+
+
+@pytest.mark.parametrize("cells", [["mi", "sinus", ""], ["MI;AF", "MI", "AF"], ["sinus", "other", "none"]])
+def test_several_labels_in_words_that_the_study_does_not_have_are_refused(cells):
+    target = Target(label="dx", kind="multilabel", classes=["MI", "AF"], heads=["dx"], decisions=["reference"])
+    cases = pd.DataFrame({"case": ["a", "b", "c"], "subject": ["a", "b", "c"], "dx": cells})
+    with pytest.raises(ExternalError, match="column 'dx' has"):
+        words_of(target, cases, None, "here")
+    assert words_of(target, cases.assign(dx=["MI|AF", "other", ""]), None, "here").tolist() == ["MI|AF", "other", ""]
 
 
 def test_without_a_class_the_cost_of_referrals_is_left_out(murmur_study):

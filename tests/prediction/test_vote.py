@@ -12,7 +12,7 @@ from auscult.config.targets import Target
 from auscult.datasets.base import Columns, Manifest
 from auscult.datasets.errors import DatasetError
 from auscult.prediction.inputs import ingest
-from auscult.prediction.pack import signs
+from auscult.prediction.pack import digests_of_known
 from auscult.prediction.page import render
 from auscult.prediction.vote import repeated_cases, vote_table, with_problems
 
@@ -61,16 +61,26 @@ def manifest(rows: list[tuple[str, str, str, str]], quality: list[tuple] = ()) -
 def test_the_studys_own_cases_are_known_by_samples_copies_and_ids():
     own = manifest([("1_AV", "1", "1+7", "aa"), ("2_AV", "2", "2", "bb")])
     new = manifest([("x_AV", "x", "x", "aa"), ("7_AV", "7", "7", "cc"), ("y_AV", "y", "y", "dd"), ("z", "z", "z", "e")])
-    known = {name: frozenset(values) for name, values in signs(own, {}, set()).items()}
+    known = {name: frozenset(values) for name, values in digests_of_known(own, {}, set()).items()}
     found = repeated_cases(new, **known, copies={"x_AV", "z"}).set_index("case")["problem"]
     assert list(found.index) == ["x", "z", "7"]
     assert "these samples" in found["x"] and "a copy" in found["z"] and "a subject of this id" in found["7"]
 
 
+@pytest.mark.parametrize(
+    ("own_id", "new_id"), [("P01", "p1"), ("12", "012"), ("12", "12.0"), ("P-01", "P\u201301"), ("a b", "A_B")]
+)
+def test_ids_are_known_in_any_writing(own_id, new_id):
+    own = manifest([("r", "c", own_id, "aa"), ("s", "d", "other", "bb")])
+    known = {name: frozenset(values) for name, values in digests_of_known(own, {}, set()).items()}
+    for rows in ([("x", "x", new_id, "cc")], [("x", new_id, "y", "cc")]):
+        assert repeated_cases(manifest(rows), **known, copies=set())["case"].tolist() == [rows[0][1]]
+
+
 def test_what_other_data_sets_taught_is_known_by_samples_and_by_ids_of_the_same_release():
     own = manifest([("1", "1", "1", "aa")])
     others = {"part": manifest([("4", "4", "4+9", "dd")]), "far": manifest([("5", "5", "5", "ee")])}
-    known = {name: frozenset(values) for name, values in signs(own, others, {"part"}).items()}
+    known = {name: frozenset(values) for name, values in digests_of_known(own, others, {"part"}).items()}
     rows = [("a", "a", "a", "ee"), ("b", "b", "8+9", "x"), ("c", "c", "5", "y"), ("d", "d", "d", "z")]
     found = repeated_cases(manifest(rows), **known, copies=set())["case"].tolist()
     assert found == ["a", "b"]

@@ -11,12 +11,13 @@ from auscult.prediction.predict import apply_winner
 from auscult.progress import note
 from auscult.provenance import commit, write_text
 from common import begin
+from network_job import resources_of
 
 begin(snakemake)
 p, output, start = snakemake.params, snakemake.output, time.monotonic()
 packed = read(Path(snakemake.input.pack))
 with tempfile.TemporaryDirectory(dir=Path(output.table).parent) as work:
-    table, new, _ = apply_winner(packed, Path(p.root), p.form, Path(work), snakemake.threads)
+    table, new, _ = apply_winner(packed, Path(p.root), p.form, Path(work), resources_of(snakemake))
 seconds = time.monotonic() - start
 write_text(output.table, table.to_csv(index=False))
 write_text(output.quality, new.quality.to_csv(index=False))

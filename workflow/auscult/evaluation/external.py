@@ -14,6 +14,7 @@ from auscult.datasets.base import Columns
 from auscult.decisions.predictions import should_refer
 from auscult.decisions.winner import CHOSEN, VARIANT
 from auscult.evaluation.scoring import labelled_rows, with_intervals
+from auscult.folds.labels import same_word
 from auscult.heads.outputs import class_columns
 
 MOST_GROUPS = 20
@@ -36,10 +37,16 @@ def words_of(target: Target, cases: pd.DataFrame, label: OtherLabel | None, plac
             f"and its words in {place}"
         )
     cells = cases.set_index("case")[column]
+    own_words = list(label.words) if label else target.classes
+    for word in sorted({word for cell in set(cells) for word in cell.split("|")} - {"", *own_words}):
+        if meant := same_word(word, own_words):
+            raise ExternalError(
+                f"the column {column!r} has {word!r} where {'|'.join(meant)!r} is meant; write it so, or see {place}"
+            )
     if label:
         words = label.read(cells, target.kind == "multilabel")
     elif target.kind == "multilabel":
-        words = cells
+        words = cells if set("|".join(cells).split("|")) & set(own_words) else cells.map(lambda cell: "")
     else:
         words = cells.where(cells.isin(target.classes), "")
     if (words == "").all():

@@ -26,7 +26,7 @@ def score_fold(
     new: NewRecordings,
     tables: dict[str, pd.DataFrame],
     embeddings: dict[str, pd.DataFrame],
-    threads: int,
+    resources: Resources,
 ) -> Inputs:
     """Outputs of the networks of one fold of a system or ensemble for all new cases.
 
@@ -43,7 +43,6 @@ def score_fold(
         copy_model(folder_of(model, packed.folder), folder)
         own_system, task = study.systems[model.system], study.tasks[model.task]
         job = Job(folder, own_system, task, model.name)
-        resources = Resources(new.work / "locks", threads)
         score(job, [ROLE], new.manifest, roles, new.frames(own_system), CODE, resources)
         networks[model.task].append(folder)
     cases, recordings = aggregate(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel, ValidationError
 
 from auscult.cache.audio import cache_audio
 from auscult.config.dataset import Dataset
@@ -69,7 +70,7 @@ def ingest(dataset: Dataset, form: str, covariates: list[str], channel_count: in
     a row in `quality`. Raises DatasetError as an adapter does.
     """
     module, root = adapter(form), Path(dataset.root)
-    listing: Listing = module.ingest(root, module.Options.model_validate(_options(dataset, form, covariates)))
+    listing: Listing = module.ingest(root, _options(dataset, form, covariates))
     if listing.recordings.empty:
         raise DatasetError(f"{root}: no recordings found; are they in the form `{form}`?")
     cases = listing.cases.copy()
@@ -79,7 +80,7 @@ def ingest(dataset: Dataset, form: str, covariates: list[str], channel_count: in
         note(f"warning: the cases have no {', '.join(missing)}, which second stages may read: taken as unknown")
     columns = Columns(covariates=covariates, channels=listing.columns.channels)
     listing = Listing(cases, listing.recordings, columns, listing.quality, None, listing.subjects_known)
-    return build(
+    manifest = build(
         listing,
         root,
         dataset.channels,
@@ -88,7 +89,15 @@ def ingest(dataset: Dataset, form: str, covariates: list[str], channel_count: in
         dataset.sample_format,
         distinct_ids=True,
         channel_count=channel_count,
+        stops=False,
     )
+    slow = manifest.recordings[manifest.recordings["rate_hz"] < dataset.rate_hz]
+    rows = [
+        (row.recording, "rate", "kept", f"{int(row.rate_hz)} Hz; the study's networks read {dataset.rate_hz} Hz")
+        for row in slow.itertuples()
+    ]
+    quality = pd.concat([manifest.quality, pd.DataFrame(rows, columns=manifest.quality.columns)])
+    return replace(manifest, quality=quality.reset_index(drop=True))
 
 
 def labelled_cases(dataset: Dataset, form: str, labels: list[str]) -> Listing:
@@ -97,22 +106,27 @@ def labelled_cases(dataset: Dataset, form: str, labels: list[str]) -> Listing:
     labels: columns that are read of a `folder`, as far as it has them, as the study's group columns are. Raises
     DatasetError as an adapter does.
     """
-    module = adapter(form)
-    options = module.Options.model_validate(_options(dataset, form, [], labels))
-    return module.ingest(Path(dataset.root), options)
+    return adapter(form).ingest(Path(dataset.root), _options(dataset, form, [], labels))
 
 
-def _options(dataset: Dataset, form: str, covariates: list[str], labels: list[str] | None = None) -> dict[str, Any]:
-    if form == dataset.adapter and form != "folder":
-        return dataset.options
-    if form != "folder":
-        return {}
-    header = read_table(Path(dataset.root) / "cases.csv", [])
-    return {
-        "labels": {name: [] for name in labels or [] if name in header},
-        "groups": [name for name in dataset.options.get("groups", []) if name in header],
-        "covariates": [name for name in covariates if name in header],
-    }
+def _options(dataset: Dataset, form: str, covariates: list[str], labels: list[str] | None = None) -> BaseModel:
+    """The options of an adapter for new recordings. Raises DatasetError where it needs some that are not known."""
+    options: dict[str, Any] = dataset.options if form == dataset.adapter else {}
+    if form == "folder":
+        own = dataset.options if dataset.adapter == "folder" else {}
+        cases, recordings = (read_table(Path(dataset.root) / f"{name}.csv", []) for name in ("cases", "recordings"))
+        covariates = [name for name in covariates if name in cases]
+        names = dict.fromkeys([*(labels or []), *own.get("labels", {})])
+        options = {
+            "labels": {name: [] for name in names if name in cases and name not in covariates},
+            "groups": [name for name in own.get("groups", []) if name in cases],
+            "covariates": covariates,
+            "recording_labels": [name for name in own.get("recording_labels", []) if name in recordings],
+        }
+    try:
+        return adapter(form).Options.model_validate(options)
+    except ValidationError:
+        raise DatasetError(f"{dataset.root}: recordings in the form {form} need options; use the form folder") from None
 
 
 def prepare(

@@ -22,6 +22,7 @@ import pandas as pd
 
 from auscult.config.study import Study
 from auscult.datasets.base import Manifest, ids_of
+from auscult.datasets.ids import folded
 from auscult.decisions.decide import fit_rule
 from auscult.decisions.predictions import stage_outputs
 from auscult.decisions.rule import FittedRule
@@ -129,7 +130,9 @@ def pack(
         "covariates": own.columns.covariates,
         "channels": int(own.recordings["channels"].max()) if study.dataset.channels == "all" else 1,
         "leak": leak,
-        **signs(own, others, {other.name for other in study.other_datasets() if study.dataset.has_ids_of(other)}),
+        **digests_of_known(
+            own, others, {other.name for other in study.other_datasets() if study.dataset.has_ids_of(other)}
+        ),
     }
     (folder / "landmarks").mkdir()
     for number, file in enumerate(landmarks):
@@ -170,8 +173,10 @@ def _copy_stage(stages: Path, target: str, variant: dict[str, Any], file: Path) 
         shutil.copyfile(components, file.with_name(f"{file.stem}-components.json"))
 
 
-def signs(own: Manifest, others: dict[str, Manifest], same_ids: set[str]) -> dict[str, list[str]]:
+def digests_of_known(own: Manifest, others: dict[str, Manifest], same_ids: set[str]) -> dict[str, list[str]]:
     """Digests by which what a study knows is recognised: of `samples`, and of `ids` of cases and subjects.
+
+    Ids count in any writing.
 
     others: data sets that it was trained on besides its own. same_ids: those of them whose ids mean the same.
     """
@@ -180,7 +185,7 @@ def signs(own: Manifest, others: dict[str, Manifest], same_ids: set[str]) -> dic
     for manifest in with_ids:
         ids = ids.union(manifest.cases["case"], *map(ids_of, manifest.cases["subject"]))
     samples = set().union(*(manifest.recordings["sha256"] for manifest in [own, *others.values()]))
-    return {"samples": sorted(samples), "ids": sorted(map(digest, ids))}
+    return {"samples": sorted(samples), "ids": sorted({digest(folded(name)) for name in ids})}
 
 
 def _fit_decision(study: Study, target: str, variant: dict[str, Any], fold: FoldResults, own: Manifest) -> FittedRule:

@@ -14,10 +14,11 @@ from auscult.prediction.inputs import ingest, prepare
 from auscult.prediction.pack import Packed
 from auscult.prediction.vote import repeated_cases, vote_table, with_problems
 from auscult.progress import note
+from auscult.training.job import Resources
 
 
 def apply_winner(
-    packed: Packed, root: Path, form: str | None, work: Path, threads: int
+    packed: Packed, root: Path, form: str | None, work: Path, resources: Resources
 ) -> tuple[pd.DataFrame, Manifest, set[str]]:
     """Predictions of all new cases, the new recordings' manifest, and the cases that the study knows.
 
@@ -26,10 +27,11 @@ def apply_winner(
     root : folder of the new recordings.
     form : adapter that reads them; None: that of the study's data set.
     work : an empty folder for caches and outputs.
+    resources : of the networks; its CPU threads are also the number of processes that read recordings.
 
     The table has a row per target and case: see `vote.vote_table` and `vote.with_problems`.
     """
-    study = packed.study
+    study, threads = packed.study, resources.threads
     dataset = study.dataset.model_copy(update={"root": str(root), "shards": 1})
     manifest = ingest(dataset, form or dataset.adapter, packed.covariates, packed.channels, threads)
     names = sorted({model.system for models in packed.models.values() for model in models})
@@ -45,7 +47,7 @@ def apply_winner(
     units = {unit for unit, _ in packed.models}
     embeddings = {unit: new.embeddings(study, unit) if _has_second_stage(packed) else {} for unit in units}
     outputs = {
-        (unit, fold): score_fold(packed, unit, fold, new, numbers, embeddings[unit], threads)
+        (unit, fold): score_fold(packed, unit, fold, new, numbers, embeddings[unit], resources)
         for unit, fold in packed.models
     }
     predictions = []

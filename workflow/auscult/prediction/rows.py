@@ -12,6 +12,7 @@ import pandas as pd
 from auscult.fusion.covariates import OWN
 from auscult.prediction.pack import Packed
 from auscult.prediction.predict import apply_winner
+from auscult.training.job import Resources
 
 INPUTS = ("case", "audio", "site")
 SUFFIX = {b"RIFF": ".wav", b"fLaC": ".flac"}
@@ -42,7 +43,7 @@ def predict_rows(packed: Packed, rows: pd.DataFrame) -> pd.DataFrame:
         columns = {covariate_column(name): name for name in packed.covariates if covariate_column(name) in table}
         cases = table.drop_duplicates("case")[["case", *columns]].rename(columns=columns)
         cases.to_csv(root / "cases.csv", index=False)
-        table, *_ = apply_winner(packed, root, "folder", work, os.cpu_count() or 1)
+        table, *_ = apply_winner(packed, root, "folder", work, Resources(work / "locks", os.cpu_count() or 1))
     return table.assign(refer=table["refer"].astype(str))
 
 

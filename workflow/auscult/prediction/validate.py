@@ -13,10 +13,11 @@ from auscult.prediction.inputs import labelled_cases
 from auscult.prediction.pack import Packed
 from auscult.prediction.predict import apply_winner
 from auscult.progress import note
+from auscult.training.job import Resources
 
 
 def validate(
-    packed: Packed, root: Path, form: str | None, labels: dict[str, OtherLabel], work: Path, threads: int
+    packed: Packed, root: Path, form: str | None, labels: dict[str, OtherLabel], work: Path, resources: Resources
 ) -> tuple[pd.DataFrame, pd.DataFrame, Manifest]:
     """The table of scores, the predictions beside the labels, and the manifest of the recordings.
 
@@ -35,7 +36,7 @@ def validate(
         raise ExternalError(f"the cases have no label of {', '.join(packed.winners)}; name their columns in {place}")
     note(f"scored: {', '.join(comparable)}")
     words = {name: words_of(study.targets[name], cases, labels.get(name), f"{place}.{name}") for name in comparable}
-    predictions, manifest, known_ids = apply_winner(packed, root, form, work, threads)
+    predictions, manifest, known_ids = apply_winner(packed, root, form, work, resources)
     # where one case of a subject is known, so is the subject
     known_cases = set(cases.loc[cases["subject"].isin(cases.loc[cases["case"].isin(known_ids), "subject"]), "case"])
     rows = [judged_rows(study, name, predictions[predictions["target"] == name], cases, words[name]) for name in words]

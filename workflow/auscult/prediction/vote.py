@@ -9,6 +9,7 @@ import pandas as pd
 
 from auscult.config.targets import Target
 from auscult.datasets.base import Manifest, ids_of
+from auscult.datasets.ids import folded
 from auscult.decisions.vote import vote
 from auscult.heads.labels import decode
 from auscult.heads.outputs import class_columns
@@ -40,8 +41,8 @@ def repeated_cases(new: Manifest, samples: Set[str], ids: Set[str], copies: Set[
     """
     same_samples = set(new.recordings.loc[new.recordings["sha256"].isin(samples), "case"])
     with_copy = set(new.recordings.loc[new.recordings["recording"].isin(copies), "case"])
-    has_id = new.cases["case"].map(digest).isin(ids)
-    has_id |= new.cases["subject"].map(lambda subject: any(digest(name) in ids for name in ids_of(subject)))
+    has_id = new.cases["case"].map(lambda case: digest(folded(case)) in ids)
+    has_id |= new.cases["subject"].map(lambda subject: any(digest(folded(name)) in ids for name in ids_of(subject)))
     problems = {
         "the study has these samples: it may have trained on them": same_samples,
         "the study has a copy of these samples: it may have trained on it": with_copy - same_samples,
