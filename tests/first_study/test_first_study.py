@@ -131,7 +131,29 @@ def test_tables_are_used_by_what_their_columns_hold(tmp_path, seed):
         assert set(labels[part["case"]]) == {"ill", "odd", "well"}
 
 
-@pytest.mark.parametrize("column", ["patient_no", "Person", "who"])
+@pytest.mark.parametrize("column", ["patient_no", "Person", "Subject ID", "PatientID"])
+def test_a_column_that_names_subjects_is_to_be_renamed(tmp_path, column):
+    """It becomes no class, no group and no number."""
+    tables(tmp_path / "sounds", 0, column)
+    with pytest.raises(FirstStudyError, match="'subject'"):
+        fingerprint(tmp_path / "sounds", "mine", None, 1)
+
+
+@pytest.mark.parametrize("column", ["fold", "Split", "partition", "note"])
+def test_columns_without_a_use_are_said(tmp_path, column):
+    tables(tmp_path / "sounds", 0, "subject")
+    file = tmp_path / "sounds" / "cases.csv"
+    cases = pd.read_csv(file)
+    words = ["train", "test"] if column != "note" else [f"text {number}" for number in range(40)]
+    cases.insert(1, column, [words[number % len(words)] for number in range(40)])
+    cases.to_csv(file, index=False)
+    mark = fingerprint(tmp_path / "sounds", "mine", None, 1)
+    assert list(mark.labels) == ["state"] and mark.unused == [column]
+    planned(mark, tmp_path)
+    assert f"not used: {column}" in (tmp_path / "mine.yaml").read_text().replace("\n# ", " ").replace("  # ", "")
+
+
+@pytest.mark.parametrize("column", ["the speaker", "who"])
 def test_columns_that_may_name_subjects_are_said(tmp_path, column):
     tables(tmp_path / "sounds", 0, column)
     mark = fingerprint(tmp_path / "sounds", "mine", None, 1)
@@ -201,6 +223,7 @@ def test_whatever_is_seen_the_study_loads_and_keeps_its_time(
         {"kind": {name: (n, n) for name, n in sorted(classes.items(), key=lambda pair: -pair[1])}},
         {"kind"} if several else set(),
         [],
+        [],
         {rate: total},
         {channels: total},
         np.full(total, seconds),
@@ -234,7 +257,45 @@ def test_an_error_of_a_known_release_is_said_and_nothing_is_written(tmp_path):
     assert not list(tmp_path.glob("*.csv"))
 
 
-@pytest.mark.parametrize("name", ["train", "Test", "validation"])
+@pytest.mark.parametrize("names", [["pt00", "pt1", "pt02"], ["subject-1", "subject-2"], ["Patient 3", "Patient 4"]])
+def test_folders_of_persons_are_no_classes(tmp_path, names):
+    for name in names:
+        (tmp_path / name).mkdir()
+        soundfile.write(tmp_path / name / "a.wav", noise(2, 300, 0), RATE)
+    with pytest.raises(FirstStudyError, match="look like persons, not like classes"):
+        fingerprint(tmp_path, "mine", None, 1)
+    assert not list(tmp_path.glob("*.csv"))
+
+
+@pytest.mark.parametrize(
+    "names", [["S1", "S2"], ["P1", "P2", "P3"], ["cv", "resp"], ["-1", "1"], ["grade 1", "grade 2"]]
+)
+def test_classes_may_have_short_names_and_numbers(tmp_path, names):
+    for name in names:
+        (tmp_path / name).mkdir()
+        for number in range(4):
+            soundfile.write(tmp_path / name / f"{number}.wav", noise(2, 300, number), RATE)
+    assert set(fingerprint(tmp_path, "mine", None, 1).labels["label"]) == set(names)
+
+
+@pytest.mark.parametrize("columns", [("start", "end"), ("Onset (s)", "offset")])
+def test_times_of_intervals_are_no_labels(tmp_path, columns):
+    tables(tmp_path / "sounds", 0, "subject")
+    file = tmp_path / "sounds" / "recordings.csv"
+    table = pd.read_csv(file)
+    table[columns[0]], table[columns[1]] = [0.0, 0.5] * 20, [1.0, 1.5] * 20
+    table.to_csv(file, index=False)
+    with pytest.raises(FirstStudyError, match="no column 'onset_s', but"):
+        fingerprint(tmp_path / "sounds", "mine", None, 1)
+
+
+def test_sounds_beside_the_folders_are_not_left_out_silently(folders):
+    soundfile.write(folders / "loose.wav", noise(2, 300, 0), RATE)
+    with pytest.raises(FirstStudyError, match=r"1 sound files lie beside the folders of classes, as loose\.wav"):
+        fingerprint(folders, "mine", None, 1)
+
+
+@pytest.mark.parametrize("name", ["train", "Test", "validation", "fold1", "train_set", "Split-2"])
 def test_parts_of_a_split_are_no_classes(tmp_path, name):
     for folder in (name, "other"):
         (tmp_path / folder).mkdir()

@@ -86,6 +86,7 @@ def _dataset(facts: Fingerprint, study: Draft) -> bool:
     study.why["dataset"] = (
         f"{len(facts.manifest.recordings)} recordings of {len(facts.manifest.cases)} cases; {dropped_files} dropped; "
         f"problems: {', '.join(f'{n} {name}' for name, n in problems.items()) or 'none'}"
+        + (f"; columns of cases.csv that are not used: {', '.join(facts.unused)}" if facts.unused else "")
     )
     study.why["dataset.rate_hz"] = (
         f"recorded: {rates}; in nine tenths of the recordings, nearly all energy of the differences from sample to "

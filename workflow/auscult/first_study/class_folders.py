@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from auscult.datasets.walk import files_below
+from auscult.datasets.walk import SOUNDS, files_below
 from auscult.provenance import write_text
 
-SOUNDS = {".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".au", ".w64"}
 LABEL = "label"
 
 

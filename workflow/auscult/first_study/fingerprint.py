@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from auscult.datasets import audio
 from auscult.datasets.base import HEADER_COLUMNS, RECORDING_COLUMNS, Listing, Manifest
 from auscult.datasets.build import build
 from auscult.datasets.errors import DatasetError
-from auscult.datasets.ids import same_but_for_writing
+from auscult.datasets.folder import SUBJECT_WORDS, is_other_name, subject_columns
+from auscult.datasets.ids import plain, same_but_for_writing
 from auscult.datasets.tables import read_table
+from auscult.datasets.walk import SOUNDS, files_in
 from auscult.first_study.class_folders import class_folders, write_tables
 from auscult.progress import note
 
@@ -28,8 +31,12 @@ SHARE = 0.999
 MOST_CLASSES, FEWEST_SUBJECTS = 20, 3
 NONE = "none"
 """In cells with several classes: none of them."""
-PARTS = {"train", "training", "test", "val", "valid", "validation", "dev", "eval"}
-SUBJECT_WORDS = ("subject", "patient", "person", "participant", "speaker", "child", "individual", "user")
+PART = re.compile(
+    r"(train|training|test|val|valid|validation|dev|eval)[-_ ]?(set|data|\d+)?|(fold|split|part|cv)[-_ ]?\d+"
+)
+PERSON = re.compile(rf"({'|'.join(sorted(SUBJECT_WORDS))}|pt|sub)[-_ ]?\d+")
+PART_COLUMNS = {"fold", "split", "set", "part", "partition", "subset", "role", "usage"}
+"""Columns that say where a case belongs, not what it is."""
 
 
 class FirstStudyError(Exception):
@@ -42,8 +49,9 @@ class Fingerprint:
 
     dataset: as it was read, with the options of its adapter. labels: by name of a column, the number of cases of each
     class, the largest first, and of subjects of each class. several: label columns whose cells have several classes.
-    candidates: columns that may name subjects and were not used. rates: recordings by rate in Hz. energy_hz: the
-    frequency below which nearly all energy of nine tenths of the recordings lies (see `SHARE`).
+    candidates: columns that may name subjects and were not used. unused: columns of cases.csv without a use. rates:
+    recordings by rate in Hz. energy_hz: the frequency below which nearly all energy of nine tenths of the recordings
+    lies (see `SHARE`).
     """
 
     dataset: Dataset
@@ -51,6 +59,7 @@ class Fingerprint:
     labels: dict[str, dict[str, tuple[int, int]]]
     several: set[str]
     candidates: list[str]
+    unused: list[str]
     rates: dict[int, int]
     channels: dict[int, int]
     seconds: np.ndarray
@@ -67,11 +76,21 @@ def fingerprint(root: Path, name: str, form: str | None, threads: int) -> Finger
     files = {} if form not in (None, "folder") or (root / "cases.csv").is_file() else class_folders(root)
     adapter, options, listing = _listing(root, None if files else form)
     if listing is None and files:
-        if parts := PARTS & {name.casefold() for name in files}:
-            raise FirstStudyError(f"{root}: {min(parts)!r} looks like a part of a split, not like a class; rename it")
+        if parts := [name for name in files if PART.fullmatch(name.casefold())]:
+            raise FirstStudyError(f"{root}: {parts[0]!r} looks like a part of a split, not like a class; rename it")
+        if all(PERSON.fullmatch(name.casefold()) for name in files):
+            raise FirstStudyError(
+                f"{root}: the folders, as {next(iter(files))!r}, look like persons, not like classes; write cases.csv "
+                "and recordings.csv as in docs/extend.md"
+            )
+        if loose_files := files_in(root, *SOUNDS):
+            raise FirstStudyError(
+                f"{root}: {len(loose_files)} sound files lie beside the folders of classes, as {loose_files[0].name}; "
+                "move them into one, or away"
+            )
         if names := [name for name in files if "|" in name]:
             raise FirstStudyError(f"{root}: {names[0]!r}: `|` separates several labels of a cell; rename the folder")
-        if pair := same_but_for_writing(files):
+        if pair := same_but_for_writing(files, plain):
             raise FirstStudyError(f"{root}: the folders {pair[0]!r} and {pair[1]!r} differ in writing only; join them")
         try:
             new_tables = write_tables(root, files)
@@ -99,7 +118,7 @@ def fingerprint(root: Path, name: str, form: str | None, threads: int) -> Finger
         counts = each["word"].value_counts()
         of_subjects = each.groupby("word")["case"].agg(lambda cases: subjects[cases].nunique())
         if 2 <= len(counts) <= MOST_CLASSES and (of_subjects >= FEWEST_SUBJECTS).sum() >= 2:
-            if pair := same_but_for_writing(sorted(counts.index)):
+            if pair := same_but_for_writing(sorted(counts.index), plain):
                 raise FirstStudyError(
                     f"{root}: {column}: {pair[0]!r} and {pair[1]!r} differ in writing only; write them alike"
                 )
@@ -115,6 +134,7 @@ def fingerprint(root: Path, name: str, form: str | None, threads: int) -> Finger
         labels,
         several,
         [] if listing.subjects_known else _candidates(root, adapter),
+        _unused(root, options) if adapter == "folder" else [],
         recordings["rate_hz"].astype(int).value_counts().to_dict(),
         recordings["channels"].astype(int).value_counts().to_dict(),
         (recordings["frames"] / recordings["rate_hz"]).to_numpy(dtype=float),
@@ -166,7 +186,7 @@ def _has_files(name: str, root: Path) -> bool:
 
 
 def _folder_options(root: Path) -> dict[str, Any]:
-    """Options of `folder` for the columns of its tables.
+    """Options of `folder` for the columns of its tables, but those that name persons or parts of a split.
 
     Columns with numbers in every cell and many values are covariates, others with few values are labels, the rest
     groups if their values repeat.
@@ -175,7 +195,8 @@ def _folder_options(root: Path) -> dict[str, Any]:
     recordings = read_table(root / "recordings.csv", [])
     labels: dict[str, list[str]] = {}
     covariates, groups = [], []
-    for column in [name for name in cases if name not in ("case", "subject", "role")]:
+    own = {"case", "subject", *subject_columns(cases)}
+    for column in [name for name in cases if name not in own and name.casefold() not in PART_COLUMNS]:
         cells = cases.loc[cases[column] != "", column]
         words = sorted({word for cell in set(cells) for word in cell.split("|")})
         is_number = len(cells) > 0 and pd.to_numeric(cells, errors="coerce").notna().all()
@@ -185,9 +206,16 @@ def _folder_options(root: Path) -> dict[str, Any]:
             labels[column] = []
         elif len(words) < len(cells) / 2:
             groups.append(column)
-    own = {*RECORDING_COLUMNS, *HEADER_COLUMNS}
-    of_recordings = [name for name in recordings if name not in own and 2 <= recordings[name].nunique() <= MOST_CLASSES]
+    known = {*RECORDING_COLUMNS, *HEADER_COLUMNS}
+    other_columns = [name for name in recordings if name not in known and not is_other_name(name)]
+    of_recordings = [name for name in other_columns if 2 <= recordings[name].nunique() <= MOST_CLASSES]
     return {"labels": labels, "groups": groups, "covariates": covariates, "recording_labels": of_recordings}
+
+
+def _unused(root: Path, options: dict[str, Any]) -> list[str]:
+    """Columns of cases.csv that no option names."""
+    names = {"case", "subject", *options["labels"], *options["groups"], *options["covariates"]}
+    return [name for name in read_table(root / "cases.csv", []) if name not in names]
 
 
 def _candidates(root: Path, adapter: str) -> list[str]:
@@ -195,7 +223,7 @@ def _candidates(root: Path, adapter: str) -> list[str]:
     if adapter != "folder":
         return []
     cases = read_table(root / "cases.csv", [])
-    by_name = [name for name in cases if any(word in name.casefold() for word in SUBJECT_WORDS)]
+    by_name = [name for name in cases if SUBJECT_WORDS & set(re.findall("[a-z]+", name.casefold()))]
     with_repeats = [name for name in cases if name != "case" and MOST_CLASSES < cases[name].nunique() < len(cases)]
     return list(dict.fromkeys([*by_name, *with_repeats]))
 
