@@ -31,7 +31,7 @@ rule all:
 
 
 onstart:
-    if not SETTINGS.name:  # `snakemake plan` runs none of the studies
+    if "plan" not in workflow.dag_settings.targets:  # it runs none of the studies
         checked(run.lock, list(PLANS))
         checked(run.estimate, PLANS, RELEASES)
     if not CLUSTER:

@@ -38,7 +38,8 @@ LISTS = os.path.relpath(TOP / "resources" / "splits")
 OWN_STUDIES = Path("config/studies")
 STUDIES = OWN_STUDIES if OWN_STUDIES.is_dir() else TOP / "config" / "studies"
 SETTINGS, PLANS, RELEASES = checked(run.load, config, STUDIES, Path(LISTS))
-run.forget_failed_tracking(list(PLANS), SETTINGS.tracking.uri)
+if not (workflow.remote_exec or workflow.subprocess_exec):  # a job of a run must not remove what the run has written
+    run.forget_failed_tracking(list(PLANS), SETTINGS.tracking.uri)
 TRACKING = paths.tracking(SETTINGS.tracking.uri)
 SHARDS = shard_names(next(iter(RELEASES.values())).dataset.shards)
 FORMATS = ["csv", "md", "html", "tex"]
@@ -106,10 +107,10 @@ def code(script, *modules):
     return provenance.code_files(TOP / "workflow" / "scripts" / f"{script}.py", modules)
 
 
-def network_code(script, wildcards):
-    """Return the code of a job that runs a network: the script, the network and the front end."""
+def network_code(script, wildcards, *more):
+    """Return the code of a job that runs a network: the script, the network, the front end, and more modules."""
     front_end = features.module_of(system_of(wildcards).front_end.name)
-    return code(script, *reads.network_modules(plan(wildcards), wildcards.system), front_end)
+    return code(script, *reads.network_modules(plan(wildcards), wildcards.system), front_end, *more)
 
 
 def teacher_of(wildcards):

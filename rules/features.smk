@@ -1,24 +1,10 @@
 # HDF5 caches of a data set, shared by all studies: audio, feature frames of each front end, and tables of numbers.
 
-FRONT_ENDS = (
-    {
-        (study_plan.dataset, folder_name(system.front_end)): system.front_end
-        for study_plan in PLANS.values()
-        for system in study_plan.study.systems.values()
-    }
-    | {
-        (dataset, folder_name(pretraining.front_end)): pretraining.front_end
-        for study_plan in PLANS.values()
-        for name, pretraining in study_plan.study.pretrainings.items()
-        for dataset in networks.datasets_of(study_plan, name)
-    }
-    | {
-        (dataset, folder_name(system.front_end)): system.front_end
-        for study_plan in PLANS.values()
-        for dataset in networks.extra_folders(study_plan)
-        for system in study_plan.study.systems.values()
-    }
-)
+FRONT_ENDS = {
+    (dataset, folder_name(front_end)): front_end
+    for study_plan in PLANS.values()
+    for dataset, front_end in networks.frame_caches(study_plan)
+}
 
 
 rule cache_audio:

@@ -106,7 +106,7 @@ rule audit_pretrainings:
         mem_mb=1000,
         runtime=10,
     params:
-        reads=lambda w: reads.audit(plan(w)),
+        reads=lambda w: reads.pretraining_audit(plan(w)),
     script:
         "../workflow/scripts/audit_pretrainings.py"
 

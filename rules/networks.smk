@@ -72,7 +72,7 @@ rule train:
             if teacher
             for shard in shards(plan(w).dataset, folder_name(plan(w).study.systems[teacher.system].front_end))
         ],
-        code=lambda w: network_code("train", w),
+        code=lambda w: network_code("train", w, *reads.teacher_modules(plan(w), w.system)),
     output:
         update(paths.MODEL_FILES),
     log:

@@ -25,6 +25,7 @@ def everything(plan: Plan) -> dict[str, str]:
         "folds": reads.folds(plan),
         "inner_folds": reads.inner_folds(plan),
         "audit": reads.audit(plan),
+        "pretraining_audit": reads.pretraining_audit(plan),
         "groups": reads.groups(plan),
         "training": reads.training(plan, "small", "present"),
         "scoring": reads.scoring(plan, "small", "present", "r0f0"),
@@ -50,8 +51,8 @@ CHANGES = [
         2000,
         {"audit", "training", "scoring", "inner_scoring", "fusion", "evaluation", "explanation"} | WHOLE,
     ),
-    ("protocol.seed", 7, {"folds", "inner_folds", "audit", "evaluation", "explanation"} | WHOLE),
-    ("leak", {"allow": True, "because": "a test"}, {"audit", "evaluation", "explanation"} | WHOLE),
+    ("protocol.seed", 7, {"folds", "inner_folds", "audit", "pretraining_audit", "evaluation", "explanation"} | WHOLE),
+    ("leak", {"allow": True, "because": "a test"}, {"audit", "pretraining_audit", "evaluation", "explanation"} | WHOLE),
     ("inner_folds.seed", 3, {"inner_folds", "evaluation", "explanation"} | WHOLE),
     ("inner_folds.bag", True, {"aggregation", "inner_scoring", "evaluation", "explanation"} | WHOLE),
     ("systems.small.training.epochs", 9, {"training", "scoring", "inner_scoring"} | SYSTEM),
@@ -78,6 +79,14 @@ def plan(make_plan) -> Plan:
 def test_a_change_is_read_by_what_depends_on_it(plan, path, value, jobs):
     before, after = everything(plan), everything(changed(plan, path, value))
     assert {name for name in before if before[name] != after[name]} == jobs
+
+
+def test_a_teachers_code_belongs_to_the_training_alone(plan):
+    taught = changed(plan, "systems.small.training.teacher", {"system": "again"})
+    network = taught.study.systems["again"].network.name
+    assert reads.teacher_modules(taught, "small") == [f"auscult.networks.{network}"]
+    assert reads.teacher_modules(plan, "small") == reads.teacher_modules(taught, "again") == []
+    assert reads.network_modules(taught, "small") == reads.network_modules(plan, "small")
 
 
 def test_what_is_read_is_what_json_can_say(plan):

@@ -25,7 +25,7 @@ from auscult.folds.planned import FoldError, folds_of_protocol
 from auscult.metrics import catalogue
 from auscult.plan import paths
 from auscult.plan.names import NetworkName
-from auscult.plan.networks import Plan, every_network, every_pretrained, units
+from auscult.plan.networks import Plan, every_network, every_pretrained, frame_caches, units
 from auscult.provenance import digest
 
 # Training on a CPU allocates and frees the same large buffers at every step. With these settings the process keeps the
@@ -38,7 +38,7 @@ class RunError(Exception):
 
 
 @dataclass(frozen=True)
-class NewRecordings:
+class RecordingsFolder:
     """The folder of `--config recordings=DIR`: a name for its predictions, and a digest of its files.
 
     A changed folder has another digest, and its recordings are predicted again. Without a folder both are `none`.
@@ -92,6 +92,7 @@ def load(values: Mapping[str, Any], studies_folder: Path, lists: Path) -> tuple[
                     f"config/studies/{name}.yaml: the data set {dataset.name!r} is described in two ways; give one of "
                     "them another name"
                 )
+        # the published lists are of CirCor, whose files begin with the id of a patient
         ids = {path.name.split(".")[0].split("_")[0] for path in release_of_folder[folder].files} or None
         try:
             folds = tuple(NetworkName(repeat, fold) for repeat, fold in folds_of_protocol(study.protocol, lists, ids))
@@ -117,15 +118,15 @@ def _check(settings: Settings, plans: dict[str, Plan], release_of_folder: dict[s
         raise RunError(f"--config recordings: there is no folder {settings.recordings}")
 
 
-def new_recordings(settings: Settings) -> NewRecordings:
+def new_recordings(settings: Settings) -> RecordingsFolder:
     """Return the folder of `--config recordings=DIR`; its digest is of the files' names, sizes and time stamps."""
     if not settings.recordings:
-        return NewRecordings("none", "none")
+        return RecordingsFolder("none", "none")
     folder = Path(settings.recordings)
     files = sorted(files_below(folder))
     file_facts = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
     key = digest([os.path.realpath(folder), settings.form, settings.system])[:8]
-    return NewRecordings(f"{folder.name}-{key}", digest(file_facts))
+    return RecordingsFolder(f"{folder.name}-{key}", digest(file_facts))
 
 
 def require_recordings(settings: Settings) -> None:
@@ -178,9 +179,9 @@ def lock(names: list[str]) -> None:
 def estimate(plans: dict[str, Plan], release_of_folder: dict[str, Release]) -> None:
     """Print the number of trainings of each study. Raises RunError if the disk has too little space for the caches."""
     for name, plan in plans.items():
-        raw_bytes = sum(path.stat().st_size for path in release_of_folder[plan.dataset].files)
-        front_ends = {folder_name(system.front_end) for system in plan.study.systems.values()}
-        needed_bytes = raw_bytes * (1 + len(front_ends))
+        caches = {(folder, folder_name(front_end)) for folder, front_end in frame_caches(plan)}
+        caches |= {(folder, "audio") for folder, _ in caches}
+        needed_bytes = sum(path.stat().st_size for folder, _ in caches for path in release_of_folder[folder].files)
         free_bytes = shutil.disk_usage("results").free
         encoders = len(every_pretrained(plan))
         before = f" after {encoders} pre-trainings" if encoders else ""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from auscult.config.dataset import ExtraTraining
 from auscult.config.study import Study
-from auscult.config.systems import System
+from auscult.config.systems import FrontEndConfig, System
 from auscult.plan import paths
 from auscult.plan.names import NetworkName, fold_of_set, inner_set, is_inner_set
 
@@ -180,7 +180,7 @@ def extras_of(plan: Plan, task: str) -> list[ExtraTraining]:
 
 def learnt_datasets(plan: Plan) -> list[str]:
     """Folders of all data sets, other than the study's, that anything of it is trained on, each once."""
-    return list(dict.fromkeys([*extra_folders(plan), *other_datasets(plan)]))
+    return list(dict.fromkeys([*extra_folders(plan), *pretraining_datasets(plan)]))
 
 
 def extra_folders(plan: Plan) -> list[str]:
@@ -188,7 +188,7 @@ def extra_folders(plan: Plan) -> list[str]:
     return list(dict.fromkeys(paths.dataset_folder(extra.dataset, None) for extra in plan.study.extra_training))
 
 
-def other_datasets(plan: Plan) -> list[str]:
+def pretraining_datasets(plan: Plan) -> list[str]:
     """Folders of the data sets, other than the study's, that its pre-trainings are trained on."""
     folders = {
         folder: None
@@ -197,6 +197,18 @@ def other_datasets(plan: Plan) -> list[str]:
         for folder in datasets_of(plan, encoder.pretraining)
     }
     return list(folders)
+
+
+def frame_caches(plan: Plan) -> list[tuple[str, FrontEndConfig]]:
+    """(folder of a data set, front end) of all frames that networks of a study read."""
+    folders = [plan.dataset, *extra_folders(plan)]
+    pairs = [(folder, system.front_end) for folder in folders for system in plan.study.systems.values()]
+    pairs += [
+        (folder, pretraining.front_end)
+        for name, pretraining in plan.study.pretrainings.items()
+        for folder in datasets_of(plan, name)
+    ]
+    return pairs
 
 
 def every_pretrained(plan: Plan) -> list[Pretrained]:

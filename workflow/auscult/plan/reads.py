@@ -57,6 +57,11 @@ def audit(plan: Plan) -> dict[str, Any]:
     }
 
 
+def pretraining_audit(plan: Plan) -> dict[str, Any]:
+    """What the audit of pre-trainings compares, and whether it may stop the study."""
+    return {name: audit(plan)[name] for name in ("protocol", "leak", "dataset")}
+
+
 def trained_files(plan: Plan) -> list[list[str]]:
     """[system, file] of weights and encoders that others trained: a system's own, or those of its teacher."""
     systems, pairs = plan.study.systems, []
@@ -126,9 +131,13 @@ def network_modules(plan: Plan, system: str) -> list[str]:
 
     The front end's own module is added by the rules, which know the registry of front ends.
     """
+    return [f"auscult.networks.{plan.study.systems[system].network.name}", *FRAMES]
+
+
+def teacher_modules(plan: Plan, system: str) -> list[str]:
+    """Plug-ins that the training of a system loads besides its own: the network of its teacher."""
     teacher = plan.study.systems[system].training.teacher
-    systems = [system, *([teacher.system] if teacher else [])]
-    return [*(f"auscult.networks.{plan.study.systems[name].network.name}" for name in systems), *FRAMES]
+    return [f"auscult.networks.{plan.study.systems[teacher.system].network.name}"] if teacher else []
 
 
 def pretraining_modules(plan: Plan, name: str) -> list[str]:
