@@ -50,7 +50,8 @@ def write_recordings(home: Path, subjects: int, seconds: tuple[float, float]) ->
 
 def ingest(home: Path) -> Data:
     """Read the recordings below `home` and write their manifest."""
-    made = Data(home, _dataset(home), build(circor.ingest(home / "raw", circor.Options()), home / "raw", "mean", 1.0, 1))
+    manifest = build(circor.ingest(home / "raw", circor.Options()), home / "raw", "mean", 1.0, 1)
+    made = Data(home, _dataset(home), manifest)
     made.manifest.write(home / "manifest")
     return made
 

@@ -63,7 +63,8 @@ def main(home: Path, size: int, stage: str) -> None:
     from benchmarks import data
 
     if stage == "recordings":
-        return data.write_recordings(home, size * 3 // 10, SECONDS)  # about 3.3 recordings a patient
+        data.write_recordings(home, size * 3 // 10, SECONDS)  # about 3.3 recordings a patient
+        return
     started = time.perf_counter()
     made = data.ingest(home) if stage == "ingest" else data.read(home)
     if stage == "samples":

@@ -399,6 +399,11 @@ def test_nothing_is_named_twice(key: str, twice: Any) -> None:
             f"{SMALL}.inference.pool: 'loud' is not one of ['present', 'unknown']",
         ),
         (
+            "systems.winner",
+            STUDY["systems"]["small"],
+            "systems: `winner` is the name of what `snakemake predict` applies; choose another name",
+        ),
+        (
             "systems.chosen",
             STUDY["systems"]["small"],
             "systems: `chosen` is the name of a row of the tables; choose another name",

@@ -19,6 +19,7 @@ from torch.nn.functional import pad
 from auscult.config.systems import System
 from auscult.heads.uncertainty import MEASURES
 from auscult.inference import outputs
+from auscult.networks import WeightsError
 from auscult.training.job import FrameCache
 from auscult.training.model_folder import DamagedModel
 from auscult.training.trained import load_network
@@ -259,7 +260,7 @@ def test_the_labels_of_test_cases_that_choose_matter(world, leaky):
 
 def test_epochs_that_are_gone(world, leaky):
     (leaky.folder / "epochs/0002.safetensors").unlink()
-    with pytest.raises(FileNotFoundError, match=r"0002\.safetensors: the weights of this epoch are gone; delete"):
+    with pytest.raises(WeightsError, match=r"0002\.safetensors: the weights of this epoch are gone; delete"):
         world.score(leaky, ["test"])
 
 

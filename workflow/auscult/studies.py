@@ -20,6 +20,7 @@ from auscult.config.dataset import Dataset
 from auscult.config.study import Study
 from auscult.config.systems import Pretraining, System
 from auscult.config.targets import Target
+from auscult.datasets.walk import is_file
 from auscult.decisions import rules
 from auscult.network_options import NetworkFacts, network_facts
 from auscult.plan import paths
@@ -58,7 +59,7 @@ def load_study(name: str, folder: Path, root: str | None = None, memory: Path | 
     range, or a reference to a name that does not exist.
     """
     file = folder / f"{name}.yaml"
-    study_names = sorted(path.stem for path in folder.glob("*.yaml"))
+    study_names = sorted(path.stem for path in folder.glob("*.yaml") if path.is_file())
     if name not in study_names:
         raise ConfigError(
             f"there is no study {name!r}{_nearest(name, study_names)}; studies in {folder}: {', '.join(study_names)}"
@@ -96,7 +97,7 @@ def load_study(name: str, folder: Path, root: str | None = None, memory: Path | 
             raise ConfigError(
                 f"{system_path}.segment.of: {system.network.name} reads windows of a {other}; set it to {other}"
             )
-        if system.network.weights and not Path(system.network.weights).is_file():
+        if system.network.weights and not is_file(Path(system.network.weights)):
             raise ConfigError(f"{system_path}.network.weights: there is no file {system.network.weights}")
     for key, pretraining in study.pretrainings.items():
         pretraining_path = f"{file}: pretrainings.{key}"

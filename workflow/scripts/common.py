@@ -45,7 +45,7 @@ def part(kind: Any, values: Any) -> Any:
 
 
 def rows_of_fold(path: str, name: NetworkName) -> pd.DataFrame:
-    """`case, role` of one fold, or of one inner fold where `path` is the table of inner folds."""
+    """The rows of one fold, or of one inner fold where `path` is the table of inner folds."""
     table = read_rows(path)
     is_of_fold = (table["repeat"] == name.repeat) & (table["fold"] == name.fold)
     if name.is_inner:
@@ -122,6 +122,6 @@ def read_histories(paths: list[str]) -> pd.DataFrame:
 
 
 def read_importances(paths: list[str]) -> pd.DataFrame:
-    """importances.csv of fusions `…/<system>/<fold>/`, with these three as columns; empty without any."""
+    """importances.csv of fusions `…/<system>/<fold>/`, with these two as columns; empty without any."""
     tables = [read_rows(path).assign(system=Path(path).parts[-3], fold=Path(path).parts[-2]) for path in paths]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()

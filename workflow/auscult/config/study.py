@@ -16,7 +16,11 @@ from auscult.config.targets import Target
 PRETRAININGS = "pretrainings"
 """Stands for a system where pre-trainings are listed among trainings."""
 
-RESERVED = {"chosen": "a row of the tables", PRETRAININGS: "the pre-trainings among the trainings"}
+RESERVED = {
+    "chosen": "a row of the tables",
+    "winner": "what `snakemake predict` applies",
+    PRETRAININGS: "the pre-trainings among the trainings",
+}
 """Names that no system may have, and what has them."""
 
 

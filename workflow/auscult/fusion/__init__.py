@@ -1,1 +1,1 @@
-"""Fusion: a booster per fold on the networks' outputs, covariates and statistics."""
+"""Fusion: a second stage per fold on the networks' outputs, covariates and statistics."""

@@ -28,7 +28,7 @@ def write_roles(
 ) -> None:
     """Score the cases of some roles and write a group for each of them to `file`.
 
-    tables: by role its cases, its recordings and the digest of its group (see `slices`). The rest as `job.score`.
+    tables: by role its cases, its recordings and the digest of its group (see `slices`). The rest as `score.score`.
     """
     cache = frame_cache.open()
     training, inference = job.system.training, job.system.inference

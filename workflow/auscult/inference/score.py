@@ -31,9 +31,9 @@ def score(
 ) -> dict[str, str]:
     """Score the cases of `roles` with the network in `job.folder`; returns role → `scored` or `reused`.
 
-    No label is read, but under `training.select: test`. See `training.train.train` for the parameters. Probabilities in
-    outputs.h5 are of the head's named class; recordings and cases there are plain means of their windows and recordings
-    (`aggregate` pools by rule).
+    No label is read, except under `training.select: test`. See `training.train.train` for the parameters. Probabilities
+    in outputs.h5 are of the head's named class; recordings and cases there are plain means of their windows and
+    recordings (`aggregate` pools by rule).
     """
     path = job.folder / "outputs.h5"
     weights = checked_weights(job.folder)

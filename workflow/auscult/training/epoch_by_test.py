@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from auscult.datasets.base import Manifest
+from auscult.networks import WeightsError
 from auscult.progress import note
 from auscult.training.job import Job
 from auscult.training.slices import fold_slice, slice_digest
@@ -66,7 +67,7 @@ class EpochByTest:
         """Put the weights of the epoch that scores the test cases best into `network`; of several, the first.
 
         The score is the one that would choose an epoch by validation cases, the balanced accuracy at 0.5. Raises
-        FileNotFoundError when an epoch's weights are gone.
+        WeightsError when an epoch's weights are gone.
         """
         from safetensors.torch import load_file  # late, as above
 
@@ -90,7 +91,7 @@ class EpochByTest:
         count = json.loads((self.job.folder / "manifest.json").read_text(encoding="utf-8"))["epochs"]
         files = [_file(self.job, epoch) for epoch in range(count)]
         if missing := [file for file in files if not file.is_file()]:
-            raise FileNotFoundError(
+            raise WeightsError(
                 f"{missing[0]}: the weights of this epoch are gone; delete {self.job.folder} and run again"
             )
         return files

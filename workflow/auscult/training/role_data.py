@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from auscult.cache.store import Cache
+from auscult.folds.planned import FoldError
 from auscult.training.case_frames import network_frames
 from auscult.training.data import Frames, Windowing, joined
 from auscult.training.job import Job
@@ -47,12 +48,12 @@ class Source:
 
 
 def read_role_data(job: Job, roles: list[str], source: Source) -> RoleData:
-    """The cases of some roles. Raises ValueError where none of them has a recording."""
+    """The cases of some roles. Raises FoldError where none of them has a recording."""
     heads = job.task.heads
     cases = source.cases[source.cases["role"].isin(roles)].reset_index(drop=True)
     recordings = source.recordings[source.recordings["case"].isin(cases["case"])].reset_index(drop=True)
     if recordings.empty:
-        raise ValueError(f"fold {job.name.fold} of repeat {job.name.repeat}: no {roles[0]} recordings; see quality.csv")
+        raise FoldError(f"fold {job.name.fold} of repeat {job.name.repeat}: no {roles[0]} recordings; see quality.csv")
     resident = job.system.training.resident
     frames = network_frames(source.cache, recordings, source.windowing, source.device, resident)
     row_of_case, of_cases = pd.Series(range(len(cases)), index=cases["case"]), case_targets(heads, cases)
