@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from auscult.cache.store import write_cache
 from auscult.config.systems import System, Task
+from auscult.folds.planned import FoldError
 from auscult.plan.names import NetworkName
 from auscult.training import computation, model_folder, network_training
 from auscult.training.job import FrameCache, Job
@@ -305,7 +306,7 @@ def test_a_fold_without_recordings_to_validate_on_says_so(world, tmp_path):
     val = set(world.folds.query("fold == 0 and role == 'val'")["case"])
     rows = world.manifest.recordings
     manifest = replace(world.manifest, recordings=rows[~rows["case"].isin(val)])
-    with pytest.raises(ValueError, match=r"fold 0 of repeat 0: no val recordings; see quality\.csv"):
+    with pytest.raises(FoldError, match=r"fold 0 of repeat 0: no val recordings; see quality\.csv"):
         world.train(world.job(tmp_path / "model"), manifest=manifest)
 
 
