@@ -321,6 +321,7 @@ def test_rows_that_a_cut_table_lost_are_listed(own, lost: list[str]) -> None:
     own.write("recordings.csv", "recording,case,path", *rows)
     cases = [name[1] for name in sorted(lost)]
     expected = [(case, problem) for case in cases for problem in ("no_recordings", "unlisted")]
+    expected = [row for row in expected if row != ("c", "unlisted")]  # no other file of its folder is listed
     assert [row[:2] for row in quality(own.read())] == expected
 
 
@@ -337,6 +338,18 @@ def test_groups_that_differ_in_writing_only_are_refused(own, one: str, other: st
 def test_a_covariate_that_no_second_stage_could_take_is_refused(own, value: str) -> None:
     own.write("cases.csv", "case,subject,weight,sound", "a,s1,3,crackle", f"b,s2,{value},wheeze", "c,s3,,")
     assert "case 'b': weight is " in error_of(own, covariates=["weight"])
+
+
+@pytest.mark.parametrize("path", [f"{'x' * 5000}/b.wav", f"{'x/' * 3000}b.wav", "none/b.wav", "b.wav/b.wav"])
+def test_a_folder_that_is_none_loses_one_recording(own, path: str) -> None:
+    own.write("recordings.csv", "recording,case,path", "ra,a,a.wav", f"rb,b,{path}", "rc,c,deep/c.wav")
+    assert ("rb", "missing", "dropped") in [row[:3] for row in quality(own.read())]
+
+
+def test_sounds_of_other_data_sets_below_the_root_are_not_listed(own) -> None:
+    (own.root / "other").mkdir()
+    (own.root / "other" / "x.wav").write_bytes((own.root / "a.wav").read_bytes())
+    assert quality(own.read()) == []
 
 
 @pytest.mark.parametrize("length", [256, 300, 5000])

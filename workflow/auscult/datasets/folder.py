@@ -20,7 +20,7 @@ from auscult.config.base import ClassName
 from auscult.datasets.base import HEADER_COLUMNS, ID_SEPARATOR, RECORDING_COLUMNS, Columns, Listing
 from auscult.datasets.errors import DatasetError
 from auscult.datasets.tables import read_table, row_number
-from auscult.datasets.walk import SOUNDS, files_below, is_file
+from auscult.datasets.walk import SOUNDS, files_below, files_in, is_file
 
 SUBJECT_WORDS = {"subject", "subj", "patient", "person", "participant", "speaker", "individual", "user"}
 OTHER_NAMES = {
@@ -139,10 +139,12 @@ def ingest(root: Path, options: Options) -> Listing:
         recording_labels=options.recording_labels,
     )
     paths = {os.path.normpath(path) for path in recordings["path"]}
+    # beside listed files only: below the root there may be other data sets
     quality = [
         (path.stem, "unlisted", "dropped", f"recordings.csv does not list {name}")
-        for path in sorted(files_below(root))
-        if path.suffix.lower() in SOUNDS and (name := path.relative_to(root).as_posix()) not in paths
+        for folder in sorted({Path(path).parent for path in paths if is_file(root / path)})
+        for path in files_in(root / folder, *SOUNDS)
+        if (name := (folder / path.name).as_posix()) not in paths
     ]
     return Listing(cases, recordings, columns, quality, subjects_known=subjects_known)
 
