@@ -304,6 +304,18 @@ def test_so_many_triples_at_one_shift_are_needed(common, scale):
     assert recognised(index, Landmarks(own_codes, own_frames, ""), scale) == (common >= scale.votes)
 
 
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 9])
+@pytest.mark.parametrize("scale", [SOUND, ECG])
+def test_all_with_many_triples_are_compared_and_otherwise_three(count, scale):
+    """So that a recording with many copies is joined with each of them, in any order."""
+    rng = np.random.default_rng(count)
+    codes, frames = rng.permutation(10_000)[:60], rng.integers(0, 500, 60)
+    common = rng.permutation([scale.votes + 2] * count + [6] * 5)
+    marks = [Landmarks(codes[:many], frames[:many] + number, "") for number, many in enumerate(common)]
+    numbers = {number for number, *_ in _matches(index_of(marks), Landmarks(codes, frames, ""), scale)}
+    assert set(np.flatnonzero(common > 6)) <= numbers and len(numbers) == max(count, 3)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_copies_between_two_data_sets_are_found_by_both_indexes(seed):
     """Some recordings of one are changed copies of the other's, under other names and in another order."""
