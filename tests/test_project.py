@@ -40,7 +40,7 @@ ORDER = [
     "first_study",
 ]
 CONFIG = {f"auscult.config.{path.stem}" for path in (LIBRARY / "config").glob("[!_]*.py")}
-ANYONE = {"auscult", "auscult.provenance", "auscult.progress", *CONFIG}
+ANYONE = {"auscult", "auscult.provenance", "auscult.progress", "auscult.result_tables", *CONFIG}
 
 
 def is_module(name: str) -> bool:

@@ -15,6 +15,7 @@ from auscult.decisions.winner import KEYS, VARIANT, choose
 from auscult.evaluation import challenge, scoring, tables, writing
 from auscult.heads.outputs import class_columns
 from auscult.metrics import catalogue
+from auscult.result_tables import read_table
 from tests.names import distinct
 
 CLASSES = ["Present", "Unknown", "Absent"]
@@ -589,7 +590,7 @@ def test_any_name_is_read_as_it_was_written(tmp_path, names):
         for values in (names, names[:1]):
             table = pd.DataFrame({column: [*values, None], "n": [*(0.5 for _ in values), np.nan]})
             table.to_csv(tmp_path / "x.csv", index=False)
-            again = writing.read_table(tmp_path / "x.csv")
+            again = read_table(tmp_path / "x.csv")
             assert again[column][:-1].tolist() == values and pd.isna(again[column].iloc[-1])
             assert again["n"].dtype == float
 
@@ -616,7 +617,7 @@ def test_intervals_contain_their_value_whatever_the_classes_are_called(murmur_st
             column = catalogue.class_column(key, new)
             assert board[column].tolist() == expected[catalogue.class_column(key, old)].tolist()
     writing.write_table(board, tmp_path / "board", "All variants.")
-    assert writing.read_table(tmp_path / "board.csv").columns.tolist() == board.columns.tolist()
+    assert read_table(tmp_path / "board.csv").columns.tolist() == board.columns.tolist()
 
 
 def test_a_class_with_a_comma_is_one_cell_of_a_challenge_file(murmur_study, tmp_path, six):

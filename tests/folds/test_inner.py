@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from auscult.datasets.base import Columns, Manifest
-from auscult.folds.inner import COLUMNS, as_folds
+from auscult.folds.audit import as_folds
+from auscult.folds.inner import COLUMNS
 from auscult.folds.planned import FoldError
 from tests.folds.studies import assign, assign_inner, audit, refuse_leaks
 

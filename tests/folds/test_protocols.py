@@ -15,7 +15,7 @@ from auscult.config.study import Study
 from auscult.config.systems import Head
 from auscult.folds.labels import check_recording_labels
 from auscult.folds.planned import FoldError, folds_of_protocol, read_fixed
-from auscult.folds.protocols import stratify_labels
+from auscult.folds.stratify import stratify_labels
 from tests.folds.studies import assign
 
 LISTS = Path(__file__).resolve().parents[2] / "resources" / "splits"

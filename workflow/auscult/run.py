@@ -205,7 +205,7 @@ def forget_failed_tracking(names: list[str], uri: str) -> None:
 
 def summary(names: list[str]) -> None:
     """Print the leaderboard of each study that has one, and the paths of its results."""
-    from auscult.evaluation.writing import read_table
+    from auscult.result_tables import read_table
 
     # the targets of a run may not include the tables
     names_with_results = [name for name in names if Path(paths.LEADERBOARD.format(study=name)).is_file()]

@@ -51,82 +51,35 @@ def load_settings(values: Mapping[str, Any]) -> Settings:
 
 
 def load_study(name: str, folder: Path, root: str | None = None, memory: Path | None = None) -> Study:
-    """Return the study `folder/name.yaml`; `root` replaces its data set's root.
+    """Return the study `folder/name.yaml` with all defaults; `root` replaces its data set's root.
 
     memory: a file in which the options of networks are remembered, see `network_options`.
 
     Raises ConfigError for an unknown study or key (the message names the most similar known one), a value out of
     range, or a reference to a name that does not exist.
     """
-    file = folder / f"{name}.yaml"
-    study_names = sorted(path.stem for path in folder.glob("*.yaml") if path.is_file())
-    if name not in study_names:
-        raise ConfigError(
-            f"there is no study {name!r}{_nearest(name, study_names)}; studies in {folder}: {', '.join(study_names)}"
-        )
-    if name in paths.SHARED_FOLDERS:
-        raise ConfigError(f"{file}: results/ already has a folder {name!r}; give the study another name")
-    try:
-        values = yaml.load(file.read_text(encoding="utf-8"), _Loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{file}: not readable as YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{file}: should contain keys and values, contains {type(values).__name__}")
-    study = _check(Study, values, str(file))
-    complete_values = study.model_dump()
+    file = _study_file(name, folder)
+    study = _check(Study, _read(file), str(file))
+    values = study.model_dump()  # the checks below add the defaults of plug-ins
     if root:
-        complete_values["dataset"]["root"] = root
-    complete_values["dataset"]["options"] = _dataset_options(study.dataset, f"{file}: dataset")
+        values["dataset"]["root"] = root
+    values["dataset"]["options"] = _dataset_options(study.dataset, f"{file}: dataset")
+    for number, extra in enumerate(study.extra_training):
+        options = _dataset_options(extra.dataset, f"{file}: extra_training.{number}.dataset")
+        values["extra_training"][number]["dataset"]["options"] = options
     for key, target in study.targets.items():
         _check_decisions(target, f"{file}: targets.{key}.decisions")
     for key, system in study.systems.items():
-        system_path = f"{file}: systems.{key}"
-        if not study.targets_of(system):
-            raise ConfigError(
-                f"{system_path}.tasks: no target has all its heads in {system.tasks}; leave the system out"
-            )
-        network = _fill_in(system, complete_values["systems"][key], system_path, memory)
-        if system.network.weights and not network.takes_weights:
-            modules = {name: _plug_in(networks, name, system_path) for name in networks.names()}
-            pretrainable = [name for name, module in modules.items() if hasattr(module, "load_pretrained")]
-            raise ConfigError(
-                f"{system_path}.network.weights: {system.network.name} cannot start from weights; {pretrainable} can"
-            )
-        if network.reads_cases != (system.segment.of == "case"):
-            other = "case" if system.segment.of == "recording" else "recording"
-            raise ConfigError(
-                f"{system_path}.segment.of: {system.network.name} reads windows of a {other}; set it to {other}"
-            )
-        if system.network.weights and not is_file(Path(system.network.weights)):
-            raise ConfigError(f"{system_path}.network.weights: there is no file {system.network.weights}")
+        _check_system(study, system, values["systems"][key], f"{file}: systems.{key}", memory)
     for key, pretraining in study.pretrainings.items():
-        pretraining_path = f"{file}: pretrainings.{key}"
-        values = complete_values["pretrainings"][key]
-        network = _fill_in(pretraining, values, pretraining_path, memory)
-        if network.reads_cases:
-            name = pretraining.network.name
-            raise ConfigError(f"{pretraining_path}.network.name: {name} reads cases, not recordings; take another one")
-        method = _plug_in(methods, pretraining.method.name, f"{pretraining_path}.method.name")
-        options = _check(method.Options, pretraining.method.options, f"{pretraining_path}.method.options").model_dump()
-        values["method"]["options"] = options
-        if methods.heads(pretraining.method.name, options) and pretraining.train_on == "fold":
-            raise ConfigError(
-                f"{pretraining_path}.train_on: {pretraining.method.name} learns labels of other data sets, not of the "
-                "study's folds, which `training` is for: set {datasets: [...]}"
-            )
-        for number, dataset in enumerate(pretraining.other_datasets()):
-            options = _dataset_options(dataset, f"{pretraining_path}.train_on.datasets.{number}")
-            values["train_on"]["datasets"][number]["options"] = options
+        _check_pretraining(pretraining, values["pretrainings"][key], f"{file}: pretrainings.{key}", memory)
     for unit in study.fusion.systems if study.fusion and "embeddings" in study.fusion.features else []:
         if not study.fused_encoders(unit):
             raise ConfigError(
                 f"{file}: fusion.features: `embeddings` are vectors of the front end encoder, and {unit!r} has none; "
                 "leave them out, or this system"
             )
-    for number, extra in enumerate(study.extra_training):
-        options = _dataset_options(extra.dataset, f"{file}: extra_training.{number}.dataset")
-        complete_values["extra_training"][number]["dataset"]["options"] = options
-    study = Study.model_validate(complete_values)
+    study = Study.model_validate(values)
     for key, system in study.systems.items():
         if system.network.pretraining:
             front_end = study.pretrainings[system.network.pretraining].front_end
@@ -135,6 +88,69 @@ def load_study(name: str, folder: Path, root: str | None = None, memory: Path | 
                     f"{file}: systems.{key}.front_end: {system.front_end} is not that of its pre-training, {front_end}"
                 )
     return study
+
+
+def _study_file(name: str, folder: Path) -> Path:
+    """Return the file of a study. Raises ConfigError unless there is one, whose name no folder of results has."""
+    study_names = sorted(path.stem for path in folder.glob("*.yaml") if path.is_file())
+    if name not in study_names:
+        raise ConfigError(
+            f"there is no study {name!r}{_nearest(name, study_names)}; studies in {folder}: {', '.join(study_names)}"
+        )
+    file = folder / f"{name}.yaml"
+    if name in paths.SHARED_FOLDERS:
+        raise ConfigError(f"{file}: results/ already has a folder {name!r}; give the study another name")
+    return file
+
+
+def _read(file: Path) -> dict:
+    """Return keys and values of a YAML file. Raises ConfigError unless it has any."""
+    try:
+        values = yaml.load(file.read_text(encoding="utf-8"), _Loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{file}: not readable as YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{file}: should contain keys and values, contains {type(values).__name__}")
+    return values
+
+
+def _check_system(study: Study, system: System, values: dict[str, Any], path: str, memory: Path | None) -> None:
+    """Check a system, and add the defaults of its front end and network to its values. Raises ConfigError."""
+    if not study.targets_of(system):
+        raise ConfigError(f"{path}.tasks: no target has all its heads in {system.tasks}; leave the system out")
+    network = _fill_in(system, values, path, memory)
+    if network.reads_cases != (system.segment.of == "case"):
+        other = "case" if system.segment.of == "recording" else "recording"
+        raise ConfigError(f"{path}.segment.of: {system.network.name} reads windows of a {other}; set it to {other}")
+    if not system.network.weights:
+        return
+    if not network.takes_weights:
+        modules = {name: _plug_in(networks, name, path) for name in networks.names()}
+        pretrainable = [name for name, module in modules.items() if hasattr(module, "load_pretrained")]
+        raise ConfigError(
+            f"{path}.network.weights: {system.network.name} cannot start from weights; {pretrainable} can"
+        )
+    if not is_file(Path(system.network.weights)):
+        raise ConfigError(f"{path}.network.weights: there is no file {system.network.weights}")
+
+
+def _check_pretraining(pretraining: Pretraining, values: dict[str, Any], path: str, memory: Path | None) -> None:
+    """Check a pre-training, and add the defaults of its parts to its values. Raises ConfigError."""
+    network = _fill_in(pretraining, values, path, memory)
+    if network.reads_cases:
+        name = pretraining.network.name
+        raise ConfigError(f"{path}.network.name: {name} reads cases, not recordings; take another one")
+    method = _plug_in(methods, pretraining.method.name, f"{path}.method.name")
+    options = _check(method.Options, pretraining.method.options, f"{path}.method.options").model_dump()
+    values["method"]["options"] = options
+    if methods.heads(pretraining.method.name, options) and pretraining.train_on == "fold":
+        raise ConfigError(
+            f"{path}.train_on: {pretraining.method.name} learns labels of other data sets, not of the study's folds, "
+            "which `training` is for: set {datasets: [...]}"
+        )
+    for number, dataset in enumerate(pretraining.other_datasets()):
+        options = _dataset_options(dataset, f"{path}.train_on.datasets.{number}")
+        values["train_on"]["datasets"][number]["options"] = options
 
 
 def _dataset_options(dataset: Dataset, path: str) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from auscult.config.targets import TargetClasses
 from auscult.inference.aggregate import aggregate, scorer_of
 from auscult.plan.names import fold_of_set, is_inner_set
 from auscult.provenance import write_text
-from common import begin, part, read_rows
+from auscult.result_tables import read_rows
+from common import begin, part
 
 begin(snakemake)
 reads, name = snakemake.params.reads, snakemake.wildcards.fold

@@ -6,7 +6,8 @@ from auscult.config.targets import TargetClasses
 from auscult.datasets.base import load
 from auscult.folds.inner import assign_inner
 from auscult.provenance import write_text
-from common import begin, folder_of, part, read_rows
+from auscult.result_tables import read_rows
+from common import begin, folder_of, part
 
 begin(snakemake)
 reads = snakemake.params.reads

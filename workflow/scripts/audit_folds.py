@@ -9,13 +9,13 @@ from auscult.config.protocols import Leak, Protocol
 from auscult.config.targets import TargetClasses
 from auscult.datasets.base import load
 from auscult.features.copies import copies_in, load_index, scale_of
-from auscult.folds.audit import audit, refuse_leaks
-from auscult.folds.inner import as_folds
+from auscult.folds.audit import as_folds, audit, refuse_leaks
 from auscult.folds.other_datasets import OtherDataset, audit_others
 from auscult.folds.weights import audit_weights
 from auscult.progress import note
 from auscult.provenance import write_text
-from common import begin, folder_of, folders_of, part, read_rows
+from auscult.result_tables import read_rows
+from common import begin, folder_of, folders_of, part
 
 begin(snakemake)
 reads, inputs = snakemake.params.reads, snakemake.input

@@ -4,14 +4,14 @@ from pathlib import Path
 
 from auscult.config.protocols import Leak, Protocol
 from auscult.datasets.base import load
-from auscult.folds.audit import refuse_leaks
-from auscult.folds.inner import as_folds
+from auscult.folds.audit import as_folds, refuse_leaks
 from auscult.folds.weights import audit_pretrainings
 from auscult.plan.names import NetworkName
 from auscult.plan.paths import ALL_FOLDS
 from auscult.progress import note
 from auscult.provenance import write_text
-from common import begin, folder_of, part, read_rows
+from auscult.result_tables import read_rows
+from common import begin, folder_of, part
 
 begin(snakemake)
 reads, inputs = snakemake.params.reads, snakemake.input

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from auscult.evaluation.external import of_winner
-from auscult.evaluation.writing import read_table
 from auscult.prediction.bundle import save
 from auscult.prediction.card import elsewhere
 from auscult.prediction.pack import read
 from auscult.provenance import digest, write_json
+from auscult.result_tables import read_table
 from auscult.tracking import register
 from common import begin
 

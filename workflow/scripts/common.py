@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from auscult.plan.names import NetworkName, inner_set
 from auscult.progress import log_to
+from auscult.result_tables import read_rows
 
 
 def begin(snakemake) -> None:
@@ -51,27 +52,6 @@ def rows_of_fold(path: str, name: NetworkName) -> pd.DataFrame:
     if name.is_inner:
         is_of_fold &= table["inner"] == name.inner
     return table.loc[is_of_fold, ["repeat", "fold", "case", "role"]]
-
-
-TEXT_COLUMNS = [
-    "case",
-    "recording",
-    "site",
-    "subject",
-    "label",
-    "prediction",
-    "fit_on",
-    "chosen_on",
-    "should_refer",
-    "leak",
-]
-NAMES = ["target", "system", "stage", "decision", "scored_on", "role", "finding", "roles", "ids", "feature"]
-
-
-def read_rows(path: str) -> pd.DataFrame:
-    """A table of cases or recordings; ids and labels are text as written (`007` stays), '' when missing."""
-    table = pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS + NAMES, str), keep_default_na=False, na_values=[""])
-    return table.fillna({column: "" for column in TEXT_COLUMNS if column in table})
 
 
 def fold_outputs(inputs) -> dict[tuple[str, str], tuple[pd.DataFrame, pd.DataFrame]]:

@@ -8,7 +8,8 @@ from auscult.evaluation.comparison import comparison, join_studies
 from auscult.evaluation.writing import write_table
 from auscult.folds.audit import mark
 from auscult.provenance import commit
-from common import begin, folder_of, read_audits, read_rows
+from auscult.result_tables import read_rows
+from common import begin, folder_of, read_audits
 
 begin(snakemake)
 inputs = snakemake.input

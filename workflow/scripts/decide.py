@@ -5,7 +5,8 @@ from auscult.datasets.base import load
 from auscult.decisions.predictions import FoldOutputs, predict
 from auscult.plan.names import NetworkName
 from auscult.provenance import write_text
-from common import begin, by_fold, fold_outputs, folder_of, read_rows
+from auscult.result_tables import read_rows
+from common import begin, by_fold, fold_outputs, folder_of
 
 begin(snakemake)
 fused = {key: read_rows(path) for key, path in by_fold(snakemake.input.fused).items()}

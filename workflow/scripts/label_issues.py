@@ -8,7 +8,8 @@ from auscult.evaluation.label_issues import label_issues
 from auscult.evaluation.writing import write_table
 from auscult.folds.audit import mark
 from auscult.provenance import commit
-from common import begin, by_system, folder_of, read_audits, read_rows
+from auscult.result_tables import read_rows
+from common import begin, by_system, folder_of, read_audits
 
 begin(snakemake)
 study, inputs = Study.model_validate(snakemake.params.study), snakemake.input

@@ -4,15 +4,15 @@ from auscult.cache.audio import audio_config
 from auscult.cache.store import open_cache
 from auscult.config.study import Study
 from auscult.datasets.base import load
-from auscult.evaluation.writing import read_table
 from auscult.features.frames import frames_config
 from auscult.folds.audit import mark
 from auscult.listening.cases import chosen_cases
 from auscult.listening.page import render
 from auscult.listening.recordings import Sources, sounds_of
 from auscult.provenance import write_text
+from auscult.result_tables import read_rows, read_table
 from auscult.training.device import device
-from common import begin, folder_of, read_audits, read_rows
+from common import begin, folder_of, read_audits
 from network_job import jobs_in, resources_of
 
 begin(snakemake)

@@ -9,11 +9,12 @@ from auscult.evaluation.challenge import write_challenge
 from auscult.evaluation.comparison import comparison
 from auscult.evaluation.selective import uncertainty_table
 from auscult.evaluation.subgroups import subgroups
-from auscult.evaluation.writing import read_table, write_table
+from auscult.evaluation.writing import write_table
 from auscult.folds.audit import mark
 from auscult.provenance import commit, write_json
+from auscult.result_tables import read_rows, read_table
 from auscult.training.model_folder import read_trainings
-from common import begin, folder_of, read_audits, read_rows
+from common import begin, folder_of, read_audits
 
 begin(snakemake)
 study, name = Study.model_validate(snakemake.params.study), snakemake.wildcards.study

@@ -6,11 +6,11 @@ from pathlib import Path
 from auscult.config.study import Study
 from auscult.datasets.base import load
 from auscult.evaluation.tables import winner
-from auscult.evaluation.writing import read_table
 from auscult.prediction.card import card
 from auscult.prediction.pack import FoldResults, Model, pack
 from auscult.provenance import commit, write_text
-from common import begin, by_fold, fold_outputs, folder_of, folders_of, read_rows
+from auscult.result_tables import read_rows, read_table
+from common import begin, by_fold, fold_outputs, folder_of, folders_of
 
 begin(snakemake)
 p, inputs, folder = snakemake.params, snakemake.input, Path(snakemake.output[0])

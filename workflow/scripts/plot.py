@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from auscult.config.study import Study
-from auscult.evaluation.writing import read_table
 from auscult.figures.results import draw_all
 from auscult.provenance import write_text
-from common import begin, read_histories, read_importances, read_rows
+from auscult.result_tables import read_rows, read_table
+from common import begin, read_histories, read_importances
 
 begin(snakemake)
 folder = Path(snakemake.output.figures).parent

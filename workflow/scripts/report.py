@@ -8,10 +8,10 @@ import pandas as pd
 from auscult.config.study import Study
 from auscult.datasets.base import load
 from auscult.evaluation.external import of_winner
-from auscult.evaluation.writing import read_table
 from auscult.provenance import digest, write_text
 from auscult.report.facts import class_counts, facts
 from auscult.report.page import render
+from auscult.result_tables import read_table
 from common import begin, folder_of, read_audits
 
 begin(snakemake)

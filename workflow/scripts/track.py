@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from auscult.evaluation.writing import read_table
 from auscult.provenance import write_json
+from auscult.result_tables import read_table
 from auscult.tracking import complete
 from common import begin
 

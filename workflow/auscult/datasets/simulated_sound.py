@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
+import scipy  # its submodules are loaded when they are used
 
 Array, Rng = np.ndarray, np.random.Generator
 Rows = list[tuple[float, float, int]]  # start s, end s, state 0-4
@@ -122,8 +122,10 @@ def _surroundings(rng: Rng, t: Array, person: Person, take: Take) -> Array:
 
 def _noise(rng: Rng, n: int, gain: Callable[[Array], Array]) -> Array:
     """Return Gaussian noise (n,) of RMS 1 with the amplitude spectrum `gain`, a function of the frequency in Hz."""
-    size = next_fast_len(n, real=True)
-    sound = irfft(rfft(rng.standard_normal(size)) * gain(rfftfreq(size, 1 / RATE)), size)[:n]
+    size = scipy.fft.next_fast_len(n, real=True)
+    sound = scipy.fft.irfft(scipy.fft.rfft(rng.standard_normal(size)) * gain(scipy.fft.rfftfreq(size, 1 / RATE)), size)[
+        :n
+    ]
     return sound / (np.sqrt(np.mean(sound**2)) + 1e-12)
 
 
@@ -134,7 +136,7 @@ def _bump(f: Array, centre: float, octaves: float) -> Array:
 def _beats(rng: Rng, seconds: float, bpm: float, breaths: float) -> Array:
     """Return start and end of S1, start and end of S2: (beats, 4) in seconds, some before 0 or beyond the end."""
     n = int(seconds * bpm / 60 * 1.3) + 6
-    wander = irfft(rfft(rng.standard_normal(64 * 8)) / np.sqrt(np.arange(1, 258)), 512)
+    wander = scipy.fft.irfft(scipy.fft.rfft(rng.standard_normal(64 * 8)) / np.sqrt(np.arange(1, 258)), 512)
     wander = np.resize(wander / wander.std(), n)
     phase = 2 * np.pi * (breaths * np.arange(n) * 60 / bpm + rng.random())
     rr = 60 / bpm * (1 + rng.uniform(0.01, 0.06) * np.sin(phase) + 0.02 * wander).clip(0.7, 1.4)

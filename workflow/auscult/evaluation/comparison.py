@@ -47,6 +47,7 @@ def comparison(study: Study, predictions: pd.DataFrame, leak: str, folds: pd.Dat
             for function in (partial(scoring.bootstrap_scores, study, target), partial(scoring.score, target))
         )
         by_fold = {key: _by_fold(target, variant) for key, variant in variants.items()}
+        marks = {key: scoring.variant_mark(leak, variant) for key, variant in variants.items()}
         for a, b in combinations(variants, 2):
             if b[1] == "chosen" and a[1] != "chosen":
                 a, b = b, a
@@ -59,9 +60,8 @@ def comparison(study: Study, predictions: pd.DataFrame, leak: str, folds: pd.Dat
                 pooled_difference = intervals.paired_difference(of_a[metric], of_b[metric], difference)
                 differences = by_fold[a][metric] - by_fold[b][metric]
                 t_test = intervals.corrected_t_test(differences, ratio)
-                marks = [scoring.variant_mark(leak, variants[key]) for key in (a, b)]
                 cells = [name, *a, *b, metric, len(variants[a]), *pooled_difference, t_test.p, differences.count()]
-                rows.append([*cells, max(marks, key=len)])
+                rows.append([*cells, max(marks[a], marks[b], key=len)])
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -1,9 +1,8 @@
-"""Write a table as CSV, Markdown, HTML and LaTeX, and read tables of results again."""
+"""Write a table as CSV, Markdown, HTML and LaTeX."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +11,11 @@ import pandas as pd
 
 from auscult.metrics import catalogue
 from auscult.provenance import write_text
+from auscult.result_tables import TEXT_COLUMNS
 
-TEXT_COLUMNS = [
-    *("target", "system", "stage", "fit_on", "decision", "chosen_on", "scored_on", "leak", "measure", "metric"),
-    *("task", "network", "always", "by", "group", "feature", "recording", "state", "case", "subject", "role", "roles"),
-    *("finding", "ids", "label", "adapter", "protocol", "trap", "source", "file", "title", "alt", "caption"),
-    *("data", "winner", "level", "site", "suggested"),
-    *(f"{side}_{column}" for side in "ab" for column in ("system", "stage", "fit_on", "decision")),
-]
-"""Columns that stay text, whatever is in them: a class may be called `007`, `None` or `NA`."""
 NOT_PRINTED = {"parameters", "multiply_adds", "train_s", "epoch_s"}
 """Columns that a table in a paper does not have."""
 HEADS = {metric.key: metric.label for metric in catalogue.METRICS}
-
-
-def read_table(path: str | Path, text: Iterable[str] = ()) -> pd.DataFrame:
-    """Return a CSV of the workflow. Only an empty cell is missing (NaN); names such as `None` and `NA` are text.
-
-    text: columns that are text besides TEXT_COLUMNS.
-    """
-    types = dict.fromkeys([*TEXT_COLUMNS, *text], str)
-    return pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])
 
 
 def write_table(table: pd.DataFrame, path: Path, caption: str) -> None:

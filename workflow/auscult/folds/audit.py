@@ -92,6 +92,12 @@ def audit(
     return table.reset_index(drop=True)
 
 
+def as_folds(inner: pd.DataFrame) -> pd.DataFrame:
+    """Return inner folds as a table of folds, for the audit; inner fold 2 of fold 0 becomes fold `0i2`."""
+    names = inner["fold"].astype(str) + "i" + inner["inner"].astype(str)
+    return inner.assign(fold=names)[["repeat", "fold", "case", "role"]]
+
+
 def _by_case(values: pd.Series) -> dict[str, set]:
     """Return the values of each case; '' is unknown and not a value. values: indexed by case."""
     return values[values != ""].groupby(level=0).agg(set).to_dict()

@@ -11,8 +11,8 @@ from auscult.config.systems import Task
 from auscult.config.targets import TargetClasses
 from auscult.folds.labels import check_labelled
 from auscult.folds.planned import FoldError
-from auscult.folds.protocols import stratify_keys
 from auscult.folds.splitting import splits_without_warnings
+from auscult.folds.stratify import stratify_keys
 from auscult.folds.validation import draw_validation
 
 COLUMNS = ["repeat", "fold", "inner", "case", "role"]
@@ -66,9 +66,3 @@ def assign_inner(
                 f"inner_folds.folds ({error})"
             ) from None
     return pd.concat(parts)[COLUMNS].sort_values(COLUMNS[:4]).reset_index(drop=True)
-
-
-def as_folds(inner: pd.DataFrame) -> pd.DataFrame:
-    """Return inner folds as a table of folds, for the audit; inner fold 2 of fold 0 becomes fold `0i2`."""
-    names = inner["fold"].astype(str) + "i" + inner["inner"].astype(str)
-    return inner.assign(fold=names)[["repeat", "fold", "case", "role"]]

@@ -29,7 +29,7 @@ def audit_others(manifest: Manifest, tables: list[pd.DataFrame], others: list[Ot
 
     `roles` is a data set and a role, such as `cinc2016+test`. Findings are `shared_subject` (where ids are the same),
     `identical_audio` (the same samples) and `near_identical_audio` (a copy, cut or changed). tables: of folds, and of
-    inner folds as `inner.as_folds` gives them.
+    inner folds as `audit.as_folds` gives them.
     """
     subjects = manifest.cases.set_index("case")["subject"]
     recordings = manifest.recordings

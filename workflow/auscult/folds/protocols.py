@@ -15,6 +15,7 @@ from auscult.datasets.ids import folded
 from auscult.folds.labels import check_labelled, check_labels
 from auscult.folds.planned import FoldError, read_fixed, read_list
 from auscult.folds.splitting import splits_without_warnings
+from auscult.folds.stratify import stratify_keys
 from auscult.folds.validation import draw_validation
 from auscult.progress import note
 
@@ -53,21 +54,6 @@ def assign(
                 raise FoldError(f"protocol: {protocol.name} gives fold {fold} of repeat {repeat} no {role} case")
         check_labelled(tasks, cases, fold_rows, f"protocol: {protocol.name}: fold {fold} of repeat {repeat}")
     return folds.sort_values(["repeat", "fold", "case"]).reset_index(drop=True)
-
-
-def stratify_labels(protocol: Protocol, targets: dict[str, TargetClasses]) -> list[str]:
-    """Return the label columns whose classes folds keep in proportion: `protocol.stratify`, by default all targets'."""
-    stratify = getattr(protocol, "stratify", None)
-    return stratify or list(dict.fromkeys(target.label for target in targets.values()))
-
-
-def stratify_keys(protocol: Protocol, targets: dict[str, TargetClasses], cases: pd.DataFrame) -> np.ndarray:
-    """Return one string per case: its labels of the stratified columns, joined by `/`. Raises FoldError."""
-    labels = stratify_labels(protocol, targets)
-    for label in labels:
-        if label not in cases:
-            raise FoldError(f"protocol.stratify: the data set has no column {label!r}")
-    return cases[labels].map(str).agg("/".join, axis=1).to_numpy()
 
 
 def _published_keys(keys: np.ndarray) -> np.ndarray:

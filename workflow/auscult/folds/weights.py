@@ -95,7 +95,7 @@ def audit_pretrainings(
     """Return rows for the audit about the pre-trainings of a study.
 
     The finding is `weights_heard`: validation and test cases of a fold or inner fold, and test cases of the fold around
-    an inner fold, whose subject its encoder was trained on. tables: of folds, and of inner folds as `inner.as_folds`
+    an inner fold, whose subject its encoder was trained on. tables: of folds, and of inner folds as `audit.as_folds`
     gives them. declarations: (pre-training, name of the fold, file); of a pre-training on other data sets, which is for
     all folds, the name is None.
 

@@ -323,9 +323,13 @@ def ece_if_calibrated(probabilities: ArrayLike, draws: int = 1000, seed: int = 0
     confidence = np.asarray(probabilities, dtype=float).max(axis=1, initial=0.0)
     if not len(confidence):
         return np.full(draws, np.nan)
-    rng, in_bin = np.random.default_rng(seed), _in_bin(confidence[:, None], bins)
-    gaps = ((rng.random(len(confidence)) < confidence) - confidence for _ in range(draws))
-    return np.array([np.abs(gap @ in_bin).sum() for gap in gaps]) / len(confidence)
+    rng, in_bin = np.random.default_rng(seed), _in_bin(confidence[:, None], bins).astype(float)
+    size = max(1, 2**20 // len(confidence))  # draws at a time, so that memory is bounded
+    errors = []
+    for start in range(0, draws, size):
+        is_correct = rng.random((min(size, draws - start), len(confidence))) < confidence
+        errors.append(np.abs((is_correct - confidence) @ in_bin).sum(axis=1))
+    return np.concatenate(errors) / len(confidence)
 
 
 def _in_bin(confidence: Floats, bins: int) -> NDArray[np.bool_]:

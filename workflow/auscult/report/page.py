@@ -16,7 +16,7 @@ import pandas as pd
 
 from auscult.config.study import Study
 from auscult.decisions.winner import VARIANT, summary
-from auscult.folds.protocols import stratify_labels
+from auscult.folds.stratify import stratify_labels
 from auscult.metrics import catalogue
 from auscult.plan.networks import has_sounds
 from auscult.report import sections
