@@ -77,6 +77,7 @@ rule apply_winner:
         code=lambda w: code(
             "apply_winner", *DECISIONS, f"auscult.datasets.{SETTINGS.form or plan(w).study.dataset.adapter}"
         ),
+        template=os.path.relpath(TOP / "workflow" / "auscult" / "prediction" / "templates" / "predictions.html.j2"),
     output:
         table=f"{NEW_FOLDER}/predictions.csv",
         quality=f"{NEW_FOLDER}/quality.csv",

@@ -10,8 +10,9 @@ import torch
 
 from auscult.cache.store import open_cache, write_cache
 from auscult.figures.drawing import save
-from auscult.figures.explanations import Explanation, explain_system, explainer, leads, phases_table, pick, picture
-from auscult.inference.explain import BY_CHANNEL, NotExplainable, explain_recordings
+from auscult.figures.explanations import explain_system, leads, picture
+from auscult.inference.explanation_maps import BY_CHANNEL, NotExplainable, explain_recordings
+from auscult.inference.explanations import Explanation, explainer, phases_table, pick
 
 
 def noise(row) -> np.ndarray:

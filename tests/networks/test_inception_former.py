@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from auscult import networks
-from auscult.inference.explain import grad_cam
+from auscult.inference.explanation_maps import grad_cam
 from auscult.networks import inception_former
 from auscult.networks.layers.coordinate import CoordinateAttention
 from auscult.networks.layers.self_attention import FARTHEST, ConvolutionalModulation, SelfAttention

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from auscult import networks
-from auscult.inference.explain import NotExplainable, explained_by, grad_cam
+from auscult.inference.explanation_maps import NotExplainable, explained_by, grad_cam
 from auscult.networks.light_transformer import LightConvolution
 
 SMALL = {"widths": [8, 8, 16], "squeeze_ratio": 1, "beats": 6, "kernels": [3, 5], "heads": 4}

@@ -8,7 +8,8 @@ from auscult.config.study import Study
 from auscult.datasets.base import load
 from auscult.features.frames import frames_config
 from auscult.figures.drawing import save
-from auscult.figures.explanations import explain_system, explainer
+from auscult.figures.explanations import explain_system
+from auscult.inference.explanations import explainer
 from auscult.provenance import write_text
 from auscult.result_tables import read_rows, read_table
 from auscult.training.device import device

@@ -50,20 +50,7 @@ def build(
     _check_covariates(listing, root)
 
     def open_recording(row: dict) -> audio.Facts | Unusable:
-        interval = [None if pd.isna(row[key]) else float(row[key]) for key in ("onset_s", "offset_s")]
-        try:
-            facts = audio.inspect(root / row["path"], *interval, short_s, channels == "mean", sample_format)
-        except Unusable as problem:
-            if problem.problem == "missing":
-                return Unusable("missing", _missing(root, row["path"]))
-            return problem
-        except audio.SampleFormatError as error:
-            if not stops:
-                return Unusable("sample_format", f"samples beyond ±1 do not fit the study's format {sample_format}")
-            raise DatasetError(f"recording {row['recording']!r}: {error}") from None
-        if channels == "all" and channel_count not in (None, facts.channels):
-            return Unusable("channels", f"{facts.channels} instead of the study's {channel_count} channels")
-        return facts
+        return _open(row, root, channels, short_s, sample_format, channel_count, stops)
 
     table = listing.recordings.sort_values("recording")
     quality = [tuple(row) for row in listing.quality]
@@ -108,6 +95,24 @@ def build(
         listing.subjects_known,
         case_of_dropped,
     )
+
+
+def _open(
+    row: dict, root: Path, channels: str, short_s: float, sample_format: str, channel_count: int | None, stops: bool
+) -> audio.Facts | Unusable:
+    """Return the facts of a listed recording, or why it is unusable. The parameters are those of `build`."""
+    interval = [None if pd.isna(row[key]) else float(row[key]) for key in ("onset_s", "offset_s")]
+    try:
+        facts = audio.inspect(root / row["path"], *interval, short_s, channels == "mean", sample_format)
+    except Unusable as problem:
+        return Unusable("missing", _missing(root, row["path"])) if problem.problem == "missing" else problem
+    except audio.SampleFormatError as error:
+        if stops:
+            raise DatasetError(f"recording {row['recording']!r}: {error}") from None
+        return Unusable("sample_format", f"samples beyond ±1 do not fit the study's format {sample_format}")
+    if channels == "all" and channel_count not in (None, facts.channels):
+        return Unusable("channels", f"{facts.channels} instead of the study's {channel_count} channels")
+    return facts
 
 
 def _check_covariates(listing: Listing, root: Path) -> None:

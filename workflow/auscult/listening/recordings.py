@@ -14,8 +14,8 @@ from auscult.cache.audio import read_audio
 from auscult.cache.store import Cache
 from auscult.config.study import Study
 from auscult.datasets.base import Manifest
-from auscult.figures.explanations import Explanation, explained_class, explainer
-from auscult.inference.explain import BY_CHANNEL, NotExplainable
+from auscult.inference.explanation_maps import BY_CHANNEL, NotExplainable
+from auscult.inference.explanations import Explanation, explained_class, explainer
 from auscult.listening.page import MOST_RECORDINGS
 from auscult.listening.sounds import Sound, sound
 from auscult.progress import note

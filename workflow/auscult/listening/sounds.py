@@ -100,7 +100,8 @@ def picture(features: NDArray, cam: NDArray | None, by: str) -> str:
     """Return frames (frames, bands) in grey, with a map of the same shape in colour, as the data address of a PNG.
 
     Low bands are at the bottom. Frames are averaged to at most `COLUMNS`. The colour is the denser the more the map
-    has; a map of attention begins at its smallest value, others at 0. `by`: see `inference.explain.explained_by`.
+    has; a map of attention begins at its smallest value, others at 0. `by`: see
+    `inference.explanation_maps.explained_by`.
     """
     parts = _columns(len(features))
     shrunk = np.array([features[part].mean(axis=0) for part in parts], dtype=float)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from auscult import networks
-from auscult.inference.explain import (
+from auscult.inference.explanation_maps import (
     BY_CHANNEL,
     NotExplainable,
     attention,
