@@ -334,6 +334,22 @@ def test_groups_that_differ_in_writing_only_are_refused(own, one: str, other: st
     assert own.read().cases["case"].tolist() == ["a", "b", "c"]  # as no group
 
 
+@pytest.mark.parametrize(("one", "other"), [("MV", "mv"), ("left base", "Left  base"), ("Érb", "erb"), ("A-1", "A–1")])
+@pytest.mark.parametrize("seed", range(3))
+def test_sites_that_differ_in_writing_only_are_refused(own, one: str, other: str, seed: int) -> None:
+    def with_sites(sites: list[str]) -> None:
+        paths = ("ra,a,a.wav", "rb,b,b.wav", "rc,c,deep/c.wav")
+        lines = [f"{start},{site}" for start, site in zip(paths, sites, strict=True)]
+        own.write("recordings.csv", "recording,case,path,site", *lines)
+
+    rng = np.random.default_rng(seed)
+    with_sites(list(rng.permutation([one, other, "AV"])))
+    text = error_of(own)
+    assert repr(one) in text and repr(other) in text and "differ in writing only; write them alike" in text
+    with_sites(list(rng.permutation([one, one, ""])))
+    assert sorted(own.read().recordings["site"]) == ["", one, one]
+
+
 @pytest.mark.parametrize("value", ["1e31", "-1e300", "3.5e38"])
 def test_a_covariate_that_no_second_stage_could_take_is_refused(own, value: str) -> None:
     own.write("cases.csv", "case,subject,weight,sound", "a,s1,3,crackle", f"b,s2,{value},wheeze", "c,s3,,")

@@ -43,7 +43,7 @@ def test_a_bad_recording_costs_itself_alone_and_is_listed(folder: Path, how: str
         soundfile.write(path, 0.1 * samples, int(rng.integers(100, 4000)))
     else:
         path.write_text("hello")
-    manifest = ingest(dataset(folder), "folder", [], 1, 1)
+    manifest = ingest(dataset(folder), "folder", [], 1, [], 1)
     table = manifest.quality[manifest.quality["problem"] != "short"]
     assert table[["recording", "problem", "action"]].to_numpy().tolist() == [[f"r{number}", *row]]
     assert len(manifest.recordings) == 6 - (row[1] == "dropped")
@@ -52,14 +52,14 @@ def test_a_bad_recording_costs_itself_alone_and_is_listed(folder: Path, how: str
 @pytest.mark.parametrize("form", ["nope", "Folder", "base", "errors", "../x", ""])
 def test_a_form_that_is_none_is_named_with_those_that_there_are(folder: Path, form: str) -> None:
     with pytest.raises(DatasetError, match=r"there is no adapter .*circor"):
-        ingest(dataset(folder), form, [], 1, 1)
+        ingest(dataset(folder), form, [], 1, [], 1)
 
 
 @pytest.mark.parametrize("form", [name for name in names() if name not in ("folder", "simulate")])
 def test_a_folder_in_another_form_is_refused_by_a_clear_error(folder: Path, form: str) -> None:
     reasons = r"no recordings found|the file is not there|need options; use the form folder"
     with pytest.raises(DatasetError, match=reasons):
-        ingest(dataset(folder, "ptbxl"), form, [], 1, 1)
+        ingest(dataset(folder, "ptbxl"), form, [], 1, [], 1)
 
 
 @pytest.mark.parametrize("column", ["location", "start", "device"])
@@ -70,4 +70,25 @@ def test_the_columns_that_the_study_names_are_its_own(folder: Path, column: str)
     cases = folder / "cases.csv"
     cases.write_text("\n".join(["case,patient", *(f"c{number},yes" for number in range(6))]) + "\n")
     options = {"labels": {"patient": ["yes", "no"]}, "recording_labels": [column]}
-    assert len(ingest(dataset(folder, "folder", options=options), "folder", [], 1, 1).recordings) == 6
+    assert len(ingest(dataset(folder, "folder", options=options), "folder", [], 1, [], 1).recordings) == 6
+
+
+SITES = ["AV", "MV", "Phc", "Left lower"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_site_counts_in_any_writing_and_an_unknown_one_is_listed(folder: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    writings = [str, str.lower, str.upper, str.title, lambda site: f" {site}  ", lambda site: site.replace(" ", "  ")]
+    own = [SITES[rng.integers(len(SITES))] for _ in range(6)]
+    written = [writings[rng.integers(len(writings))](site) for site in own]
+    other = int(rng.integers(6))
+    written[other] = ["Tc", "MV2", "left", "aortic"][rng.integers(4)]
+    lines = [f'r{number},c{number},{number}.wav,"{site}"' for number, site in enumerate(written)]
+    (folder / "recordings.csv").write_text("\n".join(["recording,case,path,site", *lines]) + "\n")
+    manifest = ingest(dataset(folder), "folder", [], 1, SITES, 1)
+    rows = manifest.quality.query("problem == 'site'")
+    assert rows["recording"].tolist() == [f"r{other}"] and repr(written[other]) in rows["detail"].iloc[0]
+    expected = [written[other] if number == other else site for number, site in enumerate(own)]
+    assert manifest.recordings["site"].tolist() == expected
+    assert ingest(dataset(folder), "folder", [], 1, [], 1).quality.query("problem == 'site'").empty  # a study without

@@ -113,7 +113,7 @@ def test_a_dropped_recording_belongs_to_the_case_of_the_table(tmp_path, seed):
     rows = [(name, case_of[name], f"{name}.wav") for name in names]
     pd.DataFrame(rows, columns=["recording", "case", "path"]).to_csv(tmp_path / "recordings.csv", index=False)
     dataset = Dataset(name="n", adapter="folder", root=str(tmp_path), short_s=1, options={"labels": {}})
-    new = ingest(dataset, "folder", [], 1, 1)
+    new = ingest(dataset, "folder", [], 1, [], 1)
     table = with_problems(pd.DataFrame({"case": cases}), new, pd.DataFrame(columns=["case", "problem"]))
     for row in table.itertuples():
         expected = {f"{name}: corrupt (dropped)" for name in names if is_bad[name] and case_of[name] == row.case}
@@ -133,16 +133,16 @@ def test_recordings_with_another_number_of_channels_are_dropped(tmp_path, seed):
     dataset = Dataset(
         name="n", adapter="folder", root=str(tmp_path), rate_hz=100, channels="all", options={"labels": {}}
     )
-    new = ingest(dataset, "folder", [], 12, 1)
+    new = ingest(dataset, "folder", [], 12, [], 1)
     assert sorted(new.recordings["case"]) == sorted(n for n, count in zip(names, counts, strict=True) if count == 12)
     dropped = new.quality[new.quality["action"] == "dropped"]
     assert set(dropped["problem"]) == {"channels"} and "instead of the study's 12 channels" in dropped["detail"].iloc[0]
-    averaged = ingest(dataset.model_copy(update={"channels": "mean"}), "folder", [], 1, 1)
+    averaged = ingest(dataset.model_copy(update={"channels": "mean"}), "folder", [], 1, [], 1)
     assert len(averaged.recordings) == 6
     with pytest.raises(
         DatasetError, match=r"none of the 6 recordings listed can be read .*instead of the study's 8 channels"
     ):
-        ingest(dataset, "folder", [], 8, 1)
+        ingest(dataset, "folder", [], 8, [], 1)
 
 
 def test_the_page_escapes_every_word():

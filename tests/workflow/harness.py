@@ -76,10 +76,9 @@ class Project:
 
 
 def copy_workflow(home: Path) -> Project:
-    """A fresh copy of the workflow."""
-    ignore = shutil.ignore_patterns("__pycache__")
+    """A fresh copy of the workflow, with what Python and numba have compiled of it."""
     for part in PARTS:
         source, target = TOP / part, home / part
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(source, target, ignore=ignore) if source.is_dir() else shutil.copy(source, target)
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
     return Project(home)

@@ -202,6 +202,9 @@ def _check_structure(listing: Listing, root: Path, distinct_ids: bool) -> None:
                 f"{root}: the {key} ids {pair[0]!r} and {pair[1]!r} differ in writing only; write them alike, or, if "
                 "they are two, set dataset.distinct_ids: true"
             )
+    sites = recordings["site"].astype(str) if "site" in recordings else []
+    if not distinct_ids and (pair := ids.same_but_for_writing(sites, ids.plain)):
+        raise DatasetError(f"{root}: the sites {pair[0]!r} and {pair[1]!r} differ in writing only; write them alike")
     for table, key in ((cases, "case"), (recordings, "recording")):
         duplicates = table[key][table[key].duplicated()]
         if len(duplicates):

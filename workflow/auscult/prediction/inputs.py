@@ -18,6 +18,7 @@ from auscult.datasets import adapter
 from auscult.datasets.base import Columns, Listing, Manifest
 from auscult.datasets.build import build
 from auscult.datasets.errors import DatasetError
+from auscult.datasets.ids import plain
 from auscult.datasets.tables import read_table
 from auscult.features.copies import Index, all_landmarks, recognised, scale_of
 from auscult.features.frames import extract, folder_name, frames_config, mean_frames
@@ -62,12 +63,15 @@ class NewRecordings:
         return {name: read_numbers(name, self.work / name, self.dataset) for name in tables}
 
 
-def ingest(dataset: Dataset, form: str, covariates: list[str], channel_count: int, threads: int) -> Manifest:
+def ingest(
+    dataset: Dataset, form: str, covariates: list[str], channel_count: int, sites: list[str], threads: int
+) -> Manifest:
     """The manifest of new recordings in the form of a data set's adapter, or as a `folder` with its two tables.
 
     covariates: columns of numbers about a case; a column that the files lack is empty. Labels in the files are not
-    read. channel_count: of the study's recordings. A bad file, or one with another number of channels, is dropped with
-    a row in `quality`. Raises DatasetError as an adapter does.
+    read. channel_count: of the study's recordings. sites: of the study's recordings, which those of new ones are
+    matched with in any writing. A bad file, or one with another number of channels, is dropped with a row in `quality`.
+    Raises DatasetError as an adapter does.
     """
     module, root = adapter(form), Path(dataset.root)
     listing: Listing = module.ingest(root, _options(dataset, form, covariates))
@@ -96,8 +100,20 @@ def ingest(dataset: Dataset, form: str, covariates: list[str], channel_count: in
         (row.recording, "rate", "kept", f"{int(row.rate_hz)} Hz; the study's networks read {dataset.rate_hz} Hz")
         for row in slow.itertuples()
     ]
+    recordings = manifest.recordings.assign(site=_matched(manifest.recordings["site"], sites))
+    rows += [
+        (row.recording, "site", "kept", f"{row.site!r} is none of the study's sites, {', '.join(sites)}")
+        for row in recordings[~recordings["site"].isin(["", *sites])].itertuples()
+        if sites
+    ]
     quality = pd.concat([manifest.quality, pd.DataFrame(rows, columns=manifest.quality.columns)])
-    return replace(manifest, quality=quality.reset_index(drop=True))
+    return replace(manifest, recordings=recordings, quality=quality.reset_index(drop=True))
+
+
+def _matched(names: pd.Series, sites: list[str]) -> pd.Series:
+    """Names of sites, each as the study writes it if it is one of its sites in another writing."""
+    site_of_form = {plain(site): site for site in sites}
+    return names.map(lambda name: name if name in sites else site_of_form.get(plain(name), name))
 
 
 def labelled_cases(dataset: Dataset, form: str, labels: list[str]) -> Listing:

@@ -72,8 +72,8 @@ class Packed:
 
     winners: by target, see `decisions.winner.winners`. models: by (system or ensemble, fold). decisions: by (target,
     fold) what `decisions.decide.fit_rule` gives for each variant of the fold. covariates: columns of numbers about a
-    case. channels: of the recordings. leak: what the study's tables state of leaks. samples, ids: digests of what the
-    study was trained on.
+    case. channels: of the recordings. sites: at which the study recorded. leak: what the study's tables state of
+    leaks. samples, ids: digests of what the study was trained on.
     """
 
     folder: Path
@@ -83,6 +83,7 @@ class Packed:
     decisions: dict[tuple[str, str], list[FittedRule]]
     covariates: list[str]
     channels: int
+    sites: list[str]
     leak: str
     samples: frozenset[str]
     ids: frozenset[str]
@@ -129,6 +130,7 @@ def pack(
         "decisions": decisions,
         "covariates": own.columns.covariates,
         "channels": int(own.recordings["channels"].max()) if study.dataset.channels == "all" else 1,
+        "sites": sorted(set(own.recordings["site"]) - {""}),
         "leak": leak,
         **digests_of_known(
             own, others, {other.name for other in study.other_datasets() if study.dataset.has_ids_of(other)}
@@ -213,6 +215,7 @@ def read(folder: Path) -> Packed:
         _by_pair(facts["decisions"]),
         facts["covariates"],
         facts["channels"],
+        facts["sites"],
         facts["leak"],
         frozenset(facts["samples"]),
         frozenset(facts["ids"]),

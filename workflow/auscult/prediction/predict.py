@@ -33,7 +33,7 @@ def apply_winner(
     """
     study, threads = packed.study, resources.threads
     dataset = study.dataset.model_copy(update={"root": str(root), "shards": 1})
-    manifest = ingest(dataset, form or dataset.adapter, packed.covariates, packed.channels, threads)
+    manifest = ingest(dataset, form or dataset.adapter, packed.covariates, packed.channels, packed.sites, threads)
     names = sorted({model.system for models in packed.models.values() for model in models})
     tables = _tables(packed)
     new = prepare(dataset, manifest, [study.systems[name] for name in names], tables, work, threads)
