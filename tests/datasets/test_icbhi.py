@@ -203,3 +203,20 @@ def test_suffixes_may_be_in_any_case(root, sound, text):
         path.rename(path.with_suffix(sound if path.suffix == ".wav" else text))
     assert read(root).cases.equals(before)
     assert len(icbhi.files(root, icbhi.Options())) == 6
+
+
+@pytest.mark.parametrize("folder", icbhi.FOLDERS)
+@pytest.mark.parametrize("split", icbhi.SPLITS)
+@pytest.mark.parametrize("diagnoses", icbhi.DIAGNOSES)
+def test_the_names_of_the_release_and_of_its_copies(root, folder, split, diagnoses):
+    expected = read(root)
+    (root / "audio").rename(root / folder)
+    (root / "official_split.txt").rename(root / split)
+    text = (root / "patient_diagnosis.csv").read_text()
+    (root / "patient_diagnosis.csv").unlink()
+    (root / diagnoses).write_text(text if diagnoses.endswith("csv") else text.replace(",", "\t"))
+    manifest = read(root)
+    assert manifest.quality.empty and manifest.cases.equals(expected.cases)
+    assert manifest.recordings.drop(columns="path").equals(expected.recordings.drop(columns="path"))
+    assert {path.split("/")[0] for path in manifest.recordings["path"]} == {folder}
+    assert len(icbhi.files(root, icbhi.Options())) == 6

@@ -90,9 +90,13 @@ def test_subjects_that_the_data_set_does_not_have_say_nothing(study, audit_decla
 
 
 @pytest.mark.parametrize("dataset", ["hearts-1.0.3", "my hearts", "Hearts_full"])
-def test_a_data_set_with_the_words_of_this_one_may_be_it(study, audit_declaration, dataset):
-    findings = audit_declaration({"dataset": dataset, "subjects": ["4"]})
-    assert mark(study, findings) == "training subjects of the weights of vit unknown"
+@pytest.mark.parametrize(
+    ("subjects", "finding"), [(["4"], "weights_heard"), (["99"], "weights_unknown"), (["3"], None)]
+)
+def test_a_data_set_with_the_words_of_this_one_counts_as_it(audit_declaration, dataset, subjects, finding):
+    """4 is a test subject, 3 a training subject, and x is unknown."""
+    findings = audit_declaration({"dataset": dataset, "subjects": subjects})
+    assert findings["finding"].tolist() == ([finding] if finding else [])
 
 
 @pytest.mark.parametrize("dataset", ["other", "heart", "heartset", "shearts"])

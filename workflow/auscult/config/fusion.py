@@ -53,7 +53,8 @@ class Tuning(Strict):
     """
 
     trials: Count = Field(
-        default=30, description="Trials per learner, target and fold. The first trial has the settings of the study."
+        default=30,
+        description="Trials per learner but `logits`, target and fold. The first trial has the settings of the study.",
     )
     minutes: Positive = Field(
         default=10.0, description="No new trial starts after this time; results then depend on the machine's speed."

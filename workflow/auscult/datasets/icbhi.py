@@ -2,7 +2,7 @@
 
 A case is one breathing cycle, an interval of a recording, and the subject is the patient. A recording is named
 `<patient>_<index>_<place>_<mode>_<device>`; beside it `<recording>.txt` has a row per cycle: onset, offset, crackle,
-wheeze. The folder structure is the published one.
+wheeze. Folder and tables have the names of the release, of its copy on Kaggle, or those that published code gives them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from auscult.datasets.walk import files_in
 
 SOUNDS = {("0", "0"): "normal", ("1", "0"): "crackle", ("0", "1"): "wheeze", ("1", "1"): "both"}
 PLACES = ("Tc", "Al", "Ar", "Pl", "Pr", "Ll", "Lr")
+FOLDERS = ("audio", "ICBHI_final_database", "audio_and_txt_files")
+SPLITS = ("official_split.txt", "ICBHI_challenge_train_test.txt")
+DIAGNOSES = ("patient_diagnosis.csv", "ICBHI_Challenge_diagnosis.txt")
 NAME = re.compile(rf"(\d+)_(\d+[a-z]+\d+)_({'|'.join(PLACES)})_(sc|mc)_([A-Za-z0-9]+)")
 
 
@@ -32,8 +35,13 @@ class Options(BaseModel):
 
 def files(root: Path, options: Options) -> list[Path]:
     """Return the files that `ingest` reads."""
-    tables = [root / name for name in ("official_split.txt", "patient_diagnosis.csv")]
-    return [*(path for path in tables if path.is_file()), *files_in(root / "audio", ".wav", ".txt")]
+    tables = [_first(root, names) for names in (SPLITS, DIAGNOSES)]
+    return [*(path for path in tables if path.is_file()), *files_in(_first(root, FOLDERS), ".wav", ".txt")]
+
+
+def _first(root: Path, names: tuple[str, ...]) -> Path:
+    """Return the first of some files or folders that there is, or the first of all."""
+    return next((root / name for name in names if (root / name).exists()), root / names[0])
 
 
 def ingest(root: Path, options: Options) -> Listing:
@@ -42,10 +50,10 @@ def ingest(root: Path, options: Options) -> Listing:
     Labels: `sound` (normal, crackle, wheeze, both), `abnormal` (abnormal or normal), `diagnosis`. Group: `source` (the
     recording). Attributes: `device`, and `official`, the side of the published split; two patients are on both sides.
     """
-    split = _split(root / "official_split.txt")
-    diagnoses = _diagnoses(root / "patient_diagnosis.csv")
+    folder, split_file, diagnosis_file = (_first(root, names) for names in (FOLDERS, SPLITS, DIAGNOSES))
+    split, diagnoses = _split(split_file), _diagnoses(diagnosis_file)
     cases, recordings, quality = [], [], []
-    sounds, annotations = (files_in(root / "audio", suffix) for suffix in (".wav", ".txt"))
+    sounds, annotations = (files_in(folder, suffix) for suffix in (".wav", ".txt"))
     annotation_of = {path.stem: path for path in annotations}
     for path in sounds:
         if not NAME.fullmatch(path.stem):
@@ -55,21 +63,21 @@ def ingest(root: Path, options: Options) -> Listing:
         patient, _, place, _, device = NAME.fullmatch(path.stem).groups()
         name = path.stem if path.stem in split else other_names.get(path.stem)
         if name is None:
-            quality.append((path.stem, "unlisted", "dropped", f"official_split.txt has no line for {path.stem}"))
+            quality.append((path.stem, "unlisted", "dropped", f"{split_file.name} has no line for {path.stem}"))
             continue
         if name != path.stem:
-            quality.append((path.stem, "name", "kept", f"official_split.txt names it {name}"))
+            quality.append((path.stem, "name", "kept", f"{split_file.name} names it {name}"))
         if patient not in diagnoses:
-            raise DatasetError(f"{root / 'patient_diagnosis.csv'}: no line for the patient {patient!r}")
+            raise DatasetError(f"{diagnosis_file}: no line for the patient {patient!r}")
         for number, (onset, offset, sound) in enumerate(
             _cycles(annotation_of.get(path.stem, path.with_suffix(".txt")), quality)
         ):
             case = f"{path.stem}_{number:03d}"
             abnormal = "normal" if sound == "normal" else "abnormal"
             cases.append((case, patient, path.stem, device, split[name], sound, abnormal, diagnoses[patient]))
-            recordings.append((case, case, place, f"audio/{path.name}", onset, offset))
+            recordings.append((case, case, place, f"{folder.name}/{path.name}", onset, offset))
     if sounds and not cases and not any(path.stem in split or path.stem in other_names for path in sounds):
-        raise DatasetError(f"{root / 'official_split.txt'}: has no line for any of the recordings, as {sounds[0].stem}")
+        raise DatasetError(f"{split_file}: has no line for any of the recordings, as {sounds[0].stem}")
     names = {path.stem for path in sounds}
     for path in annotations:
         if path.stem not in names:
@@ -140,9 +148,12 @@ def _split(path: Path) -> dict[str, str]:
 
 
 def _diagnoses(path: Path) -> dict[str, str]:
-    """Return the diagnosis of each patient, from lines `<patient>,<diagnosis>`; a header line is skipped."""
-    diagnoses = {}
-    for number, cells in _rows(path, ",", lambda first: not any(letter.isdigit() for letter in first)):
+    """Return the diagnosis of each patient, from lines `<patient>,<diagnosis>`; a header line is skipped.
+
+    In a text file the two are separated by blanks.
+    """
+    diagnoses, separator = {}, "," if path.suffix == ".csv" else None
+    for number, cells in _rows(path, separator, lambda first: not any(letter.isdigit() for letter in first)):
         if len(cells) != 2 or not cells[0].isdigit() or not cells[1]:
             line = ",".join(cells)
             raise DatasetError(f"{path}: line {number} should be `<patient>,<diagnosis>`, it is {line!r}")

@@ -61,9 +61,10 @@ def audit_weights(
     - `weights_heard` (a leak): test cases of a fold whose subject, or a copy of whose recording, the weights were
       trained on,
     - `weights_unknown`: a system whose weights have no declaration, or one that lists this data set without subjects or
-      with none that it has, or lists a data set whose name has the words of its name (`CirCor-DigiScope`).
+      with none that it has.
 
-    Ids of cases and recordings in a declaration count as well.
+    A data set whose name has the words of this one's (`CirCor-DigiScope`) counts as this one, and ids of cases and
+    recordings in a declaration count as well.
 
     Raises FoldError if a declaration is not readable.
     """
@@ -77,9 +78,8 @@ def audit_weights(
         declaration = _read_declaration(Path(f"{file}.json"))
         heard = declaration.heard if declaration else []
         entries = [entry for entry in heard if folded(entry.dataset) == folded(dataset)]
-        similar_names = [entry for entry in heard if entry not in entries and _may_be(entry.dataset, dataset)]
-        without_ids = [entry for entry in entries if not known_ids & _ids_of_entry(entry)]
-        if declaration is None or similar_names or without_ids:
+        entries += [entry for entry in heard if entry not in entries and _may_be(entry.dataset, dataset)]
+        if declaration is None or any(not known_ids & _ids_of_entry(entry) for entry in entries):
             rows.append(("", "", "weights_unknown", system, len(subjects), ""))
         for (repeat, fold), test_rows in folds[folds["role"] == "test"].groupby(["repeat", "fold"]):
             rows += _leak_row(repeat, fold, f"{system}+test", test_rows["case"], ids_of_case, entries, copied_cases)
