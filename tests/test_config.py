@@ -560,7 +560,7 @@ def test_what_bagging_cannot_stand_beside() -> None:
     bag = {"inner_folds": {"bag": True}}
     plain = with_value("fusion.features", ["probabilities"]) | bag
     assert problems(plain) == []
-    words = "fusion.features: with inner_folds.bag more networks score the test cases"
+    words = "fusion.features: another number of networks of 'small' scores the test cases"
     assert words in refused(with_value("fusion.features", ["probabilities", "uncertainty"]) | bag)
     other = with_value("systems", PAIR | {"other": selected("test")})["systems"]
     assert "systems.other.training.select: with `test`" in refused(plain | {"systems": other})
@@ -568,6 +568,23 @@ def test_what_bagging_cannot_stand_beside() -> None:
     assert problems({**plain, **weighed, "inner_folds": {}}) == []
     for inner in ({"bag": True}, {"repeats": 2}):
         assert "ensembles.both.weigh: `validation` compares" in refused({**plain, **weighed, "inner_folds": inner})
+
+
+@pytest.mark.parametrize(
+    ("seeds", "inner", "is_equal"),
+    [(1, {}, True), (5, {}, False), (5, {"seeds": 5}, True), (1, {"repeats": 2}, False), (2, {"repeats": 2}, True)],
+)
+def test_a_second_stage_reads_the_uncertainty_of_as_many_networks_as_score_the_test_cases(
+    seeds: int, inner: dict, is_equal: bool
+) -> None:
+    values = with_value("systems.small.training", {"seeds": seeds}) | {"inner_folds": inner}
+    values["fusion"] |= {"fit_on": ["inner_folds"], "features": ["probabilities", "uncertainty"]}
+    if is_equal:
+        assert problems(values) == []
+    else:
+        assert "another number of networks of 'small'" in refused(values)
+    values["fusion"]["features"] = ["probabilities"]
+    assert problems(values) == []
 
 
 def test_the_last_epoch_needs_inner_folds_to_choose_thresholds() -> None:

@@ -555,3 +555,19 @@ def test_pre_training_on_own_or_other_recordings_is_all_that_two_studies_differ_
     assert own["pretrainings"]["cpc"].pop("train_on") == "fold"
     assert outside["pretrainings"]["cpc"].pop("train_on")["datasets"][0]["name"] == "cinc2016"
     assert own == outside
+
+
+@pytest.mark.parametrize("mixing", ["mixup", "cutmix"])
+def test_a_method_that_contrasts_subjects_reads_no_mixed_windows(load, mixing):
+    values = copy.deepcopy(STUDY)
+    front_end = {"name": "samples"}
+    network = {"name": "clocs", "options": {"widths": [2, 4, 4], "places": 4, "embedding": 8, "stride": 2}}
+    views = {"method": {"name": "clocs", "options": {"views": "cmsc"}}, "front_end": front_end, "network": network}
+    values["pretrainings"] = {"views": views}
+    values["systems"]["ecg"] = copy.deepcopy(values["systems"]["small"]) | {
+        "front_end": front_end,
+        "network": {**network, "pretraining": "views"},
+    }
+    load(values)
+    views["training"] = {"augment": {mixing: 0.4}}
+    assert "pretrainings.views.training.augment: clocs contrasts subjects" in message_of_error(load, values)

@@ -236,3 +236,9 @@ def test_files_of_a_moved_project_lie_where_it_is_now(tmp_path, monkeypatch):
         assert list((folder / "artifacts/study").rglob("report.html"))
     assert not first.exists()
     assert sorted(e.name for e in client.search_experiments()) == ["Default", "study", "study (before a move, 1)"]
+
+
+@pytest.mark.parametrize("count", [1, 100, 101, 340])
+def test_every_parameter_of_a_system_is_kept(count):
+    parameters = tracking._params({"options": {f"p{number}": number for number in range(count)}})
+    assert [(each.key, each.value) for each in parameters] == [(f"options.p{n}", str(n)) for n in range(count)]

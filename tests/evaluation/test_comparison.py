@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from auscult.config.targets import Referral
 from auscult.evaluation import tables
 from auscult.evaluation.comparison import ComparisonError, comparison, join_studies, train_test_ratio
 from auscult.evaluation.selective import uncertainty_table
@@ -138,7 +139,9 @@ def test_training_and_validation_cases_may_differ(murmur_study):
     join_studies({"a": murmur_study(), "b": murmur_study()}, {"a": rows, "b": rows}, {"a": folds(), "b": other_folds})
 
 
-@pytest.mark.parametrize("difference", ["data set", "cases in a fold", "targets", "weights", "classes"])
+@pytest.mark.parametrize(
+    "difference", ["data set", "cases in a fold", "targets", "weights", "classes", "normal", "referral"]
+)
 def test_studies_that_cannot_be_compared_are_refused(murmur_study, difference):
     study, test_cases = murmur_study(), "abc"
     changes = {}
@@ -153,6 +156,11 @@ def test_studies_that_cannot_be_compared_are_refused(murmur_study, difference):
         changes = {"targets": {"murmur": target.model_copy(update={"weights": [1.0, 1.0, 1.0]})}}
     if difference == "classes":
         changes = {"targets": {"murmur": target.model_copy(update={"classes": CLASSES[::-1]})}}
+    if difference == "normal":
+        changes = {"targets": {"murmur": target.model_copy(update={"normal": "Absent"})}}
+    if difference == "referral":
+        referral = Referral(classes=["Present"], label="outcome", positive=["Abnormal"])
+        changes = {"targets": {"murmur": target.model_copy(update={"referral": referral})}}
     with pytest.raises(ComparisonError, match=f"first and second.*{difference}"):
         join(study, study.model_copy(update=changes), test_cases)
 

@@ -128,3 +128,21 @@ def test_tables_of_another_winner_are_left_out():
     tables = [pd.DataFrame({"winner": [name, name], "n": [1, 2]}) for name in ("a", "b", "a")]
     assert of_winner(tables, "a")["n"].tolist() == [1, 2, 1, 2]
     assert of_winner(tables, "c").empty and of_winner([], "a").empty
+
+
+REFERRAL = {"classes": ["Present", "Unknown"], "label": "outcome", "positive": ["Abnormal"]}
+
+
+@pytest.mark.parametrize("word", ["abnormal", "ABNORMAL", " Abnormal", "Abnormál"])
+def test_a_truth_of_referrals_in_another_writing_is_not_taken_for_no_referral(murmur_study, word):
+    target = murmur_study().targets["murmur"].model_dump() | {"referral": REFERRAL}
+    study = murmur_study(targets={"murmur": target})
+    cases, predictions = made(0)
+    words = words_of(study.targets["murmur"], cases, LABEL, "here")
+    outcomes = np.random.default_rng(0).choice(["Normal", word], len(cases))
+    with pytest.raises(ExternalError, match="where 'Abnormal' is meant"):
+        judged_rows(study, "murmur", predictions, cases.assign(outcome=outcomes), words)
+    rows = judged_rows(study, "murmur", predictions, cases.assign(outcome="Normal"), words)
+    assert set(rows["should_refer"]) == {""}  # nothing says that these words mean the same
+    rows = judged_rows(study, "murmur", predictions, cases.assign(outcome=outcomes).replace(word, "Abnormal"), words)
+    assert set(rows["should_refer"]) == {"0", "1"}

@@ -132,3 +132,11 @@ def test_multilabel_targets_have_an_empty_table_that_can_be_read(rhythm_study, t
     )
     table.to_csv(tmp_path / "uncertainty.csv", index=False)
     assert pd.read_csv(tmp_path / "uncertainty.csv").empty
+
+
+def test_many_draws_are_computed_in_blocks():
+    rng = np.random.default_rng(0)
+    wrong, uncertainty = rng.integers(0, 2, 3000).astype(float), rng.random(3000)
+    weights = rng.poisson(1.0, (700, 3000))  # more than 2**20 numbers
+    expected = [float(aurc(wrong, uncertainty, row[None])[0]) for row in weights[::99]]
+    np.testing.assert_allclose(aurc(wrong, uncertainty, weights)[::99], expected)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as options
 from hypothesis import strategies as st
+from sklearn.metrics import balanced_accuracy_score
 
 from auscult.config.study import Evaluation
 from auscult.decisions.winner import KEYS, VARIANT, choose
@@ -656,3 +657,39 @@ def test_latex_of_negative_intervals_and_of_no_rows(tmp_path):
     assert "-0.300 (-0.500 to -0.100)" in (tmp_path / "table.tex").read_text()
     writing.write_table(table.head(0), tmp_path / "table", "")
     assert r"\begin{tabular}{rr}" in (tmp_path / "table.tex").read_text()
+
+
+@pytest.mark.parametrize("subjects", [1, 2, 4, 5, 9])
+def test_few_subjects_have_no_interval_whatever_the_metric(murmur_study, subjects):
+    size = 30
+    labels = np.array(CLASSES)[np.arange(size) % 3]
+    predicted = np.where(np.arange(size) % 4 == 0, "Absent", labels)
+    rows = predictions(labels, predicted, subject=[f"s{number % subjects}" for number in range(size)])
+    (row,) = tables.leaderboard(murmur_study(), rows, "").to_dict("records")
+    assert np.isfinite(row["w_acc"]) and np.isfinite(row["auroc"])
+    assert np.isfinite([row["w_acc_low"], row["w_acc_high"]]).all() == (subjects >= 5)
+    if subjects < 5:
+        assert not any(np.isfinite(row[key]) for key in row if key.endswith(("_low", "_high")))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_recall_of_several_labels_counts_false_alarms_too(rhythm_study, seed):
+    """By scikit-learn; who predicts every class for every case has .5, not 1."""
+    study, rng = rhythm_study, np.random.default_rng(seed)
+    classes = study.targets["rhythm"].classes
+    truth, decided = rng.random((2, 60, len(classes))) < 0.4
+    truth[0], truth[1] = True, False
+
+    def scored(decided):
+        key = {"target": "rhythm", "system": "s", "stage": "network", "fit_on": "none", "decision": "reference"}
+        cells = [["|".join(np.array(classes)[row]) or "none" for row in values] for values in (truth, decided)]
+        table = pd.DataFrame({**key, "repeat": 0, "fold": 0, "case": [f"c{k}" for k in range(60)], "label": cells[0]})
+        table = table.assign(
+            subject=table["case"], prediction=cells[1], uncertainty=0.1, chosen_on="none", should_refer=""
+        )
+        table[class_columns(classes)] = rng.random((60, len(classes)))
+        return scoring.score(study.targets["rhythm"], table)["uar"]
+
+    expected = np.mean([balanced_accuracy_score(truth[:, k], decided[:, k]) for k in range(len(classes))])
+    assert scored(decided) == pytest.approx(expected)
+    assert scored(np.ones_like(decided)) == pytest.approx(0.5)

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from auscult.cache.store import open_cache, write_cache
+from auscult.config.systems import Head
 from auscult.figures.drawing import save
-from auscult.figures.explanations import explain_system, leads, picture
+from auscult.figures.explanations import _has_class, explain_system, leads, picture
 from auscult.inference.explanation_maps import BY_CHANNEL, NotExplainable, explain_recordings
 from auscult.inference.explanations import Explanation, explainer, phases_table, pick
 
@@ -228,3 +229,45 @@ def test_a_class_called_another_is_not_all_cases(murmur_study, world):
         explain_system(study, "small", rows, world.manifest, lambda *call, calls=calls: calls.append(call) or {})
         picked[name] = [cases for *_, cases in calls]
     assert picked["another"] == picked["not another"] == picked["Present"]
+
+
+def test_a_case_is_explained_as_it_was_predicted_in_the_first_repeat(murmur_study, world):
+    """In a second repeat all decisions are the other way round."""
+    rows = predictions().assign(case=lambda t: "c" + t["case"].str[1:])
+    other = rows.assign(repeat=1, fold=1 - rows["fold"])
+    other["prediction"] = np.where(rows["prediction"] == "Present", "Absent", "Present")
+    explain = lambda repeat, fold, output, cases: {case: [explanation(f"{case}_AV")] for case in cases}  # noqa: E731
+    study = murmur_study()
+    once, twice = (
+        [(plot.title, plot.caption) for plot in explain_system(study, "small", table, world.manifest, explain)[0]]
+        for table in (rows, pd.concat([other, rows]))
+    )
+    assert once == twice
+
+
+def test_a_fold_without_a_case_to_explain_loads_no_network(murmur_study, world):
+    rows, folds = predictions(), []
+    rows = pd.concat([rows, rows[rows["label"] == "Absent"].assign(fold=2, uncertainty=0.0, case=["x1", "x2"])])
+
+    def explain(repeat, fold, output, cases):
+        folds.append(fold)
+        return {}
+
+    explain_system(murmur_study(), "small", rows, world.manifest, explain)
+    assert folds == [0, 1]
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass"])
+def test_shares_of_phases_are_of_recordings_that_have_the_class(murmur_study, world, kind):
+    """A head that is trained on labels of recordings: of one class, or of several."""
+    recordings = world.manifest.recordings
+    column = pd.Series(["loud", "soft"] * len(recordings))[: len(recordings)].to_numpy()
+    manifest = replace(world.manifest, recordings=recordings.assign(sound=column))
+    train_on = {"column": "sound", "positive": ["loud"]} if kind == "binary" else {"column": "sound"}
+    classes = {} if kind == "binary" else {"classes": ["loud", "soft"]}
+    head = Head.model_validate(
+        {"label": "murmur", "kind": kind, "train_on": train_on, **classes}
+        | ({"positive": ["Present"]} if kind == "binary" else {})
+    )
+    has_class = [_has_class(manifest, name, head, "loud") for name in recordings["recording"]]
+    assert has_class == [word == "loud" for word in column]

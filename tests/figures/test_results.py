@@ -11,6 +11,7 @@ from auscult.config.study import Study
 from auscult.decisions.winner import VARIANT
 from auscult.evaluation import tables
 from auscult.figures import results
+from auscult.figures.drawing import save
 from auscult.figures.importances import importance_figures, stability
 from auscult.figures.trade_off import operating_points
 from auscult.heads.outputs import class_columns
@@ -241,7 +242,8 @@ def test_a_study_without_the_decision_reference_has_the_same_figures_of_networks
     renamed = rows.assign(decision=rows["decision"].replace("reference", "tuned"))
     for draw in (results.reliability, lambda *parts: next(results.referral(*parts))):
         plain, other = (draw(name, target, part) for part in (rows, renamed))
-        assert plain.caption == other.caption and "small" in plain.alt + plain.caption
+        assert plain.caption.replace("decision reference", "decision tuned") == other.caption
+        assert "small" in plain.alt + plain.caption
         assert len(plain.figure.axes[0].lines) == len(other.figure.axes[0].lines) > 1
 
 
@@ -301,3 +303,23 @@ def test_points_of_the_curves_by_hand():
     recall, precision = results._pr_points(positive, score)
     assert recall.tolist() == [0, 0.5, 1, 1]
     assert precision == pytest.approx([0.5, 0.5, 2 / 3, 0.5])
+
+
+def test_figures_of_a_system_that_is_gone_are_removed(tmp_path):
+    (tmp_path / "learning-gone.svg").write_text("<svg/>")
+    (tmp_path / "notes.txt").write_text("mine")
+    rows, target = predictions(), study().targets["murmur"]
+    table = save([results.reliability("murmur", target, rows[rows["target"] == "murmur"])], tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {*table["file"], "notes.txt"}
+
+
+@pytest.mark.parametrize("repeats", [1, 2, 3])
+def test_captions_count_cases_and_not_their_repeats(repeats):
+    rows, target = predictions(), study().targets["murmur"]
+    rows = rows[(rows["system"] == "chosen") & (rows["target"] == "murmur")]
+    cases = rows[rows["label"] != ""]["case"].nunique()
+    rows = pd.concat([rows.assign(repeat=repeat) for repeat in range(repeats)], ignore_index=True)
+    for draw in (results.roc, results.precision_recall, results.confusion):
+        caption = draw("murmur", target, rows).caption
+        assert f"{cases} test cases" in caption
+        assert ("predictions in repeated folds" in caption) == (repeats > 1)

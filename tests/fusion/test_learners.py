@@ -206,3 +206,12 @@ def test_names_for_xgboost_are_distinct_and_its_own(names):
     masked = names_for_xgboost(names)
     assert len(set(masked)) == len(names) and not any(set("[]<") & set(name) for name in masked)
     assert all(new == old for new, old in zip(masked, names, strict=True) if not set("[]<") & set(old))
+
+
+def test_a_logistic_regression_of_many_rows_is_the_same_every_time(target):
+    """scikit-learn draws 10,000 rows for the quantiles where there are more."""
+    x, y = rows(12_000)
+    np.random.seed(0)
+    first = predict(fit(x, y, target, Logistic(), 1), x, target)
+    np.random.seed(1)
+    np.testing.assert_array_equal(predict(fit(x, y, target, Logistic(), 1), x, target), first)

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from optuna.storages import JournalStorage
+from optuna.trial import TrialState
 
 from auscult.config.fusion import Booster, Logistic, Tuning
 from auscult.fusion import tuning as module
@@ -119,3 +121,30 @@ def test_objectives(target):
     assert loss(target, p, np.array([0, 2]), "log_loss") == pytest.approx(-np.log([0.7, 0.8]).mean())
     # weights 5, 3, 1: Absent is said where it is five times as likely as Present
     assert loss(target, p, np.array([0, 2]), "w_acc") == 0 and loss(target, p, np.array([1, 2]), "w_acc") == 0.75
+
+
+@LEARNERS
+@pytest.mark.parametrize("has_begun", [True, False])
+def test_a_search_that_was_killed_in_its_first_trial_begins_with_the_settings_of_the_study(
+    target, tmp_path, monkeypatch, given, has_begun
+):
+    _, whole = search(target, tmp_path / "whole", given, trials=3)
+
+    class Killed(BaseException):
+        """As a signal: nothing is written about the trial's end."""
+
+    def die(*_, **__):
+        raise Killed
+
+    keep = JournalStorage.set_trial_state_values
+
+    def until_killed(storage, trial, state, values=None):
+        return has_begun and state == TrialState.RUNNING and keep(storage, trial, state, values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "fit", die)
+        patch.setattr(JournalStorage, "set_trial_state_values", until_killed if has_begun else die)
+        with pytest.raises(Killed):
+            search(target, tmp_path / "cut", given, trials=3)
+    _, again = search(target, tmp_path / "cut", given, trials=3)
+    pd.testing.assert_frame_equal(whole.drop(columns="trial"), again.drop(columns="trial"))

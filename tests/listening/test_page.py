@@ -72,3 +72,17 @@ def test_a_leak_is_said(murmur_study):
 )
 def test_several_classes_are_right_in_any_order(label, prediction, right):
     assert (_classes(label, ["a", "b"]) == _classes(prediction, ["a", "b"])) is right
+
+
+def test_a_second_stage_is_shown_once_for_each_of_what_it_was_fitted_to(murmur_study):
+    table = predictions(1)
+    networks = table[table["system"] != "chosen"]
+    case = table["case"].iloc[0]
+    table = table.assign(fit_on="none", decision="reference")
+    table["stage"] = np.where(table["system"] == "chosen", "chosen", "network")
+    stages = [networks.assign(stage="xgboost", fit_on=fit_on, decision="cost") for fit_on in ("validation", "train")]
+    table = pd.concat([table, *stages], ignore_index=True)
+    chosen = chosen_cases(murmur_study().targets, table, [case], {case})
+    values = {"left_out": {}, "front_end": "band1k", "meaning": "", "system": "small", "leak": ""}
+    html = render("x", murmur_study(), chosen, table, pd.DataFrame([], columns=ISSUES), {case: []}, **values)
+    assert "xgboost fitted to validation" in html and "xgboost fitted to train" in html

@@ -433,3 +433,19 @@ def test_the_calibration_error_by_chance_is_that_of_drawn_labels():
 
 def test_a_certain_and_correct_model_has_no_error_by_chance():
     assert (formulas.ece_if_calibrated(np.eye(3), draws=5) == 0).all()
+
+
+@pytest.mark.parametrize("repeats", [2, 5])
+def test_a_case_in_several_repeats_is_right_or_wrong_in_all_of_them(repeats):
+    """Equal rows of one case say no more than one row: the error by chance stays that of the cases."""
+    p = np.random.default_rng(repeats).dirichlet([2, 1, 1], size=120)
+    once, cases = formulas.ece_if_calibrated(p), np.tile(np.arange(120), repeats)
+    several = formulas.ece_if_calibrated(np.tile(p, (repeats, 1)), cases)
+    assert several.mean() == pytest.approx(once.mean(), rel=0.02)
+    assert formulas.ece_if_calibrated(np.tile(p, (repeats, 1))).mean() < 0.85 * once.mean()  # as if they were others
+
+
+def test_draws_in_blocks_are_bounded_and_the_same_in_mean():
+    p = np.random.default_rng(0).dirichlet([2, 1, 1], size=30_000)  # 34 draws at a time
+    assert formulas.ece_if_calibrated(p, draws=70).shape == (70,)
+    assert formulas.ece_if_calibrated(p, draws=70).mean() == pytest.approx(0.0056, abs=0.0012)

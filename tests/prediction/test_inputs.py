@@ -83,7 +83,7 @@ def test_a_site_counts_in_any_writing_and_an_unknown_one_is_listed(folder: Path,
     own = [SITES[rng.integers(len(SITES))] for _ in range(6)]
     written = [writings[rng.integers(len(writings))](site) for site in own]
     other = int(rng.integers(6))
-    written[other] = ["Tc", "MV2", "left", "aortic"][rng.integers(4)]
+    written[other] = ["Tc", "MV2", "left", "aortic", ""][rng.integers(5)]
     lines = [f'r{number},c{number},{number}.wav,"{site}"' for number, site in enumerate(written)]
     (folder / "recordings.csv").write_text("\n".join(["recording,case,path,site", *lines]) + "\n")
     manifest = ingest(dataset(folder), "folder", [], 1, SITES, 1)
@@ -91,4 +91,5 @@ def test_a_site_counts_in_any_writing_and_an_unknown_one_is_listed(folder: Path,
     assert rows["recording"].tolist() == [f"r{other}"] and repr(written[other]) in rows["detail"].iloc[0]
     expected = [written[other] if number == other else site for number, site in enumerate(own)]
     assert manifest.recordings["site"].tolist() == expected
-    assert ingest(dataset(folder), "folder", [], 1, [], 1).quality.query("problem == 'site'").empty  # a study without
+    without = ingest(dataset(folder), "folder", [], 1, [], 1)  # a study without sites finds no feature of a site
+    assert without.quality.query("problem == 'site'").empty and set(without.recordings["site"]) == {""}

@@ -1,6 +1,7 @@
 """Folds' decisions to one: votes, ties, several labels; and what is said of cases that the study knows."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,8 @@ from auscult.config.dataset import Dataset
 from auscult.config.targets import Target
 from auscult.datasets.base import Columns, Manifest
 from auscult.datasets.errors import DatasetError
+from auscult.evaluation.external import ExternalError
+from auscult.prediction import validate as validation
 from auscult.prediction.inputs import ingest
 from auscult.prediction.pack import digests_of_known
 from auscult.prediction.page import render
@@ -156,3 +159,34 @@ def test_the_page_escapes_every_word():
     page = render("study", evil, winner, table, new, 1.5, "abc")
     assert "<script" not in page and page.count("&lt;script&gt;") >= 4 and "1.50 s a case" in page
     assert "1 without a readable recording" in page and "1 Absent" not in page
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_case_of_several_classes_is_referred_for_any_of_them(seed):
+    rng = np.random.default_rng(seed)
+    referral = {"classes": ["mi", "sttc"], "label": "ill", "positive": ["yes"]}
+    target = Target(label="dx", kind="multilabel", classes=["mi", "norm", "sttc"], heads=["dx"], referral=referral)
+    decided = rng.integers(0, 2, (20, 3))
+    table = vote_table(target, [(rng.random((20, 3)), decided)], [f"c{number}" for number in range(20)])
+    assert table["refer"].tolist() == (decided[:, 0] | decided[:, 2]).tolist()
+
+
+@pytest.mark.parametrize("known", ["all", "one", "none"])
+def test_a_data_set_of_which_the_study_knows_every_case_cannot_judge_it(murmur_study, tmp_path, monkeypatch, known):
+    """Ids `1`, `2`, … of another hospital may be those of the study too."""
+    names = [f"{number}" for number in range(1, 31)]
+    labels = np.resize(CLASSES, 30)
+    cases = pd.DataFrame({"case": names, "subject": names, "murmur": labels})
+    predictions = pd.DataFrame({"target": "murmur", "case": names, "prediction": labels, "uncertainty": 0.1})
+    predictions[[f"p_{name}" for name in CLASSES]] = np.eye(3)[np.arange(30) % 3]
+    ids = {"all": set(names), "one": {"7"}, "none": set()}[known]
+    listing = SimpleNamespace(cases=cases, columns=Columns(), subjects_known=True)
+    monkeypatch.setattr(validation, "labelled_cases", lambda *_: listing)
+    monkeypatch.setattr(validation, "apply_winner", lambda *_: (predictions, None, ids))
+    packed = SimpleNamespace(study=murmur_study(), winners={"murmur": {}}, leak="")
+    if known == "all":
+        with pytest.raises(ExternalError, match="every case is one of the study's"):
+            validation.validate(packed, tmp_path, "folder", {}, tmp_path, None)
+        return
+    table, *_ = validation.validate(packed, tmp_path, "folder", {}, tmp_path, None)
+    assert (table["n"].iloc[0], table["known"].iloc[0]) == (30 - len(ids), len(ids))

@@ -1,5 +1,6 @@
 """The report page is valid HTML, loads nothing from the internet, escapes its inputs and states what tables contain."""
 
+import re
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -10,7 +11,7 @@ from auscult.decisions.winner import VARIANT
 from auscult.metrics import catalogue
 from auscult.report import sections
 from auscult.report.cells import duration
-from auscult.report.page import _columns, render
+from auscult.report.page import _class_counts, _columns, render
 
 EVIL = "<script>alert('x')</script>"
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -286,8 +287,17 @@ def test_unknown_subjects_are_a_warning(folder):
     audit = pd.DataFrame([["", "", "subjects_unknown", "", 84, ""]], columns=AUDIT)
     _, parsed = page(folder, "subjects unknown", audit=audit)
     assert not any(attrs.get("class") == "box leak" for _, attrs in parsed.tags)
-    assert "Subjects are not known" in parsed.text
+    assert "Not everything could be checked" in parsed.text
+    assert "It is unknown whether recordings of one person are in both" in parsed.text
     assert "could not check" in parsed.text
+
+
+def test_weights_of_unknown_training_are_a_warning_about_weights_alone(folder):
+    mark = "training subjects of the weights of ast unknown"
+    audit = pd.DataFrame([["", "", "weights_unknown", "ast", 84, ""]], columns=AUDIT)
+    _, parsed = page(folder, mark, audit=audit)
+    assert "It is unknown whether the weights that systems start from were trained on test cases." in parsed.text
+    assert "one person are in both" not in parsed.text
 
 
 def test_marks_of_variants_are_shown_and_explained(folder):
@@ -338,6 +348,20 @@ def test_a_gain_in_any_metric_is_stated(folder, metric, sign):
     gain[["difference", "difference_low", "difference_high"]] = 0.06 * sign, low, high
     _, parsed = page(folder, comparison=pd.concat([table, gain]))
     assert "is better in" in parsed.text and "No metric shows a gain" not in parsed.text
+
+
+@pytest.mark.parametrize("cells", [["difference_low", "difference_high", "p_bootstrap"], ["difference"]])
+def test_what_is_not_defined_of_a_difference_is_left_out(folder, cells):
+    table = comparison()
+    table[[*cells, "difference_low", "difference_high", "p_bootstrap", "p_t_test"]] = float("nan")
+    _, parsed = page(folder, comparison=table)
+    assert not re.search(r"\bnan\b", parsed.text)
+
+
+def test_shares_of_classes_are_of_all_cases_also_where_a_case_has_several(folder):
+    counts = [{"name": name, "n": 80, "share": 0.8, "bar": 1.0} for name in ("a", "b")]
+    table = pd.DataFrame({"class": ["a", "b"], "n": [80, 80]})
+    assert _class_counts(table, 100) == counts
 
 
 def test_a_difference_on_one_fold_has_no_t_test(folder):

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-import yaml
-
 from auscult import studies
 from auscult.config.command_line import Settings
 from auscult.datasets import releases
@@ -126,7 +124,8 @@ def new_recordings(settings: Settings) -> RecordingsFolder:
     files = sorted(files_below(folder))
     file_facts = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
     key = digest([os.path.realpath(folder), settings.form, settings.system])[:8]
-    return RecordingsFolder(f"{folder.name}-{key}", digest(file_facts))
+    name = re.sub(r"[^\w.-]", "_", folder.name)  # Snakemake reads braces as wildcards; the key makes the name unique
+    return RecordingsFolder(f"{name}-{key}", digest(file_facts))
 
 
 def require_recordings(settings: Settings) -> None:
@@ -140,8 +139,8 @@ def new_study(settings: Settings, folder: Path) -> str:
     if not settings.recordings or not settings.name:
         raise RunError("plan: name a folder and a study: --config recordings=DIR name=mine")
     path = folder / f"{settings.name}.yaml"
-    others = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in folder.glob("*.yaml")]
-    data_sets = {study["dataset"].get("name") for study in others if isinstance((study or {}).get("dataset"), dict)}
+    others = [studies.read(file) for file in sorted(folder.glob("*.yaml"))]
+    data_sets = {study["dataset"].get("name") for study in others if isinstance(study.get("dataset"), dict)}
     if path.exists() or settings.name in {*paths.SHARED_FOLDERS, *data_sets}:
         raise RunError(
             f"plan: there is {path.name} in {folder}, a data set of this name, or such a folder in results; take "
@@ -195,10 +194,13 @@ def estimate(plans: dict[str, Plan], release_of_folder: dict[str, Release]) -> N
 
 
 def forget_failed_tracking(names: list[str], uri: str) -> None:
-    """Remove the output files of tracking jobs that could not reach MLflow, so that the next run repeats these jobs."""
+    """Remove the output files of jobs that could not reach MLflow, so that the next run repeats these jobs."""
     for name in names:
-        for pattern in (paths.tracking(uri), paths.TRACKED):
-            path = Path(pattern.format(study=name))
+        registered = Path(paths.STUDY.format(study=name)).glob("bundle/*.json")
+        for path in [
+            *(Path(pattern.format(study=name)) for pattern in (paths.tracking(uri), paths.TRACKED)),
+            *registered,
+        ]:
             if path.is_file() and not json.loads(path.read_text()).get("written"):
                 path.unlink()
 

@@ -59,7 +59,7 @@ def load_study(name: str, folder: Path, root: str | None = None, memory: Path | 
     range, or a reference to a name that does not exist.
     """
     file = _study_file(name, folder)
-    study = _check(Study, _read(file), str(file))
+    study = _check(Study, read(file), str(file))
     values = study.model_dump()  # the checks below add the defaults of plug-ins
     if root:
         values["dataset"]["root"] = root
@@ -103,7 +103,7 @@ def _study_file(name: str, folder: Path) -> Path:
     return file
 
 
-def _read(file: Path) -> dict:
+def read(file: Path) -> dict:
     """Return keys and values of a YAML file. Raises ConfigError unless it has any."""
     try:
         values = yaml.load(file.read_text(encoding="utf-8"), _Loader)
@@ -143,6 +143,12 @@ def _check_pretraining(pretraining: Pretraining, values: dict[str, Any], path: s
     method = _plug_in(methods, pretraining.method.name, f"{path}.method.name")
     options = _check(method.Options, pretraining.method.options, f"{path}.method.options").model_dump()
     values["method"]["options"] = options
+    augment = pretraining.training.augment
+    if getattr(method, "CONTRASTS_SUBJECTS", False) and (augment.mixup or augment.cutmix):
+        raise ConfigError(
+            f"{path}.training.augment: {pretraining.method.name} contrasts subjects, and a mixed window is of two; "
+            "switch mixup and cutmix off"
+        )
     if methods.heads(pretraining.method.name, options) and pretraining.train_on == "fold":
         raise ConfigError(
             f"{path}.train_on: {pretraining.method.name} learns labels of other data sets, not of the study's folds, "

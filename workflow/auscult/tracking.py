@@ -39,7 +39,7 @@ def _errors_to_log(function: Callable) -> Callable:
         try:
             function(*arguments, **options)
         except Exception as error:
-            note(f"tracking: {function.__name__}: {type(error).__name__}: {error}; the rule `track` will try again")
+            note(f"tracking: {function.__name__}: {type(error).__name__}: {error}; the next run tries again")
             return False
         return True
 
@@ -288,12 +288,12 @@ def _allowed_name(name: str) -> str:
 
 
 def _params(values: dict[str, Any]) -> list:
-    """Return nested values as flat parameters `a.b.c`; MLflow keeps 100 of a batch and 6,000 characters of each."""
+    """Return nested values as flat parameters `a.b.c`, of at most 500 characters each."""
     from mlflow.entities import Param
 
     flat = dict(_flat(values))
     names = _allowed_names(list(flat))
-    return [Param(name, str(value)[:500]) for name, value in zip(names, flat.values(), strict=True)][:100]
+    return [Param(name, str(value)[:500]) for name, value in zip(names, flat.values(), strict=True)]
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from auscult.plan.names import NetworkName, inner_set
 from auscult.progress import log_to
-from auscult.result_tables import read_rows
+from auscult.result_tables import read_rows, read_table
 
 
 def begin(snakemake) -> None:
@@ -75,7 +75,7 @@ def fold_outputs(inputs) -> dict[tuple[str, str], tuple[pd.DataFrame, pd.DataFra
 
 def read_audits(paths: list[str]) -> pd.DataFrame:
     """The findings of all audits of a study; `repeat` and `fold` are text."""
-    return pd.concat([pd.read_csv(path, dtype={"repeat": str, "fold": str}, keep_default_na=False) for path in paths])
+    return pd.concat([read_table(path, ["repeat", "fold"]) for path in paths]).fillna("")
 
 
 def by_fold(paths: list[str]) -> dict[tuple[str, str], Path]:

@@ -20,7 +20,8 @@ predictions, folds = (
 audits = {name: read_audits([path for path in inputs.audits if Path(path).parent.name == name]) for name in studies}
 predictions = join_studies(studies, predictions, folds)
 first = next(iter(studies.values()))
-leak = "; ".join(sorted({mark(study.protocol, audits[name]) for name, study in studies.items()} - {""}))
+marks = {name: mark(study.protocol, audits[name]) for name, study in studies.items()}
+leak = "; ".join(f"{name}: {text}" for name, text in marks.items() if text)
 origin = f"Studies {', '.join(studies)}, commit {commit()}."
 folder = folder_of(snakemake.output.tables)
 write_table(tables.leaderboard(first, predictions, leak), folder / "leaderboard", f"{origin} Pooled out-of-fold.")

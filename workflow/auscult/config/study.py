@@ -150,12 +150,21 @@ class Study(Strict):
                                 f"fusion.fit_on: {name!r} is trained on the `validation` cases too (select: last); "
                                 "use inner_folds"
                             )
-            if self.inner_folds and self.inner_folds.bag and "uncertainty" in self.fusion.features:
-                raise ValueError(
-                    "fusion.features: with inner_folds.bag more networks score the test cases than the cases that the "
-                    "second stage is fitted to, so their values of `uncertainty` differ; leave it out"
-                )
+            if self.inner_folds and "uncertainty" in self.fusion.features:
+                self._check_uncertainty()
         return self
+
+    def _check_uncertainty(self) -> None:
+        """Refuse a second stage that reads the uncertainty of fewer or more networks than score the test cases."""
+        inner_networks = self.inner_folds.seeds * self.inner_folds.repeats
+        for name in sorted({name for unit in self.fusion.systems for name in self.systems_of(unit)}):
+            has_other_number = self.systems[name].training.seeds != inner_networks
+            if self.inner_folds.bag or ("inner_folds" in self.fusion.fit_on and has_other_number):
+                raise ValueError(
+                    f"fusion.features: another number of networks of {name!r} scores the test cases than those that "
+                    "the second stage is fitted to (inner_folds.bag; training.seeds, and inner_folds.seeds times "
+                    "inner_folds.repeats), so that their `uncertainty` differs; leave it out"
+                )
 
     def _check_pretraining(self, key: str, system: System) -> None:
         """Refuse a system whose network cannot start from the pre-training that it names."""

@@ -89,7 +89,7 @@ def join_studies(
                 f"studies {first} and {name} have different targets: {sorted(a.targets)} and {sorted(b.targets)}"
             )
         for key, target in a.targets.items():
-            for field in ("label", "kind", "classes", "weights"):
+            for field in ("label", "kind", "classes", "weights", "normal", "referral"):
                 values = getattr(target, field), getattr(b.targets[key], field)
                 if values[0] != values[1]:
                     raise ComparisonError(

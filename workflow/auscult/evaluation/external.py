@@ -66,8 +66,22 @@ def judged_rows(
     table, by_case = predictions.assign(**key, chosen_on=""), cases.set_index("case").loc[predictions["case"]]
     table["subject"] = by_case["subject"].to_numpy()
     table["label"] = words.loc[table["case"]].to_numpy()
-    table["should_refer"] = should_refer(study.targets[name], by_case)
+    table["should_refer"] = _truth_of_referral(study.targets[name], by_case)
     return table
+
+
+def _truth_of_referral(target: Target, cases: pd.DataFrame) -> Any:
+    """See `should_refer`; '' where the target's referral calls no case positive. Raises ExternalError."""
+    referral = target.referral
+    if referral and referral.label in cases:
+        for value in sorted(set(cases[referral.label]) - {"", *referral.positive}):
+            if meant := same_word(value, referral.positive):
+                raise ExternalError(
+                    f"the column {referral.label!r} has {value!r} where {'|'.join(meant)!r} is meant; write it so"
+                )
+        if not cases[referral.label].isin(referral.positive).any():
+            return ""
+    return should_refer(target, cases)
 
 
 def with_classes_there(target: Target, rows: pd.DataFrame) -> tuple[Target, pd.DataFrame]:

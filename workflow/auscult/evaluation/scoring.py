@@ -14,7 +14,7 @@ from auscult.metrics import catalogue, formulas, intervals
 from auscult.metrics.catalogue import Scored
 
 MIN_SUBJECTS = 5
-"""Subjects with cases of a class, below which a metric of all classes has no interval."""
+"""Subjects, below which no metric has an interval; metrics of all classes need as many with cases of each class."""
 
 
 def labelled_rows(part: pd.DataFrame) -> pd.DataFrame:
@@ -60,17 +60,19 @@ def bootstrap_scores(
     """The metrics that have intervals, of labelled predictions, in every bootstrap draw of subjects: (draws,) each.
 
     Two variants of the same cases get the same draws. A draw that lacks a class has no UAR, F and AUROC; of a class
-    with cases of fewer than `MIN_SUBJECTS` subjects no draw has, because the draws say too little about it.
+    with cases of fewer than `MIN_SUBJECTS` subjects no draw has, because the draws say too little about it. With fewer
+    subjects in all, no metric has a value in any draw.
     within_folds: see `score`.
     """
     subjects = part["subject"].to_numpy(dtype=str)
     draws = intervals.subject_draws(subjects, study.evaluation.draws, study.evaluation.seed)
     arrays = _arrays(target, part, draws, within_folds)
     fewest = arrays.fewest(subjects)
+    all_subjects = len(np.unique(subjects))
     values = {}
     for metric in catalogue.with_interval():
         if (value := metric.value(arrays)) is not None:
-            is_enough = fewest.get(metric.sides, MIN_SUBJECTS) >= MIN_SUBJECTS
+            is_enough = fewest.get(metric.sides, all_subjects) >= MIN_SUBJECTS
             values[metric.key] = value if is_enough else np.full(len(draws), np.nan)
     return values
 
@@ -100,6 +102,8 @@ def calibration_interval(arrays: Scored, of_draws: np.ndarray) -> tuple[float, f
     """
     value = float(formulas.ece(arrays.truth, arrays.probabilities))
     low, high = intervals.interval(of_draws)
+    if np.isnan(low):
+        return low, high
     low, high = float(np.clip(2 * value - high, 0, value)), max(2 * value - low, value)
     return (0.0 if value <= np.quantile(arrays.ece_by_chance, 0.95) else low), high
 
@@ -127,4 +131,5 @@ def _arrays(
         is_abnormal,
         draws,
         part.groupby(["repeat", "fold"]).ngroup().to_numpy() if within_folds else None,
+        part.groupby("case").ngroup().to_numpy(),
     )

@@ -50,6 +50,9 @@ def aurc(wrong: NDArray, uncertainty: NDArray, weights: NDArray | None = None) -
     """
     if not len(wrong):
         return float("nan")
+    if weights is not None and len(weights) > (size := max(1, 2**20 // len(wrong))):  # so that memory is bounded
+        parts = [aurc(wrong, uncertainty, weights[start : start + size]) for start in range(0, len(weights), size)]
+        return np.concatenate(parts)
     order, starts = _groups(uncertainty)
     w = np.ones((1, len(order))) if weights is None else weights[:, order].astype(float)
     errors, size = np.add.reduceat(w * wrong[order], starts, axis=1), np.add.reduceat(w, starts, axis=1)

@@ -39,7 +39,7 @@ def covariates(manifest: Manifest) -> pd.DataFrame:
         {
             "seconds": by_case["seconds"].sum(),
             "recordings": by_case.size(),
-            "sites": by_case["site"].nunique(),
+            "sites": recordings[recordings["site"] != ""].groupby("case")["site"].nunique(),
         }
     ).reindex(table.index, fill_value=0)
     table = table.join(recording_facts.astype(np.float64))

@@ -111,6 +111,8 @@ def save(plots: Iterable[Plot], folder: Path) -> pd.DataFrame:
     Later rules depend on this table alone. The digest changes the table whenever a figure changes.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.svg"):  # of a study that has changed
+        old.unlink()
     rows = []
     with matplotlib.rc_context(STYLE):
         for plot in plots:

@@ -40,6 +40,7 @@ def explain_system(
     head = study.heads_of(study.systems[system])[study.targets[name].heads[0]]
     rows = predictions[(predictions["target"] == name) & (predictions["system"] == system)]
     rows = labelled_rows(networks_alone(rows))
+    rows = rows[rows["repeat"] == rows["repeat"].min()]  # a case is shown once
     is_positive, is_predicted = (
         [positive in cell.split("|") for cell in rows[column]] for column in ("label", "prediction")
     )
@@ -50,17 +51,21 @@ def explain_system(
     plots, shares = [], []
     for (repeat, fold), part in rows.groupby(["repeat", "fold"]):
         of_class = set(part.loc[part["label"] == positive, "case"])
+        if not (cases := of_class | (set(part["case"]) & set(kind_of_case))):
+            continue
         try:
-            explanations = explain(repeat, fold, output, of_class | (set(part["case"]) & set(kind_of_case)))
+            explanations = explain(repeat, fold, output, cases)
         except NotExplainable as reason:  # a network need not have maps
             note(str(reason))
             break
         for case in sorted(explanations):
             row = part[part["case"] == case].iloc[0]
             if case in of_class:
-                with_class = [item for item in explanations[case] if _has_class(manifest, item.recording, head)]
+                with_class = [
+                    item for item in explanations[case] if _has_class(manifest, item.recording, head, positive)
+                ]
                 shares += [item.shares().assign(recording=item.recording, case=case) for item in with_class]
-            if case in kind_of_case:  # once, whatever the number of repeats
+            if case in kind_of_case:
                 label = positive if case in of_class else f"not {positive}"
                 title = f"{case}: {label}, {KINDS[kind_of_case.pop(case)]}"
                 draw = picture if len(explanations[case][0].samples) == 1 else leads
@@ -73,12 +78,12 @@ def explain_system(
     return ([bars] if bars else []) + plots, table
 
 
-def _has_class(manifest: Manifest, recording: str, head: Head) -> bool:
+def _has_class(manifest: Manifest, recording: str, head: Head, positive: str) -> bool:
     """Whether this recording has the class of its case; always true where recordings are not labelled themselves."""
     if not head.train_on:
         return True
     row = manifest.recordings.loc[manifest.recordings["recording"] == recording].iloc[0]
-    return row[head.train_on.column] in head.train_on.positive
+    return row[head.train_on.column] in (head.train_on.positive or [positive])
 
 
 def picture(name: str, explanation: Explanation, title: str, meaning: str) -> Plot:

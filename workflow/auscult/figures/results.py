@@ -86,6 +86,13 @@ def _figures(study: Study, predictions: pd.DataFrame, board: pd.DataFrame, histo
         yield learning(system, task, part, select)
 
 
+def _count(rows: pd.DataFrame) -> str:
+    """The number of test cases, and of their predictions where the folds are repeated."""
+    rows = scoring.labelled_rows(rows)
+    cases = rows["case"].nunique()
+    return f"{cases} test cases" + (f" ({len(rows)} predictions in repeated folds)" if len(rows) > cases else "")
+
+
 def roc(name: str, target: Target, rows_chosen: pd.DataFrame) -> Plot:
     """ROC curve of every class against the rest: the row `chosen`, test cases of all folds pooled."""
     truth, p = _truth_and_scores(target, rows_chosen)
@@ -94,7 +101,7 @@ def roc(name: str, target: Target, rows_chosen: pd.DataFrame) -> Plot:
     curves = [Curve(target.classes[k], *_roc_points(truth[:, k], p[:, k]), values[k]) for k in with_value]
     caption = (
         f"Sensitivity against false-alarm rate at all thresholds of the row chosen's probabilities, each class against "
-        f"the rest, on {len(truth)} test cases of all folds together; the grey diagonal is guessing. The AUROC "
+        f"the rest, on {_count(rows_chosen)} of all folds together; the grey diagonal is guessing. The AUROC "
         f"compares cases of the same fold."
     )
     notes = _notes(target, curves, values, "because no case, or every case, is of the class")
@@ -148,7 +155,7 @@ def precision_recall(name: str, target: Target, rows_chosen: pd.DataFrame) -> Pl
     alt = f"Precision–recall curves of {name}, one for each class. Average precision: {text}."
     caption = (
         f"Recall (share of the cases of a class that are predicted as it) and precision (share of the cases predicted "
-        f"as a class that are of it) at all thresholds; row chosen, {len(truth)} test cases. Average precision "
+        f"as a class that are of it) at all thresholds; row chosen, {_count(rows_chosen)}. Average precision "
         f"(AUPRC): {text}{' (dotted)' if 0 < len(curves) <= 4 else ''}."
         f"{_notes(target, curves, values, 'because no case is of the class')}"
     )
@@ -204,7 +211,7 @@ def confusion(name: str, target: Target, rows_chosen: pd.DataFrame) -> Plot:
     text = "; ".join(f"{c}, {k} of {n} correct ({100 * k / n:.0f} %)" if n else f"{c}, no cases" for c, k, n in correct)
     alt = f"Confusion matrix of {name}, true classes in rows, predicted classes in columns. {text}."
     caption = (
-        f"Predictions of the row chosen on {len(part)} test cases: number of cases, and per cent of the true class "
+        f"Predictions of the row chosen on {_count(part)}: their number, and per cent of the true class "
         f"(each row adds up to 100 %). The diagonal has the correct predictions: {text}."
     )
     return Plot(f"confusion-{name}.svg", figure, title, alt, caption)
@@ -266,10 +273,10 @@ def referral(name: str, target: Target, part: pd.DataFrame) -> Iterator[Plot]:
     text = values_text(curves)
     alt = f"Error rate of {name} against the share of cases referred. Area under the risk–coverage curve: {text}."
     caption = (
-        f"System {rows['system'].iloc[0]} (decision reference, {len(rows)} test cases): error rate of the cases that "
-        f"are left when the most uncertain ones, by each measure, are referred to an expert. The grey line is the "
-        f"error rate when cases are referred at random ({wrong.mean():.3f}). Area under the risk–coverage curve (AURC, "
-        f"lower is better): {text}."
+        f"System {rows['system'].iloc[0]} (decision {rows['decision'].iloc[0]}, {_count(rows)}): error rate of the "
+        f"cases that are left when the most uncertain ones, by each measure, are referred to an expert. The grey line "
+        f"is the error rate when cases are referred at random ({wrong.mean():.3f}). Area under the risk–coverage curve "
+        f"(AURC, lower is better): {text}."
     )
     yield Plot(f"referral-{name}.svg", figure, title, alt, caption)
 

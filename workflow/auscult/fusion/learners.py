@@ -207,7 +207,7 @@ def load(path: Path) -> FittedLearner:
 def _on_ranks(settings: Logistic, rows: int) -> Pipeline:
     return make_pipeline(
         SimpleImputer(strategy="median", keep_empty_features=True),
-        QuantileTransformer(n_quantiles=min(QUANTILES, rows), output_distribution="normal"),
+        QuantileTransformer(n_quantiles=min(QUANTILES, rows), output_distribution="normal", random_state=0),
         LogisticRegression(C=settings.c, max_iter=1000),
     )
 

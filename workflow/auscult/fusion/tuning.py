@@ -92,8 +92,9 @@ def tune(
         if count and time.monotonic() - start > 60 * tuning.minutes:
             note(f"tuning ended after {count} of {tuning.trials} trials: tuning.minutes is {tuning.minutes:g}")
             break
-        if not count:
-            search.enqueue_trial(_as_parameters(settings, blocks), skip_if_exists=True)
+        if not count and not search.get_trials(states=(optuna.trial.TrialState.WAITING,)):
+            # also where an interrupted search has begun this trial, which then never ends
+            search.enqueue_trial(_as_parameters(settings, blocks))
         # a new sampler for every trial, so that an interrupted search continues exactly as it would have
         search.sampler = optuna.samplers.TPESampler(seed=count)
         search.optimize(value, n_trials=1)

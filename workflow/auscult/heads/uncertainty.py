@@ -7,8 +7,6 @@ import numpy as np
 from auscult.config.systems import Head
 from auscult.heads.outputs import columns
 
-MEASURES = ("mean", "variance", "predictive_entropy", "expected_entropy", "mutual_information")
-
 
 def entropy(p: np.ndarray, kind: str) -> np.ndarray:
     """Entropy in nats over the last axis: of the classes (multiclass), else the sum over independent yes/no outputs."""

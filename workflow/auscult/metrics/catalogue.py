@@ -26,6 +26,7 @@ class Scored:
     (cases,), whether a case is referred to an expert and whether it should be, for the cases with a known outcome.
     draws: multiplicities (draws, n) of a bootstrap; metrics then have a value per draw. strata: (n,) numbers of folds
     whose probabilities have no common scale; rankings then compare cases of the same fold only. None: any cases.
+    cases: (n,) numbers of the cases, where one has several rows.
     """
 
     truth: NDArray
@@ -38,6 +39,7 @@ class Scored:
     abnormal: NDArray | None = None
     draws: NDArray | None = None
     strata: NDArray | None = None
+    cases: NDArray | None = None
 
     @cached_property
     def matrix(self) -> NDArray:
@@ -95,7 +97,7 @@ class Scored:
     @cached_property
     def ece_by_chance(self) -> NDArray:
         """The calibration error of a calibrated model with these probabilities, drawn many times (m,)."""
-        return formulas.ece_if_calibrated(self.probabilities)
+        return formulas.ece_if_calibrated(self.probabilities, self.cases)
 
     @cached_property
     def against_normal(self) -> dict[str, Any]:
@@ -184,6 +186,12 @@ def _accuracy(arrays: Scored) -> Any:
     return formulas.accuracy(arrays.matrix)
 
 
+def _uar(arrays: Scored) -> Any:
+    if arrays.multilabel:
+        return np.where(arrays.lacks_class, np.nan, formulas.macro(formulas.uar(arrays.matrix)))[()]
+    return arrays.recalls.mean(axis=-1)
+
+
 def _f(arrays: Scored) -> Any:
     f = formulas.macro_f1(arrays.matrix) if arrays.multilabel else formulas.f_measure(arrays.matrix)
     return np.where(arrays.lacks_class, np.nan, f)[()]
@@ -216,9 +224,9 @@ METRICS = (
         "UAR",
         "UAR",
         "Unweighted average recall: the share of a class that is predicted correctly, averaged over the classes; empty "
-        "if a class has no case.",
+        "if a class has no case. (Multi-label: of each class, the mean of sensitivity and specificity.)",
         "Decisions",
-        lambda s: s.recalls.mean(axis=-1),
+        _uar,
         interval="percentile",
         sides="classes",
         places=_places(

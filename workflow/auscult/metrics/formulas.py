@@ -314,20 +314,24 @@ def ece(
     return _ratio(np.abs(weights @ (_in_bin(confidence, bins) * gap)).sum(axis=-1), weights.sum(axis=-1, dtype=float))
 
 
-def ece_if_calibrated(probabilities: ArrayLike, draws: int = 1000, seed: int = 0, bins: int = 15) -> Floats:
+def ece_if_calibrated(
+    probabilities: ArrayLike, cases: ArrayLike | None = None, draws: int = 1000, seed: int = 0, bins: int = 15
+) -> Floats:
     """Return what `ece` is for labels drawn from the model's own confidences: (draws,), NaN without cases.
 
     A calibrated model has gaps by chance alone: this is their distribution, to which an observed error is compared.
-    probabilities: (n, classes).
+    probabilities: (n, classes). cases: numbers (n,) of the cases, where one has several rows (repeats of the folds): a
+    case has one label, so that its rows are right or wrong together.
     """
     confidence = np.asarray(probabilities, dtype=float).max(axis=1, initial=0.0)
     if not len(confidence):
         return np.full(draws, np.nan)
     rng, in_bin = np.random.default_rng(seed), _in_bin(confidence[:, None], bins).astype(float)
+    _, rows = np.unique(np.arange(len(confidence)) if cases is None else cases, return_inverse=True)
     size = max(1, 2**20 // len(confidence))  # draws at a time, so that memory is bounded
     errors = []
     for start in range(0, draws, size):
-        is_correct = rng.random((min(size, draws - start), len(confidence))) < confidence
+        is_correct = rng.random((min(size, draws - start), rows.max() + 1))[:, rows] < confidence
         errors.append(np.abs((is_correct - confidence) @ in_bin).sum(axis=1))
     return np.concatenate(errors) / len(confidence)
 

@@ -70,8 +70,8 @@ def ingest(
 
     covariates: columns of numbers about a case; a column that the files lack is empty. Labels in the files are not
     read. channel_count: of the study's recordings. sites: of the study's recordings, which those of new ones are
-    matched with in any writing. A bad file, or one with another number of channels, is dropped with a row in `quality`.
-    Raises DatasetError as an adapter does.
+    matched with in any writing; without any, new recordings have none either. A bad file, or one with another number of
+    channels, is dropped with a row in `quality`. Raises DatasetError as an adapter does.
     """
     module, root = adapter(form), Path(dataset.root)
     listing: Listing = module.ingest(root, _options(dataset, form, covariates))
@@ -100,10 +100,11 @@ def ingest(
         (row.recording, "rate", "kept", f"{int(row.rate_hz)} Hz; the study's networks read {dataset.rate_hz} Hz")
         for row in slow.itertuples()
     ]
-    recordings = manifest.recordings.assign(site=_matched(manifest.recordings["site"], sites))
+    # a study without sites has features of whole cases, which it would not find under the names of sites
+    recordings = manifest.recordings.assign(site=_matched(manifest.recordings["site"], sites) if sites else "")
     rows += [
         (row.recording, "site", "kept", f"{row.site!r} is none of the study's sites, {', '.join(sites)}")
-        for row in recordings[~recordings["site"].isin(["", *sites])].itertuples()
+        for row in recordings[~recordings["site"].isin(sites)].itertuples()
         if sites
     ]
     quality = pd.concat([manifest.quality, pd.DataFrame(rows, columns=manifest.quality.columns)])

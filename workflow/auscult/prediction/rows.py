@@ -23,12 +23,15 @@ def predict_rows(packed: Packed, rows: pd.DataFrame) -> pd.DataFrame:
 
     rows: a row per recording: `case`, `audio` (bytes of a WAV or FLAC file) and, where known, `site` and the study's
     covariates (see `covariate_column`), which are taken from the first row of a case. Raises ValueError for missing
-    columns and for a case without a name. A file that cannot be read is named in `problems`.
+    columns, for a case without a name, and for audio that is not bytes. A file that cannot be read is named in
+    `problems`.
     """
     if missing := {"case", "audio"} - set(rows):
         raise ValueError(f"the columns {', '.join(sorted(missing))} are missing; there are {', '.join(map(str, rows))}")
     if rows.empty or rows["case"].isna().any() or (rows["case"].astype(str) == "").any():
         raise ValueError("every row needs a case, and there must be a row")
+    if any(not isinstance(audio, (bytes, bytearray, memoryview)) for audio in rows["audio"]):
+        raise ValueError("the column audio needs the bytes of a sound file in every row")
     table = rows.reset_index(drop=True).assign(case=rows["case"].astype(str).to_numpy())
     with tempfile.TemporaryDirectory() as folder:
         root, work = Path(folder, "new"), Path(folder, "work")

@@ -22,7 +22,8 @@ def validate(
     """The table of scores, the predictions beside the labels, and the manifest of the recordings.
 
     labels: by target, what the other data set calls it, see `evaluation.external`; the rest as `predict.apply_winner`.
-    Raises ExternalError, before anything is computed, for labels that cannot be compared.
+    Raises ExternalError, before anything is computed, for labels that cannot be compared, and where the study knows
+    every case.
     """
     study, form = packed.study, form or packed.study.dataset.adapter
     dataset = study.dataset.model_copy(update={"root": str(root)})
@@ -39,6 +40,11 @@ def validate(
     predictions, manifest, known_ids = apply_winner(packed, root, form, work, resources)
     # where one case of a subject is known, so is the subject
     known_cases = set(cases.loc[cases["subject"].isin(cases.loc[cases["case"].isin(known_ids), "subject"]), "case"])
+    if not set(cases["case"]) - known_cases:
+        raise ExternalError(
+            "every case is one of the study's, by its samples or by the id of its case or subject; if they are other "
+            "persons, give them ids that the study does not have"
+        )
     rows = [judged_rows(study, name, predictions[predictions["target"] == name], cases, words[name]) for name in words]
     rows = pd.concat(rows, ignore_index=True)
     marks = [packed.leak, "" if listing.subjects_known else "subjects unknown"]

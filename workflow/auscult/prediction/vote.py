@@ -21,7 +21,7 @@ def vote_table(target: Target, folds: list[tuple[np.ndarray, np.ndarray]], cases
     """A table `case, prediction, p_<class>…, agreement, uncertainty, refer`, a row per case.
 
     folds: probabilities and decisions of each, which are combined by `decisions.vote`. agreement: the share of folds
-    with this prediction. uncertainty: entropy of the mean probabilities, in nats. refer: 1 where the prediction is a
+    with this prediction. uncertainty: entropy of the mean probabilities, in nats. refer: 1 where the prediction has a
     class of the target's `referral`, else 0; empty without a `referral`.
     """
     p, decisions, agreement = vote(target, folds)
@@ -30,7 +30,10 @@ def vote_table(target: Target, folds: list[tuple[np.ndarray, np.ndarray]], cases
     table[class_columns(target.classes)] = p
     table["agreement"] = agreement
     table["uncertainty"] = entropy(p, target.kind)
-    return table.assign(refer=table["prediction"].isin(target.referral.classes).astype(int) if target.referral else "")
+    if not target.referral:
+        return table.assign(refer="")
+    classes = set(target.referral.classes)
+    return table.assign(refer=[int(bool(classes & set(cell.split("|")))) for cell in table["prediction"]])
 
 
 def repeated_cases(new: Manifest, samples: Set[str], ids: Set[str], copies: Set[str]) -> pd.DataFrame:

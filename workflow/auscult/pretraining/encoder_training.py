@@ -81,8 +81,9 @@ def _network_and_method(
     module = methods.module(settings.method.name)
     options = module.Options.model_validate(settings.method.options)
     try:
-        if job.heads:
+        if hasattr(module, "check"):
             module.check(job.heads, targets)
+        if job.heads:
             return network, LabelLoss(job.training, job.heads, targets, torch_device)
         return network, module.build(options, network, windows.shape)
     except ValueError as error:

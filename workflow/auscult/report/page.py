@@ -32,9 +32,8 @@ for _metric in catalogue.METRICS:
     GROUPS.setdefault(_metric.group, []).append(_metric.key)
 CHOSEN_ON = ("stopping", "inner", "stopping twice", "inner twice", "test")  # values of `chosen_on` with a badge
 BY_CLASS = tuple(metric.key for metric in catalogue.class_metrics())  # prefixes of columns
-CHOOSE = {"both": "mean of W.acc and UAR"}
 SIZE = {
-    "n": ("Cases", "Number of test cases with a label."),
+    "n": ("Cases", "Number of test cases with a label, once for each repeat of the folds."),
     "parameters": ("Parameters", "Of all networks whose outputs are averaged for a case."),
     "multiply_adds": ("Multiply-adds", "Of these networks, for one window."),
     "train_s": ("Training", "Training time of the networks of one fold, in seconds."),
@@ -83,7 +82,7 @@ def render(
         facts=facts,
         leak=_leak(study, facts["leak"]),
         results=[_result(name, study, _of(board, name), _of(floors, name), facts["winner"]) for name in names],
-        classes=[(name, _class_counts(_of(tables["cases"], name))) for name in names],
+        classes=[(name, _class_counts(_of(tables["cases"], name), facts["counts"]["cases"])) for name in names],
         audit=_audit(tables["audit"]),
         boards=[(name, _board(_of(board, name), facts["leak"])) for name in names],
         folds=[(name, _means(_of(fold_scores, name)), _folds(_of(fold_scores, name))) for name in names],
@@ -98,7 +97,7 @@ def render(
         metrics=[
             METRICS[key] for key in METRICS if any(_key(column) == key for column in board.dropna(axis=1, how="all"))
         ],
-        choose_by=CHOOSE.get(study.evaluation.choose_by) or METRICS[study.evaluation.choose_by][0],
+        choose_by=_choose_by(study),
         quality=_quality(tables["quality"]),
         has_sounds=has_sounds(study),
         doubtful=sections.doubtful_labels(tables["label_issues"]),
@@ -122,7 +121,28 @@ def _leak(study: Study, mark: str) -> dict[str, str] | None:
     if not mark:
         return None
     is_leak = any(finding in mark for finding in (*SHARED, "weights_heard"))
-    return {"kind": "leak" if is_leak else "warning", "mark": mark, "because": study.leak.because if is_leak else ""}
+    doubts = []
+    if "subjects unknown" in mark:
+        doubts.append("whether recordings of one person are in both the training and the test set of a fold")
+    if "subjects of the weights" in mark:
+        doubts.append("whether the weights that systems start from were trained on test cases")
+    return {
+        "kind": "leak" if is_leak else "warning",
+        "mark": mark,
+        "because": study.leak.because if is_leak else "",
+        "doubt": " and ".join(doubts),
+    }
+
+
+def _choose_by(study: Study) -> str:
+    """The score by which variants are chosen; of multilabel targets it is always one that needs no class weights."""
+    names = {"both": "mean of W.acc and UAR"}
+    key = study.evaluation.choose_by
+    of_multiclass = names.get(key) or METRICS[key][0]
+    of_multilabel = of_multiclass if key in ("auroc", "f") else METRICS["uar"][0]
+    kinds = {target.kind for target in study.targets.values()}
+    texts = [of_multiclass] * ("multiclass" in kinds) + [of_multilabel] * ("multilabel" in kinds)
+    return ", of targets with several labels ".join(dict.fromkeys(texts))
 
 
 def _result(name: str, study: Study, board: pd.DataFrame, floors: pd.DataFrame, winner: dict[str, Any]) -> dict:
@@ -135,7 +155,9 @@ def _result(name: str, study: Study, board: pd.DataFrame, floors: pd.DataFrame, 
     place = "text of multilabel" if target.kind == "multilabel" else "text of normal" if target.normal else "text"
     metrics = [metric for metric in catalogue.metrics_of(place) if pd.notna(row.get(metric.key))]
     scores = " and ".join(f"{metric.name} {with_interval(row, metric.key)}" for metric in metrics)
-    text = f"On {row['n']} test cases, the row chosen reaches {scores or 'no defined score'}."
+    repeats = getattr(study.protocol, "repeats", 1)
+    cases = "test cases" if repeats == 1 else f"predictions of test cases, in {repeats} repeats of the folds"
+    text = f"On {row['n']} {cases}, the row chosen reaches {scores or 'no defined score'}."
     strips, above, not_above = [], [], []
     for key in [metric.key for metric in metrics]:
         marks = [(f"always {floor['always']}", float(floor[key])) for floor in baselines if pd.notna(floor.get(key))]
@@ -255,11 +277,11 @@ def _floors(floors: pd.DataFrame) -> dict | None:
     return table(heads, [list(row.values()) for row in floors.to_dict("records")])
 
 
-def _class_counts(cases: pd.DataFrame) -> list[dict[str, Any]]:
-    """Number and share of the cases of every class, and the length of its bar relative to the largest class."""
+def _class_counts(cases: pd.DataFrame, total: int) -> list[dict[str, Any]]:
+    """Number of the cases of every class, their share of all cases, and the bar relative to the largest class."""
     rows = [(str(row["class"] or ""), int(row["n"])) for row in cases.fillna({"class": ""}).to_dict("records")]
-    total, largest = sum(n for _, n in rows) or 1, max([n for _, n in rows], default=1) or 1
-    return [{"name": name, "n": n, "share": n / total, "bar": n / largest} for name, n in rows]
+    largest = max([n for _, n in rows], default=1) or 1
+    return [{"name": name, "n": n, "share": n / max(1, total), "bar": n / largest} for name, n in rows]
 
 
 def _audit(findings: pd.DataFrame) -> dict[str, Any]:

@@ -127,9 +127,11 @@ def _differences(pairs: list[tuple[dict, pd.DataFrame]], with_both_names: bool) 
         line = [_name(key, "a"), _name(key, "b")] if with_both_names else [_name(key, "b")]
         for metric in metrics:
             row = part.loc[metric]
-            text = f"{row['difference']:+.3f} ({row['difference_low']:+.3f} to {row['difference_high']:+.3f})"
-            p_t_test = f", {row['p_t_test']:.3f}" if pd.notna(row["p_t_test"]) else ""
-            line.append(cell(row["difference"], f"{text} p {row['p_bootstrap']:.3f}{p_t_test}"))
+            text = f"{row['difference']:+.3f}" if pd.notna(row["difference"]) else "–"
+            if pd.notna(row["difference_low"]):
+                text += f" ({row['difference_low']:+.3f} to {row['difference_high']:+.3f})"
+            p_values = [f"{row[name]:.3f}" for name in ("p_bootstrap", "p_t_test") if pd.notna(row[name])]
+            line.append(cell(row["difference"], f"{text} p {', '.join(p_values)}" if p_values else text))
         lines.append(line)
     meaning = "Difference with its 95 % interval; p of the paired bootstrap, and of the corrected t-test over folds."
     heads = [(METRICS[metric][0], meaning) for metric in metrics]

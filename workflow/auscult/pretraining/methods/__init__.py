@@ -8,7 +8,10 @@ A method is a file in this folder with `Options`, a pydantic model of its settin
   scalar: `x` are windows (batch, channels, frames, bands), `subjects` (batch, 1) the numbers of their subjects, and
   `forward` is the network's forward pass, which a method need not use.
 - `check(heads, targets)`, of a method whose options have `heads`, labels of other data sets to learn: it raises
-  ValueError for targets (recordings, outputs) that teach nothing. The loss is that of a training on labels.
+  ValueError for targets (recordings, outputs) that teach nothing. The loss is that of a training on labels. A method
+  with `build` may have `check` too; its targets (recordings, 1) are the numbers of the subjects.
+
+A method whose loss depends on `subjects` sets `CONTRASTS_SUBJECTS`: no windows of two recordings are mixed for it.
 
 A method does not know a network by its name. It uses the parts that its own file names.
 """

@@ -11,12 +11,15 @@ from __future__ import annotations
 from itertools import combinations
 from typing import Literal
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 from torch import nn
 from torch.nn import functional
 
-from auscult.pretraining import PretrainingError
+from auscult.config.systems import Head
+
+CONTRASTS_SUBJECTS = True  # a mixed window is of no one subject
 
 
 class Options(BaseModel):
@@ -39,10 +42,10 @@ class Contrast(nn.Module):
     def forward(
         self, network: nn.Module, forward: object, x: torch.Tensor, subjects: torch.Tensor, generator: torch.Generator
     ) -> torch.Tensor:
-        """Mean loss of all pairs of views, a scalar. Raises PretrainingError for windows of one subject alone."""
-        if (subjects == subjects[0]).all():
-            raise PretrainingError("all windows of a batch are of one subject: raise training.batch")
+        """Mean loss of all pairs of views, a scalar; 0 for windows of one subject alone, as a small last batch has."""
         views = self.embeddings_of_views(network, x)
+        if (subjects == subjects[0]).all():
+            return 0 * views.sum()
         pairs = list(combinations(range(len(views)), 2))
         return torch.stack([self.of_pair(views[a], views[b], subjects[:, 0]) for a, b in pairs]).mean()
 
@@ -66,6 +69,12 @@ class Contrast(nn.Module):
             if mask.any():
                 terms.append(losses[mask].mean())
         return torch.stack(terms).mean()
+
+
+def check(heads: dict[str, Head], subjects: np.ndarray) -> None:
+    """Raise ValueError for recordings of a single subject. subjects: (recordings, 1)."""
+    if len(np.unique(subjects)) < 2:
+        raise ValueError("all recordings are of one subject; the method contrasts different ones")
 
 
 def build(options: Options, network: nn.Module, inputs: tuple[int, int, int]) -> Contrast:
