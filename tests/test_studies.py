@@ -560,7 +560,7 @@ def test_pre_training_on_own_or_other_recordings_is_all_that_two_studies_differ_
 @pytest.mark.parametrize("mixing", ["mixup", "cutmix"])
 def test_a_method_that_contrasts_subjects_reads_no_mixed_windows(load, mixing):
     values = copy.deepcopy(STUDY)
-    front_end = {"name": "samples"}
+    front_end = {"name": "samples", "settings": {"rate_hz": 4000}}
     network = {"name": "clocs", "options": {"widths": [2, 4, 4], "places": 4, "embedding": 8, "stride": 2}}
     views = {"method": {"name": "clocs", "options": {"views": "cmsc"}}, "front_end": front_end, "network": network}
     values["pretrainings"] = {"views": views}
@@ -571,3 +571,43 @@ def test_a_method_that_contrasts_subjects_reads_no_mixed_windows(load, mixing):
     load(values)
     views["training"] = {"augment": {mixing: 0.4}}
     assert "pretrainings.views.training.augment: clocs contrasts subjects" in message_of_error(load, values)
+
+
+@pytest.mark.parametrize("rate_hz", [100, 250, 500])
+@pytest.mark.parametrize("name", ["light_transformer", "mamil", "mina"])
+def test_samples_and_networks_that_find_beats_have_the_rate_of_the_audio(load, name, rate_hz):
+    values = copy.deepcopy(STUDY)
+    key = "rate" if name == "mina" else "rate_hz"
+    values["dataset"] |= {"rate_hz": rate_hz}
+    values["systems"]["small"] |= {
+        "front_end": {"name": "samples", "settings": {"rate_hz": rate_hz}},
+        "network": {"name": name, "options": {key: rate_hz}},
+    }
+    values["systems"]["small"]["training"] = {}
+    load(values)
+    values["systems"]["small"]["network"]["options"][key] = 2 * rate_hz
+    message = message_of_error(load, values)
+    assert f"{SMALL}.network.options.{key}: it is {2 * rate_hz}, and the samples have {rate_hz} a second" in message
+    values["systems"]["small"]["front_end"]["settings"]["rate_hz"] = rate_hz + 1
+    message = message_of_error(load, values)
+    assert f"{SMALL}.front_end.settings.rate_hz: it is {rate_hz + 1}, and dataset.rate_hz is {rate_hz}" in message
+
+
+@pytest.mark.parametrize("kernel", [2, 4, 10])
+def test_a_kernel_without_a_middle_is_refused(load, kernel):
+    values = copy.deepcopy(STUDY)
+    values["systems"]["small"]["network"] = {"name": "mobilenet1d", "options": {"kernel": kernel}}
+    assert f"a kernel of {kernel} has no middle" in message_of_error(load, values)
+
+
+@pytest.mark.parametrize(
+    ("training", "message"),
+    [
+        ({"epochs": 3, "head_epochs": 4}, "head_epochs: 4 is more than the 3 epochs"),
+        ({"epochs": 3, "augment": {"mixup": 0.4, "mix_from": 3}}, "augment.mix_from: 3 is not one of 3 epochs"),
+    ],
+)
+def test_what_would_never_begin_is_refused(load, training, message):
+    values = copy.deepcopy(STUDY)
+    values["systems"]["small"]["training"] = training
+    assert message in message_of_error(load, values)

@@ -313,5 +313,5 @@ def test_a_class_that_no_fold_can_have_is_said(tmp_path):
     cases.loc[cases["state"] == "odd", "state"] = "well"
     cases.loc[[4, 5], "state"] = "odd"  # of one subject
     cases.to_csv(file, index=False)
-    with pytest.raises(FirstStudyError, match="'odd' has so few subjects that no folds train on every class"):
+    with pytest.raises(FirstStudyError, match="no folds train on every class; the rarest is 'odd'"):
         choose(fingerprint(tmp_path / "sounds", "mine", None, 1), 2, 200.0)

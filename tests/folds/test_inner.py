@@ -82,6 +82,18 @@ def test_inner_folds_pass_the_audit(study):
     assert set(planted["finding"]) == {"shared_subject"} and planted["fold"].tolist()[0] == "0i0"
 
 
+def test_a_class_that_an_inner_fold_does_not_train_on_names_the_keys_of_inner_folds(study):
+    table = cases()
+    _, inner_folds = folds_and_inner_folds(study, table)
+    recordings = pd.DataFrame({"recording": table["case"], "case": table["case"], "sha256": table["case"]})
+    recordings = recordings.assign(path=table["case"], onset_s=float("nan"), offset_s=float("nan"))
+    trained = inner_folds.query("fold == 0 and inner == 0 and role == 'train'")["case"]
+    word = table["sound"].iloc[0]
+    table.loc[table["case"].isin(trained) & (table["sound"] == word), "sound"] = ""
+    with pytest.raises(FoldError, match=r"fold 0i0 .* no training case is .*; raise inner_folds\.folds"):
+        audit(study, Manifest(table, recordings, pd.DataFrame(), Columns(labels=["sound"])), as_folds(inner_folds))
+
+
 def test_classes_are_in_proportion(study):
     _, inner_folds = folds_and_inner_folds(study, cases())
     labels = cases().set_index("case")["sound"]

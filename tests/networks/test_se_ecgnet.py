@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from auscult import networks
 from auscult.networks.layers.squeeze import Squeeze
+from auscult.training.checkpoint import on_cpu
 
 SMALL = {"width": 8, "stem_kernel": 10, "ratio": 1}
 
@@ -58,3 +60,12 @@ def test_shared_shortcuts_are_one_module_in_each_row(shared):
     assert len(halves) == (1 + 3 if shared else 3 + 3 * 4)  # modules() names a shared module once
     (network(torch.randn(4, 2, 100, 1))[0] ** 2).sum().backward()
     assert all(p.grad.abs().sum() > 0 for half in halves for p in half.parameters())
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_weights_can_be_saved_and_loaded_also_where_parts_share_them(tmp_path, shared):
+    network = build((2, 100, 1), 0, shared_shortcuts=shared)
+    save_file(on_cpu(network.state_dict()), tmp_path / "w.safetensors")
+    other = build((2, 100, 1), 1, shared_shortcuts=shared)
+    other.load_state_dict(load_file(tmp_path / "w.safetensors"))
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), other.parameters(), strict=True))

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from auscult import networks
-from auscult.config.systems import FrontEndConfig, Pretraining
+from auscult.config.systems import FrontEndConfig, Head, Pretraining
 from auscult.networks import load_encoder
 from auscult.pretraining import PretrainingError
 from auscult.pretraining.job import DECLARATION, PretrainingJob
+from auscult.pretraining.methods import supervised
 from auscult.pretraining.pretrain import pretrain
 from auscult.pretraining.recordings import recordings_of
 from auscult.training.job import FrameCache, Resources
@@ -112,3 +113,13 @@ def test_heads_that_teach_nothing_are_refused(world, tmp_path):
     refused(world, tmp_path, elsewhere, world.manifest, "no recording of these data sets has a label in .* 'quality'")
     empty = world.manifest.cases.assign(murmur="")
     refused(world, tmp_path, {"ill": HEADS["ill"]}, replace(world.manifest, cases=empty), "no recording of these data")
+
+
+@pytest.mark.parametrize("row", [[0, 0, 0], [1, 1, 0]])
+def test_a_label_that_is_none_or_several_of_the_classes_of_a_head_is_refused(row):
+    heads = {"sound": Head(label="sound", kind="multiclass", classes=["a", "b", "c"])}
+    targets = np.array([[1, 0, 0], [0, 1, 0], [np.nan] * 3, [0, 0, 1]], dtype=float)
+    supervised.check(heads, targets)
+    targets[np.random.default_rng(sum(row)).choice([0, 1, 3])] = row
+    with pytest.raises(ValueError, match=r"heads\.sound: the column 'sound' has cells that are not one of"):
+        supervised.check(heads, targets)

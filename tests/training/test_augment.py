@@ -76,10 +76,35 @@ def test_masks_hold_the_mean_of_their_window():
         assert (filled - before.mean()).abs().max() < 1e-5 if len(filled) else True
 
 
-def test_a_mask_longer_than_the_window():
+def test_a_mask_longer_than_the_window_covers_half_of_it():
     x = batch(200)
     mask = hidden(x, augment(x, OFF.model_copy(update={"time_masks": 1, "time_mask_s": 99.0}), 10.0, generator()))
-    assert max(row.sum() for row in mask[:, :, 0]) == 30
+    assert max(row.sum() for row in mask[:, :, 0]) == 15
+
+
+@pytest.mark.parametrize("shape", [(64, 2, 30, 1), (64, 2, 1, 8)])
+def test_a_single_band_or_frame_is_never_masked(shape):
+    x = torch.randn(shape, generator=generator())
+    settings = OFF.model_copy(update={"band_masks": 3, "time_masks": 3, "time_mask_s": 9.0, "band_mask": 9})
+    changed = augment(x, settings, 10.0, generator())
+    along = 2 if shape[3] == 1 else 3
+    assert ((changed != x).any(dim=1).float().mean(dim=(1, 2)) < 1).all()  # some of every window is left
+    assert (changed.std(dim=along) > 0).all()
+
+
+@pytest.mark.parametrize("shape", [(6, 1, 400, 1), (6, 1, 1, 400), (6, 1, 400, 400)])
+def test_cutmix_has_the_share_of_its_draw_whatever_the_shape(shape):
+    """By the same random numbers: λ is drawn before the rectangle."""
+    for seed in range(8):
+        draw = generator().manual_seed(seed)
+        a, b = torch._standard_gamma(torch.tensor([1.0, 1.0]), generator=draw).tolist()
+        y = torch.arange(6.0)[:, None]
+        x = y[:, None, None].expand(shape).clone()
+        windows, _ = cutmix(x, y, 1.0, generator().manual_seed(seed))
+        moved = windows != x
+        rows = moved.flatten(1).any(dim=1)
+        if rows.any():
+            assert float(moved[rows].float().mean()) == pytest.approx(b / (a + b), abs=0.01)
 
 
 def test_gain_shifts_whole_windows():

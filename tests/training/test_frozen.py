@@ -1,5 +1,7 @@
 """Training of the head alone, shares of the labels, and the rate of the encoder."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,15 +10,15 @@ from safetensors.torch import load_file
 
 from auscult import networks
 from auscult.config.systems import Training
+from auscult.folds.planned import FoldError
 from auscult.training.frozen import encoder_weights, set_training
 from auscult.training.label_share import drawn
 from auscult.training.optimiser import build_optimiser, set_learning_rate
+from auscult.training.train import _with_share_of_labels
 from tests.networks.test_registry import SMALL
 
 
 def weights_after(world, folder, frozen=False, **training) -> dict[str, torch.Tensor]:
-    from dataclasses import replace
-
     job = world.job(folder, **{"epochs": 1, "select": "last", **training})
     values = job.system.model_dump()
     values["network"]["frozen"] = frozen
@@ -116,16 +118,37 @@ def test_a_training_uses_the_drawn_subjects_and_all_validation_cases(world, tmp_
 
 def test_a_label_that_is_not_used_trains_nothing(world, tmp_path):
     """A flipped label of an undrawn training case changes nothing; one of a drawn case trains again."""
-    from dataclasses import replace
-
     job = world.job(tmp_path / "model", labels=0.4)
     world.train(job)
     rows = world.folds[(world.folds["fold"] == 0) & (world.folds["role"] == "train")]
     cases = world.manifest.cases.set_index("case").loc[rows["case"]]
-    used = drawn(cases["subject"], 0.4, job.seed)
+    used = drawn(cases["subject"], 0.4, job.system.training.seed)
     for is_used, outcome in ((False, "reused"), (True, "trained")):
         case = cases.index[used == is_used][0]
         changed = world.manifest.cases.copy()
         at = changed["case"] == case
         changed.loc[at, "murmur"] = "Present" if (changed.loc[at, "murmur"] != "Present").all() else "Absent"
         assert world.train(job, manifest=replace(world.manifest, cases=changed)) == outcome
+
+
+def test_members_folds_and_inner_folds_use_the_labels_of_the_same_subjects(world, tmp_path):
+    """A study with a tenth of the labels has a tenth of them, whatever its ensembles."""
+    folds = world.folds[world.folds["fold"] == 0]
+    tables = folds, world.manifest.recordings[["recording", "case"]]
+    subject_of = world.manifest.cases.set_index("case")["subject"]
+    used = []
+    for index in (0, 1, 7):
+        cases, _ = _with_share_of_labels(world.job(tmp_path, index=index, labels=0.3), world.manifest, tables)
+        used.append(set(subject_of[cases.loc[cases["role"] == "train", "case"]]))
+    assert used[0] == used[1] == used[2] and len(used[0]) < 0.4 * subject_of.nunique()
+
+
+def test_a_head_without_a_label_to_learn_stops_the_training(world, tmp_path):
+    """Otherwise random weights would be saved as if they were trained."""
+    job = world.job(tmp_path / "model")
+    rows = world.folds[(world.folds["fold"] == 0) & (world.folds["role"] == "train")]
+    blank = world.manifest.cases.copy()
+    blank.loc[blank["case"].isin(rows["case"]), "murmur"] = ""
+    with pytest.raises(FoldError, match="no training recording has a label of the head 'present'"):
+        world.train(job, manifest=replace(world.manifest, cases=blank))
+    assert not (tmp_path / "model" / "weights.safetensors").exists()

@@ -66,3 +66,13 @@ def test_recordings_find_their_case_by_id():
     recordings = pd.DataFrame({"case": ["1", "2", "3"], "audible": ["yes", "no", ""]})
     targets = recording_targets(HEADS, CASES.iloc[::-1], recordings)
     np.testing.assert_array_equal(targets, recording_targets(HEADS, CASES, recordings))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_binary_head_finds_its_class_among_others_in_a_cell(seed):
+    rng = np.random.default_rng(seed)
+    words = ["wheeze", "crackle", "rub", "stridor"]
+    cells = ["|".join(rng.permutation(words)[: rng.integers(0, 4)]) for _ in range(40)]
+    values = encode(pd.Series(cells), "binary", ["wheeze", "rub"], [])[:, 0]
+    expected = [np.nan if not cell else float(bool({"wheeze", "rub"} & set(cell.split("|")))) for cell in cells]
+    np.testing.assert_array_equal(values, expected)

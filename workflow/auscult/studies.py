@@ -72,7 +72,8 @@ def load_study(name: str, folder: Path, root: str | None = None, memory: Path | 
     for key, system in study.systems.items():
         _check_system(study, system, values["systems"][key], f"{file}: systems.{key}", memory)
     for key, pretraining in study.pretrainings.items():
-        _check_pretraining(pretraining, values["pretrainings"][key], f"{file}: pretrainings.{key}", memory)
+        pretraining_path = f"{file}: pretrainings.{key}"
+        _check_pretraining(study.dataset.rate_hz, pretraining, values["pretrainings"][key], pretraining_path, memory)
     for unit in study.fusion.systems if study.fusion and "embeddings" in study.fusion.features else []:
         if not study.fused_encoders(unit):
             raise ConfigError(
@@ -119,6 +120,7 @@ def _check_system(study: Study, system: System, values: dict[str, Any], path: st
     if not study.targets_of(system):
         raise ConfigError(f"{path}.tasks: no target has all its heads in {system.tasks}; leave the system out")
     network = _fill_in(system, values, path, memory)
+    _check_rates(study.dataset.rate_hz, values, path)
     if network.reads_cases != (system.segment.of == "case"):
         other = "case" if system.segment.of == "recording" else "recording"
         raise ConfigError(f"{path}.segment.of: {system.network.name} reads windows of a {other}; set it to {other}")
@@ -134,9 +136,12 @@ def _check_system(study: Study, system: System, values: dict[str, Any], path: st
         raise ConfigError(f"{path}.network.weights: there is no file {system.network.weights}")
 
 
-def _check_pretraining(pretraining: Pretraining, values: dict[str, Any], path: str, memory: Path | None) -> None:
+def _check_pretraining(
+    rate_hz: int, pretraining: Pretraining, values: dict[str, Any], path: str, memory: Path | None
+) -> None:
     """Check a pre-training, and add the defaults of its parts to its values. Raises ConfigError."""
     network = _fill_in(pretraining, values, path, memory)
+    _check_rates(rate_hz, values, path)
     if network.reads_cases:
         name = pretraining.network.name
         raise ConfigError(f"{path}.network.name: {name} reads cases, not recordings; take another one")
@@ -157,6 +162,24 @@ def _check_pretraining(pretraining: Pretraining, values: dict[str, Any], path: s
     for number, dataset in enumerate(pretraining.other_datasets()):
         options = _dataset_options(dataset, f"{path}.train_on.datasets.{number}")
         values["train_on"]["datasets"][number]["options"] = options
+
+
+def _check_rates(rate_hz: int, values: dict[str, Any], path: str) -> None:
+    """Raise ConfigError for samples of another rate than the audio's, and a network that takes them for such.
+
+    rate_hz: of the data set. values: of a system or pre-training, with all defaults.
+    """
+    front_end, options = values["front_end"], values["network"]["options"]
+    if front_end["name"] != "samples":
+        return
+    samples_hz = front_end["settings"]["rate_hz"]
+    if samples_hz != rate_hz:
+        raise ConfigError(f"{path}.front_end.settings.rate_hz: it is {samples_hz}, and dataset.rate_hz is {rate_hz}")
+    for key in ("rate", "rate_hz"):  # of networks that find beats or bands
+        if key in options and options[key] != samples_hz:
+            raise ConfigError(
+                f"{path}.network.options.{key}: it is {options[key]:g}, and the samples have {samples_hz} a second"
+            )
 
 
 def _dataset_options(dataset: Dataset, path: str) -> dict[str, Any]:

@@ -181,6 +181,12 @@ class Optimisation(Strict):
         description="Keep the features of the fold in memory; `false` reads them from the cache.",
     )
 
+    @model_validator(mode="after")
+    def _mixing_begins(self) -> Optimisation:
+        if (self.augment.mixup or self.augment.cutmix) and self.augment.mix_from >= self.epochs:
+            raise ValueError(f"augment.mix_from: {self.augment.mix_from} is not one of {self.epochs} epochs, from 0 on")
+        return self
+
 
 class Teacher(Strict):
     """What a network learns from a trained one beside the labels: its outputs, and its latents by contrast."""
@@ -247,6 +253,12 @@ class Training(Optimisation):
     )
     teacher: Teacher | None = Field(default=None, description="A system that teaches this one.")
 
+    @model_validator(mode="after")
+    def _encoder_trains(self) -> Training:
+        if self.head_epochs > self.epochs:
+            raise ValueError(f"head_epochs: {self.head_epochs} is more than the {self.epochs} epochs; lower it")
+        return self
+
 
 class Pool(Strict):
     """How probabilities of windows are pooled to recordings, and those of recordings to cases."""
@@ -296,6 +308,8 @@ class Pretraining(Strict):
     def _of_recordings(self) -> Pretraining:
         if self.segment.of == "case":
             raise ValueError("segment.of: a pre-training reads windows of recordings; leave it out")
+        if self.train_on != "fold" and len(self.train_on.datasets) > 1 and not self.training.resident:
+            raise ValueError("training.resident: several data sets are read from memory; set it to true")
         return self
 
     def other_datasets(self) -> list[Dataset]:

@@ -16,6 +16,7 @@ from auscult.config.study import Study
 from auscult.config.systems import Head
 from auscult.config.targets import Target
 from auscult.datasets.base import Manifest
+from auscult.heads.labels import has_any
 from auscult.heads.outputs import class_columns
 from auscult.metrics import formulas
 
@@ -75,7 +76,7 @@ def _of_head(head: Head, manifest: Manifest, p: pd.Series) -> pd.DataFrame:
     labels = table[head.train_on.column]
     table, p, labels = table[labels != ""], p[labels != ""], labels[labels != ""]
     word = "|".join(head.train_on.positive)
-    of_class = np.where(labels.isin(head.train_on.positive), word, f"not {word}")
+    of_class = np.where(has_any(labels, head.train_on.positive), word, f"not {word}")
     issues = _issues(of_class, np.stack([p, 1 - p], axis=1), [word, f"not {word}"])
     rows = table.iloc[issues.pop("row")]
     return issues.assign(recording=rows.index, case=rows["case"].to_numpy(), site=rows["site"].to_numpy())

@@ -178,21 +178,22 @@ def _drawn(facts: Fingerprint, study: Draft, label: str, protocol: dict[str, Any
     """
     targets = {name: Target.model_validate(target) for name, target in study.values["targets"].items()}
     tasks = {name: Task.model_validate(task) for name, task in study.values["tasks"].items()}
-    cases = facts.manifest.cases
-    words = cases.set_index("case")[label].str.split("|")
+    cases = facts.manifest.cases[facts.manifest.cases["case"].isin(facts.manifest.recordings["case"])]
+    words, reason = cases.set_index("case")[label].str.split("|"), ""
     for folds, seed in product(range(protocol["folds"], 1, -1), range(SEEDS)):
         candidate = {**protocol, "folds": folds, "seed": seed}
         try:
             roles = assign(GroupCV.model_validate(candidate), targets, tasks, cases, Path())
-        except FoldError:
+        except FoldError as error:
+            reason = f" ({error})"
             continue
         training = roles[roles["role"] == "train"]
         if all(set(facts.labels[label]) <= set(words[part["case"]].explode()) for _, part in training.groupby("fold")):
             return candidate
     rarest = min(facts.labels[label], key=lambda word: facts.labels[label][word])
     raise FirstStudyError(
-        f"{label}: the class {rarest!r} has so few subjects that no folds train on every class: merge it with another "
-        "one, or empty the label of its cases"
+        f"{label}: no folds train on every class; the rarest is {rarest!r}: merge it with another one, or empty the "
+        f"label of its cases{reason}"
     )
 
 

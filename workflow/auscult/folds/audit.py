@@ -26,6 +26,7 @@ REMEDIES = {
     "fixed": "change the roles in protocol.file, lower protocol.val where it is drawn",
     "column": "change protocol.val or protocol.test",
 }
+INNER_REMEDY = "raise inner_folds.folds, lower inner_folds.val, change inner_folds.seed"
 
 
 class LeakError(Exception):
@@ -80,7 +81,7 @@ def audit(
             if absent_classes and role == "train":
                 raise FoldError(
                     f"fold {fold} of repeat {repeat}: no training case is {absent_classes[0]}; "
-                    f"{REMEDIES[protocol.name]}, or merge the class in targets"
+                    f"{INNER_REMEDY if 'i' in str(fold) else REMEDIES[protocol.name]}, or merge the class in targets"
                 )
             if absent_classes:
                 rows.append((repeat, fold, "class_absent", role, len(absent_classes), " ".join(absent_classes)))

@@ -51,7 +51,10 @@ def assign(
     for (repeat, fold), fold_rows in folds.groupby(["repeat", "fold"]):
         for role in ("train", "val", "test"):
             if role not in set(fold_rows["role"]):
-                raise FoldError(f"protocol: {protocol.name} gives fold {fold} of repeat {repeat} no {role} case")
+                raise FoldError(
+                    f"protocol: {protocol.name} gives fold {fold} of repeat {repeat} no {role} case; change its "
+                    "shares, values or seed, or use more data"
+                )
         check_labelled(tasks, cases, fold_rows, f"protocol: {protocol.name}: fold {fold} of repeat {repeat}")
     return folds.sort_values(["repeat", "fold", "case"]).reset_index(drop=True)
 

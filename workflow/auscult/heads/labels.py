@@ -19,6 +19,11 @@ def class_sets(cells: Sequence[str], classes: list[str]) -> np.ndarray:
     return np.array(rows, dtype=int).reshape(-1, len(classes))
 
 
+def has_any(cells: Sequence[str], classes: list[str]) -> np.ndarray:
+    """Whether each cell (n,) has one of the classes, alone or among others."""
+    return class_sets(cells, classes).any(axis=1)
+
+
 def encode(cells: Sequence[str], classes: list[str], kind: str) -> np.ndarray:
     """`class_sets` of a multilabel target, else `class_numbers`; no cell may be unlabelled."""
     return class_sets(cells, classes) if kind == "multilabel" else class_numbers(cells, classes)

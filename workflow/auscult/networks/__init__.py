@@ -83,7 +83,9 @@ def load_encoder(network: Any, file: Path) -> None:
     try:
         refuse_misfits(weights, {key: value for key, value in own.items() if is_encoder(key)})
     except ValueError as error:
-        raise WeightsError(f"{file}: {error}") from error
+        raise WeightsError(
+            f"{file}: {error}: give the system the network.options and segment.seconds of its pre-training"
+        ) from error
     network.load_state_dict(own | weights)
 
 

@@ -1,6 +1,7 @@
 """One linear layer on the mean of a window's frames: what vectors of an encoder hold without further layers.
 
-The channels and bands of the front end are values of a frame.
+The channels and bands of the front end are values of a frame. The frames that fill a window which is longer than its
+recording count too: choose `segment.seconds` no longer than the recordings.
 """
 
 from __future__ import annotations

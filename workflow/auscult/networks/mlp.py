@@ -1,6 +1,7 @@
 """Hidden layers on each frame, the mean over a window's frames, one linear layer: for vectors of an encoder.
 
-The channels and bands of the front end are values of a frame.
+The channels and bands of the front end are values of a frame. The frames that fill a window which is longer than its
+recording count too: choose `segment.seconds` no longer than the recordings.
 """
 
 from __future__ import annotations

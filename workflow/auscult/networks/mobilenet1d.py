@@ -4,7 +4,7 @@ The bands of a front end are channels of this network. 2.19 million parameters f
 """
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 from torch import nn
 
 from auscult.networks.layers.dropout import StochasticDropout
@@ -21,6 +21,12 @@ class Options(BaseModel):
     width: PositiveFloat = Field(default=1.0, description="Factor of all channels, rounded to multiples of 8.")
     kernel: PositiveInt = Field(default=3, description="Length of the depth-wise convolutions, odd.")
     dropout: float = Field(default=0.2, ge=0, lt=1, description="Of channels after each block, and before the head.")
+
+    @model_validator(mode="after")
+    def _odd_kernel(self) -> "Options":
+        if self.kernel % 2 == 0:
+            raise ValueError(f"a kernel of {self.kernel} has no middle; choose an odd number")
+        return self
 
 
 def _convolution(channels: int, width: int, kernel: int, stride: int, groups: int = 1, act: bool = True) -> list:

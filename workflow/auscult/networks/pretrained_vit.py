@@ -28,7 +28,7 @@ class Options(BaseModel):
     depth: PositiveInt = Field(default=12, description="Transformer blocks.")
     attention_heads: PositiveInt = 12
     dropout: float = Field(default=0.1, ge=0, lt=1, description="After each block's two parts, and before the head.")
-    freeze_patches: bool = Field(default=True, description="Do not train a pretrained patch embedding.")
+    freeze_patches: bool = Field(default=True, description="Do not train the patch embedding that `weights` give.")
 
     @model_validator(mode="after")
     def _divides(self) -> Options:

@@ -16,6 +16,7 @@ def augment(
 ) -> torch.Tensor:
     """A changed copy of a batch (batch, channels, frames, bands); masks are filled with each window's mean.
 
+    A mask covers at most half of the frames or bands, so that there is none over a single one.
     frames_per_second: of the front end. has_scalars: the last channel holds numbers, which stay as they are. Random
     numbers come from `generator` alone.
     """
@@ -34,12 +35,14 @@ def augment(
         x = x + settings.noise * _normal(x.shape, generator, x)
     if settings.time_masks or settings.band_masks:
         fill = x.mean(dim=(1, 2, 3), keepdim=True)
-        longest = min(frames, max(1, round(settings.time_mask_s * frames_per_second)))
+        longest = min(frames // 2, max(1, round(settings.time_mask_s * frames_per_second)))
         is_masked = torch.zeros((batch, 1, frames, bands), dtype=torch.bool, device=x.device)
         for _ in range(settings.time_masks):
             is_masked |= _spans(batch, frames, longest, generator, x.device)[:, None, :, None]
         for _ in range(settings.band_masks):
-            is_masked |= _spans(batch, bands, min(bands, settings.band_mask), generator, x.device)[:, None, None, :]
+            is_masked |= _spans(batch, bands, min(bands // 2, settings.band_mask), generator, x.device)[
+                :, None, None, :
+            ]
         x = torch.where(is_masked, fill, x)
     return x
 
@@ -69,6 +72,9 @@ def cutmix(
     side = (b / (a + b)) ** 0.5 if a + b > 0 else 0.0
     frames, bands = x.shape[2:]
     height, width = round(side * frames), round(side * bands)
+    if frames == 1 or bands == 1:  # a rectangle over the one frame or band
+        height, width = max(1, round(side**2 * frames)), max(1, round(side**2 * bands))
+        height, width = (height, 1) if bands == 1 else (1, width)
     first_row, first_column = (
         int(torch.randint(0, size - extent + 1, (), generator=generator))
         for size, extent in ((frames, height), (bands, width))

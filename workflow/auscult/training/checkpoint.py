@@ -27,8 +27,8 @@ class Checkpoint:
 
 
 def on_cpu(tensors: Tensors) -> Tensors:
-    """Copies that can be written to a file: detached, contiguous, in the computer's own memory."""
-    return {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    """Copies that can be written to a file: detached, contiguous, in the computer's own memory, none shared."""
+    return {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
 
 
 def save_checkpoint(

@@ -14,7 +14,8 @@ from torch import nn
 
 from auscult import networks
 from auscult.config.systems import System
-from auscult.heads.outputs import output_names
+from auscult.folds.planned import FoldError
+from auscult.heads.outputs import columns, output_names
 from auscult.progress import note
 from auscult.provenance import environment, file_digest, write_json
 from auscult.training.case_frames import sites_of
@@ -63,6 +64,7 @@ def train_network(
         heads, resident = job.task.heads, settings.resident
         others = [read_extra(extra, heads, windows, torch_device, resident) for extra in extras]
         train_data = together([own_data, *others])
+        _require_labels(job, train_data.targets)
         front_end = job.front_end
         plan = TrainingPlan(
             job.task.heads,
@@ -158,6 +160,23 @@ def _check_patch_mix(system: System, network: nn.Module) -> None:
         raise ValueError(f"training.patch_mix: the network {name} has no patches to mix; take ast, or none")
     if patch_mix == "contrast" and network.projector is None:
         raise ValueError(f"training.patch_mix: contrast needs network.options.projector: true of {name}")
+
+
+def _require_labels(job: Job, targets: np.ndarray) -> None:
+    """Raise FoldError for a head that cannot be learnt. targets: (recordings, outputs), NaN where there is no label."""
+    for name, span in columns(job.task.heads).items():
+        values = targets[:, span]
+        values = values[~np.isnan(values).any(axis=1)]
+        if not len(values):
+            raise FoldError(
+                f"{job.folder}: no training recording has a label of the head {name!r}; label more, or use another "
+                "seed of the folds"
+            )
+        if job.system.training.labels < 1 and (values == values[0]).all():
+            raise FoldError(
+                f"{job.folder}: all labels that training.labels leaves of the head {name!r} are the same; use a larger "
+                "share, or another training.seed"
+            )
 
 
 def _training_roles(job: Job) -> list[str]:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from auscult.config.systems import Head
-from auscult.heads.labels import class_sets
+from auscult.heads.labels import class_sets, has_any
 
 
 def case_targets(heads: dict[str, Head], cases: pd.DataFrame) -> np.ndarray:
@@ -32,7 +32,7 @@ def encode(labels: pd.Series, kind: str, positive: list[str], classes: list[str]
     """Label strings to (n, 1) for a binary head, else (n, classes); a row of NaN for an empty label."""
     missing = (labels == "").to_numpy()
     if kind == "binary":
-        values = labels.isin(positive).to_numpy(dtype=np.float32)[:, None]
+        values = has_any(labels, positive).astype(np.float32)[:, None]
     else:
         values = class_sets(labels, classes).astype(np.float32)
     values[missing] = np.nan

@@ -72,6 +72,8 @@ def _with_share_of_labels(
         return tables
     trains = cases["role"].isin(["train", "val"] if job.system.training.select == "last" else ["train"])
     subjects = cases["case"].map(manifest.cases.set_index("case")["subject"])
-    cases = cases[~trains | drawn(subjects[trains], share, job.seed).reindex(cases.index, fill_value=False)]
+    # the same subjects in every member of an ensemble, fold and inner fold, so that together they use no more labels
+    used = drawn(subjects[trains], share, job.system.training.seed)
+    cases = cases[~trains | used.reindex(cases.index, fill_value=False)]
     recordings = recordings[recordings["case"].isin(cases["case"])]
     return cases.reset_index(drop=True), recordings.reset_index(drop=True)

@@ -1,8 +1,9 @@
 """CLOCS: views of one patient have similar embeddings, and those of different patients do not.
 
-After Kiyasseh, Zhu and Clifton (ICML 2021). The views are the two halves of a window (`cmsc`, over time), its channels
-(`cmlc`, over leads), or the channels of both halves (`cmsmlc`). The loss is the mean over all pairs of views. The
-published code keeps only the last pair of each batch, divided by the number of pairs; with two views both are the same.
+After Kiyasseh, Zhu and Clifton (ICML 2021). The views are the two halves of each channel of a window (`cmsc`, over
+time), its channels (`cmlc`, over leads), or the channels of both halves (`cmsmlc`). The loss is the mean over all pairs
+of views. The published code keeps only the last pair of each batch, divided by the number of pairs; with two views both
+are the same.
 A network needs `embeddings`, as `networks/clocs.py` has it.
 """
 
@@ -27,7 +28,8 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     views: Literal["cmsc", "cmlc", "cmsmlc"] = Field(
-        default="cmsmlc", description="Both halves of a window, its channels, or the channels of both halves."
+        default="cmsmlc",
+        description="Both halves of each channel of a window, its channels, or the channels of both halves.",
     )
     temperature: PositiveFloat = 0.1
 
@@ -47,6 +49,9 @@ class Contrast(nn.Module):
         if (subjects == subjects[0]).all():
             return 0 * views.sum()
         pairs = list(combinations(range(len(views)), 2))
+        if self.views == "cmsc":  # the same channel in both halves
+            half = len(views) // 2
+            pairs = [(channel, half + channel) for channel in range(half)]
         return torch.stack([self.of_pair(views[a], views[b], subjects[:, 0]) for a, b in pairs]).mean()
 
     def embeddings_of_views(self, network: nn.Module, x: torch.Tensor) -> torch.Tensor:

@@ -22,7 +22,7 @@ class Options(BaseModel):
 
 
 def check(heads: dict[str, Head], targets: np.ndarray) -> None:
-    """Raise ValueError for a head of which all recordings have the same label, or none.
+    """Raise ValueError for a head of which all recordings have the same label, or none, or one that is no class of it.
 
     targets: (recordings, outputs), NaN where there is no label.
     """
@@ -32,6 +32,11 @@ def check(heads: dict[str, Head], targets: np.ndarray) -> None:
         values = values[~np.isnan(values).any(axis=1)]
         if not len(values):
             raise ValueError(f"heads.{name}: no recording of these data sets has a label in the column {column!r}")
+        if head.kind == "multiclass" and (values.sum(axis=1) != 1).any():
+            raise ValueError(
+                f"heads.{name}: the column {column!r} has cells that are not one of {head.classes}; name all its "
+                "words, or set kind: multilabel"
+            )
         if (values == values[0]).all():
             raise ValueError(
                 f"heads.{name}: all {len(values)} labelled recordings are of one class; compare the words in the "
