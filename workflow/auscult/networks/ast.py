@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from auscult.networks.layers.dropout import StochasticDropout
+from auscult.networks.layers.encoder import rollout
 from auscult.networks.layers.patches import Patches
 from auscult.networks.layers.weights import refuse_misfits
 from auscult.networks.pretrained_vit import Block
@@ -141,15 +142,13 @@ class AST(nn.Module):
     def attended(self, x: torch.Tensor, output: int) -> torch.Tensor:
         """Return the attention of the two tokens to each patch: (batch, frames, bands) in patches, for any output.
 
-        Attention rollout (Abnar and Zuidema 2020): the mean attention of the heads is multiplied over the blocks, with
-        half of the weight of each token on itself.
+        By `layers.encoder.rollout`.
         """
-        tokens = self.v.with_positions(self.v.embed(x))
-        rollout = torch.eye(tokens.shape[1], device=x.device)
+        tokens, weights = self.v.with_positions(self.v.embed(x)), []
         for block in self.v.blocks:
-            rollout = 0.5 * (block.attn.weights(block.norm1(tokens)) @ rollout + rollout)
+            weights.append(block.attn.attend(block.norm1(tokens))[1])
             tokens = block(tokens)
-        return rollout[:, :2, 2:].mean(dim=1).unflatten(1, self.v.grid_of_input).transpose(1, 2)
+        return rollout(weights)[:, :2, 2:].mean(dim=1).unflatten(1, self.v.grid_of_input).transpose(1, 2)
 
 
 def build(options: Options, inputs: tuple[int, int, int], outputs: int) -> AST:

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from auscult.networks.layers.dropout import StochasticDropout
+from auscult.networks.layers.encoder import Attention
 from auscult.networks.layers.patches import Patches
 from auscult.networks.layers.weights import refuse_misfits
 
@@ -49,30 +50,6 @@ class PatchEmbedding(nn.Module):
         return self.proj(x)
 
 
-class Attention(nn.Module):
-    """Self-attention of all tokens: (batch, tokens, width) keeps its shape."""
-
-    def __init__(self, options: Options) -> None:
-        super().__init__()
-        self.heads = options.attention_heads
-        self.qkv = nn.Linear(options.width, 3 * options.width)
-        self.proj = nn.Linear(options.width, options.width)
-
-    def parts(self, x: torch.Tensor) -> torch.Tensor:
-        """Return queries, keys and values (3, batch, heads, tokens, size)."""
-        batch, tokens, width = x.shape
-        return self.qkv(x).view(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-
-    def weights(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the attention weights between tokens: (batch, tokens, tokens), the mean of the heads."""
-        q, k, _ = self.parts(x)
-        return torch.softmax(q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5, dim=-1).mean(dim=1)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        heads_output = functional.scaled_dot_product_attention(*self.parts(x))
-        return self.proj(heads_output.transpose(1, 2).reshape(x.shape))
-
-
 class MLP(nn.Module):
     """Two linear layers with four times the width between them."""
 
@@ -91,7 +68,7 @@ class Block(nn.Module):
     def __init__(self, options: Options) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(options.width, eps=1e-6)
-        self.attn = Attention(options)
+        self.attn = Attention(options.width, options.attention_heads)
         self.norm2 = nn.LayerNorm(options.width, eps=1e-6)
         self.mlp = MLP(options.width)
         self.drop = StochasticDropout(options.dropout)
