@@ -7,7 +7,7 @@ from auscult.result_tables import TEXT_COLUMNS, read_rows, read_table
 from tests.names import distinct
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(names=distinct(2, 5))
 def test_any_name_in_any_column_of_text(tmp_path, names):
     path = tmp_path / "rows.csv"

@@ -17,7 +17,6 @@ from sklearn.metrics import balanced_accuracy_score
 from torch.nn.functional import pad
 
 from auscult.config.systems import System
-from auscult.heads.uncertainty import MEASURES
 from auscult.inference import outputs
 from auscult.networks import WeightsError
 from auscult.training.job import FrameCache
@@ -75,7 +74,7 @@ def test_layout(world, job, role):
     assert data["segments/recording"].shape == data["segments/start"].shape == (counts["segments"],)
     for level, count in counts.items():
         assert data[f"{level}/passes"].shape == (count, 4, 1)
-        for name in MEASURES:
+        for name in ("mean", "variance", "predictive_entropy", "expected_entropy", "mutual_information"):
             assert data[f"{level}/{name}"].shape == (count, 1)
             assert data[f"{level}/{name}"].dtype == np.float32
     assert data["cases/latents"].shape == (counts["cases"], 6) and data["cases/latents"].dtype == np.float16
