@@ -104,7 +104,7 @@ def _target(name: str, study: Study, rows: pd.DataFrame) -> dict[str, Any] | Non
     others = rows[rows["system"] != "chosen"]
     stages = [
         {
-            "name": system if stage == "network" else f"{system}, {stage} fitted to {fit_on}",
+            "name": system if stage == "network" else f"{system}, {stage} fitted to {fit_on.replace('_', ' ')}",
             "p": [float(part.iloc[0][column]) for column in class_columns(classes)],
         }
         for (system, stage, fit_on), part in others.groupby(["system", "stage", "fit_on"], sort=False)

@@ -25,7 +25,7 @@ def render(
     root: folder of the new recordings. winners: winner.json. table: all predictions, with `target`. seconds: how long
     they took.
     """
-    facts = {"Recordings": f"{len(new.recordings)} of {len(new.cases)} cases in {root}"}
+    facts = {"Recordings": f"{len(new.recordings)}, of {len(new.cases)} cases, in {root}"}
     facts |= {f"Winner of {name}": summary(winner) for name, winner in winners.items()}
     facts |= {"Time": f"{seconds:.1f} s, {seconds / max(1, len(new.cases)):.2f} s a case", "Commit": commit}
     return template("auscult.prediction", "predictions.html.j2").render(
