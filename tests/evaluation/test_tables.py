@@ -693,3 +693,14 @@ def test_the_recall_of_several_labels_counts_false_alarms_too(rhythm_study, seed
     expected = np.mean([balanced_accuracy_score(truth[:, k], decided[:, k]) for k in range(len(classes))])
     assert scored(decided) == pytest.approx(expected)
     assert scored(np.ones_like(decided)) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("repeats", [2, 4])
+def test_the_calibration_error_by_chance_is_of_cases_and_not_of_their_repeats(murmur_study, repeats):
+    rng = np.random.default_rng(repeats)
+    labels = rng.choice(CLASSES, 90)
+    once = predictions(labels, rng.choice(CLASSES, 90))
+    once[P] = rng.dirichlet([2, 1, 1], 90)
+    several = pd.concat([once.assign(repeat=repeat) for repeat in range(repeats)])
+    one, more = (tables.leaderboard(murmur_study(), rows, "").iloc[0] for rows in (once, several))
+    assert more["ece_calibrated"] == pytest.approx(one["ece_calibrated"], rel=0.03)
