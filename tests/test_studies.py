@@ -577,7 +577,7 @@ def test_a_method_that_contrasts_subjects_reads_no_mixed_windows(load, mixing):
 @pytest.mark.parametrize("name", ["light_transformer", "mamil", "mina"])
 def test_samples_and_networks_that_find_beats_have_the_rate_of_the_audio(load, name, rate_hz):
     values = copy.deepcopy(STUDY)
-    key = "rate" if name == "mina" else "rate_hz"
+    key = "rate_hz"
     values["dataset"] |= {"rate_hz": rate_hz}
     values["systems"]["small"] |= {
         "front_end": {"name": "samples", "settings": {"rate_hz": rate_hz}},

@@ -8,7 +8,14 @@ from sklearn.metrics import recall_score, roc_auc_score
 from auscult.config.dataset import OtherLabel
 from auscult.config.targets import Target
 from auscult.datasets.base import Columns
-from auscult.evaluation.external import ExternalError, external_table, judged_rows, of_winner, words_of
+from auscult.evaluation.external import (
+    ExternalError,
+    check_referral,
+    external_table,
+    judged_rows,
+    of_winner,
+    words_of,
+)
 
 CLASSES = ["Present", "Unknown", "Absent"]
 LABEL = OtherLabel(column="ill", words={"yes": "Present", "no": "Absent"})
@@ -141,7 +148,8 @@ def test_a_truth_of_referrals_in_another_writing_is_not_taken_for_no_referral(mu
     words = words_of(study.targets["murmur"], cases, LABEL, "here")
     outcomes = np.random.default_rng(0).choice(["Normal", word], len(cases))
     with pytest.raises(ExternalError, match="where 'Abnormal' is meant"):
-        judged_rows(study, "murmur", predictions, cases.assign(outcome=outcomes), words)
+        check_referral(study.targets["murmur"], cases.assign(outcome=outcomes))
+    check_referral(study.targets["murmur"], cases.assign(outcome="Normal"))
     rows = judged_rows(study, "murmur", predictions, cases.assign(outcome="Normal"), words)
     assert set(rows["should_refer"]) == {""}  # nothing says that these words mean the same
     rows = judged_rows(study, "murmur", predictions, cases.assign(outcome=outcomes).replace(word, "Abnormal"), words)

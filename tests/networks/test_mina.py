@@ -5,7 +5,7 @@ import torch
 
 from auscult import networks
 
-PUBLISHED = {"rate": 300, "kernel": 32, "passbands": [None, (0.001, 0.5), (0.5, 50), (50, 151)]}
+PUBLISHED = {"rate_hz": 300, "kernel": 32, "passbands": [None, (0.001, 0.5), (0.5, 50), (50, 151)]}
 
 
 def build(inputs=(12, 250, 1), **options) -> torch.nn.Module:

@@ -467,3 +467,15 @@ def test_what_a_second_stage_reads(folder, features, text):
     fusion = {"systems": ["small"], "fit_on": ["validation"], "features": features, "learners": ["xgboost"]}
     _, parsed = page(folder, changes={"fusion": fusion})
     assert text in " ".join(parsed.text.split())
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_the_result_tells_cases_from_their_predictions_in_repeats(folder, repeats):
+    """Also where the protocol has no key for repeats, as the published lists have not."""
+    tables_of_study = tables("")
+    html = render(
+        "demo", study(), tables_of_study, [figures()] * 2, [folder] * 2, facts("") | {"repeats": repeats}, published()
+    )
+    text = Page(html).text
+    assert (f"predictions of test cases, in {repeats} repeats" in text) == (repeats > 1)
+    assert ("On 80 test cases" in text) == (repeats == 1)

@@ -131,8 +131,8 @@ def test_a_label_that_is_not_used_trains_nothing(world, tmp_path):
         assert world.train(job, manifest=replace(world.manifest, cases=changed)) == outcome
 
 
-def test_members_folds_and_inner_folds_use_the_labels_of_the_same_subjects(world, tmp_path):
-    """A study with a tenth of the labels has a tenth of them, whatever its ensembles."""
+def test_members_of_an_ensemble_use_the_labels_of_the_same_subjects(world, tmp_path):
+    """Three tenths of the labels are as many, whatever the number of members."""
     folds = world.folds[world.folds["fold"] == 0]
     tables = folds, world.manifest.recordings[["recording", "case"]]
     subject_of = world.manifest.cases.set_index("case")["subject"]

@@ -175,11 +175,11 @@ def _check_rates(rate_hz: int, values: dict[str, Any], path: str) -> None:
     samples_hz = front_end["settings"]["rate_hz"]
     if samples_hz != rate_hz:
         raise ConfigError(f"{path}.front_end.settings.rate_hz: it is {samples_hz}, and dataset.rate_hz is {rate_hz}")
-    for key in ("rate", "rate_hz"):  # of networks that find beats or bands
-        if key in options and options[key] != samples_hz:
-            raise ConfigError(
-                f"{path}.network.options.{key}: it is {options[key]:g}, and the samples have {samples_hz} a second"
-            )
+    network_hz = options.get("rate_hz", samples_hz)  # of networks that find beats or bands
+    if network_hz != samples_hz:
+        raise ConfigError(
+            f"{path}.network.options.rate_hz: it is {network_hz:g}, and the samples have {samples_hz} a second"
+        )
 
 
 def _dataset_options(dataset: Dataset, path: str) -> dict[str, Any]:

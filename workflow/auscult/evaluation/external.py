@@ -66,22 +66,23 @@ def judged_rows(
     table, by_case = predictions.assign(**key, chosen_on=""), cases.set_index("case").loc[predictions["case"]]
     table["subject"] = by_case["subject"].to_numpy()
     table["label"] = words.loc[table["case"]].to_numpy()
-    table["should_refer"] = _truth_of_referral(study.targets[name], by_case)
+    referral = study.targets[name].referral
+    # without a positive case nothing says that the words of the two data sets mean the same
+    is_known = referral and referral.label in cases and by_case[referral.label].isin(referral.positive).any()
+    table["should_refer"] = should_refer(study.targets[name], by_case) if is_known else ""
     return table
 
 
-def _truth_of_referral(target: Target, cases: pd.DataFrame) -> Any:
-    """See `should_refer`; '' where the target's referral calls no case positive. Raises ExternalError."""
+def check_referral(target: Target, cases: pd.DataFrame) -> None:
+    """Raise ExternalError for a positive value of the target's referral in another writing."""
     referral = target.referral
-    if referral and referral.label in cases:
-        for value in sorted(set(cases[referral.label]) - {"", *referral.positive}):
-            if meant := same_word(value, referral.positive):
-                raise ExternalError(
-                    f"the column {referral.label!r} has {value!r} where {'|'.join(meant)!r} is meant; write it so"
-                )
-        if not cases[referral.label].isin(referral.positive).any():
-            return ""
-    return should_refer(target, cases)
+    if not referral or referral.label not in cases:
+        return
+    for value in sorted(set(cases[referral.label]) - {"", *referral.positive}):
+        if meant := same_word(value, referral.positive):
+            raise ExternalError(
+                f"the column {referral.label!r} has {value!r} where {'|'.join(meant)!r} is meant; write it so"
+            )
 
 
 def with_classes_there(target: Target, rows: pd.DataFrame) -> tuple[Target, pd.DataFrame]:

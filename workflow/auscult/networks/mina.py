@@ -25,7 +25,7 @@ class Options(BaseModel):
     """Sizes, bands and dropout; widths are the published ones."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    rate: PositiveFloat = Field(default=100.0, description="Samples per second.")
+    rate_hz: PositiveFloat = Field(default=100.0, description="Samples per second.")
     passbands: list[tuple[float, float] | None] = Field(
         default=[None, (0.67, 5.0), (5.0, 15.0), (15.0, 40.0)],
         min_length=1,
@@ -45,8 +45,8 @@ class Options(BaseModel):
             raise ValueError(f"kernel: {self.kernel} samples are longer than a segment of {self.segment}")
         if invalid := [band for band in self.passbands if band and not 0 <= band[0] < band[1]]:
             raise ValueError(f"passbands: {invalid[0][0]} to {invalid[0][1]} Hz is no band")
-        if invalid := [band for band in self.passbands if band and band[0] > self.rate / 2]:
-            raise ValueError(f"passbands: {self.rate} samples per second have no {invalid[0][0]} Hz")
+        if invalid := [band for band in self.passbands if band and band[0] > self.rate_hz / 2]:
+            raise ValueError(f"passbands: {self.rate_hz} samples per second have no {invalid[0][0]} Hz")
         return self
 
 
@@ -102,7 +102,7 @@ class Mina(nn.Module):
 
     def __init__(self, options: Options, leads: int, outputs: int) -> None:
         super().__init__()
-        self.rate, self.segment, self.kernel = options.rate, options.segment, options.kernel
+        self.rate_hz, self.segment, self.kernel = options.rate_hz, options.segment, options.kernel
         self.passbands = options.passbands
         self.bands = nn.ModuleList(Band(options, leads) for _ in options.passbands)
         self.frequency = Guided(options.features, 2)
@@ -119,7 +119,7 @@ class Mina(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             x = x.float()
             spectrum = torch.fft.rfft(x)
-            hertz = torch.fft.rfftfreq(x.shape[2], 1 / self.rate, device=x.device)
+            hertz = torch.fft.rfftfreq(x.shape[2], 1 / self.rate_hz, device=x.device)
             parts = [
                 x if band is None else torch.fft.irfft(spectrum * ((hertz >= band[0]) & (hertz < band[1])), x.shape[2])
                 for band in self.passbands

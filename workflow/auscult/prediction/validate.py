@@ -8,7 +8,7 @@ import pandas as pd
 
 from auscult.config.dataset import OtherLabel
 from auscult.datasets.base import Manifest
-from auscult.evaluation.external import ExternalError, external_table, judged_rows, words_of
+from auscult.evaluation.external import ExternalError, check_referral, external_table, judged_rows, words_of
 from auscult.prediction.inputs import labelled_cases
 from auscult.prediction.pack import Packed
 from auscult.prediction.predict import apply_winner
@@ -37,6 +37,8 @@ def validate(
         raise ExternalError(f"the cases have no label of {', '.join(packed.winners)}; name their columns in {place}")
     note(f"scored: {', '.join(comparable)}")
     words = {name: words_of(study.targets[name], cases, labels.get(name), f"{place}.{name}") for name in comparable}
+    for name in comparable:
+        check_referral(study.targets[name], cases)
     predictions, manifest, known_ids = apply_winner(packed, root, form, work, resources)
     # where one case of a subject is known, so is the subject
     known_cases = set(cases.loc[cases["subject"].isin(cases.loc[cases["case"].isin(known_ids), "subject"]), "case"])

@@ -81,7 +81,7 @@ def render(
         study=study,
         facts=facts,
         leak=_leak(study, facts["leak"]),
-        results=[_result(name, study, _of(board, name), _of(floors, name), facts["winner"]) for name in names],
+        results=[_result(name, study, _of(board, name), _of(floors, name), facts) for name in names],
         classes=[(name, _class_counts(_of(tables["cases"], name), facts["counts"]["cases"])) for name in names],
         audit=_audit(tables["audit"]),
         boards=[(name, _board(_of(board, name), facts["leak"])) for name in names],
@@ -145,7 +145,7 @@ def _choose_by(study: Study) -> str:
     return ", of targets with several labels ".join(dict.fromkeys(texts))
 
 
-def _result(name: str, study: Study, board: pd.DataFrame, floors: pd.DataFrame, winner: dict[str, Any]) -> dict:
+def _result(name: str, study: Study, board: pd.DataFrame, floors: pd.DataFrame, facts: dict[str, Any]) -> dict:
     """Scores of one target's row `chosen` beside those of the floors: sentences, and numbers for the strips."""
     rows_chosen = board[board["system"] == "chosen"].to_dict("records") if len(board) else []
     if not rows_chosen or not rows_chosen[0]["n"]:
@@ -155,7 +155,7 @@ def _result(name: str, study: Study, board: pd.DataFrame, floors: pd.DataFrame, 
     place = "text of multilabel" if target.kind == "multilabel" else "text of normal" if target.normal else "text"
     metrics = [metric for metric in catalogue.metrics_of(place) if pd.notna(row.get(metric.key))]
     scores = " and ".join(f"{metric.name} {with_interval(row, metric.key)}" for metric in metrics)
-    repeats = getattr(study.protocol, "repeats", 1)
+    repeats, winner = facts["repeats"], facts["winner"]
     cases = "test cases" if repeats == 1 else f"predictions of test cases, in {repeats} repeats of the folds"
     text = f"On {row['n']} {cases}, the row chosen reaches {scores or 'no defined score'}."
     strips, above, not_above = [], [], []

@@ -39,10 +39,9 @@ def augment(
         is_masked = torch.zeros((batch, 1, frames, bands), dtype=torch.bool, device=x.device)
         for _ in range(settings.time_masks):
             is_masked |= _spans(batch, frames, longest, generator, x.device)[:, None, :, None]
+        widest = min(bands // 2, settings.band_mask)
         for _ in range(settings.band_masks):
-            is_masked |= _spans(batch, bands, min(bands // 2, settings.band_mask), generator, x.device)[
-                :, None, None, :
-            ]
+            is_masked |= _spans(batch, bands, widest, generator, x.device)[:, None, None, :]
         x = torch.where(is_masked, fill, x)
     return x
 

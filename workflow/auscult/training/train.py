@@ -72,7 +72,7 @@ def _with_share_of_labels(
         return tables
     trains = cases["role"].isin(["train", "val"] if job.system.training.select == "last" else ["train"])
     subjects = cases["case"].map(manifest.cases.set_index("case")["subject"])
-    # the same subjects in every member of an ensemble, fold and inner fold, so that together they use no more labels
+    # one order of the subjects for all members of an ensemble and all folds: members use no more labels together
     used = drawn(subjects[trains], share, job.system.training.seed)
     cases = cases[~trains | used.reindex(cases.index, fill_value=False)]
     recordings = recordings[recordings["case"].isin(cases["case"])]
