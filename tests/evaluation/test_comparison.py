@@ -210,3 +210,17 @@ def test_chosen_is_ranked_within_folds_in_a_comparison_of_studies_too(murmur_stu
     assert tables.leaderboard(murmur_study(), joined, "")["auroc"].tolist() == [1, 1]
     pair = row(comparison(murmur_study(), joined, "", FOLDS), "one/chosen", "two/chosen", "auroc")
     assert pair["difference"] == 0
+
+
+@pytest.mark.parametrize("side", ["a", "b"])
+def test_a_pair_has_the_marks_of_both(murmur_study, side):
+    """Each variant has a leak of its own; the longer mark does not hide the other."""
+    rows = variants(good=0.9, poor=0.5)
+    by_test = rows[rows["system"] == "good"].assign(chosen_on="test")
+    on_train = rows[rows["system"] == "good"].assign(stage="xgboost", fit_on="train")
+    table = comparison(
+        murmur_study(), pd.concat([by_test, on_train] if side == "a" else [on_train, by_test]), "", FOLDS
+    )
+    marks = {mark for cell in table["leak"] for mark in cell.split("; ")}
+    assert marks == {"epoch chosen on the test cases", "fitted on the network's training cases"}
+    assert len(table) and all(";" in cell for cell in table["leak"])

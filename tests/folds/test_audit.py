@@ -16,6 +16,7 @@ from auscult.datasets.base import Columns, Manifest
 from auscult.datasets.build import build
 from auscult.folds.audit import COLUMNS, LeakError
 from auscult.folds.planned import FoldError
+from auscult.result_tables import read_rows
 from tests.folds.studies import assign, audit, leaks, mark, refuse_leaks
 
 LISTS = Path(__file__).resolve().parents[2] / "resources" / "splits"
@@ -339,3 +340,21 @@ def test_published_lists_leak_on_the_real_patients(make_study: Make) -> None:
     grouped = make_study({"name": "group_cv", "folds": 5})
     findings = audit(grouped, manifest, assign(grouped, manifest.cases, LISTS))
     assert mark(grouped, findings) == ""
+
+
+@ANYWHERE
+@given(st.sampled_from(PAIRS), st.randoms(), st.booleans())
+def test_copies_are_found_whatever_recordings_are_called(tmp_path, study, roles, random, are_numbers):
+    """The table of copies goes through its file: ids that are numbers alone, with or without zeros, stay texts."""
+    manifest, numbers = clean(), random.sample(range(1000), 2 * len(CASES))
+    names = [f"{number:03}" if are_numbers else str(number) for number in numbers]
+    manifest.recordings["recording"] = names
+    first, second = (names[2 * FIRST[role] + random.randrange(2)] for role in roles)
+    copies_of((first, second, "near_identical")).to_csv(tmp_path / "copies.csv", index=False)
+    findings = audit(study, manifest, table(), read_rows(tmp_path / "copies.csv"))
+    assert rows(findings) == [(0, 0, "near_identical_audio", "+".join(roles), 1, CASES[FIRST[roles[1]]])]
+
+
+def test_a_copy_that_the_data_set_does_not_have_is_no_silent_loss(study):
+    with pytest.raises(ValueError, match="a pair of copies has a recording"):
+        audit(study, clean(), table(), copies_of(("c00_0", "gone", "identical")))

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from auscult.config.systems import Head, Task, TrainOn
 from auscult.config.targets import TargetClasses
-from auscult.folds.labels import check_labels, check_single_labels
+from auscult.folds.labels import (
+    check_labelled,
+    check_labelled_recordings,
+    check_labels,
+    check_recording_labels,
+    check_single_labels,
+)
 from auscult.folds.planned import FoldError
 from tests.names import distinct
 
@@ -87,3 +93,48 @@ def test_minus_one_is_not_one_and_no_answer_is_no_pair_of_classes():
     cases = pd.DataFrame({"case": ["c0", "c1", "c2"], "subject": "s", "dx": ["-1", "1", "0"]})
     check_labels({}, heads("binary", ["1"]), cases)
     check_labels(target(["N", "A"], "multilabel"), {}, cases.assign(dx=["N", "A", "N/A"]))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("kind", ["binary", "multilabel", "multiclass"])
+@pytest.mark.parametrize("cell", OTHER_WRITINGS)
+def test_a_label_of_a_recording_in_another_writing_is_refused(kind, cell, seed):
+    """It would be a negative."""
+    words = {"positive": MANY} if kind == "binary" else {}
+    classes = {"positive": MANY} if kind == "binary" else {"classes": MANY}
+    head = Head(label="dx", kind=kind, **classes, train_on=TrainOn(column="phase", **words))
+    tasks = {"t": Task(heads={"h": head})}
+    cells = [*MANY, "", MANY[0]]
+    recordings = pd.DataFrame({"recording": [f"r{k}" for k in range(6)], "case": "c", "phase": cells})
+    check_recording_labels(tasks, recordings)
+    recordings.loc[Random(seed).randrange(6), "phase"] = cell
+    with pytest.raises(FoldError, match=r"tasks\.t\.heads\.h\.train_on: the column phase has .*; is .* meant"):
+        check_recording_labels(tasks, recordings)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("of_recordings", [False, True])
+def test_a_head_without_a_label_in_the_training_part_of_any_fold_is_named(seed, of_recordings):
+    """Before any fold trains, whatever labels the other head has."""
+    ids = [f"c{k}" for k in range(8)]
+    head = Head(
+        label="dx", positive=["a"], **({"train_on": TrainOn(column="phase", positive=["a"])} if of_recordings else {})
+    )
+    tasks = {"t": Task(heads={"full": Head(label="other", positive=["x"]), "rare": head})}
+    lucky = Random(seed).randrange(4)
+    has_label = {"phase" if of_recordings else "dx": ["a" if k == lucky else "" for k in range(8)]}
+    cases = pd.DataFrame({"case": ids, "other": "x", "dx": "a"} | ({} if of_recordings else has_label))
+    recordings = pd.DataFrame({"recording": ids, "case": ids} | (has_label if of_recordings else {}))
+    for fold in range(4):  # each fold leaves one of the first four cases to the test
+        roles = ["test" if k == fold else "val" if k > 5 else "train" for k in range(8)]
+        folds = pd.DataFrame({"repeat": 0, "fold": fold, "case": ids, "role": roles})
+
+        def check(folds=folds) -> None:
+            check_labelled(tasks, cases, folds, "fold")
+            check_labelled_recordings(tasks, recordings, folds)
+
+        if fold != lucky:
+            check()
+        else:
+            with pytest.raises(FoldError, match=r"no training .* has a label for tasks\.t\.heads.*rare"):
+                check()

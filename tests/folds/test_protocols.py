@@ -431,7 +431,7 @@ def test_folds_are_those_planned_and_the_order_of_rows_is_irrelevant(
     ids = pd.read_csv(LISTS / "m2d_1.csv", dtype=str)["case"]
     cases = circor.assign(case=ids, subject=ids)
     cases.loc[::3, "outcome"] = ""
-    cases["part"] = cases["outcome"].replace("", "rest")
+    cases["part"] = np.resize(["Normal", "Abnormal", "rest", "rest"], len(cases))
     study = make_study(_protocols(tmp_path, cases)[name])
     folds = assign(study, cases, LISTS)
     assert list(folds.columns) == ["repeat", "fold", "case", "role"]

@@ -6,6 +6,7 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -205,3 +206,36 @@ def test_a_declaration_that_is_none(tmp_path, text):
     (tmp_path / "w.pth.json").write_text(text)
     with pytest.raises(FoldError, match=r"w\.pth\.json: not a declaration"):
         audit_weights(MANIFEST, FOLDS, "hearts", [("vit", str(tmp_path / "w.pth"))])
+
+
+# patients and records have numbers of their own, as in PTB-XL
+
+
+def numbered(seed: int) -> tuple[Manifest, pd.DataFrame]:
+    """A manifest of 30 patients with one record each, and folds; numbers of records are those of other patients."""
+    numbers = np.random.default_rng(seed).permutation(40).astype(str)
+    cases = pd.DataFrame({"case": numbers[:30], "subject": numbers[10:], "sound": "yes"})
+    recordings = pd.DataFrame({"recording": numbers[:30], "case": numbers[:30]})
+    roles = ["train"] * 20 + ["val"] * 5 + ["test"] * 5
+    folds = pd.DataFrame({"repeat": 0, "fold": 0, "case": numbers[:30], "role": roles})
+    return Manifest(cases, recordings, pd.DataFrame(), Columns(labels=["sound"])), folds
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_numbers_of_records_are_no_subjects_of_a_pre_training(tmp_path, seed):
+    manifest, folds = numbered(seed)
+    for leaky in (0, 1):
+        subjects = sorted(manifest.cases["subject"][: 20 + leaky])
+        entry = {"dataset": "hearts", "subjects": subjects}
+        (tmp_path / "w.pth.json").write_text(json.dumps({"source": "x", "heard": [entry]}))
+        encoders = [("views", NetworkName.parse("r0f0"), tmp_path / "w.pth.json")]
+        findings = audit_pretrainings(manifest, [folds], "hearts", encoders)
+        assert findings["ids"].tolist() == [manifest.cases["case"][20]] * leaky
+        # weights that others trained name the same subjects: these are looked for in the test cases
+        subjects = sorted([*subjects[:19], *manifest.cases["subject"][29 : 29 + leaky]])
+        entry = {"dataset": "hearts", "subjects": subjects}
+        (tmp_path / "w.pth.json").write_text(json.dumps({"source": "x", "heard": [entry]}))
+        findings = audit_weights(manifest, folds, "hearts", [("vit", str(tmp_path / "w.pth"))])
+        assert set(" ".join(findings["ids"]).split()) == set(
+            manifest.cases.loc[manifest.cases["subject"].isin(subjects), "case"]
+        ) & set(folds.loc[folds["role"] == "test", "case"])

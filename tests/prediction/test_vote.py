@@ -76,8 +76,25 @@ def test_the_studys_own_cases_are_known_by_samples_copies_and_ids():
 def test_ids_are_known_in_any_writing(own_id, new_id):
     own = manifest([("r", "c", own_id, "aa"), ("s", "d", "other", "bb")])
     known = {name: frozenset(values) for name, values in digests_of_known(own, {}, set()).items()}
-    for rows in ([("x", "x", new_id, "cc")], [("x", new_id, "y", "cc")]):
-        assert repeated_cases(manifest(rows), **known, copies=set())["case"].tolist() == [rows[0][1]]
+    rows = [("x", "x", new_id, "cc")]
+    assert repeated_cases(manifest(rows), **known, copies=set())["case"].tolist() == ["x"]
+    own = manifest([("r", own_id, "c", "aa"), ("s", "d", "other", "bb")])
+    known = {name: frozenset(values) for name, values in digests_of_known(own, {}, set()).items()}
+    rows = [("x", new_id, "y", "cc")]
+    assert repeated_cases(manifest(rows), **known, copies=set())["problem"].tolist() == [
+        "the study has a case of this id"
+    ]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_case_with_the_number_of_another_subject_is_new(seed):
+    """As in PTB-XL, whose patients and records have numbers of their own."""
+    rng = np.random.default_rng(seed)
+    numbers = rng.permutation(60).astype(str)
+    own = manifest([(f"r{k}", numbers[k], numbers[20 + k], f"own{k}") for k in range(20)])
+    new = manifest([(f"n{k}", numbers[20 + k], numbers[40 + k], f"new{k}") for k in range(20)])
+    known = {name: frozenset(values) for name, values in digests_of_known(own, {}, set()).items()}
+    assert repeated_cases(new, **known, copies=set()).empty
 
 
 def test_what_other_data_sets_taught_is_known_by_samples_and_by_ids_of_the_same_release():

@@ -10,6 +10,7 @@ import pandas as pd
 TEXT_COLUMNS = [
     *("target", "system", "stage", "fit_on", "decision", "chosen_on", "scored_on", "leak", "measure", "metric"),
     *("task", "network", "always", "by", "group", "feature", "recording", "state", "case", "subject", "role", "roles"),
+    "other",
     *("finding", "ids", "label", "prediction", "should_refer", "adapter", "protocol", "trap", "source", "file"),
     *("title", "alt", "caption", "data", "winner", "level", "site", "suggested"),
     *(f"{side}_{column}" for side in "ab" for column in ("system", "stage", "fit_on", "decision")),

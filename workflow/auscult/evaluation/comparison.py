@@ -47,7 +47,7 @@ def comparison(study: Study, predictions: pd.DataFrame, leak: str, folds: pd.Dat
             for function in (partial(scoring.bootstrap_scores, study, target), partial(scoring.score, target))
         )
         by_fold = {key: _by_fold(target, variant) for key, variant in variants.items()}
-        marks = {key: scoring.variant_mark(leak, variant) for key, variant in variants.items()}
+        marks = {key: scoring.variant_marks(leak, variant) for key, variant in variants.items()}
         for a, b in combinations(variants, 2):
             if b[1] == "chosen" and a[1] != "chosen":
                 a, b = b, a
@@ -61,7 +61,7 @@ def comparison(study: Study, predictions: pd.DataFrame, leak: str, folds: pd.Dat
                 differences = by_fold[a][metric] - by_fold[b][metric]
                 t_test = intervals.corrected_t_test(differences, ratio)
                 cells = [name, *a, *b, metric, len(variants[a]), *pooled_difference, t_test.p, differences.count()]
-                rows.append([*cells, max(marks[a], marks[b], key=len)])
+                rows.append([*cells, "; ".join(dict.fromkeys([*marks[a], *marks[b]]))])
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

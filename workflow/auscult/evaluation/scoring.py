@@ -22,6 +22,13 @@ def labelled_rows(part: pd.DataFrame) -> pd.DataFrame:
     return part[part["label"] != ""].sort_values(["repeat", "fold", "case"])
 
 
+def count_text(rows: pd.DataFrame) -> str:
+    """The number of test cases with a label, and of their predictions where the folds are repeated."""
+    rows = labelled_rows(rows)
+    cases = rows["case"].nunique()
+    return f"{cases} test cases" + (f" ({len(rows)} predictions in repeated folds)" if len(rows) > cases else "")
+
+
 def of_one_decision(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows of one target by one decision: `reference`, or the first where the target does not have it."""
     has_reference = (rows["decision"] == "reference").any()
@@ -37,12 +44,17 @@ def networks_alone(rows: pd.DataFrame) -> pd.DataFrame:
 
 def variant_mark(leak: str, rows: pd.DataFrame) -> str:
     """The cell of the column `leak` of a variant. leak: of the folds. rows: the variant's predictions."""
+    return "; ".join(variant_marks(leak, rows))
+
+
+def variant_marks(leak: str, rows: pd.DataFrame) -> list[str]:
+    """The marks of `variant_mark`, one by one."""
     marks = [leak]
     if (rows["fit_on"] == "train").any():
         marks.append("fitted on the network's training cases")
     if (rows["chosen_on"] == "test").any():
         marks.append("epoch chosen on the test cases")
-    return "; ".join(mark for mark in marks if mark)
+    return [mark for mark in marks if mark]
 
 
 def score(target: Target, part: pd.DataFrame, within_folds: bool | None = None) -> dict[str, float]:

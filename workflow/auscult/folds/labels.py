@@ -73,6 +73,13 @@ def check_recording_labels(tasks: dict[str, Task], recordings: pd.DataFrame) -> 
                     f"{key}: the column {column} has none of {head.train_on.positive or head.classes}; its values "
                     f"are {sorted(values)}"
                 )
+            own_words = head.train_on.positive or head.classes
+            for value in sorted(values - set(own_words)):
+                if meant := same_word(value, own_words):
+                    raise FoldError(
+                        f"{key}: the column {column} has {value!r}; is {'|'.join(meant)!r} meant? Write it so, or, if "
+                        "it is another word, name it here too"
+                    )
             if head.kind == "multiclass" and (unknown := values - set(head.classes)):
                 raise FoldError(
                     f"{key}: the column {column} has the value {min(unknown)!r}, not one of the classes {head.classes}"
@@ -109,20 +116,17 @@ def check_single_labels(
 
 
 def check_labelled(tasks: dict[str, Task], cases: pd.DataFrame, fold_rows: pd.DataFrame, fold: str) -> None:
-    """Raise FoldError if no training or no validation case of a fold has a label of a task.
+    """Raise FoldError if no validation case of a fold has a label of a task, or no training case one of a head.
 
-    fold_rows: `case, role` of the fold. fold: its name for the message. A task whose heads are trained on labels of
-    recordings needs labelled cases for validation only.
+    fold_rows: `case, role` of the fold. fold: its name for the message. A head that is trained on labels of recordings
+    needs labelled cases for validation only; see `check_labelled_recordings`.
     """
     cases_by_id = cases.set_index("case")
     for name, task in tasks.items():
         heads = task.heads.items()
-        for role, labels in (
-            ("validation", {head_name: head.label for head_name, head in heads}),
-            ("training", {head_name: head.label for head_name, head in heads if not head.train_on}),
-        ):
-            if role == "training" and len(labels) < len(task.heads):
-                continue
+        needs = [("validation", {head_name: head.label for head_name, head in heads})]
+        needs += [("training", {head_name: head.label}) for head_name, head in heads if not head.train_on]
+        for role, labels in needs:
             case_ids = fold_rows.loc[fold_rows["role"] == {"validation": "val", "training": "train"}[role], "case"]
             if (cases_by_id.loc[case_ids, sorted(set(labels.values()))] == "").to_numpy().all():
                 columns = " and ".join(f"{head_name} (column {label!r})" for head_name, label in labels.items())
@@ -130,3 +134,24 @@ def check_labelled(tasks: dict[str, Task], cases: pd.DataFrame, fold_rows: pd.Da
                     f"{fold}: no {role} case has a label for tasks.{name}.heads: {columns}; label more cases, or use "
                     "another seed or share of validation cases"
                 )
+
+
+def check_labelled_recordings(tasks: dict[str, Task], recordings: pd.DataFrame, folds: pd.DataFrame) -> None:
+    """Raise FoldError if no recording of a fold's training cases has a label that a head is trained on.
+
+    folds: `repeat, fold, case, role`, and `inner` of inner folds.
+    """
+    keys = [key for key in ("repeat", "fold", "inner") if key in folds]
+    for name, task in tasks.items():
+        for head_name, head in task.heads.items():
+            if not head.train_on:
+                continue
+            column = head.train_on.column
+            cases = set(recordings.loc[recordings[column] != "", "case"])
+            for fold, rows in folds[folds["role"] == "train"].groupby(keys):
+                if not cases & set(rows["case"]):
+                    place = ", ".join(f"{key} {number}" for key, number in zip(keys, fold, strict=True))
+                    raise FoldError(
+                        f"{place}: no training recording has a label for tasks.{name}.heads.{head_name}.train_on "
+                        f"(column {column!r}); label more recordings, or use another seed"
+                    )

@@ -63,12 +63,14 @@ def audit_weights(
     - `weights_unknown`: a system whose weights have no declaration, or one that lists this data set without subjects or
       with none that it has.
 
-    A data set whose name has the words of this one's (`CirCor-DigiScope`) counts as this one, and ids of cases and
-    recordings in a declaration count as well.
+    A data set whose name has the words of this one's (`CirCor-DigiScope`) counts as this one. Ids of cases and
+    recordings count as well, unless all ids of a declaration are subjects of the data set: in some, subjects and
+    recordings have the same numbers.
 
     Raises FoldError if a declaration is not readable.
     """
     subjects = manifest.cases.set_index("case")["subject"]
+    subject_ids = {case: _folded_ids(subject) for case, subject in subjects.items()}
     ids_of_case = _ids_of_cases(manifest)
     known_ids = set().union(*ids_of_case.values())
     case_of = manifest.recordings.set_index("recording")["case"] if copies else pd.Series(dtype=str)
@@ -81,8 +83,9 @@ def audit_weights(
         entries += [entry for entry in heard if entry not in entries and _may_be(entry.dataset, dataset)]
         if declaration is None or any(not known_ids & _ids_of_entry(entry) for entry in entries):
             rows.append(("", "", "weights_unknown", system, len(subjects), ""))
+        trained_cases = copied_cases | _cases_of_entries(entries, subject_ids, ids_of_case)
         for (repeat, fold), test_rows in folds[folds["role"] == "test"].groupby(["repeat", "fold"]):
-            rows += _leak_row(repeat, fold, f"{system}+test", test_rows["case"], ids_of_case, entries, copied_cases)
+            rows += _leak_row(repeat, fold, f"{system}+test", test_rows["case"], trained_cases)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -101,15 +104,19 @@ def audit_pretrainings(
 
     Raises FoldError if a declaration is not readable, or is of an unknown origin.
     """
-    ids_of_case, rows = _ids_of_cases(manifest), []
+    # the workflow itself has written these ids, as the manifest has them
+    ids_of_case = {case: set(ids_of(subject)) for case, subject in manifest.cases.set_index("case")["subject"].items()}
+    rows = []
     folds = pd.concat([table.assign(fold=table["fold"].astype(str)) for table in tables])
     for pretraining, name, file in declarations:
         declaration = _read_declaration(file)
         entries = [entry for entry in declaration.heard if entry.dataset == dataset] if declaration else []
         if declaration is None or any(entry.subjects is None for entry in entries):
             raise FoldError(f"{file}: does not say which subjects the pre-training was trained on; delete its folder")
+        trained_ids = {each for entry in entries for subject in entry.subjects for each in ids_of(subject)}
+        trained_cases = {case for case, ids in ids_of_case.items() if ids & trained_ids}
         for repeat, fold, role, cases in _judging(folds, name):
-            rows += _leak_row(repeat, fold, f"{pretraining}+{role}", cases, ids_of_case, entries)
+            rows += _leak_row(repeat, fold, f"{pretraining}+{role}", cases, trained_cases)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -127,18 +134,22 @@ def _judging(folds: pd.DataFrame, name: NetworkName | None) -> Iterator[tuple[in
         yield repeat, fold, role, rows["case"]
 
 
-def _leak_row(
-    repeat: int,
-    fold: str,
-    roles: str,
-    cases: pd.Series,
-    ids_of_case: dict[str, set[str]],
-    entries: list[TrainingData],
-    copied_cases: frozenset[str] | set[str] = frozenset(),
-) -> list[tuple]:
-    """The row of the audit for cases that some weights were trained on, by subject or copy; none without such cases."""
-    trained_ids = {name for entry in entries for name in _ids_of_entry(entry)}
-    leaks = [case for case in sorted(cases) if case in copied_cases or trained_ids & ids_of_case[case]]
+def _cases_of_entries(
+    entries: list[TrainingData], subject_ids: dict[str, set[str]], ids_of_case: dict[str, set[str]]
+) -> set[str]:
+    """The cases that the entries of a declaration name. By case: ids of its subject, and of all that it has."""
+    all_subjects = set().union(*subject_ids.values())
+    cases = set()
+    for entry in entries:
+        trained_ids = _ids_of_entry(entry)
+        ids = subject_ids if trained_ids <= all_subjects else ids_of_case
+        cases |= {case for case, own_ids in ids.items() if own_ids & trained_ids}
+    return cases
+
+
+def _leak_row(repeat: int, fold: str, roles: str, cases: pd.Series, trained_cases: set[str]) -> list[tuple]:
+    """The row of the audit for the cases that some weights were trained on; none without such cases."""
+    leaks = sorted(set(cases) & trained_cases)
     return [(repeat, fold, "weights_heard", roles, len(leaks), " ".join(leaks))] if leaks else []
 
 

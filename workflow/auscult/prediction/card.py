@@ -80,7 +80,7 @@ def elsewhere(table: pd.DataFrame) -> str:
 
 def _scores(row: Any) -> list[str]:
     """`<metric> <value> (<low> to <high>)` of a row, and its number of cases."""
-    scores = [f"{int(row['n'])} cases"]
+    scores = [f"{int(row['n'])} predictions of cases"]
     for name in [metric.key for metric in catalogue.with_interval()]:
         if pd.notna(row.get(name)):
             ends = [row.get(f"{name}_low"), row.get(f"{name}_high")]

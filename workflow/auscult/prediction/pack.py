@@ -73,7 +73,7 @@ class Packed:
     winners: by target, see `decisions.winner.winners`. models: by (system or ensemble, fold). decisions: by (target,
     fold) what `decisions.decide.fit_rule` gives for each variant of the fold. covariates: columns of numbers about a
     case. channels: of the recordings. sites: at which the study recorded. leak: what the study's tables state of
-    leaks. samples, ids: digests of what the study was trained on.
+    leaks. samples, case_ids, subject_ids: digests of what the study was trained on.
     """
 
     folder: Path
@@ -86,7 +86,8 @@ class Packed:
     sites: list[str]
     leak: str
     samples: frozenset[str]
-    ids: frozenset[str]
+    case_ids: frozenset[str]
+    subject_ids: frozenset[str]
 
 
 def pack(
@@ -176,18 +177,21 @@ def _copy_stage(stages: Path, target: str, variant: dict[str, Any], file: Path) 
 
 
 def digests_of_known(own: Manifest, others: dict[str, Manifest], same_ids: set[str]) -> dict[str, list[str]]:
-    """Digests by which what a study knows is recognised: of `samples`, and of `ids` of cases and subjects.
+    """Digests by which what a study knows is recognised: of `samples`, `case_ids` and `subject_ids`.
 
-    Ids count in any writing.
+    Ids count in any writing. In some data sets a case has the number of another subject: both are kept apart.
 
     others: data sets that it was trained on besides its own. same_ids: those of them whose ids mean the same.
     """
     with_ids = [own, *(manifest for name, manifest in others.items() if name in same_ids)]
-    ids: set[str] = set()
-    for manifest in with_ids:
-        ids = ids.union(manifest.cases["case"], *map(ids_of, manifest.cases["subject"]))
+    cases = {name for manifest in with_ids for name in manifest.cases["case"]}
+    subjects = {name for manifest in with_ids for subject in manifest.cases["subject"] for name in ids_of(subject)}
     samples = set().union(*(manifest.recordings["sha256"] for manifest in [own, *others.values()]))
-    return {"samples": sorted(samples), "ids": sorted({digest(folded(name)) for name in ids})}
+    ids = {
+        key: sorted({digest(folded(name)) for name in names})
+        for key, names in (("case_ids", cases), ("subject_ids", subjects))
+    }
+    return {"samples": sorted(samples), **ids}
 
 
 def _fit_decision(study: Study, target: str, variant: dict[str, Any], fold: FoldResults, own: Manifest) -> FittedRule:
@@ -218,7 +222,8 @@ def read(folder: Path) -> Packed:
         facts["sites"],
         facts["leak"],
         frozenset(facts["samples"]),
-        frozenset(facts["ids"]),
+        frozenset(facts["case_ids"]),
+        frozenset(facts["subject_ids"]),
     )
 
 

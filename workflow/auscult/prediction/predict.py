@@ -39,7 +39,7 @@ def apply_winner(
     new = prepare(dataset, manifest, [study.systems[name] for name in names], tables, work, threads)
     indexes = [load_index(file) for file in sorted((packed.folder / "landmarks").glob("*.npz"))]
     copies = new.copies_of(indexes, threads)
-    known_cases = repeated_cases(manifest, packed.samples, packed.ids, copies)
+    known_cases = repeated_cases(manifest, packed.samples, packed.case_ids, packed.subject_ids, copies)
     if len(known_cases):
         first = known_cases["case"].iloc[0]
         note(f"warning: {len(known_cases)} of {len(manifest.cases)} cases are among the study's own, as {first!r}")

@@ -36,20 +36,26 @@ def vote_table(target: Target, folds: list[tuple[np.ndarray, np.ndarray]], cases
     return table.assign(refer=[int(bool(classes & set(cell.split("|")))) for cell in table["prediction"]])
 
 
-def repeated_cases(new: Manifest, samples: Set[str], ids: Set[str], copies: Set[str]) -> pd.DataFrame:
-    """New cases that are cases of the study, `case, problem`: they have the same samples, a copy, or a subject's id.
+def repeated_cases(
+    new: Manifest, samples: Set[str], case_ids: Set[str], subject_ids: Set[str], copies: Set[str]
+) -> pd.DataFrame:
+    """New cases that are cases of the study, `case, problem`: they have the same samples, a copy, or the same id.
 
-    samples, ids: digests of the study's own samples and ids, see `pack.Packed`. copies: new recordings that are copies
-    of the study's.
+    samples, case_ids, subject_ids: digests of what the study has, see `pack.Packed`. copies: new recordings that are
+    copies of the study's.
     """
     same_samples = set(new.recordings.loc[new.recordings["sha256"].isin(samples), "case"])
     with_copy = set(new.recordings.loc[new.recordings["recording"].isin(copies), "case"])
-    has_id = new.cases["case"].map(lambda case: digest(folded(case)) in ids)
-    has_id |= new.cases["subject"].map(lambda subject: any(digest(folded(name)) in ids for name in ids_of(subject)))
+    has_case_id = new.cases["case"].map(lambda case: digest(folded(case)) in case_ids)
+    has_subject_id = new.cases["subject"].map(
+        lambda subject: any(digest(folded(name)) in subject_ids for name in ids_of(subject))
+    )
+    of_subject, of_case = (set(new.cases.loc[has_id, "case"]) for has_id in (has_subject_id, has_case_id))
     problems = {
         "the study has these samples: it may have trained on them": same_samples,
         "the study has a copy of these samples: it may have trained on it": with_copy - same_samples,
-        "the study has a subject of this id": set(new.cases.loc[has_id, "case"]) - same_samples - with_copy,
+        "the study has a subject of this id": of_subject - same_samples - with_copy,
+        "the study has a case of this id": of_case - of_subject - same_samples - with_copy,
     }
     rows = [(case, problem) for problem, cases in problems.items() for case in new.cases["case"] if case in cases]
     return pd.DataFrame(rows, columns=["case", "problem"])
