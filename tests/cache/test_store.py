@@ -21,7 +21,7 @@ from hypothesis.extra import numpy as hnp
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from auscult.cache import store
-from auscult.cache.store import CacheError, open_cache, shard_of, write_cache
+from auscult.cache.store import LIBRARIES, CacheError, open_cache, shard_of, write_cache
 
 CONFIG = {"kind": "test", "rate_hz": 4000}
 NAMES = [f"r{i:02d}" for i in range(12)]
@@ -188,6 +188,17 @@ def test_other_code_or_configuration_rewrites_everything(folder: Path) -> None:
     all_written = {"written": SHARDS, "reused": 0}
     assert write(folder, listing(NAMES), code="2") == all_written
     assert write(folder, listing(NAMES), code="2", rate_hz=100) == all_written
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_another_version_of_a_library_rewrites_a_shard_but_no_patch_does(tmp_path: Path, monkeypatch, library) -> None:
+    table, versions = listing(NAMES), dict.fromkeys(LIBRARIES, "1.2.3")
+    monkeypatch.setattr(store.metadata, "version", versions.__getitem__)
+    outcomes = []
+    for version in ("1.2.3", "1.2.3", "1.2.9", "1.3.0", "2.3.0"):
+        versions[library] = version
+        outcomes.append(store._write_shard(tmp_path / "shard-000.h5", table, rows_of, CONFIG, "1"))
+    assert outcomes == ["written", "reused", "reused", "written", "written"]
 
 
 @pytest.mark.parametrize("shards", [1, 3, 6])

@@ -8,8 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from auscult.decisions import rules
 from auscult.decisions.cross_fitting import cross_fit
-from auscult.decisions.decide import CROSS_FITS, ERROR_DRAWS, Outputs, decide, outputs_of
+from auscult.decisions.decide import (
+    CROSS_FITS,
+    ERROR_DRAWS,
+    Outputs,
+    apply_rule,
+    decide,
+    fit_rule,
+    outputs_of,
+)
 from auscult.decisions.inner_score import inner_score
 from auscult.decisions.rules import calibrated, reference
 from auscult.decisions.vote import positions
@@ -249,3 +258,19 @@ def test_multilabel(rhythm_study):
 
 def test_inner_score_without_cases(target):
     assert np.isnan(inner_score(target, np.array([], dtype=int), np.array([], dtype=int), np.zeros((0, 3)), "w_acc"))
+
+
+@pytest.mark.parametrize("name", rules.names("multiclass"))
+@pytest.mark.parametrize("seed", range(2))
+def test_every_rule_decides_a_case_without_recordings_as_before_any_fitting(target, own, labels, name, seed):
+    """Its probabilities are class frequencies, which no calibration of networks' outputs fits."""
+    cases, definition = table("t", 12, seed), rules.get(name)
+    silent = np.random.default_rng(seed).choice(12, 3, replace=False)
+    rows = recordings(cases, 3)
+    new = outputs_of(cases, CLASSES, None, rows[~rows["case"].isin(cases["case"].iloc[silent])])
+    p, decisions, _ = apply_rule(target, name, fit_rule(target, name, own, labels), new)
+    np.testing.assert_array_equal(p[silent], new.probabilities[silent])
+    if definition.fit:
+        unfitted = definition.fit(p[:0], decisions[:0], target)
+        wanted = definition.apply(unfitted, new.probabilities[silent], target, None)[1]
+        np.testing.assert_array_equal(decisions[silent], wanted)

@@ -370,3 +370,13 @@ def test_multilabel_predictions_are_joined(rhythm_study):
     assert rows["uncertainty"].to_numpy() == pytest.approx(entropy(p[:2], "multilabel"))
     assert rows["variance"].to_numpy() == pytest.approx(0.6)
     assert (rows["should_refer"] == "").all()
+
+
+@pytest.mark.parametrize(
+    ("cell", "mark"), [("Abnormal", "1"), ("Other|Abnormal", "1"), ("Other|Normal", "0"), ("", "")]
+)
+def test_a_case_with_several_labels_is_referred_for_any_of_them(murmur_study, cell, mark):
+    data = manifest()
+    data.cases["outcome"] = cell
+    predictions, _ = run(murmur_study(), data)
+    assert set(predictions.loc[predictions["target"] == "murmur", "should_refer"]) == {mark}

@@ -148,3 +148,13 @@ def test_a_search_that_was_killed_in_its_first_trial_begins_with_the_settings_of
             search(target, tmp_path / "cut", given, trials=3)
     _, again = search(target, tmp_path / "cut", given, trials=3)
     pd.testing.assert_frame_equal(whole.drop(columns="trial"), again.drop(columns="trial"))
+
+
+@LEARNERS
+@pytest.mark.parametrize("earlier", [3, 5])
+def test_fewer_trials_than_an_earlier_search_had_give_what_a_fresh_one_gives(target, tmp_path, given, earlier):
+    search(target, tmp_path / "log", given, trials=earlier)
+    choice, trials = search(target, tmp_path / "log", given, trials=2)
+    fresh_choice, fresh_trials = search(target, tmp_path / "fresh", given, trials=2)
+    assert choice == fresh_choice
+    pd.testing.assert_frame_equal(trials, fresh_trials)

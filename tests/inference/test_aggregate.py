@@ -13,7 +13,7 @@ from auscult.config.systems import Head, Pool
 from auscult.heads.outputs import class_probabilities
 from auscult.heads.pooling import pool_heads
 from auscult.heads.uncertainty import entropy
-from auscult.inference.aggregate import Scorer, each_alone, read_latents
+from auscult.inference.aggregate import Scorer, _weights, each_alone, read_latents
 from tests.parts import aggregate
 
 # recordings of the made outputs: case, site, probabilities of its segments in two passes
@@ -322,3 +322,11 @@ def test_latents(world, scored):
 
 def test_latents_of_silent_cases(tmp_path):
     assert read_latents([write(tmp_path / "present", "present", made={})], "test").empty
+
+
+@pytest.mark.parametrize("scores", [[-np.inf, -np.inf], [0.5, -np.inf], [0.5, 0.9]])
+def test_weights_by_validation_scores_are_numbers(scores):
+    weights = _weights(np.array(scores)[:, None])
+    assert weights.sum() == pytest.approx(1)
+    ratio = 1.0 if scores[0] == -np.inf else np.exp(scores[1] - scores[0])
+    assert weights[1, 0] == pytest.approx(ratio / (1 + ratio))

@@ -208,3 +208,10 @@ def test_a_students_weights_are_audited_by_those_of_its_teacher(make_plan):
     values["systems"]["small"]["training"]["teacher"] = {"system": "again"}
     plan = replace(plan, study=Study.model_validate(values))
     assert reads.audit(plan)["weights"] == [["small", "some.pth"], ["again", "some.pth"]]
+
+
+def test_an_ensemble_of_a_fused_system_does_not_score_training_cases(make_plan):
+    """Its other systems do not score them either, so that its outputs would not be there."""
+    plan = make_plan(fusion={"systems": ["small"], "fit_on": ["train"], "learners": ["xgboost"]})
+    assert networks.scored_roles(plan, "small", "r0f0") == ["train", "val", "test"]
+    assert networks.scored_roles(plan, "pair", "r0f0") == ["val", "test"]

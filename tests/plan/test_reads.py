@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from auscult.config.study import Study
 from auscult.plan import networks, reads
 from auscult.plan.networks import Plan
 
@@ -56,7 +57,7 @@ CHANGES = [
     ("inner_folds.seed", 3, {"inner_folds", "evaluation", "explanation"} | WHOLE),
     ("inner_folds.bag", True, {"aggregation", "inner_scoring", "evaluation", "explanation"} | WHOLE),
     ("systems.small.training.epochs", 9, {"training", "scoring", "inner_scoring"} | SYSTEM),
-    ("systems.small.training.seeds", 2, {"aggregation"} | SYSTEM),
+    ("systems.small.training.seeds", 2, {"aggregation", "evaluation"} | SYSTEM),
     ("systems.small.inference.passes", 9, {"scoring", "inner_scoring"} | SYSTEM),
     ("systems.small.inference.pool", {"present": {"recordings": "max"}}, {"aggregation"} | SYSTEM),
     ("systems.again.training.epochs", 9, {"tracking"} | WHOLE),
@@ -106,3 +107,13 @@ def test_networks_that_score_test_cases_by_unit_and_fold(make_plan):
     assert set(found) == {f"{unit}/r0f{fold}" for unit in networks.units(plan) for fold in (0, 1)}
     assert ["again", "unknown", "results/one/networks/again/unknown/r0f1i1"] in found["pair/r0f1"]
     assert len(found["pair/r0f1"]) == 2 * 2 * 3
+
+
+@pytest.mark.parametrize(("seeds", "inner"), [(1, (1, 1)), (2, (1, 2)), (2, (2, 1)), (6, (2, 3))])
+def test_what_jobs_read_is_a_study_wherever_the_whole_one_is(make_plan, seeds, inner):
+    """The measures of uncertainty need as many networks for inner cases as for test cases."""
+    divided = {"folds": 2, "seeds": inner[0], "repeats": inner[1]}
+    fusion = {"systems": ["small"], "fit_on": ["inner_folds"], "features": ["probabilities", "uncertainty"]}
+    plan = make_plan(seeds=seeds, inner_folds=divided, fusion=fusion)
+    for values in (reads.evaluation(plan), reads.whole_study(plan), reads.explanation(plan, "small")):
+        Study.model_validate(json.loads(json.dumps(values)))

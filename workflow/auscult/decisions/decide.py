@@ -102,12 +102,19 @@ def apply_rule(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Probabilities and decisions of cases, see `decisions.rule.Rule.apply`, and calibrated probabilities.
 
-    parameters: of `fit_rule`. A case without recordings has no output to calibrate and keeps its probabilities.
+    parameters: of `fit_rule`. A case without recordings has class frequencies and no output of a network: it keeps
+    them, and the rule decides it as before any fitting.
     """
-    p, decisions = rules.get(rule).apply(parameters["rule"], outputs.probabilities, target, outputs.recordings)
+    definition = rules.get(rule)
+    p, decisions = definition.apply(parameters["rule"], outputs.probabilities, target, outputs.recordings)
     calibrated = calibrate(parameters["calibration"], p).copy()
     if outputs.recordings is not None:
         silent = ~np.isin(np.arange(len(p)), outputs.recordings.case)
+        if definition.fit and silent.any():
+            priors = outputs.probabilities[silent]
+            p, decisions = p.copy(), decisions.copy()
+            unfitted = definition.fit(priors[:0], decisions[:0], target)
+            p[silent], decisions[silent] = priors, definition.apply(unfitted, priors, target, None)[1]
         calibrated[silent] = outputs.probabilities[silent]
     return p, decisions, calibrated
 

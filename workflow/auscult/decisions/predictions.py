@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
@@ -15,7 +16,7 @@ from auscult.config.targets import Target
 from auscult.datasets.base import Manifest
 from auscult.decisions.decide import Decisions, Outputs, decide, outputs_of
 from auscult.decisions.winner import VARIANT, choose, chosen_rows
-from auscult.heads.labels import decode
+from auscult.heads.labels import decode, has_any
 from auscult.heads.outputs import class_columns, output_names
 from auscult.heads.uncertainty import entropy
 
@@ -157,4 +158,5 @@ def should_refer(target: Target, cases: pd.DataFrame) -> NDArray | str:
     if not target.referral or target.referral.label not in cases:
         return ""
     truth = cases[target.referral.label]
-    return truth.isin(target.referral.positive).astype(int).astype(str).where(truth != "", "").to_numpy()
+    is_positive = has_any(truth, target.referral.positive)
+    return np.where(truth == "", "", np.where(is_positive, "1", "0"))

@@ -87,8 +87,11 @@ def tune(
         calibrated_p, _ = cross_fit(COST, p, y, groups, target)
         return loss(target, calibrated_p, y, tuning.objective)
 
+    def finished_trials() -> list:
+        return search.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+
     start = time.monotonic()
-    while (count := len(search.get_trials(states=(optuna.trial.TrialState.COMPLETE,)))) < tuning.trials:
+    while (count := len(finished_trials())) < tuning.trials:
         if count and time.monotonic() - start > 60 * tuning.minutes:
             note(f"tuning ended after {count} of {tuning.trials} trials: tuning.minutes is {tuning.minutes:g}")
             break
@@ -98,8 +101,9 @@ def tune(
         # a new sampler for every trial, so that an interrupted search continues exactly as it would have
         search.sampler = optuna.samplers.TPESampler(seed=count)
         search.optimize(value, n_trials=1)
-    best = search.best_trial
-    return _chosen(best, settings, blocks), _table(search.get_trials(states=(optuna.trial.TrialState.COMPLETE,)))
+    trials = finished_trials()[: tuning.trials]  # there are more where an earlier search was longer
+    best = min(trials, key=lambda trial: trial.value)
+    return _chosen(best, settings, blocks), _table(trials)
 
 
 def loss(target: Target, p: np.ndarray, y: np.ndarray, objective: str) -> float:
@@ -149,7 +153,11 @@ def _as_parameters(settings: Settings, blocks: dict[str, list[str]]) -> dict:
 
 
 def _table(trials: list) -> pd.DataFrame:
-    rows = [{"trial": trial.number, "value": trial.value, **trial.params, **trial.user_attrs} for trial in trials]
+    # numbered anew: a trial that was interrupted has a number too
+    rows = [
+        {"trial": number, "value": trial.value, **trial.params, **trial.user_attrs}
+        for number, trial in enumerate(trials)
+    ]
     return pd.DataFrame(rows)
 
 

@@ -81,7 +81,7 @@ def aggregate(
         priors = np.concatenate([_of_training(by_task[task], "priors", ids).mean(axis=0) for task in tasks], axis=1)
         weights = {}
         if weigh_by_validation:
-            weights = {task: softmax(_of_training(by_task[task], "val_score", ids), axis=0).T for task in tasks}
+            weights = {task: _weights(_of_training(by_task[task], "val_score", ids)).T for task in tasks}
         passes = {task: _read(by_task[task], tasks[task].heads, pools) for task in tasks}
         recordings = next(iter(passes.values()))[0].assign(role=role)
         owner = pd.Series(range(len(ids)), index=ids)[recordings["case"]].to_numpy()
@@ -199,6 +199,11 @@ def _read_network(
         table = pd.DataFrame({key: outputs[f"recordings/{key}"].asstr()[:] for key in ("recording", "case", "site")})
         segments = outputs["segments/passes"][:]
         return table, pool_heads(segments, outputs["segments/recording"][:], len(table), heads, pools, "segments")
+
+
+def _weights(scores: np.ndarray) -> np.ndarray:
+    """The softmax of validation scores over the scorers (scorers, cases); alike where none has a score."""
+    return softmax(np.where(np.isneginf(scores).all(axis=0), 0, scores), axis=0)
 
 
 def _of_training(scorers: list[Scorer], key: str, ids: list[str]) -> np.ndarray:

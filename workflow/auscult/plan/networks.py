@@ -253,12 +253,11 @@ def scored_roles(plan: Plan, unit: str, name: str) -> list[str]:
 
 
 def _fuses_training_cases(plan: Plan, unit: str) -> bool:
-    """Whether a second stage is fitted on training cases that some of the unit's systems score."""
+    """Whether a second stage of the unit, or of one that it is in, is fitted on training cases."""
     study = plan.study
     if not study.fusion or "train" not in study.fusion.fit_on:
         return False
-    systems = set(study.systems_of(unit))
-    return any(systems & set(study.systems_of(fused_unit)) for fused_unit in study.fusion.systems)
+    return any(unit == fused_unit or unit in study.systems_of(fused_unit) for fused_unit in study.fusion.systems)
 
 
 def scorers(plan: Plan, unit: str, name: str) -> dict[str, dict[str, list[tuple[str, list[Network]]]]]:

@@ -215,7 +215,7 @@ def evaluation(plan: Plan) -> dict[str, Any]:
     for system in study["systems"].values():
         for key in ("front_end", "network"):
             system[key] = {"name": system[key]["name"]}
-        system["training"] = {"select": system["training"]["select"]}
+        system["training"] = {key: system["training"][key] for key in ("select", "seeds")}
         for key in ("inference", "segment"):
             del system[key]
     return study

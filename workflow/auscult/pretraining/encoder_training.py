@@ -46,6 +46,7 @@ def train_encoder(
         front_end = job.front_end
         plan = TrainingPlan({}, job.training, front_end.frames_per_second, job.seed, front_end.has_scalars)
         network, method = network.to(torch_device), method.to(torch_device)
+        setup_s = time.time() - start_s
         history = fit(network, method, data, None, plan, checkpoint, log)
     write_weights(job.folder, network, {**job.config(), "inputs": windows.shape}, history)
     _declare(job, subjects)
@@ -65,7 +66,8 @@ def train_encoder(
             "train_recordings": len(data.frames.recordings),
         },
         "epochs": len(history),
-        "seconds": round(time.time() - start_s, 2),
+        # epochs that a killed job has trained count too
+        "seconds": round(setup_s + sum(row["seconds"] for row in history), 2),
     }
     write_json(job.folder / "manifest.json", facts)
     checkpoint.path.unlink(missing_ok=True)

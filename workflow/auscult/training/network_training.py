@@ -74,6 +74,7 @@ def train_network(
             front_end.has_scalars,
             job.system.network.frozen,
         )
+        setup_s = time.time() - start_s
         objective, train_data = _objective(job, network, train_data, teacher, torch_device)
         history = fit(network, objective, train_data, val_data, plan, checkpoint, log, weights_writer(job))
     config = {
@@ -98,7 +99,8 @@ def train_network(
         "multiply_adds": networks.multiply_adds(network, windows.shape),
         **_data_facts(own_data, val_data, others),
         **_history_facts(history, val_data is not None),
-        "seconds": round(time.time() - start_s, 2),
+        # epochs that a killed job has trained count too
+        "seconds": round(setup_s + sum(row["seconds"] for row in history), 2),
     }
     write_json(job.folder / "manifest.json", facts)
     checkpoint.path.unlink(missing_ok=True)
