@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from auscult.datasets import folder
+from auscult.config.dataset import Dataset
+from auscult.datasets import folder, releases
 from auscult.datasets.errors import DatasetError
 from auscult.datasets.releases import raw_digest
 
@@ -385,3 +386,27 @@ def test_a_column_that_an_option_names_is_not_taken_for_another_one(own) -> None
     own.write("recordings.csv", "recording,case,path,Site", "ra,a,a.wav,x", "rb,b,b.wav,y", "rc,c,deep/c.wav,x")
     assert own.read(recording_labels=["Site"]).recordings["Site"].tolist() == ["x", "y", "x"]
     assert "no column 'site', but 'Site': is 'site' meant?" in error_of(own)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_name_that_is_not_utf_8_is_listed_and_stops_nothing(own, sine, seed: int) -> None:
+    raw = bytes(np.random.default_rng(seed).integers(0x80, 0xFF, 3, dtype=np.uint8))
+    own.wav("a.wav", sine())
+    (own.root / "a.wav").rename(own.root / "other.wav")
+    own.wav("a.wav", sine(70))
+    (own.root / "other.wav").rename(own.root / os.fsdecode(b"stray" + raw + b".wav"))
+    manifest = own.read()
+    stray = manifest.quality[manifest.quality["problem"] == "unlisted"]
+    assert len(stray) == 1 and "\\" in stray["detail"].item()
+    manifest.quality.to_csv(own.root / "quality.csv", index=False)  # as UTF-8
+
+
+@pytest.mark.parametrize("root", ["relative", "absolute", "link"])
+def test_an_absolute_path_inside_the_folder_is_read(own, root: str, monkeypatch, tmp_path: Path) -> None:
+    own.write("recordings.csv", "recording,case,path", f"ra,a,{own.root.resolve() / 'a.wav'}", "rb,b,b.wav")
+    monkeypatch.chdir(own.root.parent)
+    (own.root.parent / "link").symlink_to(own.root)
+    place = {"relative": Path(own.root.name), "absolute": own.root.resolve(), "link": own.root.parent / "link"}[root]
+    release = releases.find(Dataset(name="x", adapter="folder", root=str(place), options={"labels": {}}))
+    assert len(releases.state(release, tmp_path / f"{root}.json")) == 64
+    assert "a.wav" in own.read().recordings["path"].tolist()

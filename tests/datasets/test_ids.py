@@ -1,5 +1,6 @@
 """Ids: what cannot be one, and ids that differ in writing only, in any writing."""
 
+import re
 import unicodedata
 
 import pytest
@@ -114,7 +115,8 @@ DRESSES = [
 @given(st.lists(st.sampled_from(["P", "A", "a", "b", "-", " ", "1", "7", "x"]), min_size=1, max_size=6), st.data())
 def test_an_id_in_another_dress_is_found(letters, data):
     name = "".join(letters).strip()
-    assume(any(letter.isalnum() for letter in name))
+    # a minus before a number is a part of it, which some of these would take away
+    assume(any(letter.isalnum() for letter in name) and not re.match(r"-\d", name))
     other = data.draw(st.sampled_from(DRESSES))(name)
     assert folded(other) == folded(name)
 

@@ -1,5 +1,6 @@
 """First studies: what is seen of made folders, what follows from it, and files that load."""
 
+import os
 import random
 from pathlib import Path
 
@@ -13,7 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auscult.config.dataset import Dataset
+from auscult.datasets import folder as own_tables
 from auscult.datasets.base import Columns, Manifest
+from auscult.datasets.build import build
+from auscult.datasets.errors import DatasetError
 from auscult.first_study.choices import EPOCHS, MINUTES, choose
 from auscult.first_study.class_folders import class_folders, write_tables
 from auscult.first_study.fingerprint import Fingerprint, FirstStudyError, fingerprint
@@ -224,6 +228,7 @@ def test_whatever_is_seen_the_study_loads_and_keeps_its_time(
         {"kind"} if several else set(),
         [],
         [],
+        [],
         {rate: total},
         {channels: total},
         np.full(total, seconds),
@@ -315,3 +320,103 @@ def test_a_class_that_no_fold_can_have_is_said(tmp_path):
     cases.to_csv(file, index=False)
     with pytest.raises(FirstStudyError, match="no folds train on every class; the rarest is 'odd'"):
         choose(fingerprint(tmp_path / "sounds", "mine", None, 1), 2, 200.0)
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0", "index", "row", "nr"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_numbers_of_rows_are_no_covariate(tmp_path, name, first):
+    """They tell the class where the rows are sorted by it."""
+    tables(tmp_path / "sounds", 0, "subject")
+    file = tmp_path / "sounds" / "cases.csv"
+    cases = pd.read_csv(file)
+    cases.insert(0, name, range(first, first + len(cases)))
+    cases.to_csv(file, index=False)
+    mark = fingerprint(tmp_path / "sounds", "mine", None, 1)
+    assert mark.manifest.columns.covariates == ["age"] and list(mark.labels) == ["state"]
+    assert mark.unused == [name or "one without a name"]
+    planned(mark, tmp_path)
+
+
+@pytest.mark.parametrize("word", ["NA", "n/a", "NaN", "null", "#N/A"])
+@pytest.mark.parametrize("column", ["state", "age"])
+def test_a_word_for_a_missing_value_is_no_class(tmp_path, word, column):
+    tables(tmp_path / "sounds", 0, "subject")
+    file = tmp_path / "sounds" / "cases.csv"
+    cases = pd.read_csv(file).astype(object)
+    row = random.Random(word).randrange(len(cases))
+    cases.loc[row, column] = word
+    cases.to_csv(file, index=False)
+    with pytest.raises(FirstStudyError, match=rf"row {row + 2}, column '{column}': '{word}' is no value; leave"):
+        fingerprint(tmp_path / "sounds", "mine", None, 1)
+
+
+def test_a_folder_that_was_added_after_the_tables_is_said(folders, tmp_path):
+    fingerprint(folders, "mine", None, 1)
+    (folders / "third").mkdir()
+    for number in range(3):
+        soundfile.write(folders / "third" / f"{number}.wav", noise(6, 300, 50 + number), RATE)
+    study = choose(fingerprint(folders, "mine", None, 1), 2, 200.0)
+    assert "3 sound files that recordings.csv does not list, as third/0.wav" in study.why["dataset"]
+
+
+@pytest.mark.parametrize("pair", [("r1", "r01"), ("a b", "a_b"), ("Ä", "ä")])
+def test_files_whose_names_differ_in_writing_only_are_cases_of_their_own(tmp_path, pair):
+    root = tmp_path / "sounds"
+    for number, name in enumerate([*pair, "x", "y", "z", "u", "v", "w"]):
+        path = root / ("ill" if number < 4 else "well") / f"{name}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, noise(6, 300, number), RATE)
+    values = planned(fingerprint(root, "mine", None, 1), tmp_path)
+    assert values["dataset"]["distinct_ids"] is True
+    build(
+        own_tables.ingest(root, own_tables.Options.model_validate(values["dataset"]["options"])),
+        root,
+        "mean",
+        1.0,
+        1,
+        distinct_ids=True,
+    )
+
+
+def test_subjects_that_differ_in_writing_only_are_refused_by_the_plan_too(tmp_path):
+    tables(tmp_path / "sounds", 0, "subject")
+    file = tmp_path / "sounds" / "cases.csv"
+    file.write_text(file.read_text().replace("p7\n", "P7\n", 1))
+    with pytest.raises(DatasetError, match=r"'[pP]7' and '[pP]7' differ in writing only"):
+        fingerprint(tmp_path / "sounds", "mine", None, 1)
+
+
+@pytest.mark.parametrize("other", ["train.csv", "audio"])
+def test_form_folder_settles_what_a_folder_is(folders, other):
+    """Another form claims these folders."""
+    if other == "audio":
+        (folders / "audio").mkdir()
+        soundfile.write(folders / "audio" / "a.wav", noise(6, 300, 99), RATE)
+    else:
+        (folders / other).write_text("file,y\na.wav,1\n")
+    with pytest.raises(FirstStudyError, match=r"in the form .*; if the folder has another form, name it: form=…"):
+        fingerprint(folders, "mine", None, 1)
+    assert fingerprint(folders, "mine", "folder", 1).dataset.adapter == "folder"
+
+
+@pytest.mark.parametrize("name", [" ill", "ill ", b"ill\xe4"])
+def test_folders_with_names_that_no_table_can_hold_are_refused(folders, name):
+    (folders / "wheeze").rename(folders / os.fsdecode(name))
+    with pytest.raises(FirstStudyError, match=r"begins or ends with a blank|not in UTF-8"):
+        fingerprint(folders, "mine", None, 1)
+    assert not list(folders.glob("*.csv"))
+
+
+def test_a_column_with_a_long_name_becomes_a_target(tmp_path):
+    tables(tmp_path / "sounds", 0, "subject")
+    file, column = tmp_path / "sounds" / "cases.csv", "does the patient cough at night or " * 6
+    pd.read_csv(file).rename(columns={"state": column.strip()}).to_csv(file, index=False)
+    (name,) = planned(fingerprint(tmp_path / "sounds", "mine", None, 1), tmp_path)["targets"]
+    assert len(name) <= 60
+
+
+@pytest.mark.parametrize("speed", [0.05, 1e6])
+def test_a_plan_that_cannot_keep_its_time_says_so(folders, speed):
+    study = choose(fingerprint(folders, "mine", None, 1), 1, speed)
+    limit = "more than the 60 aimed at" if study.minutes > MINUTES else "at most 60"
+    assert limit in study.why["systems.first.training"] and (study.minutes > MINUTES) == (speed < 1)

@@ -14,6 +14,7 @@ from auscult.datasets import audio, ids
 from auscult.datasets.base import BLOCK, FACTS, QUALITY_COLUMNS, RECORDING_COLUMNS, Listing, Manifest
 from auscult.datasets.errors import DatasetError, Unusable
 from auscult.datasets.paths_nearby import nearby
+from auscult.datasets.walk import printable
 
 LARGEST_COVARIATE = 1e30  # below the largest float32
 RARE_OF = 100  # a rate of at most one recording in so many is reported
@@ -89,7 +90,7 @@ def build(
     return Manifest(
         cases.sort_values("case").reset_index(drop=True),
         recordings,
-        pd.DataFrame(sorted(quality), columns=QUALITY_COLUMNS),
+        pd.DataFrame([map(printable, row) for row in sorted(quality)], columns=QUALITY_COLUMNS),
         columns,
         states,
         listing.subjects_known,

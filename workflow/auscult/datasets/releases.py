@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,7 @@ def raw_digest(files: Iterable[Path], root: Path, memory: Path) -> str:
     entries = {}
     for file in sorted(files):
         stat = file.stat()
-        name = str(file.relative_to(root))
+        name = os.path.relpath(file, root)  # a table may name a file by its absolute path
         entry = old_entries.get(name)
         if entry and entry[:2] == [stat.st_size, stat.st_mtime_ns]:
             entries[name] = entry

@@ -38,6 +38,16 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def is_utf8(name: str) -> bool:
+    """Whether a name of the file system is valid UTF-8, as not all names in archives of other systems are."""
+    return printable(name) == name
+
+
+def printable(name: str) -> str:
+    """A name of the file system as text that can be written: bytes that are not UTF-8 become escape sequences."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def files_in(folder: Path, *suffixes: str) -> list[Path]:
     """Return the visible files in a folder with one of the suffixes, written in any case; sorted."""
     if not folder.is_dir():

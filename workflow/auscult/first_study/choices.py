@@ -28,6 +28,7 @@ MINUTES = 60
 MOST_FOLDS, SUBJECTS_FOR_INNER, FEWEST_GROUPS, SEEDS = 5, 20, 4, 10
 EPOCHS = (40, 30, 20, 15, 10, 6)
 BATCH = 64
+LONGEST_NAME = 60  # letters of a name that a label column gives; it becomes part of file names
 PASSES_SHARE = 1.15
 """Time of scoring beside that of training."""
 
@@ -81,13 +82,21 @@ def _dataset(facts: Fingerprint, study: Draft) -> bool:
         "channels": "all" if keeps_all else "mean",
         "sample_format": "int16" if is_sound else "float32",
         "short_s": round(min(4.0, max(0.05, 0.9 * shortest)), 3),
+        **({"distinct_ids": True} if facts.dataset.distinct_ids else {}),
     }
     rates = ", ".join(f"{count} at {hz} Hz" for hz, count in sorted(facts.rates.items()))
     study.why["dataset"] = (
         f"{len(facts.manifest.recordings)} recordings of {len(facts.manifest.cases)} cases; {dropped_files} dropped; "
         f"problems: {', '.join(f'{n} {name}' for name, n in problems.items()) or 'none'}"
         + (f"; columns of cases.csv that are not used: {', '.join(facts.unused)}" if facts.unused else "")
+        + (
+            f"; {len(facts.unlisted)} sound files that recordings.csv does not list, as {facts.unlisted[0]}"
+            if facts.unlisted
+            else ""
+        )
     )
+    if facts.dataset.distinct_ids:
+        study.why["dataset.distinct_ids"] = "ids that differ in writing only name different recordings"
     study.why["dataset.rate_hz"] = (
         f"recorded: {rates}; in nine tenths of the recordings, nearly all energy of the differences from sample to "
         f"sample, which weigh high frequencies more, lies below {facts.energy_hz:.0f} Hz"
@@ -132,7 +141,7 @@ def _target(facts: Fingerprint, study: Draft) -> str:
 def _name(label: str) -> str:
     """A label column as a name of targets, tasks and heads: small letters, digits and underscores."""
     plain = unicodedata.normalize("NFKD", label.casefold()).encode("ascii", "ignore").decode()
-    words = "_".join(re.findall("[a-z0-9]+", plain))
+    words = "_".join(re.findall("[a-z0-9]+", plain))[:LONGEST_NAME].rstrip("_")
     return words if words[:1].isalpha() else f"label_{words}".rstrip("_")
 
 
@@ -291,9 +300,10 @@ def _time(
     training["epochs"] = epochs
     study.trainings = folds * (4 if has_inner else 1)
     study.minutes = minutes(epochs, has_inner)
+    limit = f"at most {MINUTES}" if study.minutes <= MINUTES else f"more than the {MINUTES} aimed at"
     study.why["systems.first.training"] = (
-        f"{study.trainings} trainings in about {math.ceil(study.minutes)} minutes on {cores} cores, at most {MINUTES}; "
-        f"a core trains {speed:.0f} windows a second"
+        f"{study.trainings} trainings in about {math.ceil(study.minutes)} minutes on {cores} cores, {limit}; a core "
+        f"trains {speed:.3g} windows a second"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,8 @@ from auscult.datasets.build import build
 from auscult.datasets.errors import DatasetError
 from auscult.datasets.folder import SUBJECT_WORDS, is_other_name, subject_columns
 from auscult.datasets.ids import plain, same_but_for_writing
-from auscult.datasets.tables import read_table
-from auscult.datasets.walk import SOUNDS, files_in
+from auscult.datasets.tables import read_table, row_number
+from auscult.datasets.walk import SOUNDS, files_below, files_in, is_utf8, printable
 from auscult.first_study.class_folders import class_folders, write_tables
 from auscult.progress import note
 
@@ -31,6 +32,8 @@ SHARE = 0.999
 MOST_CLASSES, FEWEST_SUBJECTS = 20, 3
 NONE = "none"
 """In cells with several classes: none of them."""
+MISSING = {"na", "n/a", "nan", "null", "#n/a"}
+"""Cells, in lower case, by which programs write that a value is missing."""
 PART = re.compile(
     r"(train|training|test|val|valid|validation|dev|eval)[-_ ]?(set|data|\d+)?|(fold|split|part|cv)[-_ ]?\d+"
 )
@@ -49,9 +52,9 @@ class Fingerprint:
 
     dataset: as it was read, with the options of its adapter. labels: by name of a column, the number of cases of each
     class, the largest first, and of subjects of each class. several: label columns whose cells have several classes.
-    candidates: columns that may name subjects and were not used. unused: columns of cases.csv without a use. rates:
-    recordings by rate in Hz. energy_hz: the frequency below which nearly all energy of nine tenths of the recordings
-    lies (see `SHARE`).
+    candidates: columns that may name subjects and were not used. unused: columns of cases.csv without a use. unlisted:
+    sound files that recordings.csv does not list. rates: recordings by rate in Hz. energy_hz: the frequency below which
+    nearly all energy of nine tenths of the recordings lies (see `SHARE`).
     """
 
     dataset: Dataset
@@ -60,6 +63,7 @@ class Fingerprint:
     several: set[str]
     candidates: list[str]
     unused: list[str]
+    unlisted: list[str]
     rates: dict[int, int]
     channels: dict[int, int]
     seconds: np.ndarray
@@ -74,7 +78,7 @@ def fingerprint(root: Path, name: str, form: str | None, threads: int) -> Finger
     """
     new_tables: list[Path] = []
     files = {} if form not in (None, "folder") or (root / "cases.csv").is_file() else class_folders(root)
-    adapter, options, listing = _listing(root, None if files else form)
+    adapter, options, listing = ("", {}, None) if files and form == "folder" else _listing(root, form)
     if listing is None and files:
         if parts := [name for name in files if PART.fullmatch(name.casefold())]:
             raise FirstStudyError(f"{root}: {parts[0]!r} looks like a part of a split, not like a class; rename it")
@@ -90,6 +94,10 @@ def fingerprint(root: Path, name: str, form: str | None, threads: int) -> Finger
             )
         if names := [name for name in files if "|" in name]:
             raise FirstStudyError(f"{root}: {names[0]!r}: `|` separates several labels of a cell; rename the folder")
+        if names := [name for name in files if name != name.strip()]:
+            raise FirstStudyError(f"{root}: {names[0]!r} begins or ends with a blank; rename the folder")
+        if names := [str(path) for of_class in files.values() for path in of_class if not is_utf8(str(path))]:
+            raise FirstStudyError(f"{names[0]!r}: the name is not in UTF-8; rename the file or its folder")
         if pair := same_but_for_writing(files, plain):
             raise FirstStudyError(f"{root}: the folders {pair[0]!r} and {pair[1]!r} differ in writing only; join them")
         try:
@@ -103,7 +111,10 @@ def fingerprint(root: Path, name: str, form: str | None, threads: int) -> Finger
             "folder for each class, or write cases.csv and recordings.csv as in docs/extend.md"
         )
     dataset = Dataset(name=name, adapter=adapter, root=str(root), options=options, sample_format="float32")
-    manifest = build(listing, root, "all", 0.0001, threads, "float32", distinct_ids=True)
+    # without known subjects, two ids that differ in writing only are two files
+    is_distinct = not listing.subjects_known and same_but_for_writing(listing.cases["case"].astype(str)) is not None
+    dataset = dataset.model_copy(update={"distinct_ids": is_distinct})
+    manifest = build(listing, root, "all", 0.0001, threads, "float32", distinct_ids=is_distinct)
     recordings = manifest.recordings
     subjects = manifest.cases.set_index("case")["subject"]
     with_recordings = manifest.cases[manifest.cases["case"].isin(recordings["case"])]
@@ -135,6 +146,7 @@ def fingerprint(root: Path, name: str, form: str | None, threads: int) -> Finger
         several,
         [] if listing.subjects_known else _candidates(root, adapter),
         _unused(root, options) if adapter == "folder" else [],
+        _unlisted(root, recordings) if adapter == "folder" else [],
         recordings["rate_hz"].astype(int).value_counts().to_dict(),
         recordings["channels"].astype(int).value_counts().to_dict(),
         (recordings["frames"] / recordings["rate_hz"]).to_numpy(dtype=float),
@@ -161,8 +173,11 @@ def _listing(root: Path, form: str | None) -> tuple[str, dict[str, Any], Listing
         try:
             options = _folder_options(root) if name == "folder" else {}
             listing = module.ingest(root, module.Options.model_validate(options))
+        except FirstStudyError:
+            raise
         except (DatasetError, ValueError) as error:
-            raise FirstStudyError(f"in the form {name}: {error}") from error
+            advice = "" if form else "; if the folder has another form, name it: form=…"
+            raise FirstStudyError(f"in the form {name}: {error}{advice}") from error
         except Exception as error:  # an adapter that somebody added, and that does not expect another form
             if form:
                 raise
@@ -189,7 +204,8 @@ def _folder_options(root: Path) -> dict[str, Any]:
     """Options of `folder` for the columns of its tables, but those that name persons or parts of a split.
 
     Columns with numbers in every cell and many values are covariates, others with few values are labels, the rest
-    groups if their values repeat.
+    groups if their values repeat. Numbers of rows are none of these: they follow the order of a table, which may be
+    that of its classes. Raises FirstStudyError for a cell such as NA.
     """
     cases = read_table(root / "cases.csv", [])
     recordings = read_table(root / "recordings.csv", [])
@@ -197,7 +213,10 @@ def _folder_options(root: Path) -> dict[str, Any]:
     covariates, groups = [], []
     own = {"case", "subject", *subject_columns(cases)}
     for column in [name for name in cases if name not in own and name.casefold() not in PART_COLUMNS]:
-        cells = cases.loc[cases[column] != "", column]
+        if not column or _are_row_numbers(cases[column]):
+            continue
+        is_missing = cases[column].str.casefold().isin(MISSING)
+        cells = cases.loc[(cases[column] != "") & ~is_missing, column]
         words = sorted({word for cell in set(cells) for word in cell.split("|")})
         is_number = len(cells) > 0 and pd.to_numeric(cells, errors="coerce").notna().all()
         if is_number and len(words) > 5:
@@ -206,16 +225,40 @@ def _folder_options(root: Path) -> dict[str, Any]:
             labels[column] = []
         elif len(words) < len(cells) / 2:
             groups.append(column)
+        else:
+            continue
+        if is_missing.any():
+            position = int(is_missing.to_numpy().argmax())
+            raise FirstStudyError(
+                f"{root / 'cases.csv'}: row {row_number(cases, position)}, column {column!r}: "
+                f"{cases[column].iloc[position]!r} is no value; leave the cell empty where one is missing"
+            )
     known = {*RECORDING_COLUMNS, *HEADER_COLUMNS}
     other_columns = [name for name in recordings if name not in known and not is_other_name(name)]
     of_recordings = [name for name in other_columns if 2 <= recordings[name].nunique() <= MOST_CLASSES]
     return {"labels": labels, "groups": groups, "covariates": covariates, "recording_labels": of_recordings}
 
 
+def _are_row_numbers(cells: pd.Series) -> bool:
+    """Whether cells count the rows of their table, from 0 or 1 on."""
+    values = pd.to_numeric(cells, errors="coerce").tolist()
+    return len(values) > 1 and any(values == list(range(first, first + len(values))) for first in (0, 1))
+
+
 def _unused(root: Path, options: dict[str, Any]) -> list[str]:
     """Columns of cases.csv that no option names."""
     names = {"case", "subject", *options["labels"], *options["groups"], *options["covariates"]}
-    return [name for name in read_table(root / "cases.csv", []) if name not in names]
+    return [name or "one without a name" for name in read_table(root / "cases.csv", []) if name not in names]
+
+
+def _unlisted(root: Path, recordings: pd.DataFrame) -> list[str]:
+    """Sound files below the root that recordings.csv does not list, as those of a folder that was added later."""
+    listed = {
+        os.path.realpath(root / path)
+        for path in {*recordings["path"], *read_table(root / "recordings.csv", [])["path"]}
+    }
+    files = [path for path in files_below(root) if path.suffix.lower() in SOUNDS]
+    return [printable(str(path.relative_to(root))) for path in sorted(files) if os.path.realpath(path) not in listed]
 
 
 def _candidates(root: Path, adapter: str) -> list[str]:
