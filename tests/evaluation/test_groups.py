@@ -1,5 +1,7 @@
 """Numbers of cases in the groups that a study's evaluation names, and error messages on wrong names."""
 
+from dataclasses import replace
+
 import pytest
 
 from auscult.config.study import Study
@@ -39,3 +41,11 @@ def test_wrong_names(world):
         count_groups(*groupings(world, {"positive": ["abnormal"]}), world.manifest)
     with pytest.raises(SubgroupError, match=r"evaluation\.subgroups: 'sex' is not one of site, murmur"):
         count_groups(*groupings(world, subgroups=["sex"]), world.manifest)
+
+
+def test_a_cell_with_several_labels_counts_for_each(world):
+    cases = world.manifest.cases.copy()
+    cases.loc[cases.index[:2], "outcome"] = "Abnormal|Other"
+    table = count_groups(*groupings(world), replace(world.manifest, cases=cases))
+    counts = table.set_index("value")["cases"]
+    assert counts["Other"] == 2 and counts["Abnormal"] == cases["outcome"].str.contains("Abnormal").sum()

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auscult.evaluation.selective import aurc, measure, most_uncertain, risk_coverage, uncertainty_table
+from auscult.report import sections
 
 WRONG = np.array([0, 1, 0, 1])
 CASES = st.lists(st.tuples(st.booleans(), st.integers(0, 4), st.integers(0, 3)), min_size=1, max_size=12)
@@ -140,3 +141,13 @@ def test_many_draws_are_computed_in_blocks():
     weights = rng.poisson(1.0, (700, 3000))  # more than 2**20 numbers
     expected = [float(aurc(wrong, uncertainty, row[None])[0]) for row in weights[::99]]
     np.testing.assert_allclose(aurc(wrong, uncertainty, weights)[::99], expected)
+
+
+@pytest.mark.parametrize("subjects", [2, 4, 5, 9])
+def test_no_interval_below_five_subjects(murmur_study, subjects):
+    study, predictions = example(murmur_study)
+    names = [f"s{number % subjects}" for number in range(len(predictions))]
+    table = uncertainty_table(study, predictions.assign(subject=names), "")
+    for column in ("aurc_low", "aurc_high", "minus_confidence_low", "minus_confidence_high"):
+        assert table[column].notna().all() == table[column].notna().any() == (subjects >= 5)
+    assert table["aurc"].notna().all() and sections.uncertainty(table)["table"]["rows"]

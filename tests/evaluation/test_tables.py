@@ -188,7 +188,7 @@ def test_no_interval_below_five_subjects_of_a_class(murmur_study, seed, rare, co
 
 
 @pytest.mark.parametrize("positives", [3, 4, 5, 12, 15, 16, 17])
-def test_a_multilabel_auroc_needs_subjects_inside_and_outside_of_every_class(rhythm_study, positives):
+def test_multilabel_rankings_and_recalls_need_subjects_inside_and_outside_of_every_class(rhythm_study, positives):
     rng, names = np.random.default_rng(positives), ["af", "lbbb", "pvc"]
     has = np.stack([np.arange(20) < positives, *(rng.permutation(20) < 10 for _ in range(2))], axis=1)
     labels = ["|".join(name for name, mark in zip(names, row, strict=True) if mark) or "none" for row in has]
@@ -197,8 +197,8 @@ def test_a_multilabel_auroc_needs_subjects_inside_and_outside_of_every_class(rhy
     )
     rows = rows.assign(**{f"p_{name}": rng.random(20) for name in names})
     row = scoring.with_intervals(rhythm_study, rhythm_study.targets["rhythm"], rows)
-    assert np.isfinite(row["uar_low"]) == np.isfinite(row["f_low"]) == (positives >= 5)
-    assert np.isfinite(row["auroc_low"]) == (5 <= positives <= 15)
+    assert np.isfinite(row["f_low"]) == (positives >= 5)
+    assert np.isfinite(row["auroc_low"]) == np.isfinite(row["uar_low"]) == (5 <= positives <= 15)
 
 
 def test_rankings_of_the_row_chosen_are_within_folds(murmur_study):
@@ -704,3 +704,32 @@ def test_the_calibration_error_by_chance_is_of_cases_and_not_of_their_repeats(mu
     several = pd.concat([once.assign(repeat=repeat) for repeat in range(repeats)])
     one, more = (tables.leaderboard(murmur_study(), rows, "").iloc[0] for rows in (once, several))
     assert more["ece_calibrated"] == pytest.approx(one["ece_calibrated"], rel=0.03)
+
+
+def test_latex_takes_no_class_for_an_interval_and_no_small_p_for_zero(tmp_path):
+    table = pd.DataFrame({"recall_risk": [0.5], "recall_risk_low": [0.7], "recall_risk_high": [0.9]})
+    table = table.assign(p_bootstrap=[0.0004], p_t_test=[0.0123], difference=[0.1], difference_low=[0.05])
+    writing.write_table(table.assign(difference_high=[0.15]), tmp_path / "table", "")
+    text = (tmp_path / "table.tex").read_text()
+    assert "recall risk & recall risk low & recall risk high" in text and "0.500 & 0.700 & 0.900" in text
+    assert "<0.001" in text and "0.012" in text and "0.100 (0.050 to 0.150)" in text
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_multilabel_uar_needs_cases_inside_and_outside_of_every_class(rhythm_study, seed):
+    """With a class that all cases have, its specificity is not known."""
+    rng, names = np.random.default_rng(seed), ["af", "lbbb", "pvc"]
+    target = rhythm_study().targets["rhythm"] if callable(rhythm_study) else rhythm_study.targets["rhythm"]
+    has = rng.random((30, 3)) < 0.5
+    p = {f"p_{name}": rng.random(30) for name in names}
+    decided = ["|".join(rng.choice(names, rng.integers(0, 3), replace=False)) or "none" for _ in range(30)]
+
+    def uar(has) -> float:
+        labels = ["|".join(np.array(names)[row]) or "none" for row in has]
+        rows = predictions(["x"] * 30, ["Absent"] * 30).drop(columns=P)
+        return scoring.score(target, rows.assign(target="rhythm", label=labels, prediction=decided, **p))["uar"]
+
+    assert np.isfinite(uar(has))
+    column, value = rng.integers(3), bool(seed % 2)
+    has[:, column] = value
+    assert np.isnan(uar(has))

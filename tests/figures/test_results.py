@@ -13,7 +13,7 @@ from auscult.evaluation import tables
 from auscult.figures import results
 from auscult.figures.drawing import save
 from auscult.figures.importances import importance_figures, stability
-from auscult.figures.trade_off import operating_points
+from auscult.figures.trade_off import operating_points, trade_off
 from auscult.heads.outputs import class_columns
 
 CLASSES = {"murmur": ["Present", "Unknown", "Absent"], "rhythm": ["af", "$sinus^$", "_block"]}
@@ -323,3 +323,29 @@ def test_captions_count_cases_and_not_their_repeats(repeats):
         caption = draw("murmur", target, rows).caption
         assert f"{cases} test cases" in caption
         assert ("predictions in repeated folds" in caption) == (repeats > 1)
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_captions_of_reliability_and_operating_points_count_cases(repeats):
+    rows, target = predictions(), study().targets["murmur"]
+    rows = rows[(rows["system"] == "chosen") & (rows["target"] == "murmur")]
+    cases = rows[rows["label"] != ""]["case"].nunique()
+    rows = pd.concat([rows.assign(repeat=repeat) for repeat in range(repeats)], ignore_index=True)
+    captions = [results.reliability("murmur", target, rows).caption]
+    captions += [plot.caption for plot in trade_off(study(), "murmur", target, rows)]
+    for caption in captions:
+        assert f"{cases} test cases" in caption
+        assert ("predictions in repeated folds" in caption) == (repeats > 1)
+
+
+@pytest.mark.parametrize(("subjects", "absent"), [(4, False), (5, False), (60, True)])
+def test_operating_points_have_intervals_where_the_tables_have(subjects, absent):
+    target, rng = study().targets["murmur"], np.random.default_rng(subjects)
+    p = rng.dirichlet([1, 1, 1], 60)
+    labels = target.classes[:2] * 30 if absent else target.classes * 20
+    rows = pd.DataFrame(p, columns=[f"p_{name}" for name in target.classes])
+    rows = rows.assign(label=labels, subject=[f"s{k % subjects}" for k in range(60)])
+    points = operating_points(study(), target, rows)
+    assert points["w_acc_low"].notna().all() == (subjects >= 5) and points["w_acc"].notna().all()
+    assert points["uar"].notna().all() == (not absent) == points["uar"].notna().any()
+    assert points["uar_low"].notna().any() == (subjects == 5)

@@ -238,10 +238,13 @@ def test_the_page_shows_the_result_beside_the_floors(folder):
     assert "2 networks were trained, in 2 min 30 s" in parsed.text
 
 
-def test_the_page_states_that_an_interval_reaches_down_to_the_floor(folder):
+def test_the_page_states_where_an_interval_and_the_floor_lie(folder):
     low = board().assign(w_acc_low=0.5)
     _, parsed = page(folder, leaderboard=low)
-    assert "The interval of W.acc reaches down to the highest floor: no proof of a gain." in parsed.text
+    assert "The interval of W.acc contains the highest floor: no proof of a gain." in parsed.text
+    _, parsed = page(folder, leaderboard=board().assign(w_acc=0.1, w_acc_low=0.05, w_acc_high=0.15))
+    assert "The whole interval of W.acc lies below the highest floor." in parsed.text
+    assert "no proof of a gain" not in parsed.text
 
 
 def test_empty_tables_are_replaced_by_sentences(folder):
@@ -276,7 +279,7 @@ def test_a_leak_is_in_a_red_box_with_its_reason_and_marks_every_table_of_scores(
     _, parsed = page(folder, mark, changes, audit=audit)
     assert any(attrs.get("class") == "box leak" for _, attrs in parsed.tags)
     assert "The study allows this because: to compare with <others>" in parsed.text
-    assert "The audit found 14 cases that share something with cases of another role of their fold." in parsed.text
+    assert "The audit found that cases of different roles share something, in 1 of the folds." in parsed.text
     # box, results, boards, floors, differences, uncertainty, folds, …
     assert parsed.text.count(mark) == 1 + 2 + 2 + 1 + 2 + 1 + 2 * 2 + 1
     _, parsed = page(folder)

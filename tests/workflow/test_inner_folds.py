@@ -44,7 +44,7 @@ def project(tmp_path_factory) -> Project:
     study["targets"]["outcome"]["decisions"] = ["reference", "cost", "tuned_w_acc", "tuned_uar"]
     study["fusion"] |= {
         "fit_on": ["inner_folds", "validation"],
-        "features": ["probabilities", "latents", "descriptors"],
+        "features": ["probabilities", "latents", "statistics"],
         "blend": True,
     }
     study["fusion"]["tuning"] = {"trials": 2, "folds": 2}
@@ -167,27 +167,34 @@ WINNERS = {
 }
 
 
-# the blend has the network and XGBoost in it
-QUICK = ("latents", "blend", "chosen")
-
-
 @pytest.mark.parametrize(
-    "stage", [stage if stage in QUICK else pytest.param(stage, marks=pytest.mark.slow) for stage in WINNERS]
+    "stages",
+    [
+        pytest.param(("network", "network"), marks=pytest.mark.slow),
+        pytest.param(("xgboost", "logistic"), marks=pytest.mark.slow),
+        ("latents", "blend"),  # the blend has the network and XGBoost in it
+        ("chosen", "chosen"),
+    ],
 )
-def test_a_winner_gives_its_own_cases_what_the_study_gave_them(project, stage):
-    """Fold 1 tests the other half of the cases, so that each fold's part in the vote can be recognised."""
-    path, variant = project.path("results/tiny/winner.json"), dict(zip(VARIANT, WINNERS[stage], strict=True))
+def test_a_winner_gives_its_own_cases_what_the_study_gave_them(project, stages):
+    """Each fold has a variant of its own, and tests the other half of the cases: its part in the vote is recognised."""
+    path, variants = (
+        project.path("results/tiny/winner.json"),
+        [dict(zip(VARIANT, WINNERS[s], strict=True)) for s in stages],
+    )
     before = path.read_text()
-    if stage != "chosen":  # else what each fold has taken
-        folds = {"r0f0": [variant], "r0f1": [variant]}
-        path.write_text(json.dumps({"outcome": {**variant, "folds": folds, "scored_on": "inner"}}))
+    if stages[0] != "chosen":  # else what each fold has taken
+        folds = {f"r0f{fold}": [variant] for fold, variant in enumerate(variants)}
+        path.write_text(json.dumps({"outcome": {**variants[0], "folds": folds, "scored_on": "inner"}}))
     project.run("predict", config=("recordings=resources/tiny",))
     table = read_predicted(project, "tiny").set_index("case")
     assert table["problems"].str.contains("the study has these samples").all()
-    test_rows = predictions(project)
-    for key, value in variant.items():
-        test_rows = test_rows[test_rows[key] == value]
-    test_rows = test_rows.set_index("case")
+    rows = predictions(project)
+    is_variant = [
+        (rows[[*variant, "fold"]] == pd.Series({**variant, "fold": str(fold)})).all(axis=1)
+        for fold, variant in enumerate(variants)
+    ]
+    test_rows = rows[is_variant[0] | is_variant[1]].set_index("case")
     assert sorted(test_rows.index) == sorted(table.index)
     p = test_rows["p_Abnormal"].astype(float).reindex(table.index)
     # the mean of a test probability and of one by the other fold, which had the case among its own

@@ -164,13 +164,13 @@ def test_a_decision_trains_and_scores_nothing(project):
 def test_a_system_that_is_added_trains_and_nothing_else_does(project):
     project.change("tiny", "systems.more", copy.deepcopy(STUDY["systems"]["small"]))
     project.change("tiny", "systems.more.training.epochs", 1)
-    ran = project.run()
+    ran = project.run("results/tiny/tables/leaderboard.csv")
     assert (ran.jobs["train"], ran.jobs["infer"], ran.jobs["aggregate"]) == (2, 2, 2)
     assert set(project.outcomes("train")) == {"more-outcome-r0f0", "more-outcome-r0f1"}
     board = pd.read_csv(project.path("results/tiny/tables/leaderboard.csv"))
     assert {"small", "more"} <= set(board["system"])
     project.study("tiny", **STUDY)
-    assert "train" not in project.run().jobs
+    assert "train" not in project.run(SCORED).jobs
 
 
 def test_editing_the_network_trains_it_and_another_one_does_not(project):

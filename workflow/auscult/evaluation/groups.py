@@ -27,7 +27,7 @@ def count_groups(referrals: dict[str, Referral], subgroups: list[str], manifest:
         if label not in manifest.cases:
             labels = ", ".join(manifest.columns.labels)
             raise EvaluationError(f"{key}.label: the data set has no label column {label!r}; it has {labels}")
-        counts = manifest.cases[label].value_counts().drop("", errors="ignore")
+        counts = manifest.cases[label].str.split("|").explode().value_counts().drop("", errors="ignore")
         if not set(counts.index) & set(referral.positive):
             positive, values = referral.positive, sorted(counts.index)
             raise EvaluationError(f"{key}.positive: {label} is never one of {positive}; it is one of {values}")

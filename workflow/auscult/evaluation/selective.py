@@ -96,6 +96,7 @@ def uncertainty_table(study: Study, predictions: pd.DataFrame, leak: str) -> pd.
         wrong = (part["prediction"] != part["label"]).to_numpy(dtype=float)
         subjects = part["subject"].to_numpy(dtype=str)
         draws = intervals.subject_draws(subjects, study.evaluation.draws, study.evaluation.seed)
+        is_enough = len(np.unique(subjects)) >= scoring.MIN_SUBJECTS
         confidence = measure(part, target, CONFIDENCE)
         confidence_aurc, confidence_draws = aurc(wrong, confidence), aurc(wrong, confidence, draws)
         for name in MEASURES:
@@ -103,8 +104,9 @@ def uncertainty_table(study: Study, predictions: pd.DataFrame, leak: str) -> pd.
             if values is None:
                 continue
             value, value_draws = aurc(wrong, values), aurc(wrong, values, draws)
-            low, high = intervals.interval(value_draws)
-            difference_low, difference_high = intervals.interval(value_draws - confidence_draws)
+            low, high = intervals.interval(value_draws) if is_enough else (np.nan, np.nan)
+            differences = value_draws - confidence_draws
+            difference_low, difference_high = intervals.interval(differences) if is_enough else (np.nan, np.nan)
             row = dict(zip(["target", *VARIANT], key, strict=True)) | {
                 "measure": name,
                 "n": len(part),

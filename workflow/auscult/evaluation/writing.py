@@ -15,6 +15,8 @@ from auscult.result_tables import TEXT_COLUMNS
 
 NOT_PRINTED = {"parameters", "multiply_adds", "train_s", "epoch_s"}
 """Columns that a table in a paper does not have."""
+P_VALUES = {"p_bootstrap", "p_t_test"}
+WITH_INTERVAL = {*(metric.key for metric in catalogue.with_interval()), "difference", "aurc", "minus_confidence"}
 HEADS = {metric.key: metric.label for metric in catalogue.METRICS}
 
 
@@ -33,10 +35,12 @@ def write_table(table: pd.DataFrame, path: Path, caption: str) -> None:
 def _latex_table(table: pd.DataFrame, name: str, caption: str) -> str:
     """A table for a paper: metrics with their intervals in brackets, no empty columns, none about time and size."""
     rows = table.drop(columns=[column for column in table if column in NOT_PRINTED])
-    for column in [column for column in rows if {f"{column}_low", f"{column}_high"} <= set(rows)]:
+    for column in [column for column in rows if column in WITH_INTERVAL and f"{column}_low" in rows]:
         parts = [rows.pop(f"{column}{end}").map(_short) for end in ("_low", "_high")]
         intervals = [f" ({low} to {high})" if low else "" for low, high in zip(*parts, strict=True)]
         rows[column] = [_short(value) + interval for value, interval in zip(rows[column], intervals, strict=True)]
+    for column in [column for column in rows if column in P_VALUES]:
+        rows[column] = rows[column].map(p_text)
     texts = rows.map(_short)
     is_empty = (texts == "").all() & (len(texts) > 0)
     texts = texts.loc[:, ~is_empty].replace("", "–")
@@ -55,6 +59,11 @@ def _latex_table(table: pd.DataFrame, name: str, caption: str) -> str:
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def p_text(p: float) -> str:
+    """A p value with three digits, `<0.001` for a smaller one; '' where undefined."""
+    return "" if np.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _short(cell: Any) -> str:

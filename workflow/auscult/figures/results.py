@@ -86,13 +86,6 @@ def _figures(study: Study, predictions: pd.DataFrame, board: pd.DataFrame, histo
         yield learning(system, task, part, select)
 
 
-def _count(rows: pd.DataFrame) -> str:
-    """The number of test cases, and of their predictions where the folds are repeated."""
-    rows = scoring.labelled_rows(rows)
-    cases = rows["case"].nunique()
-    return f"{cases} test cases" + (f" ({len(rows)} predictions in repeated folds)" if len(rows) > cases else "")
-
-
 def roc(name: str, target: Target, rows_chosen: pd.DataFrame) -> Plot:
     """ROC curve of every class against the rest: the row `chosen`, test cases of all folds pooled."""
     truth, p = _truth_and_scores(target, rows_chosen)
@@ -101,8 +94,8 @@ def roc(name: str, target: Target, rows_chosen: pd.DataFrame) -> Plot:
     curves = [Curve(target.classes[k], *_roc_points(truth[:, k], p[:, k]), values[k]) for k in with_value]
     caption = (
         f"Sensitivity against false-alarm rate at all thresholds of the row chosen's probabilities, each class against "
-        f"the rest, on {_count(rows_chosen)} of all folds together; the grey diagonal is guessing. The AUROC "
-        f"compares cases of the same fold."
+        f"the rest, on {scoring.count_text(rows_chosen)} of all folds together; the grey diagonal is guessing. The "
+        f"AUROC compares cases of the same fold."
     )
     notes = _notes(target, curves, values, "because no case, or every case, is of the class")
     return _roc(f"roc-{name}.svg", f"{name}: ROC of each class", curves, caption, notes)
@@ -155,8 +148,8 @@ def precision_recall(name: str, target: Target, rows_chosen: pd.DataFrame) -> Pl
     alt = f"Precision–recall curves of {name}, one for each class. Average precision: {text}."
     caption = (
         f"Recall (share of the cases of a class that are predicted as it) and precision (share of the cases predicted "
-        f"as a class that are of it) at all thresholds; row chosen, {_count(rows_chosen)}. Average precision "
-        f"(AUPRC): {text}{' (dotted)' if 0 < len(curves) <= 4 else ''}."
+        f"as a class that are of it) at all thresholds; row chosen, {scoring.count_text(rows_chosen)}. Average "
+        f"precision (AUPRC): {text}{' (dotted)' if 0 < len(curves) <= 4 else ''}."
         f"{_notes(target, curves, values, 'because no case is of the class')}"
     )
     return Plot(f"pr-{name}.svg", figure, title, alt, caption)
@@ -211,7 +204,7 @@ def confusion(name: str, target: Target, rows_chosen: pd.DataFrame) -> Plot:
     text = "; ".join(f"{c}, {k} of {n} correct ({100 * k / n:.0f} %)" if n else f"{c}, no cases" for c, k, n in correct)
     alt = f"Confusion matrix of {name}, true classes in rows, predicted classes in columns. {text}."
     caption = (
-        f"Predictions of the row chosen on {_count(part)}: their number, and per cent of the true class "
+        f"Predictions of the row chosen on {scoring.count_text(part)}: their number, and per cent of the true class "
         f"(each row adds up to 100 %). The diagonal has the correct predictions: {text}."
     )
     return Plot(f"confusion-{name}.svg", figure, title, alt, caption)
@@ -223,14 +216,13 @@ def reliability(name: str, target: Target, part: pd.DataFrame) -> Plot:
     Multiclass targets: the most probable class of every case. Multilabel targets: every class of every case.
     """
     rows = pd.concat([part[part["system"] == "chosen"], scoring.networks_alone(part)])
-    curves, cases = [], 0
+    curves = []
     for label, variant_rows in _variants(rows)[:MOST_COLOURS]:
         truth, p = _truth_and_scores(target, variant_rows)
         if target.kind == "multiclass":
             truth, p = (np.take_along_axis(values, p.argmax(axis=1)[:, None], axis=1) for values in (truth, p))
         if len(truth):
             curves.append(Curve(label, *_binned(p.ravel(), truth.ravel())))
-            cases = max(cases, len(truth))
     title = f"{name}: reliability of the probabilities"
     figure, axes = square(title, "Predicted probability", "Observed frequency", diagonal=True)
     for curve, style, marker in zip(curves, line_styles(curves), MARKERS, strict=False):
@@ -240,9 +232,9 @@ def reliability(name: str, target: Target, part: pd.DataFrame) -> Plot:
     events = "every class of every case" if target.kind == "multilabel" else "the most probable class of every case"
     alt = f"Reliability diagram of {name}: observed frequency against probability. Error: {values_text(curves)}."
     caption = (
-        f"For {events} ({cases} cases), in {BINS} bins of equal width: the mean predicted probability and the observed "
-        f"frequency. On the diagonal the probabilities are calibrated; below it they are too high. Larger marks stand "
-        f"for more cases. Calibration error (mean distance from the diagonal): {values_text(curves)}."
+        f"For {events} ({scoring.count_text(part)}), in {BINS} bins of equal width: the mean predicted probability and "
+        f"the observed frequency. On the diagonal the probabilities are calibrated; below it they are too high. Larger "
+        f"marks stand for more cases. Calibration error (mean distance from the diagonal): {values_text(curves)}."
     )
     return Plot(f"reliability-{name}.svg", figure, title, alt, caption)
 
@@ -273,10 +265,10 @@ def referral(name: str, target: Target, part: pd.DataFrame) -> Iterator[Plot]:
     text = values_text(curves)
     alt = f"Error rate of {name} against the share of cases referred. Area under the risk–coverage curve: {text}."
     caption = (
-        f"System {rows['system'].iloc[0]} (decision {rows['decision'].iloc[0]}, {_count(rows)}): error rate of the "
-        f"cases that are left when the most uncertain ones, by each measure, are referred to an expert. The grey line "
-        f"is the error rate when cases are referred at random ({wrong.mean():.3f}). Area under the risk–coverage curve "
-        f"(AURC, lower is better): {text}."
+        f"System {rows['system'].iloc[0]} (decision {rows['decision'].iloc[0]}, {scoring.count_text(rows)}): error "
+        f"rate of the cases that are left when the most uncertain ones, by each measure, are referred to an expert. "
+        f"The grey line is the error rate when cases are referred at random ({wrong.mean():.3f}). Area under the "
+        f"risk–coverage curve (AURC, lower is better): {text}."
     )
     yield Plot(f"referral-{name}.svg", figure, title, alt, caption)
 

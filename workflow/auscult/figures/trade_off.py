@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from auscult.config.study import Study
 from auscult.config.targets import Target
@@ -37,17 +38,23 @@ def operating_points(study: Study, target: Target, rows_chosen: pd.DataFrame) ->
     truth = rows_chosen["label"].map({name: number for number, name in enumerate(classes)}).to_numpy(dtype=int)
     draws = subject_draws(rows_chosen["subject"], study.evaluation.draws, study.evaluation.seed)
     fewest = rows_chosen.groupby("label")["subject"].nunique().reindex(classes, fill_value=0).min()
+    subjects = {"w_acc": rows_chosen["subject"].nunique(), "uar": fewest}  # as in the tables
     rows = []
     for share in SHARES:
         decisions = largest_weighted(p, utilities(p.sum(axis=0), weights, share))
         row = [share]
         matrices = [formulas.confusion(truth, decisions, len(classes), each) for each in (None, draws)]
-        for score in (lambda matrix: formulas.weighted_accuracy(matrix, weights), formulas.uar):
-            value, of_draws = (score(matrix) for matrix in matrices)
-            is_enough = score is not formulas.uar or fewest >= scoring.MIN_SUBJECTS  # as in the tables
+        for metric in METRICS:
+            value, of_draws = (_score(metric, matrix, weights) for matrix in matrices)
+            is_enough = subjects[metric] >= scoring.MIN_SUBJECTS
             row += [float(value), *(interval(of_draws) if is_enough else (np.nan, np.nan))]
         rows.append(row)
     return pd.DataFrame(rows, columns=["share", *COLUMNS])
+
+
+def _score(metric: str, matrix: NDArray, weights: NDArray) -> NDArray:
+    """Weighted accuracy or UAR of confusion matrices (…, classes, classes); no UAR where a class has no case."""
+    return formulas.weighted_accuracy(matrix, weights) if metric == "w_acc" else formulas.recalls(matrix).mean(axis=-1)
 
 
 def trade_off(study: Study, name: str, target: Target, rows_chosen: pd.DataFrame) -> Iterator[Plot]:
@@ -77,10 +84,10 @@ def trade_off(study: Study, name: str, target: Target, rows_chosen: pd.DataFrame
     alt = f"Weighted accuracy and UAR of {name} as weight goes from the first to the second. {text}."
     caption = (
         f"Each point takes the decisions that are expected to score best by a share of weighted accuracy and the rest "
-        f"of UAR, on the calibrated probabilities of the row chosen ({len(rows)} test cases); bands are 95 % intervals "
-        f"over subjects. How many cases a class has is taken from the probabilities. Weighted accuracy and UAR: {text}."
-        f" The decision rules with these names do the same for each variant and fold, with the class sizes of their "
-        f"own cases, so that their scores differ a little."
+        f"of UAR, on the calibrated probabilities of the row chosen ({scoring.count_text(rows)}); bands are 95 % "
+        f"intervals over subjects. How many cases a class has is taken from the probabilities. Weighted accuracy and "
+        f"UAR: {text}. The decision rules with these names do the same for each variant and fold, with the class sizes "
+        f"of their own cases, so that their scores differ a little."
     )
     yield Plot(f"trade-off-{name}.svg", figure, title, alt, caption)
 

@@ -188,7 +188,8 @@ def _accuracy(arrays: Scored) -> Any:
 
 def _uar(arrays: Scored) -> Any:
     if arrays.multilabel:
-        return np.where(arrays.lacks_class, np.nan, formulas.macro(formulas.uar(arrays.matrix)))[()]
+        # of each class: rows are the cases outside it and in it
+        return formulas.recalls(arrays.matrix).mean(axis=(-2, -1))
     return arrays.recalls.mean(axis=-1)
 
 
@@ -224,11 +225,12 @@ METRICS = (
         "UAR",
         "UAR",
         "Unweighted average recall: the share of a class that is predicted correctly, averaged over the classes; empty "
-        "if a class has no case. (Multi-label: of each class, the mean of sensitivity and specificity.)",
+        "if a class has no case. (Multi-label: of each class, the mean of sensitivity and specificity; empty if a "
+        "class has no case, or all.)",
         "Decisions",
         _uar,
         interval="percentile",
-        sides="classes",
+        sides="pairs",
         places=_places(
             "floors", "text", "text of normal", "differences", "subgroups", "figures", "winner", "published"
         ),

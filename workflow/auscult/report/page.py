@@ -158,7 +158,8 @@ def _result(name: str, study: Study, board: pd.DataFrame, floors: pd.DataFrame, 
     repeats, winner = facts["repeats"], facts["winner"]
     cases = "test cases" if repeats == 1 else f"predictions of test cases, in {repeats} repeats of the folds"
     text = f"On {row['n']} {cases}, the row chosen reaches {scores or 'no defined score'}."
-    strips, above, not_above = [], [], []
+    strips: list[dict[str, Any]] = []
+    places: dict[str, list[str]] = {"above": [], "about": [], "below": []}  # where intervals lie
     for key in [metric.key for metric in metrics]:
         marks = [(f"always {floor['always']}", float(floor[key])) for floor in baselines if pd.notna(floor.get(key))]
         if key == "auroc":
@@ -166,17 +167,21 @@ def _result(name: str, study: Study, board: pd.DataFrame, floors: pd.DataFrame, 
         low, high = (row.get(f"{key}_{end}", np.nan) for end in ("low", "high"))
         strips.append({"metric": METRICS[key][0], "value": row[key], "low": low, "high": high, "floors": marks})
         if marks and pd.notna(low):
-            (above if low > max(value for _, value in marks) else not_above).append(METRICS[key][0])
+            highest = max(value for _, value in marks)
+            places["above" if low > highest else "below" if high < highest else "about"].append(METRICS[key][0])
     for floor in baselines:
         scores = " and ".join(
             f"{metric.label} {number(floor[metric.key])}" for metric in metrics if metric.key in floor
         )
         text += f" Always predicting {floor['always']} reaches {scores}." if scores else ""
-    verdict = f"The whole interval of {' and of '.join(above)} lies above the highest floor." if above else ""
-    if not_above:
-        verdict += (
-            f" The interval of {' and of '.join(not_above)} reaches down to the highest floor: no proof of a gain."
-        )
+    sentences = {
+        "above": "The whole interval of {} lies above the highest floor.",
+        "about": "The interval of {} contains the highest floor: no proof of a gain.",
+        "below": "The whole interval of {} lies below the highest floor.",
+    }
+    verdict = " ".join(
+        sentences[place].format(" and of ".join(metrics)) for place, metrics in places.items() if metrics
+    )
     variants = summary(winner[name]) if name in winner else ""
     return {"name": name, "text": text, "verdict": verdict, "strips": strips, "winner": variants}
 
@@ -291,8 +296,8 @@ def _audit(findings: pd.DataFrame) -> dict[str, Any]:
     shared_rows = findings[names.str.startswith(SHARED)]
     text = "The audit found nothing that training, validation and test cases of a fold share."
     if len(shared_rows):
-        count = int(shared_rows["count"].astype(int).sum())
-        text = f"The audit found {count} cases that share something with cases of another role of their fold."
+        folds = len(shared_rows.drop_duplicates(["repeat", "fold"]))
+        text = f"The audit found that cases of different roles share something, in {folds} of the folds."
     if (names == "subjects_unknown").any():
         unknown = "The data set names no subjects: the audit could not check whether a subject has cases in two roles."
         text = f"{unknown} {text}" if len(shared_rows) else unknown
@@ -307,14 +312,14 @@ def _audit(findings: pd.DataFrame) -> dict[str, Any]:
 
 
 def _quality(problems: pd.DataFrame) -> dict[str, Any] | None:
-    """Number of recordings by problem and action, and the list of problems."""
+    """Number of rows of quality.csv by problem and action, and the first rows."""
     if problems.empty:
         return None
     counts = problems.groupby(["problem", "action"]).size().sort_values(ascending=False, kind="stable")
     columns = ["recording", "problem", "action", "detail"]
     first = problems[columns].head(MOST_PROBLEMS).astype(object).fillna("").astype(str)
     return {
-        "counts": table(["Problem", "Action", "Recordings"], [[*key, int(n)] for key, n in counts.items()]),
+        "counts": table(["Problem", "Action", "Rows"], [[*key, int(n)] for key, n in counts.items()]),
         "list": table([column.capitalize() for column in columns], first.to_numpy().tolist()),
         "list_length": len(first),
         "problem_count": len(problems),

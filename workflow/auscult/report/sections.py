@@ -10,6 +10,7 @@ from auscult.config.study import Study
 from auscult.decisions.winner import VARIANT
 from auscult.evaluation.scoring import networks_alone
 from auscult.evaluation.selective import CONFIDENCE, MEASURES, SHARES
+from auscult.evaluation.writing import p_text
 from auscult.metrics import catalogue
 from auscult.report.cells import METRICS, cell, number, table, with_interval
 
@@ -38,18 +39,16 @@ def uncertainty(rows: pd.DataFrame) -> dict[str, Any] | None:
     text += f" Worse (interval above 0): {', '.join(worse)}." if worse else ""
     lines = []
     for row in rows.to_dict("records"):
-        difference = (
-            ""
-            if row["measure"] == CONFIDENCE
-            else f"{row['minus_confidence']:+.3f} "
-            f"({row['minus_confidence_low']:+.3f} to {row['minus_confidence_high']:+.3f})"
-        )
+        difference, has_interval = f"{row['minus_confidence']:+.3f}", pd.notna(row["aurc_low"])
+        if has_interval:
+            difference += f" ({row['minus_confidence_low']:+.3f} to {row['minus_confidence_high']:+.3f})"
+        interval = f" ({row['aurc_low']:.3f}–{row['aurc_high']:.3f})" if has_interval else ""
         lines.append(
             [
                 row["system"],
                 MEASURES[row["measure"]][0],
-                cell(row["aurc"], f"{row['aurc']:.3f} ({row['aurc_low']:.3f}–{row['aurc_high']:.3f})"),
-                difference,
+                cell(row["aurc"], f"{row['aurc']:.3f}{interval}"),
+                "" if row["measure"] == CONFIDENCE else difference,
                 row["error"],
                 *(1 - row[f"accuracy_referring_{share:.0%}"] for share in SHARES),
             ]
@@ -130,7 +129,7 @@ def _differences(pairs: list[tuple[dict, pd.DataFrame]], with_both_names: bool) 
             text = f"{row['difference']:+.3f}" if pd.notna(row["difference"]) else "–"
             if pd.notna(row["difference_low"]):
                 text += f" ({row['difference_low']:+.3f} to {row['difference_high']:+.3f})"
-            p_values = [f"{row[name]:.3f}" for name in ("p_bootstrap", "p_t_test") if pd.notna(row[name])]
+            p_values = [p_text(row[name]) for name in ("p_bootstrap", "p_t_test") if pd.notna(row[name])]
             line.append(cell(row["difference"], f"{text} p {', '.join(p_values)}" if p_values else text))
         lines.append(line)
     meaning = "Difference with its 95 % interval; p of the paired bootstrap, and of the corrected t-test over folds."
@@ -192,7 +191,9 @@ def published(study: Study, target: str, rows: pd.DataFrame, board: pd.DataFrame
     lines = []
     for row in board[board["system"] == "chosen"].to_dict("records"):
         scores = [cell(row.get(name), with_interval(row, name)) if name in row else "" for name in metrics]
-        lines.append(["this study, chosen", *scores, f"{study.protocol.name}, {row['n']} test cases", ""])
+        lines.append(
+            ["this study, chosen", *scores, f"{study.protocol.name}, {row['n']} predictions of test cases", ""]
+        )
     for row in rows.fillna({"trap": "", "source": ""}).to_dict("records"):
         scores = [cell(row[name], number(row[name])) for name in metrics]
         lines.append([row["system"], *scores, row["protocol"], f"{row['trap']} [{row['source']}]".strip()])
