@@ -1,93 +1,92 @@
-"""Run all benchmarks and write their table: python -m benchmarks [--quick]."""
+"""Run benchmarks and write their page: python -m benchmarks [PART ...] [--quick].
+
+Parts: features, networks, workflow, study, growth; all of them without a name. The rows of a part stay in
+benchmarks/tables/PART.json until it runs again; the page is written from these files.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import platform
 import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from auscult.provenance import commit, environment
+from auscult.provenance import commit, environment, write_json, write_text
 from benchmarks import data, features, growth, networks, study, workflow
 from benchmarks.timing import Row
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
-WHY = """
-In rows of growth, the values belong to the sizes in the row, from the smallest on. The target concerns the last value
-relative to the first.
+TABLES = Path(__file__).resolve().parent / "tables"
+VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2, no AVX-512"}  # the widest first
+MODULES = {"features": features, "networks": networks, "workflow": workflow, "study": study, "growth": growth}
+INTRODUCTION = """# Benchmarks
 
-Explanations of the figures:
-
-- **Log-mels.** auscult transforms in float64, so that a loud tone does not mask quiet bands. The first rows include two
-  caches with a description of their origin, written by a process that it starts; librosa's side writes nothing. The
-  rows "in memory" have neither.
-- **Training.** Both sides run the same layers, so that time can only be saved between and around them. The plain
-  loop keeps every overlapping window as a copy in memory. The rows of `compile: true` do not count the compilation, a
-  minute or two.
-- **Nine planes.** The values are those of the calls. What is left are transforms and fits of librosa and SciPy.
-- **A dry run** consists of Snakemake's own planning, of reading all code that jobs import, and of loading Snakemake and
-  pandas. Every job has the code that it imports as inputs, about 85 files; with one file instead, a dry run of `circor`
-  took a seventh less (by hand).
-- **Cores outside jobs**: starts of Snakemake and of jobs, which take seconds each, and the last jobs (decisions,
-  tables, report, tracking), which leave a core idle.
-- **A study against a plain script**: the script computes the log-mels of every fold anew, trains one network after the
-  other, and leaves out tuning, thresholds, intervals, tables and figures.
-- **Memory**: jobs of caches hold one recording at a time. What grows are the tables of the data set, and in ingest the
-  rows that the adapter reads before they become tables.
-- **GPU rows**: not measured, because no GPU was available. The Challenge's fastest entry took 0.40 s per patient, the
-  reference 117 s (official run, on its machine). "passes of a patient" is the time of auscult's network alone on one
-  core.
+`make bench` measures all parts and writes this page; `PYTHONPATH=.:workflow python -m benchmarks PART` measures one.
+The sides of a comparison take turns in one run. Figures are medians, with the smallest and largest of the repetitions
+in brackets. Times are processor time if a side is one process, else wall-clock time. Nothing was measured on a GPU,
+because none was available.
 """
 
 
 def main() -> None:
-    """Everything, on fresh data in a temporary folder; each part is shown as soon as it is measured."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure parts on fresh data in a temporary folder; each is shown as soon as it is measured."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help="by default all")
     parser.add_argument("--quick", action="store_true", help="little data and few repetitions; writes no page")
-    quick = parser.parse_args().quick
+    options = parser.parse_args()
+    unknown = set(options.parts) - set(MODULES)
+    if unknown:
+        parser.error(f"no parts {', '.join(sorted(unknown))}: use {', '.join(MODULES)}")
+    for name in options.parts or MODULES:
+        with threadpool_limits(1), tempfile.TemporaryDirectory() as folder:
+            rows = measures(name, Path(folder), options.quick)()
+        print(*map(line, rows), sep="\n", flush=True)
+        if not options.quick:
+            write_json(TABLES / f"{name}.json", {**origin(), "rows": [asdict(row) for row in rows]})
+            write_text(PAGE, page())
+
+
+def measures(name: str, home: Path, quick: bool) -> Callable[[], list[Row]]:
+    """Return the function that measures a part."""
     subjects, repetitions = (4, 1) if quick else (100, 5)
-    with threadpool_limits(1), tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
+    if name in ("features", "networks"):
         made = data.make(home / "data", subjects)
         data.cache_samples(made)
-        parts = [
-            lambda: features.rows(made, repetitions),
-            lambda: networks.rows(made, subjects, repetitions),
-            lambda: workflow.rows(home, 1 if quick else 3),
-            lambda: study.rows(home, *((40, 1) if quick else ())),
-            lambda: growth.rows(home, growth.SIZES[0 if quick else -1]),
-        ]
-        rows = []
-        for part in parts:
-            found = part()
-            print(*map(line, found), sep="\n", flush=True)
-            rows += found
-        text = page(rows, made)
-    if not quick:
-        PAGE.write_text(text, encoding="utf-8")
+        if name == "features":
+            return lambda: features.rows(made, repetitions)
+        return lambda: networks.rows(made, subjects, repetitions)
+    if name == "workflow":
+        return lambda: workflow.rows(home, 1 if quick else 3)
+    if name == "study":
+        return lambda: study.rows(home, *((40, 1) if quick else ()))
+    return lambda: growth.rows(home, growth.SIZES[0 if quick else -1])
 
 
-def page(rows: list[Row], made: data.Data) -> str:
-    """The table as Markdown, with machine, versions and data."""
-    versions = ", ".join(f"{name} {version}" for name, version in environment().items())
-    lines = [
-        "# Benchmarks",
-        "",
-        "Written by `make bench`. The sides of a comparison take turns in one run. Figures are medians, with the",
-        "smallest and largest of the repetitions in brackets. Times are processor time if a side is one process, else",
-        "wall-clock time.",
-        "",
-        f"Machine: {cpu()}, {platform.system()}, no GPU used (GPU rows: not measured). {versions}.",
-        f"Data: {len(made.manifest.recordings)} simulated recordings of {made.seconds():.0f} s at 4 kHz. "
-        f"Commit {commit()}, {date.today().isoformat()}.",
-        "",
-        "| what | side | median (range) | target | met |",
-        "|---|---|---|---|---|",
-    ]
-    return "\n".join([*lines, *map(line, rows), WHY])
+def origin() -> dict[str, str]:
+    """Return commit, date, machine and versions of a measurement."""
+    versions = ", ".join(f"{name} {version}" for name, version in environment().items() if name != "platform")
+    return {"commit": commit(), "date": date.today().isoformat(), "machine": cpu(), "versions": versions}
+
+
+def page() -> str:
+    """Return the page of all parts that were measured."""
+    sections = []
+    for name, module in MODULES.items():
+        file = TABLES / f"{name}.json"
+        if file.exists():
+            table = json.loads(file.read_text(encoding="utf-8"))
+            rows = [line(Row(**row)) for row in table["rows"]]
+            head = ["| what | side | median (range) | target | met |", "|---|---|---|---|---|"]
+            where = f"Commit {table['commit']}, {table['date']}, {table['machine']}. {table['versions']}."
+            sections += [f"## {module.TITLE}", where, "\n".join([*head, *rows]), module.NOTES.strip()]
+    return "\n\n".join([INTRODUCTION.strip(), *sections]) + "\n"
 
 
 def line(row: Row) -> str:
@@ -97,12 +96,12 @@ def line(row: Row) -> str:
 
 
 def cpu() -> str:
-    """Name and number of the processors."""
-    import os
-
-    info = Path("/proc/cpuinfo")
-    names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-    return f"{os.cpu_count()} × {names[0] if names else platform.processor()}"
+    """Name and number of the processors, their widest vector instructions, and the system."""
+    words = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [word.split(":")[1].strip() for word in words if word.startswith("model name")]
+    flags = next((word.split() for word in words if word.startswith("flags")), [])
+    vectors = next((f" with {name}" for flag, name in VECTORS.items() if flag in flags), "")
+    return f"{os.cpu_count()} × {names[0] if names else platform.processor()}{vectors}, {platform.system()}"
 
 
 if __name__ == "__main__":

@@ -17,6 +17,13 @@ from auscult.datasets import simulate
 from benchmarks.timing import Row, row
 from tests.workflow.harness import TOP, Project, copy_workflow
 
+TITLE = "A study against a plain script"
+NOTES = """
+The script computes the log-mels of every fold anew, trains one network after the other, and leaves out audits, second
+stages, tuning, thresholds, intervals, tables, figures, report and tracking, which auscult's time includes. Each of
+auscult's trainings is a process that loads PyTorch. With 15 cases of Unknown in six epochs, the AUROCs of Unknown are
+within chance on both sides.
+"""
 SUBJECTS, EPOCHS = 200, 6
 
 

@@ -15,6 +15,13 @@ from auscult.datasets import simulate
 from benchmarks.timing import Row, row
 from tests.workflow.harness import Project, copy_workflow
 
+TITLE = "The workflow"
+NOTES = """
+- **A dry run** consists of Snakemake's own planning, of reading all code that jobs import, and of loading Snakemake and
+  pandas.
+- **Cores outside jobs**: starts of Snakemake and of jobs, which take seconds each, and the last jobs (decisions,
+  tables, report, tracking), which leave a core idle.
+"""
 SYSTEMS = 40
 
 
