@@ -36,8 +36,6 @@ rule plan:
 
 rule generate:
     """Write the raw files of a simulated data set."""
-    input:
-        code=lambda w: code("generate", f"auscult.datasets.{RELEASES[w.dataset].dataset.adapter}"),
     output:
         paths.GENERATED,
     log:
@@ -51,6 +49,7 @@ rule generate:
         mem_mb=1000,
         runtime=60,
     params:
+        code=lambda w: code("generate", f"auscult.datasets.{RELEASES[w.dataset].dataset.adapter}"),
         dataset=lambda w: RELEASES[w.dataset].dataset.model_dump(),
     script:
         "../workflow/scripts/generate.py"
@@ -63,7 +62,6 @@ rule ingest:
             checked(releases.require, RELEASES[w.dataset], w.dataset)
             or (paths.GENERATED if RELEASES[w.dataset].is_generated else [])
         ),
-        code=lambda w: code("ingest", f"auscult.datasets.{RELEASES[w.dataset].dataset.adapter}"),
     output:
         cases=paths.CASES,
         recordings=paths.RECORDINGS,
@@ -81,6 +79,7 @@ rule ingest:
         mem_mb=2000,
         runtime=60,
     params:
+        code=lambda w: code("ingest", f"auscult.datasets.{RELEASES[w.dataset].dataset.adapter}"),
         dataset=lambda w: RELEASES[w.dataset].dataset.model_dump(),
         raw=lambda w: releases.state(RELEASES[w.dataset], Path(paths.RAW_DIGESTS.format(dataset=w.dataset))),
     script:

@@ -12,7 +12,6 @@ rule decide:
         manifest=manifest,
         inner=lambda w: networks.inner_outputs(plan(w), networks.unit_folds(plan(w))),
         groups=paths.GROUPS,
-        code=code("decide", *DECISIONS),
     output:
         predictions=paths.PREDICTIONS,
         scores=paths.SCORES,
@@ -27,6 +26,7 @@ rule decide:
         mem_mb=2000,
         runtime=30,
     params:
+        code=code("decide", *DECISIONS),
         study=lambda w: reads.evaluation(plan(w)),
     script:
         "../workflow/scripts/decide.py"
@@ -41,7 +41,6 @@ rule make_tables:
         folds=paths.FOLDS,
         manifest=manifest,
         models=lambda w: [network.file(paths.TRAINING) for network in networks.every_network(plan(w))],
-        code=code("make_tables"),
     output:
         tables=expand(f"{paths.TABLE}.{{end}}", table=TABLES, end=FORMATS, allow_missing=True),
         winner=paths.WINNER,
@@ -57,6 +56,7 @@ rule make_tables:
         mem_mb=4000,
         runtime=30,
     params:
+        code=code("make_tables"),
         study=lambda w: reads.evaluation(plan(w)),
         ensembles=lambda w: {name: ensemble.systems for name, ensemble in plan(w).study.ensembles.items()},
     script:
@@ -70,7 +70,6 @@ rule label_issues:
         recordings=lambda w: networks.files_of(plan(w), paths.RECORDING_OUTPUTS, networks.labelled_recordings(plan(w))),
         audit=lambda w: audits(plan(w)),
         manifest=manifest,
-        code=code("label_issues"),
     output:
         expand(f"{paths.LABEL_ISSUES}.{{end}}", end=FORMATS, allow_missing=True),
     log:
@@ -84,6 +83,7 @@ rule label_issues:
         mem_mb=2000,
         runtime=30,
     params:
+        code=code("label_issues"),
         study=lambda w: reads.evaluation(plan(w)),
     script:
         "../workflow/scripts/label_issues.py"
@@ -95,7 +95,6 @@ rule compare_studies:
         predictions=expand(paths.PREDICTIONS, study=PLANS),
         folds=expand(paths.FOLDS, study=PLANS),
         audits=[path for study_plan in PLANS.values() for path in audits(study_plan)],
-        code=code("compare_studies"),
     output:
         tables=expand(
             f"{paths.COMPARISON}.{{end}}", studies="+".join(PLANS), table=["leaderboard", "comparison"], end=FORMATS
@@ -111,6 +110,7 @@ rule compare_studies:
         mem_mb=4000,
         runtime=30,
     params:
+        code=code("compare_studies"),
         studies=lambda w: {name: reads.evaluation(study_plan) for name, study_plan in PLANS.items()},
     script:
         "../workflow/scripts/compare_studies.py"
@@ -123,7 +123,6 @@ rule plot:
         tables=paths.LEADERBOARD,
         importances=lambda w: networks.files_of(plan(w), paths.IMPORTANCES, networks.fused_folds(plan(w))),
         histories=histories,
-        code=code("plot"),
     output:
         figures=paths.FIGURES,
     log:
@@ -137,6 +136,7 @@ rule plot:
         mem_mb=2000,
         runtime=30,
     params:
+        code=code("plot"),
         study=lambda w: reads.evaluation(plan(w)),
     script:
         "../workflow/scripts/plot.py"
@@ -155,7 +155,6 @@ rule explain_system:
             for network in networks.to_explain(plan(w), w.system)
             for path in (paths.WEIGHTS, paths.NETWORK_CONFIG)
         ],
-        code=lambda w: network_code("explain", w),
     output:
         figures=paths.EXPLANATIONS,
         phases=paths.PHASES,
@@ -172,6 +171,7 @@ rule explain_system:
         mem_mb=4000,
         runtime=60,
     params:
+        code=lambda w: network_code("explain", w),
         study=lambda w: reads.explanation(plan(w), w.system),
         locks=paths.LOCKS,
     script:
@@ -207,11 +207,6 @@ rule listen:
             for network in networks.to_explain(plan(w), system)
             for path in (paths.WEIGHTS, paths.NETWORK_CONFIG)
         ],
-        code=lambda w: code(
-            "listen",
-            *reads.network_modules(plan(w), networks.system_to_show(plan(w))),
-            features.module_of(plan(w).study.systems[networks.system_to_show(plan(w))].front_end.name),
-        ),
         template=os.path.relpath(TOP / "workflow" / "auscult" / "listening" / "templates" / "listen.html.j2"),
     output:
         report(paths.LISTEN, category="report", labels={"study": "{study}"}),
@@ -228,6 +223,11 @@ rule listen:
         mem_mb=4000,
         runtime=30,
     params:
+        code=lambda w: code(
+            "listen",
+            *reads.network_modules(plan(w), networks.system_to_show(plan(w))),
+            features.module_of(plan(w).study.systems[networks.system_to_show(plan(w))].front_end.name),
+        ),
         study=lambda w: reads.whole_study(plan(w)),
         system=lambda w: networks.system_to_show(plan(w)),
         cases=SETTINGS.cases,
@@ -252,7 +252,6 @@ rule report:
         quality=lambda w: paths.QUALITY.format(dataset=plan(w).dataset),
         external=lambda w: external_tables(w.study),
         published=os.path.relpath(TOP / "resources" / "published.csv"),
-        code=code("report"),
         template=os.path.relpath(TOP / "workflow" / "auscult" / "report" / "templates" / "report.html.j2"),
     output:
         report=report(paths.REPORT, category="report", labels={"study": "{study}"}),
@@ -267,6 +266,7 @@ rule report:
         mem_mb=2000,
         runtime=30,
     params:
+        code=code("report"),
         study=lambda w: reads.whole_study(plan(w)),
     script:
         "../workflow/scripts/report.py"

@@ -11,7 +11,6 @@ rule cache_audio:
     """Write every recording at the data set's sampling rate, for reading from any position."""
     input:
         manifest=paths.MANIFEST,
-        code=code("cache_audio"),
     output:
         shards=update(shards("{dataset}", "audio")),
     log:
@@ -25,6 +24,7 @@ rule cache_audio:
         mem_mb=4000,
         runtime=120,
     params:
+        code=code("cache_audio"),
         dataset=lambda w: RELEASES[w.dataset].dataset.model_dump(),
     script:
         "../workflow/scripts/cache_audio.py"
@@ -35,7 +35,6 @@ rule find_copies:
     input:
         manifest=paths.MANIFEST,
         audio=shards("{dataset}", "audio"),
-        code=code("find_copies"),
     output:
         copies=paths.COPIES,
         landmarks=paths.LANDMARKS,
@@ -50,6 +49,7 @@ rule find_copies:
         mem_mb=4000,
         runtime=120,
     params:
+        code=code("find_copies"),
         dataset=lambda w: RELEASES[w.dataset].dataset.model_dump(),
     script:
         "../workflow/scripts/find_copies.py"
@@ -60,7 +60,6 @@ rule extract_features:
     input:
         manifest=paths.MANIFEST,
         audio=shards("{dataset}", "audio"),
-        code=lambda w: code("extract_features", features.module_of(FRONT_ENDS[w.dataset, w.front_end].name)),
     output:
         shards=update(shards("{dataset}", "{front_end}")),
     log:
@@ -76,6 +75,7 @@ rule extract_features:
         mem_mb=4000,
         runtime=240,
     params:
+        code=lambda w: code("extract_features", features.module_of(FRONT_ENDS[w.dataset, w.front_end].name)),
         dataset=lambda w: RELEASES[w.dataset].dataset.model_dump(),
         front_end=lambda w: FRONT_ENDS[w.dataset, w.front_end].model_dump(),
     script:
@@ -87,7 +87,6 @@ rule describe:
     input:
         manifest=paths.MANIFEST,
         audio=shards("{dataset}", "audio"),
-        code=code("describe"),
     output:
         shards=update(shards("{dataset}", "{table}")),
     log:
@@ -103,6 +102,7 @@ rule describe:
         mem_mb=4000,
         runtime=240,
     params:
+        code=code("describe"),
         dataset=lambda w: RELEASES[w.dataset].dataset.model_dump(),
     script:
         "../workflow/scripts/describe.py"

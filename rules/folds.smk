@@ -6,7 +6,6 @@ rule assign_folds:
     input:
         manifest=manifest,
         lists=lambda w: files_of_protocol(plan(w).study.protocol, LISTS),
-        code=code("assign_folds"),
     output:
         folds=paths.FOLDS,
     log:
@@ -20,6 +19,7 @@ rule assign_folds:
         mem_mb=1000,
         runtime=10,
     params:
+        code=code("assign_folds"),
         reads=lambda w: reads.folds(plan(w)),
         lists=LISTS,
     script:
@@ -31,7 +31,6 @@ rule assign_inner_folds:
     input:
         manifest=manifest,
         folds=paths.FOLDS,
-        code=code("assign_inner_folds"),
     output:
         inner=paths.INNER_FOLDS,
     log:
@@ -45,6 +44,7 @@ rule assign_inner_folds:
         mem_mb=1000,
         runtime=10,
     params:
+        code=code("assign_inner_folds"),
         reads=lambda w: reads.inner_folds(plan(w)),
     script:
         "../workflow/scripts/assign_inner_folds.py"
@@ -66,7 +66,6 @@ rule audit_folds:
             paths.LANDMARKS.format(dataset=dataset) for dataset in networks.learnt_datasets(plan(w))
         ],
         landmarks_of_weights=lambda w: beside_weights(plan(w), ".landmarks.npz"),
-        code=code("audit_folds"),
     output:
         audit=paths.AUDIT,
     log:
@@ -80,6 +79,7 @@ rule audit_folds:
         mem_mb=1000,
         runtime=10,
     params:
+        code=code("audit_folds"),
         reads=lambda w: reads.audit(plan(w)),
     script:
         "../workflow/scripts/audit_folds.py"
@@ -92,7 +92,6 @@ rule audit_pretrainings:
         folds=paths.FOLDS,
         inner=lambda w: paths.INNER_FOLDS if plan(w).study.inner_folds else [],
         declarations=lambda w: [encoder.file(paths.DECLARATION) for encoder in networks.every_pretrained(plan(w))],
-        code=code("audit_pretrainings"),
     output:
         audit=paths.PRETRAINING_AUDIT,
     log:
@@ -106,6 +105,7 @@ rule audit_pretrainings:
         mem_mb=1000,
         runtime=10,
     params:
+        code=code("audit_pretrainings"),
         reads=lambda w: reads.pretraining_audit(plan(w)),
     script:
         "../workflow/scripts/audit_pretrainings.py"
@@ -115,7 +115,6 @@ rule count_groups:
     """Count the cases in each group that the evaluation names, so that a wrong name is reported early in a run."""
     input:
         manifest=manifest,
-        code=code("count_groups"),
     output:
         groups=paths.GROUPS,
     log:
@@ -130,6 +129,7 @@ rule count_groups:
         mem_mb=1000,
         runtime=10,
     params:
+        code=code("count_groups"),
         reads=lambda w: reads.groups(plan(w)),
     script:
         "../workflow/scripts/count_groups.py"

@@ -23,7 +23,6 @@ rule fuse:
             for name in plan(w).study.fused_encoders(w.system)
             for path in shards(plan(w).dataset, folder_name(plan(w).study.systems[name].front_end))
         ],
-        code=code("fuse"),
     output:
         probabilities=paths.FUSED,
         importances=paths.IMPORTANCES,
@@ -40,6 +39,7 @@ rule fuse:
         mem_mb=2000,
         runtime=60,
     params:
+        code=code("fuse"),
         reads=lambda w: reads.fusion(plan(w), w.system),
         networks=lambda w: {
             task: [network.folder for network in members]

@@ -17,11 +17,6 @@ rule pretrain:
             for dataset in networks.datasets_of(plan(w), w.pretraining)
             for shard in shards(dataset, folder_name(pretraining_of(w).front_end))
         ],
-        code=lambda w: code(
-            "pretrain",
-            *reads.pretraining_modules(plan(w), w.pretraining),
-            features.module_of(pretraining_of(w).front_end.name),
-        ),
     output:
         update(paths.PRETRAINED_FILES),
     log:
@@ -37,6 +32,11 @@ rule pretrain:
         mem_mb=6000,
         runtime=720,
     params:
+        code=lambda w: code(
+            "pretrain",
+            *reads.pretraining_modules(plan(w), w.pretraining),
+            features.module_of(pretraining_of(w).front_end.name),
+        ),
         reads=lambda w: reads.pretraining(plan(w), w.pretraining),
         uri=SETTINGS.tracking.uri,
         artifacts=paths.ARTIFACTS,
@@ -72,7 +72,6 @@ rule train:
             if teacher
             for shard in shards(plan(w).dataset, folder_name(plan(w).study.systems[teacher.system].front_end))
         ],
-        code=lambda w: network_code("train", w, *reads.teacher_modules(plan(w), w.system)),
     output:
         update(paths.MODEL_FILES),
     log:
@@ -88,6 +87,7 @@ rule train:
         mem_mb=6000,
         runtime=720,
     params:
+        code=lambda w: network_code("train", w, *reads.teacher_modules(plan(w), w.system)),
         reads=lambda w: reads.training(plan(w), w.system, w.task),
         uri=SETTINGS.tracking.uri,
         artifacts=paths.ARTIFACTS,
@@ -106,7 +106,6 @@ rule infer:
         ),
         frames=frames,
         model=[paths.WEIGHTS, paths.NETWORK_CONFIG],
-        code=lambda w: network_code("infer", w),
     output:
         update(paths.OUTPUTS),
     log:
@@ -122,6 +121,7 @@ rule infer:
         mem_mb=6000,
         runtime=240,
     params:
+        code=lambda w: network_code("infer", w),
         reads=lambda w: reads.scoring(plan(w), w.system, w.task, w.network),
         locks=paths.LOCKS,
     script:
@@ -133,7 +133,6 @@ rule aggregate:
     input:
         outputs=lambda w: networks.scorer_files(plan(w), w.system, w.fold),
         folds=lambda w: networks.folds_table(plan(w), w.fold),
-        code=code("aggregate"),
     output:
         cases=paths.CASE_OUTPUTS,
         recordings=paths.RECORDING_OUTPUTS,
@@ -148,6 +147,7 @@ rule aggregate:
         mem_mb=2000,
         runtime=30,
     params:
+        code=code("aggregate"),
         reads=lambda w: reads.aggregation(plan(w), w.system, w.fold),
     script:
         "../workflow/scripts/aggregate.py"

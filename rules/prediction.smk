@@ -49,7 +49,6 @@ rule pack_winner:
             path.format(dataset=dataset) for dataset in networks.learnt_datasets(plan(w)) for path in paths.MANIFEST
         ],
         models=lambda w: [network.file(paths.TRAINING) for network in networks.every_network(plan(w))],
-        code=code("pack_winner", *DECISIONS),
     output:
         directory(PACK),
     log:
@@ -63,6 +62,7 @@ rule pack_winner:
         mem_mb=2000,
         runtime=30,
     params:
+        code=code("pack_winner", *DECISIONS),
         study=lambda w: reads.whole_study(plan(w)),
         networks=lambda w: reads.test_networks(plan(w)),
         system=SETTINGS.system,
@@ -74,9 +74,6 @@ rule apply_winner:
     """Predict new recordings with the networks, second stages and decision rules of a winner's folds."""
     input:
         pack=PACK,
-        code=lambda w: code(
-            "apply_winner", *DECISIONS, f"auscult.datasets.{SETTINGS.form or plan(w).study.dataset.adapter}"
-        ),
         template=os.path.relpath(TOP / "workflow" / "auscult" / "prediction" / "templates" / "predictions.html.j2"),
     output:
         table=f"{NEW_FOLDER}/predictions.csv",
@@ -96,6 +93,9 @@ rule apply_winner:
         mem_mb=6000,
         runtime=240,
     params:
+        code=lambda w: code(
+            "apply_winner", *DECISIONS, f"auscult.datasets.{SETTINGS.form or plan(w).study.dataset.adapter}"
+        ),
         root=SETTINGS.recordings,
         form=SETTINGS.form,
         locks=paths.LOCKS,
@@ -108,9 +108,6 @@ rule validate_winner:
     """Judge a winner on labelled recordings of another data set; cases that the study knows are left out."""
     input:
         pack=PACK,
-        code=lambda w: code(
-            "validate_winner", *DECISIONS, f"auscult.datasets.{SETTINGS.form or plan(w).study.dataset.adapter}"
-        ),
     output:
         table=expand(f"{NEW_SCORES}/external.{{end}}", end=FORMATS, allow_missing=True),
         predictions=f"{NEW_SCORES}/predictions.csv",
@@ -128,6 +125,9 @@ rule validate_winner:
         mem_mb=6000,
         runtime=240,
     params:
+        code=lambda w: code(
+            "validate_winner", *DECISIONS, f"auscult.datasets.{SETTINGS.form or plan(w).study.dataset.adapter}"
+        ),
         root=SETTINGS.recordings,
         form=SETTINGS.form,
         locks=paths.LOCKS,
@@ -143,7 +143,6 @@ rule bundle_winner:
         pack=PACK,
         tracked=paths.TRACKED,
         external=lambda w: external_tables(w.study),
-        code=code("bundle_winner", *DECISIONS, "auscult.prediction.served"),
     output:
         bundle=directory(BUNDLE),
         registered=REGISTERED,
@@ -158,6 +157,7 @@ rule bundle_winner:
         mem_mb=4000,
         runtime=30,
     params:
+        code=code("bundle_winner", *DECISIONS, "auscult.prediction.served"),
         uri=SETTINGS.tracking.uri,
         artifacts=paths.ARTIFACTS,
         name=lambda w: f"{w.study}-{WINNER}",

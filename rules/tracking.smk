@@ -3,8 +3,6 @@
 
 rule init_tracking:
     """Create MLflow's store and the study's experiment before anything writes to it."""
-    input:
-        code=ancient(code("init_tracking")),
     output:
         tracking=TRACKING,
     log:
@@ -32,7 +30,6 @@ rule track:
         figures=paths.FIGURES,
         report=paths.REPORT,
         tracking=ancient(TRACKING),
-        code=code("track"),
     output:
         tracked=paths.TRACKED,
     log:
@@ -46,6 +43,7 @@ rule track:
         mem_mb=1000,
         runtime=30,
     params:
+        code=code("track"),
         uri=SETTINGS.tracking.uri,
         artifacts=paths.ARTIFACTS,
         systems=lambda w: reads.tracking(plan(w)),

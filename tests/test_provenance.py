@@ -164,7 +164,7 @@ def test_the_library_has_no_relative_imports() -> None:
 def test_code_digest_is_of_content_and_names_not_of_order_or_time(library: Path) -> None:
     files = sorted(library.rglob("*.py"))
     before = code_digest(files)
-    assert code_digest(reversed(files)) == code_digest([*files, files[0]]) == code_digest(map(str, files)) == before
+    assert code_digest(reversed(files)) == code_digest([*files, files[0]]) == before
     os.utime(library / "a.py", (1, 1))
     assert code_digest(files) == before
     assert code_digest(files[1:]) != before

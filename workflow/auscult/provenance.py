@@ -18,7 +18,8 @@ LIBRARY = Path(__file__).resolve().parent
 ONLY_REPORT = {
     "auscult/progress.py",
     "auscult/tracking.py",
-}  # they write logs and MLflow runs: no result depends on them
+}  # they write logs and MLflow runs: no result depends on them but those of
+TRACKING_SCRIPTS = ("track.py", "bundle_winner.py")
 PACKAGES = ("torch", "xgboost", "numpy", "scipy", "pandas", "scikit-learn", "h5py", "soxr", "soundfile")
 
 
@@ -86,23 +87,19 @@ def module_files(name: str) -> list[Path]:
     return [path for path in paths if path.is_file()]
 
 
-def code_files(script: Path, modules: Iterable[str] = ()) -> list[str]:
-    """Return the files that a script and some modules import, as relative paths; see `closure`."""
-    files = [script, *(file for module in modules for file in module_files(module))]
-    return [os.path.relpath(file) for file in closure(files)]
+def script_digest(script: Path, modules: Iterable[str] = ()) -> str:
+    """Return the `code_digest` of a script, of what it imports, and of the modules that it loads by name."""
+    files = closure([script, *(file for module in modules for file in module_files(module))])
+    return code_digest(files, with_reports=script.name in TRACKING_SCRIPTS)
 
 
-def code_digest(files: Iterable[Path | str]) -> str:
-    """Return the SHA-256 of names and content of library files, without those of `ONLY_REPORT`.
+def code_digest(files: Iterable[Path], with_reports: bool = False) -> str:
+    """Return the SHA-256 of names and content of library files.
 
-    Names are relative to the folder of the library.
+    Names are relative to the folder of the library. with_reports: whether those of `ONLY_REPORT` count.
     """
-    paths = {
-        path.relative_to(LIBRARY.parent).as_posix(): path for path in sorted(Path(file).resolve() for file in files)
-    }
-    return digest(
-        {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items() if name not in ONLY_REPORT}
-    )
+    paths = {path.relative_to(LIBRARY.parent).as_posix(): path for path in sorted(file.resolve() for file in files)}
+    return digest({name: file_digest(path) for name, path in paths.items() if with_reports or name not in ONLY_REPORT})
 
 
 def digest(value: Any) -> str:

@@ -4,11 +4,10 @@ from auscult.cache.audio import cache_audio
 from auscult.config.dataset import Dataset
 from auscult.datasets.base import load
 from auscult.progress import note
-from auscult.provenance import code_digest
 from common import begin, folder_of
 
 begin(snakemake)
 recordings = load(folder_of(snakemake.input.manifest)).recordings
 dataset = Dataset.model_validate(snakemake.params.dataset)
-code = code_digest(snakemake.input.code)
+code = snakemake.params.code
 note(cache_audio(folder_of(snakemake.output), recordings, dataset, code, snakemake.threads))

@@ -5,13 +5,12 @@ from auscult.config.systems import FrontEndConfig
 from auscult.datasets.base import load
 from auscult.features.frames import extract
 from auscult.progress import note
-from auscult.provenance import code_digest
 from common import begin, folder_of
 
 begin(snakemake)
 recordings = load(folder_of(snakemake.input.manifest)).recordings
 dataset = Dataset.model_validate(snakemake.params.dataset)
 front_end = FrontEndConfig.model_validate(snakemake.params.front_end)
-code = code_digest(snakemake.input.code)
+code = snakemake.params.code
 audio = folder_of(snakemake.input.audio)
 note(extract(folder_of(snakemake.output), audio, recordings, dataset, front_end, code, snakemake.threads))

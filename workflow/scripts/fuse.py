@@ -10,12 +10,12 @@ from auscult.datasets.base import load
 from auscult.features.frames import folder_name, mean_frames
 from auscult.features.tables import read_table
 from auscult.fusion.fuse import Inputs, fuse
-from auscult.provenance import code_digest, digest, environment, write_text
+from auscult.provenance import digest, environment, write_text
 from common import begin, fold_outputs, folder_of, folders_of, part
 
 begin(snakemake)
 reads, models = snakemake.params.reads, Path(snakemake.output.models)
-made_by = digest([code_digest(snakemake.input.code), environment()])[:8]  # trials of other code are not gone on with
+made_by = digest([snakemake.params.code, environment()])[:8]  # trials of other code are not gone on with
 dataset = Dataset.model_validate({**reads["dataset"], "root": ""})
 encoders = part(dict[str, FrontEndConfig], reads["encoders"])
 caches = {folder.name: folder for folder in folders_of(snakemake.input.encoders)}

@@ -6,7 +6,6 @@ from auscult.datasets.base import load
 from auscult.inference.score import score
 from auscult.plan.names import NetworkName
 from auscult.progress import note
-from auscult.provenance import code_digest
 from common import begin, folder_of, rows_of_fold
 from network_job import frame_cache_of, job_of, resources_of
 
@@ -22,7 +21,7 @@ outcome = score(
     load(folder_of(snakemake.input.manifest)),
     folds,
     frame_cache_of(snakemake),
-    code_digest(snakemake.input.code),
+    snakemake.params.code,
     resources_of(snakemake),
 )
 note(" ".join(f"{role}: {result}" for role, result in outcome.items()))

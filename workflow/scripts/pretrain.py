@@ -12,7 +12,6 @@ from auscult.pretraining.job import PretrainingJob
 from auscult.pretraining.pretrain import pretrain
 from auscult.pretraining.recordings import recordings_of
 from auscult.progress import note
-from auscult.provenance import code_digest
 from auscult.tracking import live
 from auscult.training.job import FrameCache
 from common import begin, folders_of, rows_of_fold
@@ -33,7 +32,7 @@ job = PretrainingJob(Path(snakemake.output[0]).parent, pretraining, name)
 outcome = pretrain(
     job,
     [recordings_of(*cache, name, folds, job.heads) for cache in caches],
-    code_digest(inputs.code),
+    snakemake.params.code,
     resources_of(snakemake),
     live(p.uri, Path(p.artifacts), names.study, "pretrainings", f"{names.pretraining} {names.network}"),
 )

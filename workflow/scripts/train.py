@@ -5,7 +5,6 @@ from pathlib import Path
 from auscult.datasets.base import load
 from auscult.plan.names import NetworkName
 from auscult.progress import note
-from auscult.provenance import code_digest
 from auscult.tracking import live
 from auscult.training.train import train
 from common import begin, folder_of, rows_of_fold
@@ -18,7 +17,7 @@ outcome = train(
     load(folder_of(snakemake.input.manifest)),
     rows_of_fold(snakemake.input.folds, NetworkName.parse(names.network)),
     frame_cache_of(snakemake),
-    code_digest(snakemake.input.code),
+    snakemake.params.code,
     resources_of(snakemake),
     live(p.uri, Path(p.artifacts), names.study, names.system, f"{names.task} {names.network}"),
     teacher_of(snakemake),
