@@ -201,7 +201,7 @@ NAMES = (
 )
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(
     classes=st.dictionaries(NAMES, st.integers(3, 150), min_size=2, max_size=6),
     rate=st.sampled_from([50, 100, 500, 1000, 2000, 4000, 16000, 44100]),
