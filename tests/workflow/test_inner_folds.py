@@ -53,7 +53,7 @@ def project(tmp_path_factory) -> Project:
     study["ensembles"] = {"pair": {"systems": ["small", "again"]}}
     study["evaluation"]["subgroups"] = ["age_group", "site", "seconds"]
     project.study("tiny", **study)
-    ran = project.run()
+    ran = project.run("results/tiny/tables/leaderboard.csv", "results/tiny/figures")
     # two folds, each with two inner ones, of two systems; aggregated are the two folds' test cases and those that their
     # inner folds test, of the systems and of their ensemble, which has no network of its own
     assert (ran.jobs["train"], ran.jobs["infer"], ran.jobs["aggregate"], ran.jobs["fuse"]) == (12, 12, 12, 2)
@@ -280,6 +280,12 @@ def loaded(project: Project, place: str, wav: Path) -> dict:
     assert done.returncode == 0, done.stderr
     (row,) = json.loads(done.stdout.splitlines()[-1])
     return row
+
+
+@pytest.mark.slow
+def test_the_pages_of_a_study_with_inner_folds_and_ensembles_are_written(project):
+    project.run()
+    assert all(project.path(f"results/tiny/{page}.html").stat().st_size > 10_000 for page in ("report", "listen"))
 
 
 @pytest.mark.slow
