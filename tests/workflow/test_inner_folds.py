@@ -53,7 +53,7 @@ def project(tmp_path_factory) -> Project:
     study["ensembles"] = {"pair": {"systems": ["small", "again"]}}
     study["evaluation"]["subgroups"] = ["age_group", "site", "seconds"]
     project.study("tiny", **study)
-    ran = project.run("results/tiny/tables/leaderboard.csv", "results/tiny/figures")
+    ran = project.run("results/tiny/tables/leaderboard.csv", "results/tiny/figures/figures.csv")
     # two folds, each with two inner ones, of two systems; aggregated are the two folds' test cases and those that their
     # inner folds test, of the systems and of their ensemble, which has no network of its own
     assert (ran.jobs["train"], ran.jobs["infer"], ran.jobs["aggregate"], ran.jobs["fuse"]) == (12, 12, 12, 2)
