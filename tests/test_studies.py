@@ -427,11 +427,7 @@ def test_any_text_is_the_name_of_a_class(load, classes: list[str]) -> None:
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    word=st.sampled_from(
-        [*(["yes", "no", "on", "Off", "true", "0", "007", "1.5", "null", "~", "2024-01-31", "1:30"]), ""]
-    )
-)
+@given(word=st.sampled_from([*(["yes", "no", "on", "Off", "true", "0", "007", "1.5", "null", "~", "2024-01-31"]), ""]))
 @pytest.mark.parametrize("place", ["targets.grade.classes.1", "tasks.grades.heads.grade.classes.1"])
 def test_a_word_that_yaml_takes_for_something_else_needs_quotation_marks(load, place: str, word: str) -> None:
     text = yaml.safe_dump(grades(["mild", "severe"]))
@@ -611,3 +607,36 @@ def test_what_would_never_begin_is_refused(load, training, message):
     values = copy.deepcopy(STUDY)
     values["systems"]["small"]["training"] = training
     assert message in message_of_error(load, values)
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "value"),
+    [
+        ("dataset.rate_hz", "04000", 4000),
+        ("systems.small.inference.passes", "010", 10),
+        ("protocol.seed", "0777", 777),
+        ("evaluation.draws", "0x100", 256),
+        ("systems.small.training.epochs", "yes", None),
+        ("systems.small.segment.seconds", "1:30", None),
+        ("systems.small.segment.seconds", "true", None),
+        ("protocol.folds", "1:30", None),
+        ("evaluation.draws", "-0100", None),
+    ],
+)
+def test_numbers_are_what_they_look_like(tmp_path, path, text, value):
+    """Of YAML 1.1, 04000 is 2048, 1:30 is 90, and yes is 1."""
+    values = yaml.safe_load((STUDIES / "demo.yaml").read_text(encoding="utf-8"))
+    *parents, last = path.split(".")
+    place = values
+    for key in parents:
+        place = place.setdefault(key, {})
+    place[last] = "PLACE"
+    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(values).replace("PLACE", text))
+    if value is None:
+        with pytest.raises(ConfigError, match=last):
+            load_study("demo", tmp_path)
+        return
+    found = load_study("demo", tmp_path).model_dump()
+    for key in (*parents, last):
+        found = found[key]
+    assert found == value

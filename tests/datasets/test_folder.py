@@ -410,3 +410,36 @@ def test_an_absolute_path_inside_the_folder_is_read(own, root: str, monkeypatch,
     release = releases.find(Dataset(name="x", adapter="folder", root=str(place), options={"labels": {}}))
     assert len(releases.state(release, tmp_path / f"{root}.json")) == 64
     assert "a.wav" in own.read().recordings["path"].tolist()
+
+
+@pytest.mark.parametrize("column", ["subject", "patient_id", "Person"])
+def test_persons_in_the_table_of_recordings_are_not_left_out_silently(own, column: str) -> None:
+    own.write("cases.csv", "case,sound", "a,crackle", "b,wheeze", "c,")
+    own.write("recordings.csv", f"recording,case,path,{column}", "ra,a,a.wav,s1", "rb,b,b.wav,s1")
+    assert f"the column {column!r} is about persons, and cases.csv has no column 'subject'" in error_of(own)
+
+
+@pytest.mark.parametrize("row", [0, 1])
+def test_persons_that_the_two_tables_contradict_are_refused(own, row: int) -> None:
+    rows = ["ra,a,a.wav,s1", "rb,b,b.wav,s2"]
+    own.write("recordings.csv", "recording,case,path,subject", *rows)
+    own.read()
+    rows[row] = rows[row].rpartition(",")[0] + ",s9"
+    own.write("recordings.csv", "recording,case,path,subject", *rows)
+    assert f"row {row + 2}, column 'subject': 's9', but cases.csv has" in error_of(own)
+
+
+@pytest.mark.parametrize(
+    "word", ["N.A.", "n. a.", "missing", "TBD", "--", "—", "#REF!", "#NAME?", "Not available", "?"]
+)
+def test_words_for_nobody_are_no_subject(own, word: str) -> None:
+    own.write("cases.csv", "case,subject,sound", "a,s1,crackle", f"b,{word},wheeze", "c,s3,")
+    assert f"row 3, column 'subject': {word!r} names no subject" in error_of(own)
+
+
+@pytest.mark.parametrize("name", ["x.raw", "X.RAW"])
+def test_samples_without_a_header_lose_one_recording(own, name: str) -> None:
+    (own.root / name).write_bytes(bytes(8000))
+    own.write("recordings.csv", "recording,case,path", "ra,a,a.wav", f"rb,b,{name}")
+    (row,) = [row for row in quality(own.read()) if row[0] == "rb"]
+    assert row[1:3] == ("corrupt", "dropped")

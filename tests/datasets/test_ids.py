@@ -137,3 +137,17 @@ def test_an_id_in_another_dress_is_found(letters, data):
 )
 def test_other_ids_stay_distinct(first, second):
     assert same_but_for_writing([first, second]) is None
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("P1.", "P1"), ("No. 1", "No 1"), ("12.", "12"), ("١٢", "12"), ("１２", "12"), ("a..", "a")],
+)
+def test_trailing_dots_and_digits_of_other_scripts_make_no_other_id(first, second):
+    assert same_but_for_writing([first, second]) == (first, second)
+
+
+@pytest.mark.parametrize("letter", ["️", "ㅤ", "⠀", "ᅟ", "ﾠ"])
+def test_invisible_letters_are_refused(letter):
+    for name in (f"P1{letter}", f"{letter}P1", f"P{letter}1"):
+        assert "invisible" in problem_of(name)

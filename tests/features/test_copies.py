@@ -12,6 +12,7 @@ import soxr
 from auscult.cache.audio import cache_audio
 from auscult.config.dataset import Dataset
 from auscult.datasets import audio
+from auscult.features import copies as copies_module
 from auscult.features.copies import (
     ECG,
     SOUND,
@@ -356,3 +357,38 @@ def test_the_same_hum_in_many_recordings_makes_no_copies(tmp_path, decibels):
 def test_pieces_that_are_constant_do_not_correlate(mean):
     first, second = (np.full(9000, mean, np.float32) for _ in range(2))
     assert aligned_correlation(first, second, 0, SOUND, 4.0)[1] == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("kind", ["quiet", "cancelled"])
+def test_quiet_and_cancelled_recordings_are_not_all_the_same(seed, kind):
+    """Of float32 samples in volts, or of channels whose mean is zero, rounding to 16 bits leaves nothing."""
+    rng, digests = np.random.default_rng(seed), []
+    for _ in range(3):
+        x = rng.standard_normal(8000).astype(np.float32)
+        channels = 1e-5 * x[None] if kind == "quiet" else np.stack([x, -x]) / 10
+        read = {"a": channels}.__getitem__
+        digests += [copies_module._landmarks_of("a", read, 4000).digest for _ in range(2)]
+    assert len(set(digests)) == 3 and digests[::2] == digests[1::2]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_file_that_has_no_landmarks_is_named(tmp_path, seed):
+    file, rng = tmp_path / "w.landmarks.npz", np.random.default_rng(seed)
+    kinds = (np.int64, np.int32, np.int32)
+    index = copies_module.Index(*(np.sort(rng.integers(0, 99, 20)).astype(kind) for kind in kinds))
+    save_index(index, file)
+    assert all((a == b).all() for a, b in zip(load_index(file), index, strict=True))
+    whole = file.read_bytes()
+    if seed == 0:
+        file.write_bytes(b"")
+    elif seed == 1:
+        np.savez(file, mel=np.zeros(3))
+    elif seed == 2:
+        np.savez(file, codes=np.zeros(3, int), frames=np.zeros(2, int), owners=np.zeros(3, int))
+    elif seed == 3:
+        np.savez(file, codes=np.array([{}], dtype=object), frames=np.zeros(1, int), owners=np.zeros(1, int))
+    else:
+        file.write_bytes(whole[: rng.integers(1, len(whole))])
+    with pytest.raises(copies_module.LandmarksError, match=r"w\.landmarks\.npz: no landmarks of a data set"):
+        load_index(file)

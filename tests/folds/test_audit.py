@@ -356,5 +356,5 @@ def test_copies_are_found_whatever_recordings_are_called(tmp_path, study, roles,
 
 
 def test_a_copy_that_the_data_set_does_not_have_is_no_silent_loss(study):
-    with pytest.raises(ValueError, match="a pair of copies has a recording"):
+    with pytest.raises(FoldError, match=r"copies\.csv names a recording"):
         audit(study, clean(), table(), copies_of(("c00_0", "gone", "identical")))

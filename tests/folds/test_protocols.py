@@ -525,3 +525,21 @@ def test_fixed_refuses_a_column_that_may_be_meant(make_study: Make, tmp_path: Pa
     path = write_csv(tmp_path / "roles.csv", [(0, "c000", "train"), (1, "c001", "test")], f"{column},case,role")
     with pytest.raises(FoldError, match=f"no column 'fold', but '{column}': is 'fold' meant"):
         assign(make_study({"name": "fixed", "file": path}, YES_NO), simple(["yes", "no"] * 2), LISTS)
+
+
+@pytest.mark.parametrize("digits", [5, 19, 25])
+@pytest.mark.parametrize("name", ["cv10", "walker"])
+def test_ids_of_any_number_of_digits_are_in_numerical_order(make_study: Make, name: str, digits: int) -> None:
+    cases = simple(["yes", "no"] * 30)
+    numbers = [str(10**digits + 37 * number) for number in range(len(cases))]
+    cases["case"] = cases["subject"] = numbers
+    study = make_study({"name": name}, YES_NO)
+    first = assign(study, cases, LISTS)
+    cases["case"] = cases["subject"] = [str(number) for number in range(len(cases))]
+    second = assign(study, cases, LISTS)
+    order = dict(zip(numbers, map(str, range(len(numbers))), strict=True))
+    keys = ["repeat", "fold", "case"]
+    first, second = (
+        table.sort_values(keys, ignore_index=True) for table in (first.assign(case=first["case"].map(order)), second)
+    )
+    pd.testing.assert_frame_equal(first, second)

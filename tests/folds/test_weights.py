@@ -214,7 +214,8 @@ def test_a_declaration_that_is_none(tmp_path, text):
 def numbered(seed: int) -> tuple[Manifest, pd.DataFrame]:
     """A manifest of 30 patients with one record each, and folds; numbers of records are those of other patients."""
     numbers = np.random.default_rng(seed).permutation(40).astype(str)
-    cases = pd.DataFrame({"case": numbers[:30], "subject": numbers[10:], "sound": "yes"})
+    subjects = np.random.default_rng(seed + 99).permutation(numbers[10:])
+    cases = pd.DataFrame({"case": numbers[:30], "subject": subjects, "sound": "yes"})
     recordings = pd.DataFrame({"recording": numbers[:30], "case": numbers[:30]})
     roles = ["train"] * 20 + ["val"] * 5 + ["test"] * 5
     folds = pd.DataFrame({"repeat": 0, "fold": 0, "case": numbers[:30], "role": roles})
@@ -239,3 +240,58 @@ def test_numbers_of_records_are_no_subjects_of_a_pre_training(tmp_path, seed):
         assert set(" ".join(findings["ids"]).split()) == set(
             manifest.cases.loc[manifest.cases["subject"].isin(subjects), "case"]
         ) & set(folds.loc[folds["role"] == "test", "case"])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_records_that_are_listed_in_place_of_patients_are_found(tmp_path, seed):
+    """All of their numbers are also numbers of patients."""
+    manifest, folds = numbered(seed)
+    subjects = set(manifest.cases["subject"])
+    tested = [case for case in folds.loc[folds["role"] == "test", "case"] if case in subjects]
+    (tmp_path / "w.pth.json").write_text(
+        json.dumps({"source": "x", "heard": [{"dataset": "hearts", "subjects": tested}]})
+    )
+    findings = audit_weights(manifest, folds, "hearts", [("vit", str(tmp_path / "w.pth"))])
+    assert set(tested) <= set(" ".join(findings["ids"]).split()) and tested
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_patients_that_a_part_of_a_release_lacks_make_no_leak(tmp_path, seed):
+    manifest, folds = numbered(seed)
+    training = manifest.cases.loc[manifest.cases["case"].isin(folds.loc[folds["role"] == "train", "case"]), "subject"]
+    entry = {"dataset": "hearts", "subjects": [*training, "99999", "88888"]}
+    (tmp_path / "w.pth.json").write_text(json.dumps({"source": "x", "heard": [entry]}))
+    assert audit_weights(manifest, folds, "hearts", [("vit", str(tmp_path / "w.pth"))]).empty
+
+
+@pytest.mark.parametrize(
+    ("dataset", "adapter", "name"),
+    [
+        ("ptbxl", "ptbxl", "PTB-XL 1.0.3"),
+        ("ptbxl", "ptbxl", "ptb-xl v1.0.3"),
+        ("circor", "circor", "CirCorDigiScope"),
+        ("murmurs", "circor", "CirCor"),
+        ("hearts2", "ptbxl", "the PTB XL data base"),
+    ],
+)
+def test_a_data_set_is_known_by_its_names(tmp_path, dataset, adapter, name):
+    (tmp_path / "w.pth.json").write_text(json.dumps({"source": "x", "heard": [{"dataset": name, "subjects": ["4"]}]}))
+    findings = audit_weights(MANIFEST, FOLDS, dataset, [("vit", str(tmp_path / "w.pth"))], None, adapter)
+    assert findings[["finding", "ids"]].to_numpy().tolist() == [["weights_heard", "4"]]
+
+
+@pytest.mark.parametrize("name", ["1-4", "3, 4", "1;2", "*", "all others", "1 to 4", "1..3"])
+def test_an_id_that_stands_for_several_leaves_unknown_who_was_heard(tmp_path, name):
+    """Also beside one that is an id."""
+    entry = {"dataset": "hearts", "subjects": Random(name).sample(["3", name], 2)}
+    (tmp_path / "w.pth.json").write_text(json.dumps({"source": "x", "heard": [entry]}))
+    findings = audit_weights(MANIFEST, FOLDS, "hearts", [("vit", str(tmp_path / "w.pth"))])
+    assert "weights_unknown" in set(findings["finding"])
+
+
+@pytest.mark.parametrize("path", ["4.wav", "training/4", "a\\b\\4.WAV", "x/y/4.flac"])
+def test_paths_of_files_count_as_ids(tmp_path, path):
+    entry = {"dataset": "hearts", "subjects": ["3", path]}
+    (tmp_path / "w.pth.json").write_text(json.dumps({"source": "x", "heard": [entry]}))
+    findings = audit_weights(MANIFEST, FOLDS, "hearts", [("vit", str(tmp_path / "w.pth"))])
+    assert findings[["finding", "ids"]].to_numpy().tolist() == [["weights_heard", "4"]]

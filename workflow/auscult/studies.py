@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -39,6 +40,16 @@ class _Loader(yaml.SafeLoader):
                 )
             keys.add(key.value if isinstance(key, yaml.ScalarNode) else None)
         return super().construct_mapping(node, deep)
+
+
+def _number(loader: _Loader, node: yaml.ScalarNode) -> int | str:
+    """A whole number as YAML 1.2 has it. By YAML 1.1, `0777` would be octal, and `1:30` would be 90."""
+    if ":" in node.value:
+        return node.value
+    return int(node.value) if re.fullmatch(r"[-+]?0\d+", node.value) else loader.construct_yaml_int(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _number)
 
 
 class ConfigError(Exception):

@@ -33,7 +33,7 @@ others = [
 ]
 pairs = read_rows(inputs.copies)
 findings = [audit(protocol, targets, manifest, table, pairs) for table in tables]
-findings.append(audit_weights(manifest, folds, reads["dataset"], reads["weights"], copies_of))
+findings.append(audit_weights(manifest, folds, reads["dataset"], reads["weights"], copies_of, reads["adapter"]))
 findings = pd.concat([*findings, audit_others(manifest, tables, others)])
 note(findings.to_string())
 refuse_leaks(protocol, part(Leak, reads["leak"]), findings)

@@ -78,7 +78,7 @@ def _read(path: Path, onset_s: float | None, offset_s: float | None) -> tuple[np
             if start:
                 file.seek(start)  # some formats cannot
             samples = file.read(stop - start, dtype=dtype, always_2d=True)
-    except (soundfile.SoundFileError, RuntimeError, ValueError) as error:
+    except (soundfile.SoundFileError, RuntimeError, ValueError, TypeError) as error:  # the last one of *.raw
         raise Unusable("corrupt", f"not readable as audio: {error}") from error
     if len(samples) == 0:
         raise Unusable("empty", "no samples")

@@ -29,8 +29,8 @@ OTHER_NAMES = {
     "offset_s": {"offset", "end", "stop", "endtime", "tend", "t1"},
 }
 """Other usual names of columns, in small letters, without signs and units."""
-UNKNOWN = {"", "na", "n/a", "nan", "none", "null", "unknown", "?", "-"}
-"""Cells, in lower case, that do not name a subject."""
+UNKNOWN = {"", "na", "nan", "none", "null", "unknown", "missing", "tbd", "notavailable", "notknown"}
+"""Letters and digits, in lower case, of cells that do not name a subject."""
 
 
 class Options(BaseModel):
@@ -105,10 +105,11 @@ def ingest(root: Path, options: Options) -> Listing:
             f"{root / 'cases.csv'}: no column 'subject', but {names[0]!r}: is it who was recorded? Rename it to "
             "'subject', or name it in dataset.options"
         )
+    _check_subjects_of_recordings(root / "recordings.csv", cases, recordings, options)
     subjects_known = "subject" in cases
     if not subjects_known:
         cases["subject"] = cases["case"]
-    elif (is_unknown := cases["subject"].str.casefold().isin(UNKNOWN)).any():
+    elif (is_unknown := cases["subject"].map(_names_nobody)).any():
         position = int(is_unknown.to_numpy().argmax())
         raise DatasetError(
             f"{root / 'cases.csv'}: row {row_number(cases, position)}, column 'subject': "
@@ -147,6 +148,32 @@ def ingest(root: Path, options: Options) -> Listing:
         if (name := (folder / path.name).as_posix()) not in paths
     ]
     return Listing(cases, recordings, columns, quality, subjects_known=subjects_known)
+
+
+def _check_subjects_of_recordings(path: Path, cases: pd.DataFrame, recordings: pd.DataFrame, options: Options) -> None:
+    """Raise DatasetError where recordings.csv names other persons than cases.csv, which alone is read for them."""
+    names = subject_columns(set(recordings) - set(options.recording_labels) - {"subject"})
+    if "subject" in recordings and "subject" in cases:
+        subject_of = dict(zip(cases["case"], cases["subject"], strict=True))
+        expected = recordings["case"].map(subject_of)
+        if (differs := expected.notna() & (recordings["subject"] != expected)).any():
+            position = int(differs.to_numpy().argmax())
+            raise DatasetError(
+                f"{path}: row {row_number(recordings, position)}, column 'subject': {recordings['subject'][position]!r}"
+                f", but cases.csv has {expected[position]!r} for its case; a case is of one subject"
+            )
+    elif "subject" in recordings or (names and "subject" not in cases):
+        name = "subject" if "subject" in recordings else names[0]
+        raise DatasetError(
+            f"{path}: the column {name!r} is about persons, and cases.csv has no column 'subject': add it there, for "
+            "every case"
+        )
+
+
+def _names_nobody(subject: str) -> bool:
+    """Whether a cell says that the subject is not known, or has an error of a spreadsheet (`#REF!`)."""
+    letters = "".join(letter for letter in subject.casefold() if letter.isalnum() or letter == ID_SEPARATOR)
+    return letters in UNKNOWN or re.fullmatch(r"#\S*[!?]", subject) is not None
 
 
 def subject_columns(columns: Iterable[str]) -> list[str]:

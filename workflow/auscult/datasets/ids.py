@@ -12,6 +12,10 @@ DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"), "
 LOOKALIKES = str.maketrans("авекмнорстухіјѕһӏԁԛԝьαβεζηικμνορτυχıɑ", "abekmhopctyxijshldqwbabezhikmnoptyxia")
 
 
+INVISIBLE = {*map(chr, range(0xFE00, 0xFE10)), "\u115f", "\u1160", "\u3164", "\uffa0", "\u2800"}
+"""Letters and marks that no page shows, beside those of the categories C and Z."""
+
+
 def problem_of(name: str) -> str | None:
     """Why a string cannot be an id, or None."""
     if not name.strip():
@@ -20,8 +24,8 @@ def problem_of(name: str) -> str | None:
         return "it contains a separator of paths"
     if name.startswith("."):
         return "it begins with a dot"
-    if any(unicodedata.category(letter).startswith("C") for letter in name):
-        return "it contains a control character"
+    if any(unicodedata.category(letter).startswith("C") or letter in INVISIBLE for letter in name):
+        return "it contains a control character or an invisible letter"
     if len(name.encode("utf-8", "surrogatepass")) > MOST_BYTES:
         return f"it is longer than {MOST_BYTES} bytes"
     return None
@@ -34,7 +38,8 @@ def plain(text: str) -> str:
     """
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     letters = [x for x in decomposed if not "\u0300" <= x <= "\u036f" and unicodedata.category(x) != "Cf"]
-    return " ".join("".join(letters).translate(DASHES | LOOKALIKES).split())
+    latin = "".join(letters).translate(DASHES | LOOKALIKES)
+    return " ".join("".join(str(unicodedata.decimal(letter, letter)) for letter in latin).split())
 
 
 def folded(name: str) -> str:
@@ -43,7 +48,7 @@ def folded(name: str) -> str:
     `plain`, without zeros before a number, and without decimals of a whole number. Blanks and punctuation count only
     between two digits, and a minus before a number: `P 01` and `p-1` are `p1`, `12.0` is `12`, and `1_2` is `1-2`.
     """
-    text = re.sub(r"(?<![\d.])(\d+)\.0+$", r"\1", plain(name))
+    text = re.sub(r"(?<![\d.])(\d+)\.0+$", r"\1", re.sub(r"\.+(?=[^\w.]|$)", "", plain(name)))
     sign = "-" if re.match(r"-\d", text) else ""
     marked = "".join("-" if unicodedata.category(x)[0] in "ZP" and x != "." else x for x in text)
     joined = re.sub(r"-+", "-", re.sub(r"(?<!\d)-+|-+(?!\d)", "", marked))

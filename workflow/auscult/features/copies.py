@@ -10,6 +10,8 @@ triple that more than `MOST_RECORDINGS` have in common is left out.
 from __future__ import annotations
 
 import hashlib
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache, partial
@@ -155,15 +157,29 @@ def copies_in(index: Index, own: Index, recordings: list[str], scale: Scale) -> 
     return {name for name, mark in zip(recordings, marks, strict=True) if recognised(index, mark, scale)}
 
 
+LANDMARKS_ADVICE = "copy results/datasets/<data set>/landmarks.npz of the study that trained the weights"
+
+
+class LandmarksError(Exception):
+    """A file that should have the landmarks of a data set has none."""
+
+
 def save_index(index: Index, file: Path) -> None:
     """Write an index; the samples cannot be restored from it."""
     np.savez_compressed(file, **index._asdict())
 
 
 def load_index(file: Path) -> Index:
-    """Read what `save_index` has written."""
-    with np.load(file) as arrays:
-        return Index(**arrays)
+    """Read what `save_index` has written. Raises LandmarksError for any other file."""
+    try:
+        with np.load(file) as arrays:
+            index = Index(**arrays)
+    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise LandmarksError(f"{file}: no landmarks of a data set ({error}); {LANDMARKS_ADVICE}") from error
+    is_index = all(part.ndim == 1 and part.dtype.kind == "i" and len(part) == len(index.codes) for part in index)
+    if not is_index or (np.diff(index.codes) < 0).any():
+        raise LandmarksError(f"{file}: no landmarks of a data set; {LANDMARKS_ADVICE}")
+    return index
 
 
 def for_analysis(samples: np.ndarray, rate_hz: int) -> np.ndarray:
@@ -193,10 +209,16 @@ def _read(name: str, audio: Path, config: tuple) -> np.ndarray:
     return read_audio(audio_cache(audio, config), name)
 
 
+LEAST_STEPS = 100
+"""Of 16 bits, that the largest sample has of a recording whose rounded samples identify it."""
+
+
 def _landmarks_of(name: str, read_recording: Callable[[str], np.ndarray], rate_hz: int) -> Landmarks:
     channels = read_recording(name)
-    samples = channels.mean(axis=0)
-    exact = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16) if np.abs(samples).max() <= 1 else samples
+    steps = channels.mean(axis=0) * 32768
+    # a copy in 16 bits, or with a second channel, has the same rounded mean; of a quiet mean little would be left
+    is_kept = LEAST_STEPS <= np.abs(steps).max() <= 32768
+    exact = np.clip(np.rint(steps), -32768, 32767).astype(np.int16) if is_kept else channels.astype(np.float32)
     codes, frames = landmarks(for_analysis(channels, rate_hz), scale_of(rate_hz))
     return Landmarks(codes, frames, hashlib.sha256(exact.tobytes()).hexdigest())
 

@@ -122,7 +122,7 @@ def _audio_by_case(recordings: pd.DataFrame, copies: pd.DataFrame | None) -> tup
         edges = pd.concat([same_samples, pairs.loc[pairs["kind"].isin(kinds), ["recording", "other"]]])
         ends = [position.get_indexer(edges[column]) for column in ("recording", "other")]
         if (np.array(ends) < 0).any():
-            raise ValueError("a pair of copies has a recording that the data set does not have")
+            raise FoldError("copies.csv names a recording that the data set does not have; delete this file")
         graph = coo_array((np.ones(len(edges)), ends), shape=(len(names), len(names)))
         numbers = connected_components(graph, directed=False)[1]  # copies of copies are copies
         by_case.append(_by_case(pd.Series(numbers, index=recordings["case"])))

@@ -77,8 +77,8 @@ def check_recording_labels(tasks: dict[str, Task], recordings: pd.DataFrame) -> 
             for value in sorted(values - set(own_words)):
                 if meant := same_word(value, own_words):
                     raise FoldError(
-                        f"{key}: the column {column} has {value!r}; is {'|'.join(meant)!r} meant? Write it so, or, if "
-                        "it is another word, name it here too"
+                        f"{key}: the column {column} has {value!r}; is {'|'.join(meant)!r} meant? Write it so in "
+                        "recordings.csv"
                     )
             if head.kind == "multiclass" and (unknown := values - set(head.classes)):
                 raise FoldError(

@@ -239,7 +239,7 @@ def _numeric_order(cases: pd.DataFrame) -> np.ndarray:
     ids = cases["case"]
     if not ids.str.fullmatch(r"\d+").all():
         return np.arange(len(ids))
-    return np.argsort(ids.astype(int).to_numpy(), kind="stable")
+    return np.array(sorted(range(len(ids)), key=lambda position: int(ids.iloc[position])))  # of any length
 
 
 def _fold_rows(repeat: int, fold: int, cases: pd.DataFrame, roles: np.ndarray) -> pd.DataFrame:

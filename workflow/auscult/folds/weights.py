@@ -29,6 +29,9 @@ from auscult.folds.audit import COLUMNS
 from auscult.folds.planned import FoldError
 from auscult.plan.names import NetworkName
 
+OF_FILES = re.compile(r"^.*[/\\]|\.(wav|flac|mp3|ogg|hea|dat|mat|edf)$", re.IGNORECASE)
+"""What a path has before and after the id."""
+
 
 class TrainingData(BaseModel):
     """One data set that weights were trained on."""
@@ -52,38 +55,37 @@ def audit_weights(
     dataset: str,
     weights: list[tuple[str, str]],
     copies: dict[str, set[str]] | None = None,
+    adapter: str = "",
 ) -> pd.DataFrame:
     """Return rows for the audit about the weights and encoders of systems that others trained.
 
-    weights: systems with their files. copies: by file, recordings that are copies of those that it was trained on.
+    dataset, adapter: names of the data set. weights: systems with their files. copies: by file, recordings that are
+    copies of those that it was trained on.
     Findings:
 
     - `weights_heard` (a leak): test cases of a fold whose subject, or a copy of whose recording, the weights were
       trained on,
-    - `weights_unknown`: a system whose weights have no declaration, or one that lists this data set without subjects or
-      with none that it has.
+    - `weights_unknown`: a system whose weights have no declaration, or one that lists this data set without subjects,
+      with none that it has, or with a word for several (`1-20`, `all`).
 
-    A data set whose name has the words of this one's (`CirCor-DigiScope`) counts as this one. Ids of cases and
-    recordings count as well, unless all ids of a declaration are subjects of the data set: in some, subjects and
-    recordings have the same numbers.
+    A data set whose name has the words of this one's (`CirCor-DigiScope`, `PTB-XL 1.0.3`) counts as this one. Ids of
+    cases and recordings count as well, unless those of a declaration can only be subjects: in some data sets, subjects
+    and recordings have the same numbers.
 
     Raises FoldError if a declaration is not readable.
     """
-    subjects = manifest.cases.set_index("case")["subject"]
-    subject_ids = {case: _folded_ids(subject) for case, subject in subjects.items()}
-    ids_of_case = _ids_of_cases(manifest)
-    known_ids = set().union(*ids_of_case.values())
+    known_ids = set().union(*map(_folded_ids, _subjects(manifest)), *_ids_of_names(manifest).values())
     case_of = manifest.recordings.set_index("recording")["case"] if copies else pd.Series(dtype=str)
-    rows = []
+    rows, names = [], [name for name in (dataset, adapter) if name and name != "folder"]
     for system, file in sorted(weights):
         copied_cases = set(case_of[sorted((copies or {}).get(file, set()))])
         declaration = _read_declaration(Path(f"{file}.json"))
         heard = declaration.heard if declaration else []
         entries = [entry for entry in heard if folded(entry.dataset) == folded(dataset)]
-        entries += [entry for entry in heard if entry not in entries and _may_be(entry.dataset, dataset)]
-        if declaration is None or any(not known_ids & _ids_of_entry(entry) for entry in entries):
-            rows.append(("", "", "weights_unknown", system, len(subjects), ""))
-        trained_cases = copied_cases | _cases_of_entries(entries, subject_ids, ids_of_case)
+        entries += [entry for entry in heard if entry not in entries and _may_be(entry.dataset, names)]
+        if declaration is None or any(not _lists_subjects(entry, known_ids) for entry in entries):
+            rows.append(("", "", "weights_unknown", system, len(manifest.cases), ""))
+        trained_cases = copied_cases | _cases_of_entries(entries, manifest)
         for (repeat, fold), test_rows in folds[folds["role"] == "test"].groupby(["repeat", "fold"]):
             rows += _leak_row(repeat, fold, f"{system}+test", test_rows["case"], trained_cases)
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -105,7 +107,7 @@ def audit_pretrainings(
     Raises FoldError if a declaration is not readable, or is of an unknown origin.
     """
     # the workflow itself has written these ids, as the manifest has them
-    ids_of_case = {case: set(ids_of(subject)) for case, subject in manifest.cases.set_index("case")["subject"].items()}
+    ids_of_case = {case: set(ids_of(subject)) for case, subject in _subjects(manifest).items()}
     rows = []
     folds = pd.concat([table.assign(fold=table["fold"].astype(str)) for table in tables])
     for pretraining, name, file in declarations:
@@ -134,16 +136,22 @@ def _judging(folds: pd.DataFrame, name: NetworkName | None) -> Iterator[tuple[in
         yield repeat, fold, role, rows["case"]
 
 
-def _cases_of_entries(
-    entries: list[TrainingData], subject_ids: dict[str, set[str]], ids_of_case: dict[str, set[str]]
-) -> set[str]:
-    """The cases that the entries of a declaration name. By case: ids of its subject, and of all that it has."""
-    all_subjects = set().union(*subject_ids.values())
+def _cases_of_entries(entries: list[TrainingData], manifest: Manifest) -> set[str]:
+    """The cases that the entries of a declaration name.
+
+    An entry is of subjects if it has an id that only subjects have, and none that only cases or recordings have. Ids
+    of any other entry may be of subjects, cases or recordings.
+    """
+    subject_ids = {case: _folded_ids(subject) for case, subject in _subjects(manifest).items()}
+    name_ids = _ids_of_names(manifest)
+    of_subjects, of_names = (set().union(*ids.values()) for ids in (subject_ids, name_ids))
     cases = set()
     for entry in entries:
         trained_ids = _ids_of_entry(entry)
-        ids = subject_ids if trained_ids <= all_subjects else ids_of_case
-        cases |= {case for case, own_ids in ids.items() if own_ids & trained_ids}
+        is_of_subjects = trained_ids & (of_subjects - of_names) and not trained_ids & (of_names - of_subjects)
+        for case, ids in subject_ids.items():
+            if trained_ids & (ids if is_of_subjects else ids | name_ids[case]):
+                cases.add(case)
     return cases
 
 
@@ -153,16 +161,46 @@ def _leak_row(repeat: int, fold: str, roles: str, cases: pd.Series, trained_case
     return [(repeat, fold, "weights_heard", roles, len(leaks), " ".join(leaks))] if leaks else []
 
 
-def _may_be(name: str, dataset: str) -> bool:
-    """Whether a name in a declaration may be that of a data set: one has all words of the other."""
-    first, second = (set(re.findall("[^\\W\\d_]+|\\d+", plain(each))) for each in (name, dataset))
-    return bool(first and second) and (first <= second or second <= first)
+def _may_be(name: str, datasets: list[str]) -> bool:
+    """Whether a name in a declaration may be that of a data set, by any of its names.
+
+    One has all words of the other, or some words of it, one after the other, are the other: `PTB-XL 1.0.3` is `ptbxl`.
+    """
+    first = _words(name)
+    for dataset in datasets:
+        second = _words(dataset)
+        if first and second and (set(first) <= set(second) or set(second) <= set(first)):
+            return True
+        for words, whole in ((first, "".join(second)), (second, "".join(first))):
+            if whole and any("".join(words[i:j]) == whole for i in range(len(words)) for j in range(i, len(words) + 1)):
+                return True
+    return False
 
 
-def _ids_of_cases(manifest: Manifest) -> dict[str, set[str]]:
-    """By case, the folded ids of its subject, of itself and of its recordings."""
-    subjects = manifest.cases.set_index("case")["subject"]
-    ids = {case: {*_folded_ids(subject), folded(case)} for case, subject in subjects.items()}
+def _words(name: str) -> list[str]:
+    """Words and numbers of a name, in one writing; a capital letter after a small one begins a word."""
+    return re.findall("[^\\W\\d_]+|\\d+", plain(re.sub("(?<=[a-z])(?=[A-Z])", " ", name)))
+
+
+def _lists_subjects(entry: TrainingData, known_ids: set[str]) -> bool:
+    """Whether an entry has ids of the data set, and none of its words stands for several of them."""
+    for name in entry.subjects or []:
+        if not _folded_ids(name) & known_ids:
+            ends = [folded(end) for end in re.split(r"\s*(?:-|\.\.|–|to)\s*", name)]
+            is_range = len(ends) == 2 and set(ends) <= known_ids
+            if is_range or re.search(r"[,;*]", name) or plain(name).startswith("all"):
+                return False
+    return bool(known_ids & _ids_of_entry(entry))
+
+
+def _subjects(manifest: Manifest) -> pd.Series:
+    """The subject of each case."""
+    return manifest.cases.set_index("case")["subject"]
+
+
+def _ids_of_names(manifest: Manifest) -> dict[str, set[str]]:
+    """By case, the folded ids of itself and of its recordings."""
+    ids = {case: {folded(case)} for case in manifest.cases["case"]}
     if "recording" in manifest.recordings:
         for recording, case in zip(manifest.recordings["recording"], manifest.recordings["case"], strict=True):
             ids[case].add(folded(recording))
@@ -170,7 +208,9 @@ def _ids_of_cases(manifest: Manifest) -> dict[str, set[str]]:
 
 
 def _ids_of_entry(entry: TrainingData) -> set[str]:
-    return {name for subject in entry.subjects or [] for name in _folded_ids(subject)}
+    """The folded ids of an entry; of files that it lists, their names without folders and suffixes."""
+    names = [OF_FILES.sub("", name) for name in entry.subjects or []]
+    return {each for name in names for each in _folded_ids(name)}
 
 
 def _folded_ids(subject: str) -> set[str]:

@@ -51,6 +51,7 @@ def audit(plan: Plan) -> dict[str, Any]:
         "targets": _classes(plan.study.targets),
         "leak": plan.study.leak.model_dump(),
         "dataset": plan.study.dataset.name,
+        "adapter": plan.study.dataset.adapter,
         "same_ids": [other.name for other in plan.study.other_datasets() if plan.study.dataset.has_ids_of(other)],
         "rate_hz": plan.study.dataset.rate_hz,
         "weights": trained_files(plan),
