@@ -13,7 +13,7 @@ TOP = Path(str(workflow.current_basedir)).parent
 sys.path.insert(0, str(TOP / "workflow"))
 
 from auscult import devices, features, provenance, run
-from auscult.cache.store import shard_names
+from auscult.cache.store import shard_names, versions
 from auscult.datasets import releases
 from auscult.decisions import rules as decision_rules
 from auscult.features.frames import folder_name
@@ -104,12 +104,12 @@ def external_tables(study):
 # It is a parameter of every job: as inputs, the files would take a third of the time of planning.
 @cache
 def code(script, *modules):
-    """Return the digest of a script, of what it imports, and of plug-ins that its job loads by name."""
-    return provenance.script_digest(TOP / "workflow" / "scripts" / f"{script}.py", modules)
+    """Return the code of a job: a digest of its script, of what this imports, and of plug-ins it loads by name."""
+    return provenance.job_code(script, modules)
 
 
 def network_code(script, wildcards, *more):
-    """Return the digest for a job that runs a network: of the script, the network, the front end, and more modules."""
+    """Return the code of a job that runs a network: the script, the network, the front end, and more modules."""
     front_end = features.module_of(system_of(wildcards).front_end.name)
     return code(script, *reads.network_modules(plan(wildcards), wildcards.system), front_end, *more)
 

@@ -24,6 +24,7 @@ rule cache_audio:
         mem_mb=4000,
         runtime=120,
     params:
+        versions=versions(),
         code=code("cache_audio"),
         dataset=lambda w: RELEASES[w.dataset].dataset.model_dump(),
     script:
@@ -75,6 +76,7 @@ rule extract_features:
         mem_mb=4000,
         runtime=240,
     params:
+        versions=versions(),
         code=lambda w: code("extract_features", features.module_of(FRONT_ENDS[w.dataset, w.front_end].name)),
         dataset=lambda w: RELEASES[w.dataset].dataset.model_dump(),
         front_end=lambda w: FRONT_ENDS[w.dataset, w.front_end].model_dump(),
@@ -102,6 +104,7 @@ rule describe:
         mem_mb=4000,
         runtime=240,
     params:
+        versions=versions(),
         code=code("describe"),
         dataset=lambda w: RELEASES[w.dataset].dataset.model_dump(),
     script:

@@ -4,14 +4,28 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from auscult import provenance
-from auscult.provenance import LIBRARY, closure, code_digest, digest, module_files, write_json, write_text
+from auscult.provenance import (
+    LIBRARY,
+    CodeError,
+    closure,
+    code_digest,
+    digest,
+    job_code,
+    module_files,
+    require_code,
+    write_json,
+    write_text,
+)
 
 SCRIPTS = LIBRARY.parent / "scripts"
 SOURCES = {
@@ -290,3 +304,54 @@ def test_jobs_that_decide_have_all_decision_rules_among_their_code(rule: str) ->
     text = "".join(path.read_text() for path in (LIBRARY.parents[1] / "rules").glob("*.smk"))
     assert re.search(rf'code=(lambda w: )?code\(\s*"{rule}", \*DECISIONS', text)
     assert "DECISIONS = decision_rules.modules()" in text
+
+
+# ---------------------------------------------------------------- code of jobs
+
+
+@pytest.mark.parametrize(("script", "depends"), [("train", False), ("fuse", False), ("track", True)])
+def test_an_edit_of_what_only_reports_counts_in_what_only_reports(tmp_path, monkeypatch, script, depends) -> None:
+    shutil.copytree(LIBRARY.parent, tmp_path / "workflow", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(provenance, "LIBRARY", tmp_path / "workflow" / "auscult")
+    provenance._imports.cache_clear()
+    before = job_code(script)
+    for name, counts in (("tracking.py", depends), ("plan/names.py", None)):
+        file = tmp_path / "workflow" / "auscult" / name
+        file.write_text(file.read_text() + "\n# a remark\n")
+        after = job_code(script)
+        if counts is not None:
+            assert (after != before) == counts
+        before = after
+    provenance._imports.cache_clear()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_job_stops_where_its_code_has_changed_during_the_run(tmp_path, monkeypatch, seed) -> None:
+    shutil.copytree(LIBRARY.parent, tmp_path / "workflow", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(provenance, "LIBRARY", tmp_path / "workflow" / "auscult")
+    provenance._imports.cache_clear()
+    files = provenance.closure([tmp_path / "workflow/scripts/fuse.py"])
+    code, others = job_code("fuse"), set((tmp_path / "workflow").rglob("*.py")) - set(files)
+    now = time.time() - 1
+    for file in (tmp_path / "workflow").rglob("*.py"):
+        os.utime(file, (now - 100, now - 100))
+    require_code(code, now)
+    random = Random(seed)
+    unread, read = random.choice(sorted(others)), random.choice(files)
+    unread.write_text(unread.read_text() + "\n# a remark\n")
+    os.utime(read)
+    require_code(code, now)  # another file, and a new time stamp alone
+    read.write_text(read.read_text() + "\n# a remark\n")
+    if read.name not in ("progress.py", "tracking.py"):
+        with pytest.raises(CodeError, match="has changed since the run began"):
+            require_code(code, now)
+    provenance._imports.cache_clear()
+
+
+def test_every_job_with_a_script_has_its_code_as_a_parameter() -> None:
+    texts = [file.read_text() for file in (LIBRARY.parents[1] / "rules").glob("*.smk")]
+    with_script = [rule for text in texts for rule in text.split("\nrule ")[1:] if "    script:\n" in rule]
+    parameters = {rule.partition(":")[0]: rule.partition("    params:")[2] for rule in with_script}
+    without = {name for name, text in parameters.items() if "        code=" not in text}
+    # they have no output file, or one that is never written again
+    assert without == {"plan", "download", "init_tracking"} and len(parameters) > 25

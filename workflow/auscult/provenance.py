@@ -18,9 +18,15 @@ LIBRARY = Path(__file__).resolve().parent
 ONLY_REPORT = {
     "auscult/progress.py",
     "auscult/tracking.py",
-}  # they write logs and MLflow runs: no result depends on them but those of
-TRACKING_SCRIPTS = ("track.py", "bundle_winner.py")
+}  # they write logs and MLflow runs: no result depends on them
+TRACKING_SCRIPTS = ("track", "bundle_winner")  # these do nothing else, so that an edit of the former counts
+PLANNED = "AUSCULT_PLANNED"
+"""The environment variable that tells jobs when their run was planned."""
 PACKAGES = ("torch", "xgboost", "numpy", "scipy", "pandas", "scikit-learn", "h5py", "soxr", "soundfile")
+
+
+class CodeError(Exception):
+    """Files of the code changed during a run."""
 
 
 def closure(files: Iterable[Path]) -> list[Path]:
@@ -87,10 +93,25 @@ def module_files(name: str) -> list[Path]:
     return [path for path in paths if path.is_file()]
 
 
-def script_digest(script: Path, modules: Iterable[str] = ()) -> str:
-    """Return the `code_digest` of a script, of what it imports, and of the modules that it loads by name."""
-    files = closure([script, *(file for module in modules for file in module_files(module))])
-    return code_digest(files, with_reports=script.name in TRACKING_SCRIPTS)
+def job_code(script: str, modules: Iterable[str] = ()) -> dict[str, Any]:
+    """Return what identifies the code of a job: `script`, `modules` and their `digest`, see `code_digest`.
+
+    script: name of a file in scripts/. modules: plug-ins that it loads by name.
+    """
+    file, modules = LIBRARY.parent / "scripts" / f"{script}.py", sorted(set(modules))
+    files = closure([file, *(path for module in modules for path in module_files(module))])
+    return {"script": script, "modules": modules, "digest": code_digest(files, script in TRACKING_SCRIPTS)}
+
+
+def require_code(code: dict[str, Any], planned_s: float) -> None:
+    """Raise CodeError if the code of a job has changed since its run was planned: its digest would be another's.
+
+    code: of `job_code`. planned_s: when the run was planned, in seconds of the clock. The digest is computed again if
+    any file is newer.
+    """
+    is_newer = any(path.stat().st_mtime >= planned_s for path in LIBRARY.parent.rglob("*.py"))
+    if is_newer and job_code(code["script"], code["modules"])["digest"] != code["digest"]:
+        raise CodeError("the code of this job has changed since the run began; start it again")
 
 
 def code_digest(files: Iterable[Path], with_reports: bool = False) -> str:

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from auscult.metrics import catalogue
 from auscult.plan import paths
 from auscult.plan.names import NetworkName
 from auscult.plan.networks import Plan, every_network, every_pretrained, frame_caches, units
-from auscult.provenance import digest
+from auscult.provenance import PLANNED, digest
 
 # Training on a CPU allocates and frees the same large buffers at every step. With these settings the process keeps the
 # memory, which avoids page faults (a fifth more windows per second of processor time).
@@ -47,7 +48,8 @@ class RecordingsFolder:
 
 
 def set_environment(workflow: Path) -> None:
-    """Set the environment of the jobs' processes: PYTHONPATH, and how they keep memory."""
+    """Set the environment of the jobs' processes: PYTHONPATH, when the run was planned, and how they keep memory."""
+    os.environ[PLANNED] = str(time.time())
     os.environ["PYTHONPATH"] = os.pathsep.join([str(workflow), *filter(None, [os.environ.get("PYTHONPATH")])])
     for name in KEEP_BUFFERS:
         os.environ.setdefault(name, str(4 * 2**30 - 1))

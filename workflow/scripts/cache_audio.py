@@ -9,5 +9,5 @@ from common import begin, folder_of
 begin(snakemake)
 recordings = load(folder_of(snakemake.input.manifest)).recordings
 dataset = Dataset.model_validate(snakemake.params.dataset)
-code = snakemake.params.code
+code = snakemake.params.code["digest"]
 note(cache_audio(folder_of(snakemake.output), recordings, dataset, code, snakemake.threads))

@@ -1,5 +1,6 @@
 """Functions that scripts share: logging, and turning parameters and tables into the library's objects."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,16 @@ from pydantic import TypeAdapter
 
 from auscult.plan.names import NetworkName, inner_set
 from auscult.progress import log_to
+from auscult.provenance import PLANNED, require_code
 from auscult.result_tables import read_rows, read_table
 
 
 def begin(snakemake) -> None:
-    """Send all output of this job to its log file."""
+    """Send all output of this job to its log file. Stop if its code is no longer that of its parameters."""
     log_to(snakemake.log[0])
     plain_errors()
+    if "code" in snakemake.params.keys():  # noqa: SIM118 (no mapping)
+        require_code(snakemake.params.code, float(os.environ[PLANNED]))
 
 
 def plain_errors() -> None:

@@ -9,7 +9,7 @@ from common import begin, folder_of
 begin(snakemake)
 recordings = load(folder_of(snakemake.input.manifest)).recordings
 dataset = Dataset.model_validate(snakemake.params.dataset)
-code = snakemake.params.code
+code = snakemake.params.code["digest"]
 audio = folder_of(snakemake.input.audio)
 table, folder = snakemake.wildcards.table, folder_of(snakemake.output)
 note(describe(table, folder, audio, recordings, dataset, code, snakemake.threads))

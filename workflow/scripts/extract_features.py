@@ -11,6 +11,6 @@ begin(snakemake)
 recordings = load(folder_of(snakemake.input.manifest)).recordings
 dataset = Dataset.model_validate(snakemake.params.dataset)
 front_end = FrontEndConfig.model_validate(snakemake.params.front_end)
-code = snakemake.params.code
+code = snakemake.params.code["digest"]
 audio = folder_of(snakemake.input.audio)
 note(extract(folder_of(snakemake.output), audio, recordings, dataset, front_end, code, snakemake.threads))

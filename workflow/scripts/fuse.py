@@ -15,7 +15,7 @@ from common import begin, fold_outputs, folder_of, folders_of, part
 
 begin(snakemake)
 reads, models = snakemake.params.reads, Path(snakemake.output.models)
-made_by = digest([snakemake.params.code, environment()])[:8]  # trials of other code are not gone on with
+made_by = digest([snakemake.params.code["digest"], environment()])[:8]  # trials of other code are not gone on with
 dataset = Dataset.model_validate({**reads["dataset"], "root": ""})
 encoders = part(dict[str, FrontEndConfig], reads["encoders"])
 caches = {folder.name: folder for folder in folders_of(snakemake.input.encoders)}

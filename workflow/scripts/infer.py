@@ -21,7 +21,7 @@ outcome = score(
     load(folder_of(snakemake.input.manifest)),
     folds,
     frame_cache_of(snakemake),
-    snakemake.params.code,
+    snakemake.params.code["digest"],
     resources_of(snakemake),
 )
 note(" ".join(f"{role}: {result}" for role, result in outcome.items()))

@@ -32,7 +32,7 @@ job = PretrainingJob(Path(snakemake.output[0]).parent, pretraining, name)
 outcome = pretrain(
     job,
     [recordings_of(*cache, name, folds, job.heads) for cache in caches],
-    snakemake.params.code,
+    snakemake.params.code["digest"],
     resources_of(snakemake),
     live(p.uri, Path(p.artifacts), names.study, "pretrainings", f"{names.pretraining} {names.network}"),
 )

@@ -17,7 +17,7 @@ outcome = train(
     load(folder_of(snakemake.input.manifest)),
     rows_of_fold(snakemake.input.folds, NetworkName.parse(names.network)),
     frame_cache_of(snakemake),
-    snakemake.params.code,
+    snakemake.params.code["digest"],
     resources_of(snakemake),
     live(p.uri, Path(p.artifacts), names.study, names.system, f"{names.task} {names.network}"),
     teacher_of(snakemake),

@@ -38,13 +38,21 @@ FORMAT = 2
 CHECKSUM = "values_crc32"
 ABANDONED_S = 86_400  # a file that is written may be another process's, of a second study on the same data set
 BUFFER = 2**22  # bytes that are copied or compared at a time
-LIBRARIES = ("numpy", "scipy", "soxr", "soundfile", "onnxruntime")  # which compute values; patch numbers do not count
+LIBRARIES = ("antropy", "librosa", "numba", "numpy", "onnxruntime", "scipy", "soundfile", "soxr")
 INPUTS = ("recording", "sha256", "rate_hz", "channels")  # columns that identify the samples of a recording
 DAMAGE = (OSError, KeyError, ValueError, RuntimeError)  # what h5py raises for a damaged file
 
 
 class CacheError(Exception):
     """A shard is missing, damaged or of another configuration; the message names it and states what to do."""
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the libraries that compute what caches have, without the patch number.
+
+    They are parameters of the jobs that write caches, and attributes of the shards: another version writes them anew.
+    """
+    return {name: ".".join(metadata.version(name).split(".")[:2]) for name in LIBRARIES}
 
 
 def shard_of(recording: str, shards: int) -> int:
@@ -167,9 +175,8 @@ def _attributes(config: dict, code: str, recordings: pd.DataFrame) -> dict[str, 
     inputs = recordings[[column for column in INPUTS if column in recordings]]
     inputs_digest = digest(inputs.astype(str).to_numpy().tolist())
     # numpy's bytes have a fixed length: HDF5 stores them in the header, which has a checksum
-    versions = {name: ".".join(metadata.version(name).split(".")[:2]) for name in LIBRARIES}
     texts = {"config": json.dumps(config, sort_keys=True), "code": code, "inputs": inputs_digest}
-    texts["versions"] = json.dumps(versions)
+    texts["versions"] = json.dumps(versions())
     return {"format": FORMAT, **{key: np.bytes_(text.encode()) for key, text in texts.items()}}
 
 
