@@ -1,7 +1,7 @@
 """Run benchmarks and write their page: python -m benchmarks [PART ...] [--quick].
 
 Parts: features, networks, workflow, study, growth; all of them without a name. The rows of a part stay in
-benchmarks/tables/PART.json until it runs again; the page is written from these files.
+benchmarks/tables/PART.json until it runs again. The page is written from these files; one may have a `remark`.
 """
 
 from __future__ import annotations
@@ -44,12 +44,13 @@ def main() -> None:
     unknown = set(options.parts) - set(MODULES)
     if unknown:
         parser.error(f"no parts {', '.join(sorted(unknown))}: use {', '.join(MODULES)}")
+    facts = origin()  # before a table changes a file of the commit
     for name in options.parts or MODULES:
         with threadpool_limits(1), tempfile.TemporaryDirectory() as folder:
             rows = measures(name, Path(folder), options.quick)()
         print(*map(line, rows), sep="\n", flush=True)
         if not options.quick:
-            write_json(TABLES / f"{name}.json", {**origin(), "rows": [asdict(row) for row in rows]})
+            write_json(TABLES / f"{name}.json", {**facts, "rows": [asdict(row) for row in rows]})
             write_text(PAGE, page())
 
 
@@ -85,7 +86,8 @@ def page() -> str:
             rows = [line(Row(**row)) for row in table["rows"]]
             head = ["| what | side | median (range) | target | met |", "|---|---|---|---|---|"]
             where = f"Commit {table['commit']}, {table['date']}, {table['machine']}. {table['versions']}."
-            sections += [f"## {module.TITLE}", where, "\n".join([*head, *rows]), module.NOTES.strip()]
+            parts = [where, table.get("remark", ""), "\n".join([*head, *rows]), module.NOTES.strip()]
+            sections += [f"## {module.TITLE}", *filter(None, parts)]
     return "\n\n".join([INTRODUCTION.strip(), *sections]) + "\n"
 
 

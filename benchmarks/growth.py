@@ -23,7 +23,7 @@ Every stage runs in a process of its own and reads what the stage before wrote.
 rows that the adapter reads before they become tables.
 """
 SECONDS = (5.0, 5.2)
-SIZES = (250, 1000, 4000, 16000, 100000)
+SIZES = (250, 1000, 4000, 16000, 64000)
 MOST_TRAINED = 16000
 STAGES = ("ingest", "samples", "frames", "training")
 MIB = 1024  # of the kilobytes in which Linux gives memory

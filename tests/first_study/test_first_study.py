@@ -420,3 +420,13 @@ def test_a_plan_that_cannot_keep_its_time_says_so(folders, speed):
     study = choose(fingerprint(folders, "mine", None, 1), 1, speed)
     limit = "more than the 60 aimed at" if study.minutes > MINUTES else "at most 60"
     assert limit in study.why["systems.first.training"] and (study.minutes > MINUTES) == (speed < 1)
+
+
+@pytest.mark.parametrize("name", ["Unnamed: 0", "index", "Row no", "#"])
+def test_numbers_of_rows_with_gaps_are_no_covariate_either(tmp_path, name):
+    tables(tmp_path / "sounds", 0, "subject")
+    file = tmp_path / "sounds" / "cases.csv"
+    cases = pd.read_csv(file)
+    numbers = sorted(random.Random(name).sample(range(100), len(cases)))
+    cases.assign(**{name: numbers}).to_csv(file, index=False)
+    assert fingerprint(tmp_path / "sounds", "mine", None, 1).manifest.columns.covariates == ["age"]

@@ -279,7 +279,7 @@ def test_a_leak_is_in_a_red_box_with_its_reason_and_marks_every_table_of_scores(
     _, parsed = page(folder, mark, changes, audit=audit)
     assert any(attrs.get("class") == "box leak" for _, attrs in parsed.tags)
     assert "The study allows this because: to compare with <others>" in parsed.text
-    assert "The audit found that cases of different roles share something, in 1 of the folds." in parsed.text
+    assert "In 1 of the folds, cases with different roles share a subject, a recording or another unit." in parsed.text
     # box, results, boards, floors, differences, uncertainty, folds, …
     assert parsed.text.count(mark) == 1 + 2 + 2 + 1 + 2 + 1 + 2 * 2 + 1
     _, parsed = page(folder)

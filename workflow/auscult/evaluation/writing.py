@@ -80,6 +80,8 @@ LATEX = {character: "\\" + character for character in "&%_#${}"} | {
     "\\": r"\textbackslash{}",
     "~": r"\~{}",
     "^": r"\^{}",
+    "<": "$<$",
+    ">": "$>$",
     "–": "--",
 }
 

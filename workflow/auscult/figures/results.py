@@ -229,11 +229,12 @@ def reliability(name: str, target: Target, part: pd.DataFrame) -> Plot:
         axes.plot(curve.x, curve.y, **style | {"lw": 1.2})
         axes.scatter(curve.x, curve.y, 12 + 160 * curve.weight, color=style["color"], marker=marker, lw=0)
     legend(figure, axes, curves, [f"error {c.value:.3f}" for c in curves], MARKERS)
+    count = scoring.count_text(part[part["system"] == "chosen"])
     events = "every class of every case" if target.kind == "multilabel" else "the most probable class of every case"
     alt = f"Reliability diagram of {name}: observed frequency against probability. Error: {values_text(curves)}."
     caption = (
-        f"For {events} ({scoring.count_text(part)}), in {BINS} bins of equal width: the mean predicted probability and "
-        f"the observed frequency. On the diagonal the probabilities are calibrated; below it they are too high. Larger "
+        f"For {events} ({count}), in {BINS} bins of equal width: the mean predicted probability and the "
+        f"observed frequency. On the diagonal the probabilities are calibrated; below it they are too high. Larger "
         f"marks stand for more cases. Calibration error (mean distance from the diagonal): {values_text(curves)}."
     )
     return Plot(f"reliability-{name}.svg", figure, title, alt, caption)

@@ -303,7 +303,7 @@ def _time(
     limit = f"at most {MINUTES}" if study.minutes <= MINUTES else f"more than the {MINUTES} aimed at"
     study.why["systems.first.training"] = (
         f"{study.trainings} trainings in about {math.ceil(study.minutes)} minutes on {cores} cores, {limit}; a core "
-        f"trains {speed:.3g} windows a second"
+        f"trains {speed:.0f} windows a second"
     )
 
 

@@ -38,6 +38,7 @@ PART = re.compile(
     r"(train|training|test|val|valid|validation|dev|eval)[-_ ]?(set|data|\d+)?|(fold|split|part|cv)[-_ ]?\d+"
 )
 PERSON = re.compile(rf"({'|'.join(sorted(SUBJECT_WORDS))}|pt|sub)[-_ ]?\d+")
+ROW_NAMES = re.compile(r"(unnamed: \d+|index|row|row[ _]?(no|nr|number)|no|nr|number|#)\.?")
 PART_COLUMNS = {"fold", "split", "set", "part", "partition", "subset", "role", "usage"}
 """Columns that say where a case belongs, not what it is."""
 
@@ -227,22 +228,33 @@ def _folder_options(root: Path) -> dict[str, Any]:
             groups.append(column)
         else:
             continue
-        if is_missing.any():
-            position = int(is_missing.to_numpy().argmax())
-            raise FirstStudyError(
-                f"{root / 'cases.csv'}: row {row_number(cases, position)}, column {column!r}: "
-                f"{cases[column].iloc[position]!r} is no value; leave the cell empty where one is missing"
-            )
+        _refuse_missing_words(root / "cases.csv", cases, column)
     known = {*RECORDING_COLUMNS, *HEADER_COLUMNS}
     other_columns = [name for name in recordings if name not in known and not is_other_name(name)]
     of_recordings = [name for name in other_columns if 2 <= recordings[name].nunique() <= MOST_CLASSES]
+    for column in of_recordings:
+        _refuse_missing_words(root / "recordings.csv", recordings, column)
     return {"labels": labels, "groups": groups, "covariates": covariates, "recording_labels": of_recordings}
 
 
+def _refuse_missing_words(path: Path, table: pd.DataFrame, column: str) -> None:
+    """Raise FirstStudyError for a cell that says that a value is missing: it would be a class or no number."""
+    is_missing = table[column].str.casefold().isin(MISSING)
+    if is_missing.any():
+        position = int(is_missing.to_numpy().argmax())
+        raise FirstStudyError(
+            f"{path}: row {row_number(table, position)}, column {column!r}: {table[column].iloc[position]!r} is no "
+            "value; leave the cell empty where one is missing"
+        )
+
+
 def _are_row_numbers(cells: pd.Series) -> bool:
-    """Whether cells count the rows of their table, from 0 or 1 on."""
-    values = pd.to_numeric(cells, errors="coerce").tolist()
-    return len(values) > 1 and any(values == list(range(first, first + len(values))) for first in (0, 1))
+    """Whether cells count the rows of their table, from 0 or 1 on; with gaps too where the name says so."""
+    values = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=float)
+    if len(values) < 2 or not (np.diff(values) > 0).all() or (values % 1).any():
+        return False
+    is_named_so = ROW_NAMES.fullmatch(str(cells.name).casefold()) is not None
+    return is_named_so or (values[0] in (0, 1) and bool((np.diff(values) == 1).all()))
 
 
 def _unused(root: Path, options: dict[str, Any]) -> list[str]:

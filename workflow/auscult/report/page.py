@@ -296,8 +296,9 @@ def _audit(findings: pd.DataFrame) -> dict[str, Any]:
     shared_rows = findings[names.str.startswith(SHARED)]
     text = "The audit found nothing that training, validation and test cases of a fold share."
     if len(shared_rows):
-        folds = len(shared_rows.drop_duplicates(["repeat", "fold"]))
-        text = f"The audit found that cases of different roles share something, in {folds} of the folds."
+        outer = shared_rows["fold"].astype(str).str.partition("i")[0]  # inner folds have names such as 0i2
+        folds = len(set(zip(shared_rows["repeat"], outer, strict=True)))
+        text = f"In {folds} of the folds, cases with different roles share a subject, a recording or another unit."
     if (names == "subjects_unknown").any():
         unknown = "The data set names no subjects: the audit could not check whether a subject has cases in two roles."
         text = f"{unknown} {text}" if len(shared_rows) else unknown

@@ -74,8 +74,8 @@ def train_network(
             front_end.has_scalars,
             job.system.network.frozen,
         )
-        setup_s = time.time() - start_s
         objective, train_data = _objective(job, network, train_data, teacher, torch_device)
+        setup_s = time.time() - start_s
         history = fit(network, objective, train_data, val_data, plan, checkpoint, log, weights_writer(job))
     config = {
         **job.config(),
