@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from auscult.config.dataset import Dataset
@@ -276,13 +278,24 @@ def test_a_column_that_names_persons_is_not_left_out_silently(own, column: str) 
     assert not own.read(groups=[column]).subjects_known
 
 
+@given(
+    person=st.sampled_from(sorted(folder.SUBJECT_WORDS)),
+    mark=st.sampled_from(["", *sorted(folder.ID_WORDS)]),
+    sign=st.sampled_from(["_", " ", "-", "."]),
+    write=st.sampled_from([str.lower, str.upper, str.title]),
+)
+def test_any_usual_name_of_a_column_of_persons_is_recognised(person, mark, sign, write) -> None:
+    column = write(f"{person}{sign}{mark}" if mark else person)
+    assert folder.subject_columns(["age", column, "murmur"]) == [column]
+
+
 @pytest.mark.parametrize("column", ["patient_age", "child", "user_agent", "personality", "speakers_used", "pathology"])
 def test_a_column_about_persons_is_left_out(own, column: str) -> None:
     own.write("cases.csv", f"case,{column},sound", "a,s1,crackle", "b,s2,wheeze", "c,s1,")
     assert not own.read().subjects_known
 
 
-@pytest.mark.parametrize("unit", ["", "_s", " (s)", "_sec", " (seconds)", "-ms"])
+@pytest.mark.parametrize("unit", ["", "_s", " (s)", "_sec", " (seconds)", "-ms", "_sample", " frames"])
 @pytest.mark.parametrize(
     ("column", "other"), [("onset", "start"), ("onset", "onset"), ("offset", "end"), ("offset", "Stop")]
 )
@@ -293,6 +306,27 @@ def test_times_of_intervals_under_another_name_are_not_left_out_silently(own, co
         "recordings.csv", f"recording,case,path,{other}{unit}", "ra,a,a.wav,0.5", "rb,b,b.wav,1", "rc,c,deep/c.wav,1"
     )
     assert f"no column '{column}_s', but '{other}{unit}': is '{column}_s' (in seconds) meant?" in error_of(own)
+
+
+@pytest.mark.parametrize("word", sorted(folder.OTHER_NAMES["site"]))
+@pytest.mark.parametrize("write", [str.lower, str.upper, lambda word: word.replace("site", "_site")])
+def test_sites_under_another_name_are_not_left_out_silently(own, word: str, write) -> None:
+    column = write(word)
+    own.write("recordings.csv", f"recording,case,path,{column}", "ra,a,a.wav,AV", "rb,b,b.wav,MV", "rc,c,deep/c.wav,TV")
+    assert f"no column 'site', but {column!r}: is 'site' meant?" in error_of(own)
+
+
+@pytest.mark.parametrize(("table", "column"), [("cases", 0), ("recordings", 0), ("recordings", 1), ("recordings", 2)])
+@pytest.mark.parametrize("row", [1, 2, 3])
+@pytest.mark.parametrize("blank", ["", " ", "\u00a0"])
+def test_a_row_without_a_key_is_named_by_its_number(own, table: str, column: int, row: int, blank: str) -> None:
+    rows = {
+        "cases": [["case", "subject", "sound"], ["a", "s1", ""], ["b", "s2", ""], ["c", "s1", ""]],
+        "recordings": [["recording", "case", "path"], *([f"r{x}", x, "a.wav"] for x in "abc")],
+    }[table]
+    rows[row][column] = blank
+    own.write(f"{table}.csv", *map(",".join, rows))
+    assert f"{table}.csv: row {row + 1}, column {rows[0][column]!r}: the cell is empty" in error_of(own)
 
 
 @pytest.mark.parametrize("column", ["end", "start", "position", "begin"])

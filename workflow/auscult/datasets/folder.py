@@ -22,13 +22,22 @@ from auscult.datasets.errors import DatasetError
 from auscult.datasets.tables import read_table, row_number
 from auscult.datasets.walk import SOUNDS, files_below, files_in, is_file
 
-SUBJECT_WORDS = {"subject", "subj", "patient", "person", "participant", "speaker", "individual", "user"}
+SUBJECT_WORDS = {
+    *("subject", "subj", "patient", "pat", "pt", "person", "participant", "speaker", "individual", "user", "proband"),
+    *("volunteer", "donor", "mrn", "pid"),
+}
+ID_WORDS = {"id", "ids", "no", "nr", "num", "number", "code", "name", "key", "uid", "uuid", "guid", "hash", "pseudonym"}
 OTHER_NAMES = {
-    "site": {"location", "auscultationsite", "auscultationlocation"},
+    "site": {
+        *("location", "auscultationsite", "auscultationlocation", "bodysite", "bodylocation", "chestlocation"),
+        *("recordingsite", "recordinglocation", "auscultationpoint", "auscultationarea"),
+    },
     "onset_s": {"onset", "start", "begin", "starttime", "tstart", "t0"},
     "offset_s": {"offset", "end", "stop", "endtime", "tend", "t1"},
 }
 """Other usual names of columns, in small letters, without signs and units."""
+UNITS = {"s", "sec", "secs", "seconds", "ms", "sample", "samples", "frame", "frames"}
+KEYS = ("recording", "case", "path")  # of recordings.csv
 UNKNOWN = {"", "na", "nan", "none", "null", "unknown", "missing", "tbd", "notavailable", "notknown"}
 """Letters and digits, in lower case, of cells that do not name a subject."""
 
@@ -89,7 +98,7 @@ def ingest(root: Path, options: Options) -> Listing:
     recordings = read_table(root / "recordings.csv", ["onset_s", "offset_s"])
     case_columns = ["case", *options.labels, *options.groups, *options.covariates]
     _require_columns(root / "cases.csv", cases, case_columns)
-    _require_columns(root / "recordings.csv", recordings, ["recording", "case", "path", *options.recording_labels])
+    _require_columns(root / "recordings.csv", recordings, [*KEYS, *options.recording_labels])
     for column, known_words in options.labels.items():
         for position, cell in enumerate(cases[column]):
             for value in cell.split("|") if cell and known_words else []:
@@ -98,6 +107,13 @@ def ingest(root: Path, options: Options) -> Listing:
                         f"{root / 'cases.csv'}: row {row_number(cases, position)}, column {column!r}: {value!r} is "
                         f"not one of {', '.join(known_words)} (dataset.options.labels)"
                     )
+    for path, table, key in (
+        (root / "cases.csv", cases, "case"),
+        *((root / "recordings.csv", recordings, key) for key in KEYS),
+    ):
+        if (is_empty := table[key].str.strip() == "").any():
+            row = row_number(table, int(is_empty.to_numpy().argmax()))
+            raise DatasetError(f"{path}: row {row}, column {key!r}: the cell is empty; fill it, or remove the row")
     _refuse_misspelt(root / "cases.csv", cases, ["subject"], case_columns)
     _refuse_misspelt(root / "recordings.csv", recordings, ["site", "onset_s", "offset_s"], options.recording_labels)
     if "subject" not in cases and (names := subject_columns(set(cases) - set(case_columns))):
@@ -181,9 +197,8 @@ def subject_columns(columns: Iterable[str]) -> list[str]:
     names = []
     for column in columns:
         words = re.findall("[a-z]+", re.sub("(?<=[a-z])(?=[A-Z])", " ", column).casefold())
-        words = [word for word in words if word not in ("id", "ids", "no", "nr", "number", "code", "name", "key")]
-        plain = "".join(words).removesuffix("id")
-        if plain in SUBJECT_WORDS or plain.removesuffix("s") in SUBJECT_WORDS:
+        plain = "".join(word for word in words if word not in ID_WORDS)
+        if any(plain.removesuffix(end).removesuffix("s") in SUBJECT_WORDS for end in ("", "id", "uid", "uuid")):
             names.append(column)
     return sorted(names)
 
@@ -213,9 +228,9 @@ def _has_numbers(cells: pd.Series) -> bool:
 
 
 def _without_unit(column: str) -> str:
-    """A name of a column without signs and a unit of time: `Start (sec)` is `start`."""
+    """A name of a column without signs and a unit: `Start (sec)` and `start_sample` are `start`."""
     words = re.findall("[a-z0-9]+", column)
-    return "".join(words[:-1] if len(words) > 1 and words[-1] in ("s", "sec", "secs", "seconds", "ms") else words)
+    return "".join(words[:-1] if len(words) > 1 and words[-1] in UNITS else words)
 
 
 def _require_columns(path: Path, table: pd.DataFrame, columns: list[str]) -> None:

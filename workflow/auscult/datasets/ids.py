@@ -46,9 +46,10 @@ def folded(name: str) -> str:
     """The form in which ids that differ in writing only are the same.
 
     `plain`, without zeros before a number, and without decimals of a whole number. Blanks and punctuation count only
-    between two digits, and a minus before a number: `P 01` and `p-1` are `p1`, `12.0` is `12`, and `1_2` is `1-2`.
+    between two digits, and a minus before a number: `P 01` and `p-1` are `p1`, `A.B.` is `ab`, `12.0` is `12`, and
+    `1_2` is `1-2`.
     """
-    text = re.sub(r"(?<![\d.])(\d+)\.0+$", r"\1", re.sub(r"\.+(?=[^\w.]|$)", "", plain(name)))
+    text = re.sub(r"(?<![\d.])(\d+)\.0+$", r"\1", re.sub(r"(?<!\d)\.+|\.+(?!\d)", "", plain(name)))
     sign = "-" if re.match(r"-\d", text) else ""
     marked = "".join("-" if unicodedata.category(x)[0] in "ZP" and x != "." else x for x in text)
     joined = re.sub(r"-+", "-", re.sub(r"(?<!\d)-+|-+(?!\d)", "", marked))
