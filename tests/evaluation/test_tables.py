@@ -516,7 +516,7 @@ def test_latex(files):
     assert lines[:3] == [r"\begin{table}", r"\caption{Study demo, commit abc, 95 \% intervals.}", r"\label{tab:table}"]
     assert r"name  & value & Cost & n \\" in lines
     assert r"a\_b/c & 0.333 & 12177 & 6 \\" in lines
-    assert r"<b> \& 5 \% & -- & 1.000 & 7 \\" in lines
+    assert r"$<$b$>$ \& 5 \% & -- & 1.000 & 7 \\" in lines
 
 
 def test_latex_escapes_names_of_columns(tmp_path):
@@ -712,7 +712,7 @@ def test_latex_takes_no_class_for_an_interval_and_no_small_p_for_zero(tmp_path):
     writing.write_table(table.assign(difference_high=[0.15]), tmp_path / "table", "")
     text = (tmp_path / "table.tex").read_text()
     assert "recall risk & recall risk low & recall risk high" in text and "0.500 & 0.700 & 0.900" in text
-    assert "<0.001" in text and "0.012" in text and "0.100 (0.050 to 0.150)" in text
+    assert "$<$0.001" in text and "0.012" in text and "0.100 (0.050 to 0.150)" in text
 
 
 @pytest.mark.parametrize("seed", range(4))
