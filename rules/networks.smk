@@ -40,6 +40,7 @@ rule pretrain:
         reads=lambda w: reads.pretraining(plan(w), w.pretraining),
         uri=SETTINGS.tracking.uri,
         artifacts=paths.ARTIFACTS,
+        versions=versions(),
         locks=paths.LOCKS,
     script:
         "../workflow/scripts/pretrain.py"
@@ -91,6 +92,7 @@ rule train:
         reads=lambda w: reads.training(plan(w), w.system, w.task),
         uri=SETTINGS.tracking.uri,
         artifacts=paths.ARTIFACTS,
+        versions=versions(),
         locks=paths.LOCKS,
     script:
         "../workflow/scripts/train.py"
@@ -123,6 +125,7 @@ rule infer:
     params:
         code=lambda w: network_code("infer", w),
         reads=lambda w: reads.scoring(plan(w), w.system, w.task, w.network),
+        versions=versions(),
         locks=paths.LOCKS,
     script:
         "../workflow/scripts/infer.py"

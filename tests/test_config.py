@@ -294,7 +294,10 @@ CHOICES = {
 @pytest.mark.parametrize(("key", "good", "bad"), RANGES, ids=[key for key, *_ in RANGES])
 def test_ranges(key: str, good: list, bad: list) -> None:
     for value in good:
-        assert problems(with_value(key, value)) == []
+        values = with_value(key, value)
+        if key.endswith("training.labels"):  # a share of them needs a study without inner folds
+            values |= {"inner_folds": None, "fusion": None}
+        assert problems(values) == []
     for value in bad:
         assert tagged(key) in [where for where, _ in problems(with_value(key, value))], value
 
@@ -591,10 +594,36 @@ def test_the_last_epoch_needs_inner_folds_to_choose_thresholds() -> None:
     values = with_value("systems.small.training", {"select": "last"})
     values["fusion"]["fit_on"] = ["inner_folds"]
     assert problems(values) == []
-    assert "'small' is trained on the `validation` cases too" in refused(
-        {**values, "fusion": {**values["fusion"], "fit_on": ["validation"]}}
-    )
+    for fit_on in ("validation", "train"):
+        fusion = {**values["fusion"], "fit_on": ["inner_folds", fit_on]}
+        message = f"`{fit_on}` needs validation cases, on which 'small' is trained too"
+        assert message in refused({**values, "fusion": fusion})
     assert "and the row chosen need inner_folds" in refused({**values, "inner_folds": None, "fusion": None})
+
+
+@pytest.mark.parametrize("label", ["murmur", "outcome"])
+def test_a_head_of_several_classes_learns_the_label_that_its_target_scores(label: str) -> None:
+    values = with_value("targets.murmur.heads", ["m"])
+    classes = values["targets"]["murmur"]["classes"]
+    values["tasks"] = {"all": {"heads": {"m": {"label": label, "kind": "multiclass", "classes": classes}}}}
+    values |= {"targets": {"murmur": values["targets"]["murmur"]}, "fusion": None, "extra_training": []}
+    values["systems"] = {"small": {**values["systems"]["small"], "tasks": ["all"], "inference": {}}}
+    values |= {"ensembles": {}, "external": {}}
+    found = problems(values)
+    assert found == [] if label == "murmur" else "must be the target's, 'murmur'" in found[0][1]
+
+
+def test_a_share_of_labels_is_refused_where_more_than_networks_would_read_all() -> None:
+    values = with_value("systems.small.training.labels", 0.5)
+    assert "only the networks would learn from a share" in refused(values)
+
+
+def test_an_ensemble_with_inner_folds_has_as_many_networks_of_each_system() -> None:
+    values = with_value("systems.small.training.seeds", 2)
+    values["systems"]["other"] = STUDY["systems"]["small"]
+    values |= {"ensembles": {"both": {"systems": ["small", "other"]}}, "fusion": None}
+    assert "all need the same training.seeds ({'small': 2, 'other': 1})" in refused(values)
+    assert problems(values | {"inner_folds": None}) == []
 
 
 def test_two_tasks_of_a_system_with_the_same_head() -> None:
@@ -618,7 +647,7 @@ def test_a_multilabel_target() -> None:
     assert list(study.targets_of(study.systems["small"])) == ["murmur"]
     assert list(study.heads_of(study.systems["small"])) == ["present", "unknown"]
     assert study.heads_of(study.systems["ecg"])["rhythm"].outputs == 3
-    words = "targets.rhythm.heads: the classes of head 'rhythm' are not the target's"
+    words = "targets.rhythm.heads: label and classes of head 'rhythm' must be the target's"
     assert words in refused(with_rhythm(classes=["lbbb", "af", "pvc"]))
     assert "targets.rhythm.heads: needs one multiclass head" in refused(with_rhythm(kind="multiclass"))
     alone = with_rhythm()
@@ -641,7 +670,7 @@ def test_a_multiclass_head_serves_a_target_alone_and_has_no_positive() -> None:
     head["train_on"] = {"column": "audible"}
     assert problems(values) == []
     values["targets"]["murmur"]["classes"] = ["Absent", "Unknown", "Present"]
-    assert "the classes of head 'murmur' are not the target's" in refused(values)
+    assert "label and classes of head 'murmur' must be the target's" in refused(values)
 
 
 # ---------------------------------------------------------------- settings

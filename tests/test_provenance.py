@@ -294,6 +294,12 @@ def test_the_commit_is_marked_if_files_differ_from_it(library: Path, tmp_path: P
     assert len(head) == 12
     (tmp_path / "note.txt").write_text("not tracked")
     assert provenance.commit() == head
+    own_network = tmp_path / "workflow/auscult/networks/mine.py"
+    own_network.parent.mkdir(parents=True)
+    own_network.write_text("a network that only this machine has")
+    assert provenance.commit() == f"{head}+changes"
+    own_network.unlink()
+    assert provenance.commit() == head
     (library / "a.py").write_text("changed")
     assert provenance.commit() == f"{head}+changes"
 

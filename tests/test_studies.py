@@ -65,6 +65,14 @@ def every_key(values: Any, path: tuple = ()) -> list[tuple]:
     return paths
 
 
+def numbers_in(values: Any, path: tuple = ()) -> list[tuple]:
+    """Return the paths of all numbers of a loaded study."""
+    if isinstance(values, dict | list):
+        items = values.items() if isinstance(values, dict) else enumerate(values)
+        return [found for key, value in items for found in numbers_in(value, (*path, key))]
+    return [path] if isinstance(values, int | float) and not isinstance(values, bool) else []
+
+
 # ---------------------------------------------------------------- the studies of the project
 
 
@@ -640,3 +648,25 @@ def test_numbers_are_what_they_look_like(tmp_path, path, text, value):
     for key in (*parents, last):
         found = found[key]
     assert found == value
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), word=st.sampled_from(["yes", "No", "on", "true", "FALSE"]))
+def test_a_truth_value_is_no_number_anywhere(load, data, word: str) -> None:
+    """YAML reads `yes` and `on` as true, which Python takes for 1; in lists and options of plug-ins too."""
+    values = load(STUDY).model_dump(mode="json")
+    *parents, last_key = path = data.draw(st.sampled_from(numbers_in(values)))
+    parent = values
+    for key in parents:
+        parent = parent[key]
+    parent[last_key] = yaml.safe_load(word)
+    message = message_of_error(load, values)
+    if "needs a number" in message:  # 1 can be refused for another reason before
+        assert ".".join(map(str, path)) in message.replace(": ", ".")
+
+
+def test_truth_values_in_lists_and_options_of_plug_ins_are_named(load) -> None:
+    values = with_value("targets.murmur.weights", [5, True, 1])
+    assert "targets.murmur.weights.1: needs a number, not true or false" in message_of_error(load, values)
+    values = with_value(f"{SMALL}.front_end.settings", {"bands": True})
+    assert f"{SMALL}.front_end.settings: bands: needs a number" in message_of_error(load, values)

@@ -168,7 +168,7 @@ def test_a_table_that_is_missing_empty_or_not_utf_8_stops(own, name: str) -> Non
 
 def test_a_recording_of_an_unknown_case_stops(own) -> None:
     own.write("recordings.csv", "recording,case,path", "ra,a,a.wav", "rx,x,b.wav")
-    assert error_of(own).endswith("recording 'rx' belongs to case 'x', which is not among the cases")
+    assert error_of(own).endswith("recordings.csv: row 3, column 'case': 'x' is not among the cases of cases.csv")
 
 
 @pytest.mark.parametrize("kind", ["parent", "absolute", "link"])

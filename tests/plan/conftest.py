@@ -17,7 +17,9 @@ def make_plan(murmur_study) -> Callable[..., Plan]:
     def make(folds: int = 2, seeds: int = 1, **keys: Any) -> Plan:
         values = murmur_study().model_dump()
         values["systems"]["small"]["training"]["seeds"] = seeds
-        values["systems"]["again"] = {**values["systems"]["small"], "training": {}}
+        # with inner folds, all systems of an ensemble have as many networks
+        again = {"seeds": seeds if keys.get("inner_folds") else 1}
+        values["systems"]["again"] = {**values["systems"]["small"], "training": again}
         values["ensembles"] = {"pair": {"systems": ["small", "again"]}}
         study = Study.model_validate({**values, **keys})
         return Plan("one", study, "made", tuple(NetworkName(0, fold) for fold in range(folds)))

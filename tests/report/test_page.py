@@ -381,12 +381,41 @@ def test_subgroups_are_shown_if_the_study_has_the_key(folder):
 def test_the_page_states_that_networks_of_the_last_epoch_are_trained_on_validation_cases(folder):
     last = {name: {**system.model_dump(), "training": {"select": "last"}} for name, system in study().systems.items()}
     _, parsed = page(folder, changes={"systems": last, "inner_folds": {"folds": 3}, "fusion": None})
-    text = "the training and validation cases of the fold, and no others; the weights of the last epoch are used"
+    text = "the training and validation cases of the fold; the weights of the last epoch are used. No other data"
     assert text in parsed.text and "last of 30 epochs" in parsed.text
     assert "choose the epoch whose weights are used" not in parsed.text
     _, parsed = page(folder, changes={"inner_folds": {"folds": 3}})
     assert "The validation cases choose the epoch whose weights are used." in parsed.text
     assert "at most 30 epochs" in parsed.text
+
+
+def test_the_page_states_what_networks_learn_from_besides_the_training_cases(folder):
+    systems = {name: system.model_dump() for name, system in study().systems.items()}
+    (name, system), *_ = systems.items()
+    system["network"]["weights"] = "resources/other.safetensors"
+    system["front_end"] = {"name": "encoder", "settings": {"file": "resources/birds.tflite"}}
+    head = {next(iter(study().tasks["present"].heads)): {"column": "ill", "words": {"yes": "Present", "no": "Absent"}}}
+    extra = {"dataset": {"name": "far", "adapter": "folder", "root": "far"}, "heads": head}
+    _, parsed = page(folder, changes={"systems": systems, "extra_training": [extra]})
+    assert "No other data are used" not in parsed.text and "Besides: labelled cases of far" in parsed.text
+    assert f"{name} starts from the weights resources/other.safetensors" in parsed.text
+    assert f"{name} reads vectors of the encoder resources/birds.tflite" in parsed.text
+
+
+@pytest.mark.parametrize(
+    ("mark", "reaches_test"),
+    [
+        ("shared_subject train+val: 3", False),
+        ("subjects unknown; identical_audio train+val: 1", False),
+        ("shared_subject train+test: 3", True),
+        ("shared_subject train+val: 3; identical_audio val+test: 1", True),
+        ("weights_heard band: 5", True),
+    ],
+)
+def test_a_leak_between_training_and_validation_cases_does_not_raise_test_scores(folder, mark, reaches_test):
+    _, parsed = page(folder, mark, changes={"leak": {"allow": True, "because": "to show it"}})
+    assert ("its scores are too high" in parsed.text) == reaches_test
+    assert ("what is chosen on validation cases rests on training cases too" in parsed.text) != reaches_test
 
 
 def test_published_results_of_the_same_label_are_below_the_studys_own(folder):

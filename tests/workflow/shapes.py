@@ -43,9 +43,9 @@ CYCLES = {
         "root": "resources/cycles",
         "short_s": 1.0,
         "shards": 2,
-        "options": {"labels": {"sound": SOUNDS}},
+        "options": {"labels": {"sound": SOUNDS}, "groups": ["stay"]},
     },
-    "protocol": {"name": "group_cv", "folds": 2, "val": 0.3},
+    "protocol": {"name": "group_cv", "folds": 2, "val": 0.3, "group": "stay"},
     "tasks": {"sound": {"heads": {"sound": {"label": "sound", "kind": "multiclass", "classes": SOUNDS}}}},
     "evaluation": {"draws": 100},
 }
@@ -79,7 +79,10 @@ def leads(root: Path, cases: int = 40, seed: int = 0) -> None:
 
 
 def cycles(root: Path, files: int = 16, seed: int = 0) -> None:
-    """Recordings of 6 s at 4, 8 and 44.1 kHz with three labelled intervals each, four classes: a case per interval."""
+    """Recordings of 6 s at 4, 8 and 44.1 kHz with three labelled intervals each, four classes: a case per interval.
+
+    The subjects are unknown; cases of one `stay` depend on each other.
+    """
     rng = np.random.default_rng(seed)
     rows, recordings = [], []
     (root / "audio").mkdir(parents=True, exist_ok=True)
@@ -99,6 +102,6 @@ def cycles(root: Path, files: int = 16, seed: int = 0) -> None:
             rows.append((name, f"s{number // 2}", kind))
             recordings.append((name, name, f"audio/{number}.wav", round(onset, 3), round(offset, 3)))
         soundfile.write(root / f"audio/{number}.wav", np.clip(samples, -0.99, 0.99), rate, subtype="PCM_16")
-    pd.DataFrame(rows, columns=["case", "subject", "sound"]).to_csv(root / "cases.csv", index=False)
+    pd.DataFrame(rows, columns=["case", "stay", "sound"]).to_csv(root / "cases.csv", index=False)
     table = pd.DataFrame(recordings, columns=["recording", "case", "path", "onset_s", "offset_s"])
     table.to_csv(root / "recordings.csv", index=False)

@@ -112,6 +112,10 @@ def test_labelled_intervals_at_mixed_rates(tmp_path):
     assert len(leaky) and leaky["leak"].str.contains("training cases").all()
     recordings = pd.read_csv(project.path("results/datasets/cycles/recordings.csv"))
     assert set(recordings["rate_hz"]) == {4000, 8000, 44100}
+    # subjects are unknown: intervals are over the stays, which the folds keep together
+    predictions = pd.read_csv(project.path("results/cycles/predictions.csv"))
+    assert set(predictions["subject"]) == {f"s{number}" for number in range(8)}
+    assert board["leak"].str.contains("subjects unknown").all()
 
 
 @pytest.mark.parametrize(

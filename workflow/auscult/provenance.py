@@ -153,7 +153,10 @@ def _own_version() -> str:
 
 
 def commit() -> str:
-    """Return the commit of the code, with `+changes` if files differ from it; `unknown` outside a git checkout."""
+    """Return the commit of the code; `unknown` outside a git checkout.
+
+    `+changes` follows if files differ from it or the folders of the code have others.
+    """
 
     def git(*arguments: str) -> str:
         return subprocess.run(
@@ -162,7 +165,9 @@ def commit() -> str:
 
     try:
         head = git("rev-parse", "--short=12", "HEAD")
-        return head + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
+        changes = git("status", "--porcelain", "--untracked-files=no")
+        changes = changes or git("status", "--porcelain", "--", ":/workflow", ":/rules")
+        return head + ("+changes" if changes else "")
     except (OSError, subprocess.SubprocessError):
         return "unknown"
 

@@ -7,7 +7,7 @@ import importlib
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -247,7 +247,10 @@ def _nearest(name: str, known_names: list[str]) -> str:
 def _check(model: type[BaseModel], values: Mapping[str, Any], key_path: str) -> Any:
     """Return `values` as a model. Raises one ConfigError with a line, with the path of its key, for each problem."""
     try:
-        return model.model_validate(values)
+        checked = model.model_validate(values)
+        if keys := list(_truth_values_for_numbers(values, checked)):
+            raise ConfigError("\n".join(f"{key_path}: {key}: needs a number, not true or false" for key in keys))
+        return checked
     except ValidationError as error:
         lines = []
         for problem in error.errors():
@@ -270,6 +273,23 @@ def _check(model: type[BaseModel], values: Mapping[str, Any], key_path: str) -> 
                     text += _remedy_for_text(model, key, problem["input"])
             lines.append(f"{key_path}: {key}: {text}")
         raise ConfigError("\n".join(lines)) from None
+
+
+def _truth_values_for_numbers(values: Any, checked: Any) -> Iterator[str]:
+    """Yield the keys under which `values` have `true`, `yes`, … and a model of them has a number, which would be 1."""
+    if isinstance(values, Mapping):
+        parts = [(name, part, getattr(checked, str(name), None)) for name, part in values.items()]
+        if isinstance(checked, Mapping):
+            parts = [(name, part, checked.get(name)) for name, part in values.items()]
+    elif isinstance(values, list | tuple) and isinstance(checked, list | tuple):
+        parts = [(str(number), *pair) for number, pair in enumerate(zip(values, checked, strict=False))]
+    else:
+        return
+    for name, part, checked_part in parts:
+        if isinstance(part, bool) and isinstance(checked_part, int | float) and not isinstance(checked_part, bool):
+            yield str(name)
+        else:
+            yield from (f"{name}.{key}" for key in _truth_values_for_numbers(part, checked_part))
 
 
 def _remedy_for_text(model: type[BaseModel], key: str, value: Any) -> str:

@@ -7,6 +7,7 @@ from auscult.progress import note
 from common import plain_errors
 
 plain_errors()
+fetched = []
 with Path(snakemake.log[0]).open("w") as log:
 
     def report(line: str) -> None:
@@ -16,6 +17,10 @@ with Path(snakemake.log[0]).open("w") as log:
     for key, dataset in snakemake.params.datasets.items():
         module = adapter(dataset["adapter"])
         if not hasattr(module, "fetch"):
-            raise SystemExit(f"data set {key}: nothing to download; place the files below {dataset['root']}")
+            report(f"data set {key}: nothing to download; place the files below {dataset['root']}")
+            continue
         report(f"{key}: to {dataset['root']}")
         module.fetch(Path(dataset["root"]), module.Options.model_validate(dataset["options"]), report)
+        fetched.append(key)
+if not fetched:
+    raise SystemExit("nothing was downloaded: see the lines above")

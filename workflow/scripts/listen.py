@@ -1,5 +1,7 @@
 """Write the listening page of a study."""
 
+from contextlib import nullcontext
+
 from auscult.cache.audio import audio_config
 from auscult.cache.store import open_cache
 from auscult.config.study import Study
@@ -27,7 +29,8 @@ sources = Sources(
     open_cache(folder_of(inputs.audio), audio_config(study.dataset)),
     jobs_in(inputs.networks, study, system) if inputs.networks else None,
 )
-with device(resources_of(snakemake)) as torch_device:
+# a place on a GPU only where a network is explained
+with device(resources_of(snakemake)) if inputs.networks else nullcontext() as torch_device:
     sounds, left_out, meaning = sounds_of(study, system, list(selection["case"]), predictions, sources, torch_device)
 issues, leak = read_table(inputs.issues), mark(study.protocol, read_audits(inputs.audit))
 labels = study.systems[system].front_end.name, meaning, system, leak

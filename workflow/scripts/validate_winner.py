@@ -20,6 +20,7 @@ with tempfile.TemporaryDirectory(dir=folder_of(output.table)) as work:
 table = table.assign(winner=digest(packed.winners)[:12])
 write_text(output.predictions, rows.to_csv(index=False))
 write_text(output.quality, new.quality.to_csv(index=False))
-caption = f"The winner of {snakemake.wildcards.study} on {p.root}, commit {commit()}; 95 % intervals over subjects."
+origin = f"The winner of {snakemake.wildcards.study} on {p.root}, commit {commit()}, data set {new.digest()[:12]}"
+caption = f"{origin}; 95 % intervals over subjects."
 write_table(table, folder_of(output.table) / "external", caption)
 note(table[["target", "group", "n", "known", "unlabelled"]].to_string(index=False))

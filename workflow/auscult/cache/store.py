@@ -38,7 +38,10 @@ FORMAT = 2
 CHECKSUM = "values_crc32"
 ABANDONED_S = 86_400  # a file that is written may be another process's, of a second study on the same data set
 BUFFER = 2**22  # bytes that are copied or compared at a time
-LIBRARIES = ("antropy", "librosa", "numba", "numpy", "onnxruntime", "scipy", "soundfile", "soxr")
+LIBRARIES = (
+    *("ai-edge-litert", "antropy", "librosa", "numba", "numpy", "onnxruntime", "scipy", "soundfile", "soxr", "torch"),
+    "wfdb",
+)
 INPUTS = ("recording", "sha256", "rate_hz", "channels")  # columns that identify the samples of a recording
 DAMAGE = (OSError, KeyError, ValueError, RuntimeError)  # what h5py raises for a damaged file
 
@@ -50,9 +53,14 @@ class CacheError(Exception):
 def versions() -> dict[str, str]:
     """Return the versions of the libraries that compute what caches have, without the patch number.
 
-    They are parameters of the jobs that write caches, and attributes of the shards: another version writes them anew.
+    They are parameters of the jobs that write caches, train and score, and attributes of the shards: another version
+    computes them anew. A library that is not installed, because the study needs none of it, is left out.
     """
-    return {name: ".".join(metadata.version(name).split(".")[:2]) for name in LIBRARIES}
+    installed = {}
+    for name in LIBRARIES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            installed[name] = ".".join(metadata.version(name).split(".")[:2])
+    return installed
 
 
 def shard_of(recording: str, shards: int) -> int:

@@ -140,6 +140,11 @@ def _require_training_cases(protocol: Any) -> Any:
 Protocol = Annotated[GroupCV | CV10 | Walker | M2D3 | Fixed | Column, Field(discriminator="name")]
 
 
+def group_of(protocol: Protocol) -> str:
+    """Return the column of cases.csv whose values a protocol does not divide where it draws."""
+    return getattr(protocol, "group", "subject")
+
+
 class Leak(Strict):
     """Whether a study with a leak may run. Without `allow: true` and a reason, a leak stops the study."""
 

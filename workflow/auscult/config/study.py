@@ -119,6 +119,12 @@ class Study(Strict):
                 "{folds: 3}"
             )
         for name, system in self.systems.items():
+            if system.training.labels < 1 and (self.inner_folds or (self.fusion and "train" in self.fusion.fit_on)):
+                raise ValueError(
+                    f"systems.{name}.training.labels: only the networks would learn from a share of the labels; "
+                    "thresholds and second stages are fitted to all of them with inner_folds and fusion.fit_on: train; "
+                    "leave these out"
+                )
             if system.training.select == "test" and self.inner_folds and self.inner_folds.bag:
                 raise ValueError(
                     f"systems.{name}.training.select: with `test` each network takes the best epoch on its own test "
@@ -143,12 +149,12 @@ class Study(Strict):
                     raise ValueError(f"fusion.systems: {system!r} serves no multiclass target; leave it out")
                 if leaky := [name for name in members if self.systems[name].training.select == "test"]:
                     raise ValueError(f"fusion.systems: test cases choose the epoch of {leaky[0]!r}; leave it out")
-                if "validation" in self.fusion.fit_on:
+                for fit_on in {"validation", "train"} & set(self.fusion.fit_on):
                     for name in members:
                         if name in trained_on_validation:
                             raise ValueError(
-                                f"fusion.fit_on: {name!r} is trained on the `validation` cases too (select: last); "
-                                "use inner_folds"
+                                f"fusion.fit_on: `{fit_on}` needs validation cases, on which {name!r} is trained too "
+                                "(select: last); use inner_folds"
                             )
             if self.inner_folds and "uncertainty" in self.fusion.features:
                 self._check_uncertainty()
@@ -271,6 +277,12 @@ class Study(Strict):
                         f"systems; {member!r} has {select!r}"
                     )
             inner = self.inner_folds
+            seeds = {member: self.systems[member].training.seeds for member in members}
+            if inner and len(set(seeds.values())) > 1:
+                raise ValueError(
+                    f"ensembles.{name}.systems: with inner_folds, all need the same training.seeds ({seeds}): the "
+                    "means to which thresholds are fitted have equally many networks of each"
+                )
             if ensemble.weigh == "validation" and inner and (inner.bag or inner.repeats > 1):
                 raise ValueError(
                     f"ensembles.{name}.weigh: `validation` compares scores on the same cases; it needs inner_folds "
@@ -296,9 +308,11 @@ class Study(Strict):
             is_served |= system.training.select != "test"
             kinds = [heads[head].kind for head in target.heads]
             if kinds == [target.kind]:
-                if heads[target.heads[0]].classes != target.classes:
+                head = heads[target.heads[0]]
+                if (head.label, head.classes) != (target.label, target.classes):
                     raise ValueError(
-                        f"targets.{name}.heads: the classes of head {target.heads[0]!r} are not the target's"
+                        f"targets.{name}.heads: label and classes of head {target.heads[0]!r} must be the target's, "
+                        f"{target.label!r} and {target.classes}"
                     )
             elif target.kind != "multiclass" or set(kinds) != {"binary"} or len(kinds) != len(target.classes) - 1:
                 raise ValueError(

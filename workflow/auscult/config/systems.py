@@ -351,7 +351,7 @@ class System(Strict):
 
 
 class Ensemble(Strict):
-    """The mean of several systems: it has rows in every table and can be an input of the fusion."""
+    """The mean of the networks of several systems: it has rows in every table and can be an input of the fusion."""
 
     systems: Annotated[list[Name], Field(min_length=2), Unique] = Field(
         description="Systems to average. They must have the same tasks, pooling and number of passes."

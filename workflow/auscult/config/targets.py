@@ -61,7 +61,10 @@ class Target(TargetClasses):
         "found only with its own class), sensitivity_any (with any abnormal class) and `icbhi_score`, "
         "`icbhi_score_any`, their means with the specificity: the ICBHI score, strict and lenient.",
     )
-    referral: Referral | None = Field(default=None, description="Adds the column `cost`.")
+    referral: Referral | None = Field(
+        default=None,
+        description="Adds the column `refer` of predictions and, of a multiclass target, that of `cost`.",
+    )
 
     @model_validator(mode="after")
     def _consistent_options(self) -> Target:

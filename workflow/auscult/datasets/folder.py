@@ -146,6 +146,12 @@ def ingest(root: Path, options: Options) -> Listing:
                 f"{path}: row {row_number(table, position)}: {key} {table[key][position]!r} is listed twice; ids are "
                 "unique"
             )
+    if (is_unknown := ~recordings["case"].isin(cases["case"])).any():
+        position = int(is_unknown.to_numpy().argmax())
+        raise DatasetError(
+            f"{root / 'recordings.csv'}: row {row_number(recordings, position)}, column 'case': "
+            f"{recordings['case'][position]!r} is not among the cases of cases.csv"
+        )
     for column, default in (("site", ""), ("onset_s", None), ("offset_s", None)):
         if column not in recordings:
             recordings[column] = default

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from auscult.config.protocols import Leak, Protocol
+from auscult.config.protocols import Leak, Protocol, group_of
 from auscult.config.targets import TargetClasses
 from auscult.datasets.base import Manifest
 from auscult.folds.planned import FoldError
@@ -157,7 +157,7 @@ def leaks(protocol: Protocol, findings: pd.DataFrame) -> pd.DataFrame:
 
     Leaks are the findings of `LEAKS`, and shared groups of the column that the protocol keeps together.
     """
-    group = getattr(protocol, "group", "subject")
+    group = group_of(protocol)
     return findings[findings["finding"].isin([*LEAKS, f"shared_{group}"])]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
-from auscult.config.protocols import InnerFolds, Protocol
+from auscult.config.protocols import InnerFolds, Protocol, group_of
 from auscult.config.systems import Task
 from auscult.config.targets import TargetClasses
 from auscult.folds.labels import check_labelled
@@ -36,7 +36,7 @@ def assign_inner(
     of an inner fold has a label.
     """
     cases_by_id = cases.sort_values("case").set_index("case", drop=False)
-    group_column = getattr(protocol, "group", "subject")
+    group_column = group_of(protocol)
     parts = []
     for (repeat, fold), rows in folds.groupby(["repeat", "fold"]):
         case_ids = sorted(rows.loc[rows["role"].isin(["train", "val"]), "case"])

@@ -170,7 +170,7 @@ def _blocks(
     blocks = case_features(settings, heads, inputs, role)
     for name in components:  # a case without recordings has no vectors: NaN
         blocks[name] = reduced_block(components, inputs, name, role).reindex(_ids(inputs, role))
-    return blocks
+    return {name: blocks[name] for name in settings.features if name in blocks}
 
 
 def _read_by(learner: str, heads: dict[str, Head], blocks: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

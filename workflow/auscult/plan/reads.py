@@ -9,6 +9,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import Any
 
+from auscult.config.protocols import group_of
 from auscult.config.targets import Target
 from auscult.plan.networks import (
     Plan,
@@ -181,6 +182,7 @@ def fusion(plan: Plan, unit: str) -> dict[str, Any]:
         "fusion": {**study.fusion.model_dump(), "systems": [unit]},
         "encoders": {name: study.systems[name].front_end.model_dump() for name in study.fused_encoders(unit)},
         "dataset": study.dataset.model_dump(exclude={"root"}),
+        "group": group_of(study.protocol),
     }
 
 

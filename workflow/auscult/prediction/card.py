@@ -10,6 +10,7 @@ from auscult.config.study import Study
 from auscult.datasets.base import Manifest
 from auscult.decisions.winner import VARIANT, summary
 from auscult.metrics import catalogue
+from auscult.report.facts import outside_training
 
 MIN_CASES = 10  # of a subgroup that the card shows
 
@@ -25,6 +26,7 @@ def card(
 ) -> str:
     """Markdown. board, subgroups: leaderboard.csv and subgroups.csv of the study `name`."""
     protocol = ", ".join(f"{key} {value}" for key, value in study.protocol.model_dump().items() if value is not None)
+    others = outside_training(study)
     lines = [
         f"# {name}",
         "",
@@ -36,6 +38,7 @@ def card(
         "",
         f"Trained on the data set {study.dataset.name}: {len(own.cases)} cases of {own.cases['subject'].nunique()} "
         f"subjects, {len(own.recordings)} recordings at {study.dataset.rate_hz} Hz. Protocol: {protocol}. "
+        f"{'Besides: ' + '; '.join(others) + '. ' if others else ''}"
         f"The networks of every fold predict, and the folds vote. Commit {commit}.",
     ]
     for target, winner in winners.items():

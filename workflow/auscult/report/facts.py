@@ -54,6 +54,20 @@ def facts(
     }
 
 
+def outside_training(study: Study) -> list[str]:
+    """What networks learn from besides the training cases of the folds, as parts of a sentence."""
+    sources = [f"labelled cases of {extra.dataset.name}" for extra in study.extra_training]
+    for name, system in study.systems.items():
+        if system.network.weights:
+            sources.append(f"{name} starts from the weights {system.network.weights}")
+        if system.front_end.name == "encoder":
+            sources.append(f"{name} reads vectors of the encoder {system.front_end.settings['file']}")
+        if system.network.pretraining:
+            datasets = study.pretrainings[system.network.pretraining].other_datasets()
+            sources += [f"{name} is pre-trained on {dataset.name}" for dataset in datasets]
+    return sources
+
+
 def _versions(models: list[Path]) -> dict[str, str]:
     """Return the versions, devices and precisions with which networks were trained; several are joined by `and`."""
     values: dict[str, set[str]] = {}

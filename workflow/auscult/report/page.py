@@ -21,6 +21,7 @@ from auscult.metrics import catalogue
 from auscult.plan.networks import has_sounds
 from auscult.report import sections
 from auscult.report.cells import METRICS, cell, duration, number, table, with_interval
+from auscult.report.facts import outside_training
 from auscult.report.templating import template
 
 MOST_PROBLEMS = 1000  # rows of the list of problems on the page; quality.csv has all
@@ -98,6 +99,7 @@ def render(
             METRICS[key] for key in METRICS if any(_key(column) == key for column in board.dropna(axis=1, how="all"))
         ],
         choose_by=_choose_by(study),
+        outside_training=outside_training(study),
         quality=_quality(tables["quality"]),
         has_sounds=has_sounds(study),
         doubtful=sections.doubtful_labels(tables["label_issues"]),
@@ -120,16 +122,20 @@ def _leak(study: Study, mark: str) -> dict[str, str] | None:
     """The box at the top of the page: a red one for a leak, a warning where leaks cannot be ruled out."""
     if not mark:
         return None
-    is_leak = any(finding in mark for finding in (*SHARED, "weights_heard"))
+    findings = [text for text in mark.split("; ") if text.startswith((*SHARED, "weights_heard"))]
+    between_others = [text for text in findings if " train+val:" in text]
     doubts = []
     if "subjects unknown" in mark:
         doubts.append("whether recordings of one person are in both the training and the test set of a fold")
     if "subjects of the weights" in mark:
         doubts.append("whether the weights that systems start from were trained on test cases")
     return {
-        "kind": "leak" if is_leak else "warning",
+        "kind": "leak" if findings else "warning",
+        "effect": "what is chosen on validation cases rests on training cases too"
+        if findings == between_others
+        else "its scores are too high",
         "mark": mark,
-        "because": study.leak.because if is_leak else "",
+        "because": study.leak.because if findings else "",
         "doubt": " and ".join(doubts),
     }
 

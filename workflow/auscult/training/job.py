@@ -51,7 +51,7 @@ class Job:
 def seed_of(name: NetworkName, seed: int) -> int:
     """Seed of a training, from that of its settings.
 
-    Another one for every fold, inner fold and member of an ensemble, as long as there are fewer than ten repeats.
+    Another one for every fold, inner fold and member of an ensemble, with up to ten repeats of up to a hundred folds.
     """
     inner = 0 if name.inner is None else 1_000_000_007 * (name.inner + 1)
     return (seed * 1009 + (name.seed or 0)) * 1009 + name.repeat * 101 + name.fold + inner
