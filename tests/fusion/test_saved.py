@@ -1,6 +1,7 @@
 """A second stage that was saved gives new cases what the study's own job gave them."""
 
 from dataclasses import replace
+from itertools import permutations
 
 import numpy as np
 import pandas as pd
@@ -43,6 +44,19 @@ def test_a_saved_stage_repeats_its_job(world, scored, tmp_path, stage, features)
     p = apply_saved(study, "small", replace(inputs, cases=new), "murmur", stage, model)
     assert len(p) == 12
     np.testing.assert_allclose(p, expected.loc[new["case"]], atol=1e-6)
+
+
+@pytest.mark.parametrize("features", list(permutations(["probabilities", "latents", "embeddings"])), ids=str)
+def test_blocks_stand_in_the_order_of_the_settings(world, scored, tmp_path, features):
+    """Tuning always uses the first."""
+    settings = world.study.fusion.model_copy(update={"fit_on": ["validation"], "features": list(features)})
+    system, folds = world.study.systems["small"], world.folds.query("fold == 0")
+    cases, recordings = aggregate(world.study, system, each_alone(scored, ["val", "test"]), folds)
+    names = world.manifest.recordings["recording"]
+    vectors = {"small": pd.DataFrame(np.random.default_rng(0).standard_normal((len(names), 20)), index=names)}
+    inputs = Inputs(cases, recordings, world.manifest, {}, scored, vectors)
+    found = fusion._features(settings, world.study.heads_of(system), inputs, "validation", tmp_path)
+    assert {tuple(blocks) for blocks in found.blocks.values()} == {features}
 
 
 @pytest.mark.parametrize("stage", ["xgboost", "logits"])
