@@ -210,9 +210,10 @@ NAMES = (
     several=st.booleans(),
     known=st.booleans(),
     speed=st.sampled_from([1.0, 50.0, 5000.0]),
+    spread=st.sampled_from([0.0, 1e-4, 0.049, 0.05, 0.3, 5.0, 5.1, 800.0]),
 )
 def test_whatever_is_seen_the_study_loads_and_keeps_its_time(
-    tmp_path_factory, classes, rate, channels, seconds, several, known, speed
+    tmp_path_factory, classes, rate, channels, seconds, several, known, speed, spread
 ):
     total = sum(classes.values())
     ids = range(total)
@@ -233,10 +234,14 @@ def test_whatever_is_seen_the_study_loads_and_keeps_its_time(
         {channels: total},
         np.full(total, seconds),
         0.4 * rate,
+        spread,
         [],
     )
     values = planned(mark, tmp_path_factory.mktemp("study"), windows_per_s=speed)
     assert values["dataset"]["rate_hz"] <= rate
+    front_end = values["systems"]["first"]["front_end"]
+    if front_end["name"] == "samples":  # amplitudes count where they are in units such as mV
+        assert front_end["settings"]["normalise"] == ("none" if 0.05 <= spread <= 5 else "channel")
     study = choose(mark, 2, speed)
     assert study.minutes <= MINUTES or values["systems"]["first"]["training"]["epochs"] == EPOCHS[-1]
     assert study.trainings == values["protocol"]["folds"] * (4 if "inner_folds" in values else 1)

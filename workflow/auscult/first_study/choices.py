@@ -28,6 +28,7 @@ MINUTES = 60
 MOST_FOLDS, SUBJECTS_FOR_INNER, FEWEST_GROUPS, SEEDS = 5, 20, 4, 10
 EPOCHS = (40, 30, 20, 15, 10, 6)
 BATCH = 64
+UNIT_SPREAD = (0.05, 5.0)  # standard deviations of signals that a network can read in their own units
 LONGEST_NAME = 60  # letters of a name that a label column gives; it becomes part of file names
 PASSES_SHARE = 1.15
 """Time of scoring beside that of training."""
@@ -235,13 +236,19 @@ def _system(facts: Fingerprint, study: Draft, is_sound: bool) -> tuple[float, fl
             f"log-mel bands up to {high:.0f} Hz (see rate_hz), normalised by recording and by band"
         )
     else:
-        front_end = {"name": "samples", "settings": {"rate_hz": rate, "normalise": "channel"}}
+        keeps_units = UNIT_SPREAD[0] <= facts.spread <= UNIT_SPREAD[1]
+        normalise = "none" if keeps_units else "channel"
+        front_end = {"name": "samples", "settings": {"rate_hz": rate, "normalise": normalise}}
         network = {
             "name": "resnet1d",
             "options": {"depths": [1, 1, 1], "widths": [32, 64, 128], "kernel": 7, "stem_kernel": 15},
         }
         augment = {"mixup": 0.4}
-        study.why["systems.first.front_end"] = f"at {rate} Hz the samples themselves, each channel standardised"
+        study.why["systems.first.front_end"] = f"at {rate} Hz the samples themselves, " + (
+            f"in their own units, since amplitudes may matter (median standard deviation {facts.spread:.2g})"
+            if keeps_units
+            else f"each channel standardised (their median standard deviation is {facts.spread:.2g})"
+        )
     study.why["systems.first.segment"] = (
         f"recordings last {np.min(facts.seconds):.2f} to {np.max(facts.seconds):.2f} s, "
         f"half of them up to {middle:.2f} s"

@@ -55,7 +55,8 @@ class Fingerprint:
     class, the largest first, and of subjects of each class. several: label columns whose cells have several classes.
     candidates: columns that may name subjects and were not used. unused: columns of cases.csv without a use. unlisted:
     sound files that recordings.csv does not list. rates: recordings by rate in Hz. energy_hz: the frequency below which
-    nearly all energy of nine tenths of the recordings lies (see `SHARE`).
+    nearly all energy of nine tenths of the recordings lies (see `SHARE`). spread: median standard deviation of a
+    channel, in the units of the files.
     """
 
     dataset: Dataset
@@ -69,6 +70,7 @@ class Fingerprint:
     channels: dict[int, int]
     seconds: np.ndarray
     energy_hz: float
+    spread: float
     new_tables: list[Path]
 
 
@@ -151,7 +153,7 @@ def fingerprint(root: Path, name: str, form: str | None, threads: int) -> Finger
         recordings["rate_hz"].astype(int).value_counts().to_dict(),
         recordings["channels"].astype(int).value_counts().to_dict(),
         (recordings["frames"] / recordings["rate_hz"]).to_numpy(dtype=float),
-        _energy_hz(root, recordings),
+        *_energy_and_spread(root, recordings),
         new_tables,
     )
 
@@ -283,16 +285,22 @@ def _candidates(root: Path, adapter: str) -> list[str]:
     return list(dict.fromkeys([*by_name, *with_repeats]))
 
 
-def _energy_hz(root: Path, recordings: pd.DataFrame) -> float:
-    """See `Fingerprint.energy_hz`; differences between samples weigh high frequencies more, as loudness does."""
-    rows = recordings.sample(min(SAMPLE, len(recordings)), random_state=0)
-    edges = [_edge(root / row.path, row.onset_s, row.offset_s) for row in rows.itertuples()]
-    return float(np.quantile(edges, 0.9))
+def _energy_and_spread(root: Path, recordings: pd.DataFrame) -> tuple[float, float]:
+    """Return `energy_hz` and `spread` of `Fingerprint`."""
+    edges, spreads = [], []
+    for row in recordings.sample(min(SAMPLE, len(recordings)), random_state=0).itertuples():
+        interval = (None if pd.isna(x) else x for x in (row.onset_s, row.offset_s))
+        samples, rate, _ = audio.read(root / row.path, *interval)
+        edges.append(_edge(samples, rate))
+        spreads += list(np.asarray(samples, dtype=float).std(axis=0))
+    return float(np.quantile(edges, 0.9)), float(np.median(spreads))
 
 
-def _edge(path: Path, onset_s: float, offset_s: float) -> float:
-    """The frequency in Hz below which `SHARE` of the energy of the differences of a recording lies."""
-    samples, rate, _ = audio.read(path, *(None if pd.isna(x) else x for x in (onset_s, offset_s)))
+def _edge(samples: np.ndarray, rate: int) -> float:
+    """The frequency in Hz below which `SHARE` of the energy of the differences of samples (n, channels) lies.
+
+    Differences between samples weigh high frequencies more, as loudness does.
+    """
     differences = np.diff(np.asarray(samples, dtype=float).mean(axis=1))
     hz, power = scipy.signal.welch(differences, rate, nperseg=min(1024, len(differences)))
     total = np.cumsum(power)

@@ -13,6 +13,8 @@ import numpy as np
 import scipy.fft
 from pydantic import BaseModel, ConfigDict, Field
 
+from auscult.features.front_ends.logmel import mel_matrix
+
 PRE_EMPHASIS = 0.97
 LEAST = float(np.finfo(np.float32).eps)  # of a band's energy: Kaldi's floor
 
@@ -68,12 +70,5 @@ def _plan(rate_hz: int, settings: Settings) -> tuple[int, int, int, np.ndarray]:
     if window < 2 or hop < 1 or settings.low_hz >= rate_hz / 2:
         raise ValueError(f"front end fbank: window, hop or low_hz do not fit {rate_hz} Hz; raise dataset.rate_hz")
     points = 1 << (window - 1).bit_length()
-    edges = np.linspace(_mel(settings.low_hz), _mel(rate_hz / 2), settings.bands + 2)
-    bins = _mel(np.arange(points // 2) * rate_hz / points)[:, None]
-    low, middle, high = edges[:-2], edges[1:-1], edges[2:]
-    weights = np.clip(np.minimum((bins - low) / (middle - low), (high - bins) / (high - middle)), 0, None)
+    weights = mel_matrix(rate_hz, points, settings.bands, settings.low_hz, rate_hz / 2)[: points // 2]
     return window, hop, points, weights
-
-
-def _mel(hz):
-    return 1127.0 * np.log1p(np.asarray(hz, dtype=float) / 700.0)
