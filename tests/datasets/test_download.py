@@ -3,9 +3,11 @@
 import errno
 import hashlib
 import re
+import runpy
 import shutil
 import socket
 import struct
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,12 +15,13 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from urllib.parse import unquote
 
 import pytest
 import requests
 
-from auscult.datasets import download
+from auscult.datasets import circor, download
 from auscult.datasets.download import DownloadError, fetch_release
 
 BIG = "training_data/9_AV.wav"
@@ -436,3 +439,25 @@ def test_folder_that_cannot_be_made(release, tmp_path):
     (tmp_path / "raw").write_text("a file")
     with pytest.raises(DownloadError, match="cannot write to"):
         fetch_release(release.url, tmp_path / "raw", log=lambda line: None)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_data_set_without_a_download_does_not_keep_others_from_theirs(tmp_path, monkeypatch, first):
+    """The rule's script: own recordings, and a release, in any order; own recordings alone are an error."""
+    scripts = Path(__file__).parents[2] / "workflow" / "scripts"
+    monkeypatch.syspath_prepend(str(scripts))
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # the script replaces it
+    fetched = []
+    monkeypatch.setattr(circor, "fetch", lambda root, options, report: fetched.append(root))
+    own = ("mine", {"adapter": "folder", "root": "own", "options": {"labels": {}}})
+    release = ("circor", {"adapter": "circor", "root": "release", "options": {}})
+
+    def run(*datasets):
+        params = SimpleNamespace(datasets=dict(datasets))
+        job = SimpleNamespace(log=[str(tmp_path / "log")], params=params)
+        runpy.run_path(str(scripts / "download.py"), {"snakemake": job})
+
+    run(*((own, release) if first else (release, own)))
+    assert fetched == [Path("release")] and "nothing to download" in (tmp_path / "log").read_text()
+    with pytest.raises(SystemExit, match="nothing was downloaded"):
+        run(own)

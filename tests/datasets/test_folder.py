@@ -289,6 +289,15 @@ def test_any_usual_name_of_a_column_of_persons_is_recognised(person, mark, sign,
     assert folder.subject_columns(["age", column, "murmur"]) == [column]
 
 
+@given(
+    person=st.sampled_from(sorted(folder.SUBJECT_WORDS)),
+    mark=st.sampled_from(["id", "ids", "uid", "uuid"]),
+    write=st.sampled_from([str.lower, str.upper]),
+)
+def test_an_id_that_is_joined_to_the_word_changes_nothing(person, mark, write) -> None:
+    assert folder.subject_columns([column := write(person + mark)]) == [column]
+
+
 @pytest.mark.parametrize("column", ["patient_age", "child", "user_agent", "personality", "speakers_used", "pathology"])
 def test_a_column_about_persons_is_left_out(own, column: str) -> None:
     own.write("cases.csv", f"case,{column},sound", "a,s1,crackle", "b,s2,wheeze", "c,s1,")

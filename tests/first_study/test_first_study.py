@@ -57,6 +57,11 @@ def planned(mark: Fingerprint, tmp_path: Path, **options) -> dict:
     return study.values
 
 
+def test_the_spread_is_that_of_the_files(folders):
+    spreads = [soundfile.read(file)[0].std() for file in folders.rglob("*.wav")]
+    assert fingerprint(folders, "mine", None, 1).spread == pytest.approx(np.median(spreads), rel=1e-3)
+
+
 def test_class_folders_become_a_data_set(folders, tmp_path):
     mark = fingerprint(folders, "mine", None, 1)
     assert {path.name for path in mark.new_tables} == {"cases.csv", "recordings.csv"}

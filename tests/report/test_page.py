@@ -7,10 +7,13 @@ import pandas as pd
 import pytest
 
 from auscult.config.study import Study
+from auscult.datasets.base import Columns, Manifest
 from auscult.decisions.winner import VARIANT
 from auscult.metrics import catalogue
+from auscult.prediction.card import card
 from auscult.report import sections
 from auscult.report.cells import duration
+from auscult.report.facts import outside_training
 from auscult.report.page import _class_counts, _columns, render
 
 EVIL = "<script>alert('x')</script>"
@@ -400,6 +403,26 @@ def test_the_page_states_what_networks_learn_from_besides_the_training_cases(fol
     assert "No other data are used" not in parsed.text and "Besides: labelled cases of far" in parsed.text
     assert f"{name} starts from the weights resources/other.safetensors" in parsed.text
     assert f"{name} reads vectors of the encoder resources/birds.tflite" in parsed.text
+
+
+@pytest.mark.parametrize(
+    ("train_on", "sources"),
+    [("fold", []), ({"datasets": [{"name": "far", "adapter": "folder", "root": "far"}]}, ["is pre-trained on far"])],
+)
+def test_a_pre_training_is_other_data_unless_it_is_of_the_folds(train_on, sources):
+    """In the report and in the model card."""
+    systems = {name: system.model_dump() for name, system in study().systems.items()}
+    (name, system), *_ = systems.items()
+    system["network"] = {"name": "dbresnet", "pretraining": "views"}
+    parts = {"front_end": {"name": "band1k"}, "network": {"name": "dbresnet"}}
+    views = {"method": {"name": "clocs"}, "train_on": train_on, **parts}
+    made = study(systems=systems, pretrainings={"views": views})
+    sources = [f"{name} {source}" for source in sources]
+    assert outside_training(made) == sources
+    columns = Columns(groups=[], labels=[], covariates=[])
+    own = Manifest(pd.DataFrame({"case": ["c"], "subject": ["s"]}), pd.DataFrame(), pd.DataFrame(), columns)
+    text = card("mine", made, {}, own, pd.DataFrame(), pd.DataFrame(), "abc")
+    assert ("Besides: " in text) == bool(sources) and all(source in text for source in sources)
 
 
 @pytest.mark.parametrize(

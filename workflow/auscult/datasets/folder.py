@@ -111,7 +111,7 @@ def ingest(root: Path, options: Options) -> Listing:
         (root / "cases.csv", cases, "case"),
         *((root / "recordings.csv", recordings, key) for key in KEYS),
     ):
-        if (is_empty := table[key].str.strip() == "").any():
+        if (is_empty := table[key] == "").any():
             row = row_number(table, int(is_empty.to_numpy().argmax()))
             raise DatasetError(f"{path}: row {row}, column {key!r}: the cell is empty; fill it, or remove the row")
     _refuse_misspelt(root / "cases.csv", cases, ["subject"], case_columns)
@@ -204,7 +204,8 @@ def subject_columns(columns: Iterable[str]) -> list[str]:
     for column in columns:
         words = re.findall("[a-z]+", re.sub("(?<=[a-z])(?=[A-Z])", " ", column).casefold())
         plain = "".join(word for word in words if word not in ID_WORDS)
-        if any(plain.removesuffix(end).removesuffix("s") in SUBJECT_WORDS for end in ("", "id", "uid", "uuid")):
+        ends = ("", "id", "ids", "uid", "uuid")
+        if any(plain.removesuffix(end).removesuffix("s") in SUBJECT_WORDS for end in ends):
             names.append(column)
     return sorted(names)
 

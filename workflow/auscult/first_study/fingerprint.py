@@ -13,6 +13,7 @@ import pandas as pd
 import scipy.signal
 
 from auscult import datasets
+from auscult.cache.audio import as_float
 from auscult.config.dataset import Dataset
 from auscult.datasets import audio
 from auscult.datasets.base import HEADER_COLUMNS, RECORDING_COLUMNS, Listing, Manifest
@@ -56,7 +57,7 @@ class Fingerprint:
     candidates: columns that may name subjects and were not used. unused: columns of cases.csv without a use. unlisted:
     sound files that recordings.csv does not list. rates: recordings by rate in Hz. energy_hz: the frequency below which
     nearly all energy of nine tenths of the recordings lies (see `SHARE`). spread: median standard deviation of a
-    channel, in the units of the files.
+    channel, in mV for ECGs and in shares of full scale for sound files.
     """
 
     dataset: Dataset
@@ -291,8 +292,9 @@ def _energy_and_spread(root: Path, recordings: pd.DataFrame) -> tuple[float, flo
     for row in recordings.sample(min(SAMPLE, len(recordings)), random_state=0).itertuples():
         interval = (None if pd.isna(x) else x for x in (row.onset_s, row.offset_s))
         samples, rate, _ = audio.read(root / row.path, *interval)
+        samples = as_float(samples)
         edges.append(_edge(samples, rate))
-        spreads += list(np.asarray(samples, dtype=float).std(axis=0))
+        spreads += list(samples.std(axis=0))
     return float(np.quantile(edges, 0.9)), float(np.median(spreads))
 
 
@@ -301,7 +303,7 @@ def _edge(samples: np.ndarray, rate: int) -> float:
 
     Differences between samples weigh high frequencies more, as loudness does.
     """
-    differences = np.diff(np.asarray(samples, dtype=float).mean(axis=1))
+    differences = np.diff(samples.mean(axis=1))
     hz, power = scipy.signal.welch(differences, rate, nperseg=min(1024, len(differences)))
     total = np.cumsum(power)
     return float(hz[np.searchsorted(total, SHARE * total[-1])]) if total[-1] > 0 else 0.0
